@@ -1,0 +1,1 @@
+"""fer-study: a reproducible study of facial emotion recognition."""

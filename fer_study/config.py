@@ -1,0 +1,310 @@
+"""Training configuration: frozen, strict, and named by its hash.
+
+A ``RunConfig`` says everything that an experiment is; where and how fast it runs (device, precision, paths) is not part of it.
+YAML is read through ``read_yaml``, which understands ``1e-3`` and reports file and key of whatever is wrong.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from .errors import InputError
+
+SCHEMA_VERSION = 1
+PARAMS = Path(__file__).resolve().parents[1] / "params"
+
+Range = tuple[float, float]
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+class Frozen(BaseModel):
+    """Base of all configs: immutable, unknown keys refused, no silent type conversion."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, protected_namespaces=())
+
+    added: ClassVar[frozenset[str]] = frozenset()
+    """Fields added after schema version 1: left out of the key while they hold their default, so old records keep their names."""
+
+    unkeyed: ClassVar[frozenset[str]] = frozenset()
+    """Fields that are never part of the key."""
+
+    def resolved(self) -> dict:
+        """What the key is the hash of: every field, nested, by name."""
+        fields = type(self).model_fields
+        return {
+            name: _resolved(value)
+            for name, value in self
+            if name not in self.unkeyed and not (name in self.added and value == fields[name].default)
+        }
+
+
+def _resolved(value: object) -> object:
+    if isinstance(value, Frozen):
+        return value.resolved()
+    if isinstance(value, tuple):
+        return [_resolved(v) for v in value]
+    return value
+
+
+Kind = TypeVar("Kind", bound=Frozen)
+
+
+class DataConfig(Frozen):
+    """Which images, split how, with which targets.
+
+    Attributes:
+        dataset: ``fer2013``, ``muxspace``, ``synthetic``.
+        faces, style, world_seed: the synthetic world; None for real data.
+        protocol: ``official`` trains on Training; ``resplit`` trains on 80 % of it, chooses on the rest and tests on the merged
+            PublicTest and PrivateTest.
+        folds, fold: k-fold cross-validation inside the training split (folds = 0: none); the test split stays the test split.
+        targets: ``labels`` (one-hot) or ``votes`` (the FER+ distribution over the seven classes).
+        deduplicate: leave out training images that have an exact copy in validation or test, and all but one of each group.
+        max_train: train on this many images of the training split, drawn by ``world_seed`` (None: all).
+        fingerprint: of the FaceSet this resolves to; checked when the data is loaded.
+    """
+
+    dataset: str
+    faces: Annotated[int, Field(ge=100)] | None = None
+    style: Literal["wild", "lab"] | None = None
+    world_seed: int = 0
+    protocol: Literal["official", "resplit"] = "official"
+    folds: Annotated[int, Field(ge=0)] = 0
+    fold: Annotated[int, Field(ge=0)] = 0
+    targets: Literal["labels", "votes"] = "labels"
+    deduplicate: bool = False
+    max_train: Annotated[int, Field(ge=1)] | None = None
+    fingerprint: str = ""
+
+    @model_validator(mode="after")
+    def _check_fold(self) -> DataConfig:
+        if self.fold >= max(self.folds, 1):
+            raise ValueError(f"fold is {self.fold}, allowed: 0..{max(self.folds, 1) - 1} with folds {self.folds}")
+        return self
+
+
+class AugmentConfig(Frozen):
+    """Batch augmentation; all geometry is one warp. Ranges are sampled uniformly per image.
+
+    Attributes:
+        flip, vertical_flip: probability.
+        rotate, shear: degrees, sampled in +-value.
+        shift: fraction of the side, sampled in +-value, both axes.
+        zoom: range of the magnification (> 1 enlarges the face).
+        crop_area, crop_ratio: random resized crop: range of the area kept and of its aspect ratio (None: no crop).
+        brightness, contrast: range of the factor.
+        erase: probability of erasing one rectangle of 2-20 % of the area.
+        fill: what lies outside the image.
+        mean, std: normalisation of pixels in [0, 1], also at test time.
+    """
+
+    flip: Probability = 0.0
+    vertical_flip: Probability = 0.0
+    rotate: Annotated[float, Field(ge=0, le=180)] = 0.0
+    shear: Annotated[float, Field(ge=0, lt=90)] = 0.0
+    shift: Annotated[float, Field(ge=0, le=1)] = 0.0
+    zoom: Range | None = None
+    crop_area: Range | None = None
+    crop_ratio: Range = (0.75, 4 / 3)
+    brightness: Range | None = None
+    contrast: Range | None = None
+    erase: Probability = 0.0
+    fill: Literal["zeros", "border", "reflection"] = "zeros"
+    mean: float = 0.5
+    std: Annotated[float, Field(gt=0)] = 0.5
+
+
+class ModelConfig(Frozen):
+    """A registered model: its name, its own options, the side of its input and where its weights come from.
+
+    ``weights`` is ``scratch``, ``imagenet``, ``run:<key>`` or a path to a safetensors file.
+    """
+
+    name: str
+    options: dict[str, int | float | bool | str] = Field(default_factory=dict)
+    input_size: Annotated[int, Field(ge=16, le=1024)] = 48
+    weights: str = "scratch"
+
+
+class LossConfig(Frozen):
+    """Cross-entropy against distributions.
+
+    Attributes:
+        class_weights: ``none``, ``inverse`` (N / (K n_c), counted on the training split) or ``heavy`` (disgust x15, fear x8).
+        reduction: ``count`` divides the weighted sum by the batch size (Keras), ``weights`` by the sum of weights (PyTorch).
+        label_smoothing: share of the target spread evenly over the classes.
+        mixup: alpha of the Beta distribution; 0 is off.
+    """
+
+    class_weights: Literal["none", "inverse", "heavy"] = "none"
+    reduction: Literal["count", "weights"] = "count"
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    mixup: Annotated[float, Field(ge=0)] = 0.0
+
+
+class OptimiserConfig(Frozen):
+    """``weight_decay`` is an L2 penalty for sgd and adam and decoupled for adamw."""
+
+    name: Literal["adam", "adamw", "sgd"] = "adam"
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    nesterov: bool = True
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+
+
+class PhaseConfig(Frozen):
+    """One phase of training: ``unfreeze`` is ``all`` or the number of stages, counted from the head, that learn."""
+
+    epochs: Annotated[int, Field(ge=0)]
+    lr: Annotated[float, Field(gt=0)]
+    schedule: Literal["constant", "cosine", "one_cycle"] = "constant"
+    unfreeze: Literal["all"] | Annotated[int, Field(ge=1)] = "all"
+
+
+class EmaConfig(Frozen):
+    """Exponential moving average of the weights: ``decay`` applied every ``every`` steps."""
+
+    decay: Annotated[float, Field(gt=0, lt=1)]
+    every: Annotated[int, Field(ge=1)] = 1
+
+
+class RunConfig(Frozen):
+    """One model trained once. ``name`` is what tables print; it is not part of the key."""
+
+    unkeyed: ClassVar[frozenset[str]] = frozenset({"name"})
+
+    name: str = ""
+    data: DataConfig
+    model: ModelConfig
+    augment: AugmentConfig = AugmentConfig()
+    loss: LossConfig = LossConfig()
+    optimiser: OptimiserConfig = OptimiserConfig()
+    batch_size: Annotated[int, Field(ge=1)] = 64
+    phases: tuple[PhaseConfig, ...]
+    ema: EmaConfig | None = None
+    clip: Annotated[float, Field(gt=0)] | None = None
+    patience: Annotated[int, Field(ge=1)] | None = None
+    seed: Annotated[int, Field(ge=0)] = 0
+
+    @property
+    def epochs(self) -> int:
+        return sum(phase.epochs for phase in self.phases)
+
+    @property
+    def key(self) -> str:
+        return run_key(self)
+
+    @property
+    def group(self) -> str:
+        """Key without seed and fold: runs of one group are repetitions of one experiment."""
+        data = self.data.model_copy(update={"fold": 0})
+        return run_key(self.model_copy(update={"seed": 0, "data": data}))
+
+
+class TransferConfig(Frozen):
+    """Zero-shot evaluation of a trained run on the test split of another dataset (the whole set where it has no split)."""
+
+    unkeyed: ClassVar[frozenset[str]] = frozenset({"name"})
+
+    name: str = ""
+    run: RunConfig
+    target: DataConfig
+
+    @property
+    def key(self) -> str:
+        return run_key(self)
+
+    @property
+    def group(self) -> str:
+        return run_key(self.model_copy(update={"run": self.run.model_copy(update={"seed": 0})}))
+
+    @property
+    def seed(self) -> int:
+        return self.run.seed
+
+
+class Recipe(Frozen):
+    """A named way to train: everything of a ``RunConfig`` but data, model and seed, with its source."""
+
+    source: str
+    augment: AugmentConfig = AugmentConfig()
+    loss: LossConfig = LossConfig()
+    optimiser: OptimiserConfig = OptimiserConfig()
+    batch_size: Annotated[int, Field(ge=1)] = 64
+    phases: tuple[PhaseConfig, ...]
+    ema: EmaConfig | None = None
+    clip: Annotated[float, Field(gt=0)] | None = None
+    patience: Annotated[int, Field(ge=1)] | None = None
+
+    def run(self, *, name: str, data: DataConfig, model: ModelConfig, seed: int, **changes: object) -> RunConfig:
+        """The run of this recipe; ``changes`` replace whole parts (``phases=...``, ``loss=...``)."""
+        parts = {field: getattr(self, field) for field in type(self).model_fields if field != "source"}
+        return RunConfig(**{**parts, "name": name, "data": data, "model": model, "seed": seed, **changes})
+
+
+def run_key(config: Frozen) -> str:
+    """First 16 hexadecimal digits of the SHA-256 of the resolved config, its kind and the schema version."""
+    content = {"schema": SCHEMA_VERSION, "kind": type(config).__name__, **config.resolved()}
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:16]
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader that reads ``1e-3`` as a number (YAML 1.2), as people mean it."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"), list("-+0123456789.")
+)
+
+
+def read_yaml(path: Path) -> dict:
+    """A YAML mapping.
+
+    Raises:
+        InputError: the file is missing, no YAML, or no mapping.
+    """
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: expected keys and values, found {type(content).__name__}")
+    return content
+
+
+def parse(kind: type[Kind], content: dict, where: str) -> Kind:
+    """Validate ``content`` as ``kind``.
+
+    Raises:
+        InputError: one line with ``where``, the key, the value found and what is allowed.
+    """
+    try:
+        return kind.model_validate_json(json.dumps(content))
+    except ValidationError as failure:
+        error = failure.errors()[0]
+        key = ".".join(str(part) for part in error["loc"]) or "config"
+        if error["type"] == "extra_forbidden":
+            raise InputError(f"{where}: unknown key {key!r}; allowed: {', '.join(kind.model_fields)}") from None
+        if error["type"] == "missing":
+            raise InputError(f"{where}: {key} is missing") from None
+        raise InputError(f"{where}: {key} is {error['input']!r}: {error['msg']}") from None
+
+
+def load_recipe(name: str, folder: Path = PARAMS / "recipes") -> Recipe:
+    """The recipe ``params/recipes/<name>.yaml``.
+
+    Raises:
+        InputError: unknown name (the known ones are listed) or wrong content.
+    """
+    path = folder / f"{name}.yaml"
+    if not path.is_file():
+        raise InputError(f"unknown recipe {name!r}; known: {', '.join(sorted(p.stem for p in folder.glob('*.yaml')))}")
+    return parse(Recipe, read_yaml(path), str(path))

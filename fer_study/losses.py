@@ -1,0 +1,59 @@
+"""Losses against distributions: hard labels, smoothing, mixup, votes and label distributions are one path."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+from .labels import FER2013
+
+HEAVY = {"disgust": 15.0, "fear": 8.0}
+"""Class weights of document 002's proposed cure (Pauyac and Debnath, section V): disgust x15, fear x8, the others 1."""
+
+
+def class_weights(scheme: str, counts: torch.Tensor, classes: tuple[str, ...] = FER2013) -> torch.Tensor | None:
+    """Weight of each class.
+
+    Args:
+        scheme: ``none``, ``inverse`` (N / (K n_c): document 002, "Class weighting"; also scikit-learn's "balanced") or ``heavy``.
+        counts: (K,) images by class in the training split.
+
+    Returns:
+        (K,) float32, or None for ``none``. A class without images has weight 0 under ``inverse``.
+
+    Raises:
+        ValueError: unknown scheme.
+    """
+    if scheme == "none":
+        return None
+    if scheme == "inverse":
+        counts = counts.float()
+        return torch.where(counts > 0, counts.sum() / (len(counts) * counts.clamp(min=1)), torch.zeros_like(counts))
+    if scheme == "heavy":
+        return torch.tensor([HEAVY.get(c, 1.0) for c in classes], device=counts.device)
+    raise ValueError(f"class weights are {scheme!r}, allowed: none, inverse, heavy")
+
+
+def smooth(target: torch.Tensor, smoothing: float) -> torch.Tensor:
+    """Label smoothing (Szegedy et al., 2016, eq. 10): ``(1 - s) target + s / K`` for ``target: (B, K) float32``."""
+    return target if smoothing == 0 else target * (1 - smoothing) + smoothing / target.shape[1]
+
+
+def soft_cross_entropy(
+    logits: torch.Tensor, target: torch.Tensor, weights: torch.Tensor | None = None, reduction: str = "count"
+) -> torch.Tensor:
+    """Cross-entropy ``-sum_k w_k t_k log p_k`` of a batch.
+
+    Args:
+        logits: (B, K) float, computed in float32.
+        target: (B, K) float32, rows sum to 1.
+        weights: (K,) float32 or None.
+        reduction: ``count`` divides by B, as Keras' ``class_weight`` does and PyTorch for distribution targets; ``weights``
+            divides by ``sum_b sum_k w_k t_bk``, as PyTorch does for index targets.
+
+    Returns:
+        scalar float32.
+    """
+    weighted = target if weights is None else target * weights
+    total = -(weighted * F.log_softmax(logits.float(), dim=1)).sum()
+    return total / (len(logits) if reduction == "count" else weighted.sum())

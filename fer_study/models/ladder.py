@@ -1,0 +1,200 @@
+"""The ladder of small CNNs of document 004 (Rowson and Slotter, Facial Expression Recognition Project).
+
+The text gives the number of filters, the pooling and the order of the layers. What it leaves open is chosen here and is a field
+where it could matter: 3x3 convolutions with padding 1, 2x2 max pooling, dropout .25 after pooling and .5 before the last layer,
+a hidden layer of 128 (baseline) or, as stated, 512 units (CBAM network), one convolution per block.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from ..errors import InputError
+from .registry import FaceModel, register
+
+FIXED_KERNELS = {
+    "sobel_x": [[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]],
+    "sobel_y": [[-1, -2, -1], [0, 0, 0], [1, 2, 1]],
+    "laplacian": [[0, 1, 0], [1, -4, 1], [0, 1, 0]],
+    "sharpen": [[0, -1, 0], [-1, 5, -1], [0, -1, 0]],
+    "emboss": [[-2, -1, 0], [-1, 1, 1], [0, 1, 2]],
+}
+"""The "custom kernel layer (5 filters)": edge and shape filters "like Sobel and Laplacian"; the other three are our choice."""
+
+
+class FixedKernels(nn.Module):
+    """Fixed 3x3 filters at the input: (B, C, H, W) -> (B, 5, H, W). Channels are averaged first; nothing is learned."""
+
+    out_channels = len(FIXED_KERNELS)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("kernels", torch.tensor(list(FIXED_KERNELS.values()), dtype=torch.float32).unsqueeze(1))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return F.conv2d(images.mean(dim=1, keepdim=True), self.kernels, padding=1)
+
+
+class CBAM(nn.Module):
+    """Convolutional block attention module: channel, then spatial attention (Woo et al., 2018, eq. 1-3).
+
+    Args:
+        reduction: of the hidden layer of the channel branch (16 in the paper).
+        kernel_size: of the spatial branch (7 in the paper).
+    """
+
+    def __init__(self, channels: int, reduction: int = 16, kernel_size: int = 7) -> None:
+        super().__init__()
+        hidden = max(channels // reduction, 4)
+        self.channel = nn.Sequential(nn.Linear(channels, hidden), nn.ReLU(), nn.Linear(hidden, channels))
+        self.spatial = nn.Conv2d(2, 1, kernel_size, padding=kernel_size // 2, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, C, H, W) -> (B, C, H, W)."""
+        gate = torch.sigmoid(self.channel(x.mean(dim=(2, 3))) + self.channel(x.amax(dim=(2, 3))))
+        x = x * gate[:, :, None, None]
+        pooled = torch.cat([x.mean(dim=1, keepdim=True), x.amax(dim=1, keepdim=True)], dim=1)
+        return x * torch.sigmoid(self.spatial(pooled))
+
+
+def _after_pooling(input_size: int, poolings: int, name: str) -> int:
+    if input_size % 2**poolings or input_size < 16:
+        raise InputError(f"model {name}: input_size is {input_size}, allowed: multiples of {2**poolings} from 16")
+    return input_size // 2**poolings
+
+
+class _Plain(FaceModel):
+    """Three convolutions with pooling and dropout, then two fully connected layers, behind an optional kernel layer."""
+
+    def __init__(self, kernels: bool, name: str, num_classes: int, in_channels: int, input_size: int, width: float,
+                 hidden: int, dropout: float, head_dropout: float) -> None:  # fmt: skip
+        super().__init__()
+        widths = [round(width * w) for w in (32, 64, 128)]
+        self.kernels = FixedKernels() if kernels else nn.Identity()
+        inputs = [FixedKernels.out_channels if kernels else in_channels] + widths[:-1]
+        self.blocks = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(i, o, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(dropout))
+            for i, o in zip(inputs, widths, strict=True)
+        )
+        side = _after_pooling(input_size, 3, name)
+        self.head = nn.Sequential(
+            nn.Flatten(), nn.Linear(widths[-1] * side**2, hidden), nn.ReLU(), nn.Dropout(head_dropout),
+            nn.Linear(hidden, num_classes),
+        )  # fmt: skip
+        self.cam_layer = self.blocks[-1][1]
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        x = self.kernels(images)
+        for block in self.blocks:
+            x = block(x)
+        return self.head(x)
+
+    def stages(self) -> list[nn.Module]:
+        return [self.head, *reversed(self.blocks)]
+
+
+@register("emotion_cnn")
+class EmotionCNN(_Plain):
+    """Document 004, model 1: convolutions of 32, 64 and 128 filters; 0.7 M parameters at 48 px."""
+
+    def __init__(self, num_classes: int, in_channels: int, input_size: int, width: float = 1.0, hidden: int = 128,
+                 dropout: float = 0.25, head_dropout: float = 0.5) -> None:  # fmt: skip
+        super().__init__(False, "emotion_cnn", num_classes, in_channels, input_size, width, hidden, dropout, head_dropout)
+
+
+@register("kernel_cnn")
+class KernelCNN(_Plain):
+    """Document 004, model 2: the same behind five fixed kernels."""
+
+    def __init__(self, num_classes: int, in_channels: int, input_size: int, width: float = 1.0, hidden: int = 128,
+                 dropout: float = 0.25, head_dropout: float = 0.5) -> None:  # fmt: skip
+        super().__init__(True, "kernel_cnn", num_classes, in_channels, input_size, width, hidden, dropout, head_dropout)
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions with batch normalisation and a projected shortcut, stride 2 (He et al., 2016, fig. 2)."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 2) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(in_channels, out_channels, 3, stride, 1, bias=False), nn.BatchNorm2d(out_channels), nn.ReLU(),
+            nn.Conv2d(out_channels, out_channels, 3, 1, 1, bias=False), nn.BatchNorm2d(out_channels),
+        )  # fmt: skip
+        self.shortcut = nn.Sequential(
+            nn.Conv2d(in_channels, out_channels, 1, stride, bias=False), nn.BatchNorm2d(out_channels)
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, C, H, W) -> (B, out_channels, H / stride, W / stride)."""
+        return F.relu(self.body(x) + self.shortcut(x))
+
+
+@register("simple_resnet")
+class SimpleResNetFER(FaceModel):
+    """Document 004, model 3: kernels, convolution of 32 filters, residual blocks of 64, 128 and 256, global average pooling."""
+
+    def __init__(self, num_classes: int, in_channels: int, input_size: int, width: float = 1.0, kernels: bool = True) -> None:
+        super().__init__()
+        widths = [round(width * w) for w in (32, 64, 128, 256)]
+        self.kernels = FixedKernels() if kernels else nn.Identity()
+        first = FixedKernels.out_channels if kernels else in_channels
+        self.stem = nn.Sequential(nn.Conv2d(first, widths[0], 3, padding=1, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU())
+        self.blocks = nn.ModuleList(ResidualBlock(i, o) for i, o in zip(widths[:-1], widths[1:], strict=True))
+        self.head = nn.Linear(widths[-1], num_classes)
+        self.cam_layer = self.blocks[-1]
+        if input_size < 16:
+            raise InputError(f"model simple_resnet: input_size is {input_size}, allowed: 16 and more")
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        x = self.stem(self.kernels(images))
+        for block in self.blocks:
+            x = block(x)
+        return self.head(x.mean(dim=(2, 3)))
+
+    def stages(self) -> list[nn.Module]:
+        return [self.head, *reversed(self.blocks), self.stem]
+
+
+@register("cbam_cnn")
+class CustomFERCNN(FaceModel):
+    """Document 004, model 4: kernels, three blocks of 64, 128 and 256 filters with CBAM, then 512 -> K.
+
+    Args:
+        kernels, attention: the two parts that the ablation removes.
+        convolutions: 3x3 convolutions per block (the text says "conv block"; 1 is the smallest reading).
+    """
+
+    def __init__(self, num_classes: int, in_channels: int, input_size: int, width: float = 1.0, kernels: bool = True,
+                 attention: bool = True, convolutions: int = 1, hidden: int = 512, dropout: float = 0.25,
+                 head_dropout: float = 0.5) -> None:  # fmt: skip
+        super().__init__()
+        widths = [round(width * w) for w in (64, 128, 256)]
+        self.kernels = FixedKernels() if kernels else nn.Identity()
+        inputs = [FixedKernels.out_channels if kernels else in_channels] + widths[:-1]
+        self.blocks = nn.ModuleList(
+            self._block(i, o, convolutions, attention, dropout) for i, o in zip(inputs, widths, strict=True)
+        )
+        side = _after_pooling(input_size, 3, "cbam_cnn")
+        self.head = nn.Sequential(
+            nn.Flatten(), nn.Linear(widths[-1] * side**2, hidden), nn.ReLU(), nn.Dropout(head_dropout),
+            nn.Linear(hidden, num_classes),
+        )  # fmt: skip
+        self.cam_layer = self.blocks[-1][-3]
+
+    @staticmethod
+    def _block(inputs: int, outputs: int, convolutions: int, attention: bool, dropout: float) -> nn.Sequential:
+        layers: list[nn.Module] = []
+        for i in range(convolutions):
+            layers += [nn.Conv2d(outputs if i else inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()]
+        return nn.Sequential(*layers, CBAM(outputs) if attention else nn.Identity(), nn.MaxPool2d(2), nn.Dropout(dropout))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        x = self.kernels(images)
+        for block in self.blocks:
+            x = block(x)
+        return self.head(x)
+
+    def stages(self) -> list[nn.Module]:
+        return [self.head, *reversed(self.blocks)]

@@ -1,0 +1,97 @@
+"""The registry of networks and the contract that they keep."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from ..config import ModelConfig
+from ..errors import InputError
+
+_REGISTRY: dict[str, Callable[..., FaceModel]] = {}
+
+
+class FaceModel(nn.Module):
+    """Contract of every network.
+
+    ``forward`` maps ``images: (B, C, H, W) float32, normalised`` to ``logits: (B, K)``; ``forward_with_penalty`` adds a scalar that
+    the loss is increased by; ``stages`` lists its parts from the head to the stem, for unfreezing; ``cam_layer`` is the layer
+    whose activations Grad-CAM weighs.
+    """
+
+    cam_layer: nn.Module
+
+    def forward_with_penalty(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """``(logits (B, K), penalty scalar)``; the penalty is 0 unless a network says otherwise."""
+        logits = self(images)
+        return logits, logits.new_zeros(())
+
+    def stages(self) -> list[nn.Module]:
+        """Parts of the network from head to stem; together they hold every parameter once."""
+        raise NotImplementedError
+
+
+def register(name: str) -> Callable[[Callable[..., FaceModel]], Callable[..., FaceModel]]:
+    """Class decorator: make a network known by ``name``.
+
+    The constructor takes ``num_classes, in_channels, input_size`` and its own options with defaults.
+
+    Raises:
+        KeyError: the name is taken.
+    """
+
+    def add(factory: Callable[..., FaceModel]) -> Callable[..., FaceModel]:
+        if name in _REGISTRY:
+            raise KeyError(f"model {name!r} is registered already")
+        _REGISTRY[name] = factory
+        return factory
+
+    return add
+
+
+def names() -> list[str]:
+    """Registered names; ``timm:<name>`` stands for any timm classifier."""
+    return sorted(_REGISTRY)
+
+
+def _lookup(name: str) -> Callable[..., FaceModel]:
+    key = "timm" if name.startswith("timm:") else name
+    if key not in _REGISTRY or name == "timm":
+        known = ", ".join(n if n != "timm" else "timm:<name>" for n in names())
+        raise InputError(f"unknown model {name!r}; known: {known}")
+    return _REGISTRY[key]
+
+
+def resolve(config: ModelConfig) -> ModelConfig:
+    """The config with every option spelled out, so that its key does not depend on defaults in the code.
+
+    Raises:
+        InputError: unknown model or option, or an option of the wrong type.
+    """
+    parameters = inspect.signature(_lookup(config.name)).parameters
+    common = ("num_classes", "in_channels", "input_size", "name")
+    defaults = {key: p.default for key, p in parameters.items() if key not in common}
+    for key, value in config.options.items():
+        if key not in defaults:
+            raise InputError(f"model {config.name}: unknown option {key!r}; allowed: {', '.join(defaults) or 'none'}")
+        expected = type(defaults[key])
+        if type(value) is not expected and not (expected is float and type(value) is int):
+            raise InputError(f"model {config.name}: option {key} is {value!r}, expected {expected.__name__}")
+    return config.model_copy(update={"options": {**defaults, **config.options}})
+
+
+def create_model(config: ModelConfig, num_classes: int, in_channels: int = 1) -> FaceModel:
+    """Build the network of a config with fresh weights, drawn from torch's global generator.
+
+    Raises:
+        InputError: see ``resolve``; or an input size that the network cannot take.
+    """
+    options = dict(resolve(config).options)
+    if config.name.startswith("timm:"):
+        options["name"] = config.name.removeprefix("timm:")
+    return _lookup(config.name)(
+        num_classes=num_classes, in_channels=in_channels, input_size=config.input_size, **options
+    )

@@ -1,0 +1,50 @@
+"""Any classifier of timm behind the contract, as ``timm:<name>`` (Wightman, 2019)."""
+
+from __future__ import annotations
+
+import timm
+import torch
+from torch import nn
+
+from ..errors import InputError
+from .registry import FaceModel, register
+
+
+@register("timm")
+class TimmModel(FaceModel):
+    """A timm network with K outputs.
+
+    Stages are its feature stages where timm describes them (``feature_info``), else the whole body; the last one is the layer for
+    Grad-CAM, so token models without a spatial map need a ``cam_layer`` of their own.
+    """
+
+    def __init__(self, num_classes: int, in_channels: int, input_size: int, name: str = "", drop_rate: float = 0.0,
+                 drop_path_rate: float = 0.0) -> None:  # fmt: skip
+        super().__init__()
+        if not timm.is_model(name):
+            close = timm.list_models(f"*{name[:6]}*")[:5]
+            raise InputError(f"unknown timm model {name!r}; near: {', '.join(close) or 'none (see timm.list_models())'}")
+        options = {"drop_rate": drop_rate}
+        if drop_path_rate:
+            options["drop_path_rate"] = drop_path_rate
+        try:
+            self.net = timm.create_model(name, num_classes=num_classes, in_chans=in_channels, img_size=input_size, **options)
+        except TypeError:  # fully convolutional families take no img_size
+            self.net = timm.create_model(name, num_classes=num_classes, in_chans=in_channels, **options)
+        self.cam_layer = self._body()[-1]
+
+    def _body(self) -> list[nn.Module]:
+        """Direct children of the network that come before its classifier, stem first."""
+        head = self.net.get_classifier()
+        children = list(self.net.children())
+        body = [c for c in children if c is not head and not any(m is head for m in c.modules()) and any(c.parameters())]
+        return [part for c in body for part in (c if isinstance(c, nn.Sequential) and len(c) > 1 else [c])]
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.net(images)
+
+    def stages(self) -> list[nn.Module]:
+        body = self._body()
+        inside = {id(p) for part in body for p in part.parameters()}
+        rest = [c for c in self.net.children() if any(id(p) not in inside for p in c.parameters())]
+        return [*reversed(rest), *reversed(body)]

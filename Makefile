@@ -1,0 +1,82 @@
+# Two commands are enough for a newcomer: `make book` and `make test`. Each sets up `.venv` by itself.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+EDITION ?= synthetic
+WORKERS ?= 2
+ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+LABS := $(wildcard notebooks/labs/*.ipynb)
+
+.PHONY: help setup book html test study lint bench labs-ready browser-check lock clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
+
+# A shim that exists but does not run is skipped: the interpreter has to answer.
+$(READY): requirements.lock pyproject.toml
+	@if [ ! -x $(BIN)/python ]; then \
+	  found=""; \
+	  for candidate in $${PYTHON:-} python3.12 python3.13 python3.11 python3; do \
+	    if "$$candidate" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' \
+	      >/dev/null 2>&1; then found="$$candidate"; break; fi; \
+	  done; \
+	  if [ -z "$$found" ]; then \
+	    echo "No working Python 3.11, 3.12 or 3.13 was found. Install one (with venv), or name it: make PYTHON=... setup" >&2; \
+	    exit 2; \
+	  fi; \
+	  echo "Creating $(VENV) with $$("$$found" --version)"; \
+	  "$$found" -m venv $(VENV); \
+	fi
+	@$(BIN)/python -m uv --version >/dev/null 2>&1 || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@echo "Installing what requirements.lock lists (about 6 GB with CUDA libraries on Linux)"
+	@$(BIN)/python -m uv pip install --quiet --python $(BIN)/python -r requirements.lock
+	@$(BIN)/python -m uv pip install --quiet --python $(BIN)/python --no-deps -e .
+	@touch $@
+
+setup: $(READY)  ## create .venv from requirements.lock
+
+book: setup  ## execute the synthetic edition where it is out of date, then build the HTML
+	@$(BIN)/fer-study execute synthetic
+	@$(MAKE) --no-print-directory html
+
+# A failed build forgets its cache: warnings of pages that were read once would otherwise be silent the second time.
+html: setup  ## build book/_build/html from the executed pages that are there
+	@$(BIN)/jupyter-book build -W -n --keep-going book || { rm -rf book/_build/.doctrees; exit 1; }
+
+test: setup  ## the test suite, on CPU
+	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+
+study: setup  ## train all an edition lists: make study EDITION=fer2013 ARGS="--minutes 60"
+	@$(BIN)/fer-study train $(EDITION) $(ARGS)
+
+lint: setup  ## ruff, and no outputs in the source notebooks
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@if ls notebooks/*.ipynb $(LABS) >/dev/null 2>&1; then $(BIN)/nbstripout --verify notebooks/*.ipynb $(LABS); fi
+
+bench: setup  ## measurements of speed
+	@$(BIN)/python -m pytest -s -m bench $(ARGS)
+
+labs-ready: setup  ## before class: run every lab on this machine and say how long each takes
+	@if [ -z "$(LABS)" ]; then echo "notebooks/labs/ holds no lab" >&2; exit 2; fi
+	@mkdir -p .build/labs
+	@failed=0; for lab in $(LABS); do \
+	  start=$$SECONDS; \
+	  if $(BIN)/papermill --cwd notebooks/labs --no-progress-bar --log-level ERROR "$$lab" ".build/labs/$$(basename "$$lab")"; \
+	  then echo "ready      $$((SECONDS - start)) s  $$lab"; else echo "NOT READY  $$lab" >&2; failed=1; fi; \
+	done; exit $$failed
+
+browser-check: setup  ## open every page of the built book in Chromium, with the network cut
+	@$(BIN)/python tests/browser_check.py book/_build/html --screenshots .build/screenshots
+
+lock: setup  ## resolve requirements.lock afresh from pyproject.toml
+	@$(BIN)/python -m uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-emit-index-url --no-header \
+	  --no-annotate --extra book --extra cluster --extra test --extra dev pyproject.toml -o requirements.lock
+
+clean:  ## remove what was built; records in runs/ and the environment stay
+	@rm -rf book/_build book/synthetic .build .pytest_cache .ruff_cache

@@ -1,28 +1,25 @@
 """Metrics of a classifier, each computed from ``logits`` (N, K) float, finite, and ``labels`` (N,) int in 0..K-1.
 
-The prediction is the class with the largest logit (the first of equals). Every metric is a function of sums over images
-(``Sums``), so that a bootstrap only re-weights these sums. A share is in [0, 1]. What is undefined is NaN, never 0:
-
-* the recall of a class without images and the precision of a class never predicted;
-* ``balanced_accuracy`` averages recall over the classes that have images; ``macro_f1`` averages F1 over the classes that
-  have an image or a prediction (F1 is 0, not undefined, for a class with images that is never predicted);
-* ``cohen_kappa`` where labels and predictions are all one class; everything where N = 0.
+The prediction is the class of the largest logit (the first of equals). Every metric is a function of sums over images, so
+that a bootstrap only re-weights these. A share is in [0, 1]. What is undefined is NaN, never 0: everything where N = 0; the
+recall of a class without images; the precision of a class never predicted; Cohen's kappa where labels and predictions are
+all one class. ``balanced_accuracy`` averages recall over the classes with images; ``macro_f1`` averages F1 over the classes
+with an image or a prediction (F1 is 0, not undefined, for a class with images that is never predicted).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from .errors import InputError
 from .labels import FER2013
 
-BINS = 15
-"""Bins of the expected calibration error (Guo et al., 2017)."""
+BINS = 15  # of the expected calibration error (Guo et al., 2017)
 
 
 class Estimate(NamedTuple):
@@ -35,40 +32,27 @@ class Estimate(NamedTuple):
     high: float
 
 
-class McNemar(NamedTuple):
-    """Images that only one of two systems gets right, and the two-sided p-value."""
+class Sums(NamedTuple):
+    """Sums over images, float64, from which every metric follows; leading axes (...) are bootstrap repetitions."""
 
-    only_a: int
-    only_b: int
-    p_value: float
-
-
-@dataclass(frozen=True)
-class Sums:
-    """Sums over images from which every metric follows; leading axes (...) are bootstrap repetitions.
-
-    Attributes:
-        confusion: (..., K, K) float64, images by label (rows) and prediction (columns).
-        log_loss: (...,) float64, sum of the negative log-likelihoods.
-        brier: (...,) float64, sum of the squared errors of the probabilities.
-        gaps: (..., BINS) float64, sum of (correct - confidence) of the images in each bin of confidence.
-    """
-
-    confusion: np.ndarray
-    log_loss: np.ndarray
-    brier: np.ndarray
-    gaps: np.ndarray
+    hits: np.ndarray  # (..., K) right predictions by class
+    images: np.ndarray  # (..., K) images by class
+    predicted: np.ndarray  # (..., K) predictions by class
+    gaps: np.ndarray  # (..., BINS) correct - confidence, of the images in each bin of confidence
+    log_loss: np.ndarray  # (...,) negative log-likelihood
+    brier: np.ndarray  # (...,) squared error of the probabilities
 
     @classmethod
     def unpack(cls, flat: np.ndarray) -> Sums:
-        """From (..., K * K + 2 + BINS) float64, the columns of ``_per_image``."""
-        cells = flat.shape[-1] - 2 - BINS
-        side = round(cells**0.5)
-        confusion = flat[..., :cells].reshape(*flat.shape[:-1], side, side)
-        return cls(confusion, flat[..., cells], flat[..., cells + 1], flat[..., cells + 2 :])
+        """From (..., 3 K + BINS + 2) float64, sums over rows of ``_per_image``."""
+        k = (flat.shape[-1] - BINS - 2) // 3
+        return cls(*np.split(flat[..., :-2], [k, 2 * k, 3 * k], axis=-1), flat[..., -2], flat[..., -1])
 
 
-def check(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+Metric = Callable[[Sums], np.ndarray]
+
+
+def check(logits: np.ndarray, labels: np.ndarray, classes: Sequence[str] | None = None) -> tuple[np.ndarray, np.ndarray]:
     """``logits`` as (N, K) float64 and ``labels`` as (N,) int64.
 
     Raises:
@@ -77,13 +61,15 @@ def check(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarra
     logits, labels = np.asarray(logits), np.asarray(labels)
     if logits.ndim != 2 or logits.shape[1] < 2:
         raise InputError(f"logits must be (N, K) with K >= 2, got {logits.shape}")
+    if classes is not None and logits.shape[1] != len(classes):
+        raise InputError(f"logits {logits.shape} must have one column for each of {len(classes)} classes")
     if labels.shape != logits.shape[:1]:
         raise InputError(f"labels must be ({len(logits)},) to match logits {logits.shape}, got {labels.shape}")
     if not np.issubdtype(labels.dtype, np.integer):
         raise InputError(f"labels must be integers, got {labels.dtype}")
-    logits = logits.astype(np.float64)
     if len(labels) and (labels.min() < 0 or labels.max() >= logits.shape[1]):
         raise InputError(f"labels span {labels.min()}..{labels.max()}, allowed 0..{logits.shape[1] - 1}")
+    logits = logits.astype(np.float64)
     if not np.isfinite(logits).all():
         row, column = np.argwhere(~np.isfinite(logits))[0]
         raise InputError(f"logits must be finite, row {row} class {column} is {logits[row, column]}")
@@ -96,28 +82,28 @@ def log_softmax(logits: np.ndarray) -> np.ndarray:
     return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
 
 
-def _per_image(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """(N, K * K + 2 + BINS) float64: what each image adds to ``Sums``."""
-    logits, labels = check(logits, labels)
-    n, k = logits.shape
-    log_probabilities = log_softmax(logits)
-    probabilities, predictions, rows = np.exp(log_probabilities), logits.argmax(axis=1), np.arange(n)
+def _per_image(logits: np.ndarray, labels: np.ndarray, classes: Sequence[str] | None = None) -> np.ndarray:
+    """(N, 3 K + BINS + 2) float64: what each image adds to ``Sums``."""
+    logits, labels = check(logits, labels, classes)
+    eye, predictions, log_probabilities = np.eye(logits.shape[1]), logits.argmax(axis=1), log_softmax(logits)
+    target, right, probabilities = eye[labels], predictions == labels, np.exp(log_probabilities)
     confidence = probabilities.max(axis=1)
-    out = np.zeros((n, k * k + 2 + BINS))
-    out[rows, labels * k + predictions] = 1
-    out[:, k * k] = -log_probabilities[rows, labels]
-    out[:, k * k + 1] = ((probabilities - np.eye(k)[labels]) ** 2).sum(axis=1)
-    out[rows, k * k + 2 + _bin_of(confidence, BINS)] = (predictions == labels) - confidence
-    return out
+    gaps = np.eye(BINS)[_bin_of(confidence, BINS)] * (right - confidence)[:, None]
+    log_loss, brier = -log_probabilities[np.arange(len(labels)), labels], ((probabilities - target) ** 2).sum(axis=1)
+    return np.column_stack([target * right[:, None], target, eye[predictions], gaps, log_loss, brier])
 
 
 def _bin_of(confidence: np.ndarray, bins: int) -> np.ndarray:
-    """(N,) int in 0..bins-1: the bin ((b) / bins, (b + 1) / bins] of each confidence."""
+    """(N,) int in 0..bins-1: b where b / bins < confidence <= (b + 1) / bins."""
     return np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
 
 
 def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     return np.divide(numerator, denominator, out=np.full(np.shape(denominator), np.nan), where=denominator > 0)
+
+
+def _per_n(total: np.ndarray, sums: Sums) -> np.ndarray:
+    return _ratio(total, sums.images.sum(axis=-1))
 
 
 def _mean_defined(values: np.ndarray) -> np.ndarray:
@@ -126,114 +112,66 @@ def _mean_defined(values: np.ndarray) -> np.ndarray:
     return _ratio(np.where(defined, values, 0).sum(axis=-1), defined.sum(axis=-1))
 
 
-def _hits(confusion: np.ndarray) -> np.ndarray:
-    return np.diagonal(confusion, axis1=-2, axis2=-1)
-
-
-def _recall(sums: Sums) -> np.ndarray:
-    return _ratio(_hits(sums.confusion), sums.confusion.sum(axis=-1))
-
-
-def _precision(sums: Sums) -> np.ndarray:
-    return _ratio(_hits(sums.confusion), sums.confusion.sum(axis=-2))
-
-
-def _f1(sums: Sums) -> np.ndarray:
-    return _ratio(2 * _hits(sums.confusion), sums.confusion.sum(axis=-1) + sums.confusion.sum(axis=-2))
-
-
-def _count(sums: Sums) -> np.ndarray:
-    return sums.confusion.sum(axis=(-2, -1))
-
-
 def _kappa(sums: Sums) -> np.ndarray:
-    n, hits = _count(sums), _hits(sums.confusion).sum(axis=-1)
-    chance = (sums.confusion.sum(axis=-1) * sums.confusion.sum(axis=-2)).sum(axis=-1)
-    return _ratio(n * hits - chance, n * n - chance)
+    n, chance = sums.images.sum(axis=-1), (sums.images * sums.predicted).sum(axis=-1)
+    return _ratio(n * sums.hits.sum(axis=-1) - chance, n * n - chance)
 
 
-SCALARS: dict[str, Callable[[Sums], np.ndarray]] = {
-    "accuracy": lambda sums: _ratio(_hits(sums.confusion).sum(axis=-1), _count(sums)),
-    "balanced_accuracy": lambda sums: _mean_defined(_recall(sums)),
-    "macro_f1": lambda sums: _mean_defined(_f1(sums)),
-    "log_loss": lambda sums: _ratio(sums.log_loss, _count(sums)),
+BY_CLASS: dict[str, Metric] = {
+    "recall": lambda sums: _ratio(sums.hits, sums.images),
+    "precision": lambda sums: _ratio(sums.hits, sums.predicted),
+}  # each gives (..., K) float64
+
+SCALARS: dict[str, Metric] = {
+    "accuracy": lambda sums: _per_n(sums.hits.sum(axis=-1), sums),
+    "balanced_accuracy": lambda sums: _mean_defined(BY_CLASS["recall"](sums)),
+    "macro_f1": lambda sums: _mean_defined(_ratio(2 * sums.hits, sums.images + sums.predicted)),
+    "log_loss": lambda sums: _per_n(sums.log_loss, sums),
     "cohen_kappa": _kappa,
-    "brier": lambda sums: _ratio(sums.brier, _count(sums)),
-    "expected_calibration_error": lambda sums: _ratio(np.abs(sums.gaps).sum(axis=-1), _count(sums)),
-}
-"""Name -> function of ``Sums`` with leading axes (...) that gives (...,) float64."""
+    "brier": lambda sums: _per_n(sums.brier, sums),
+    "expected_calibration_error": lambda sums: _per_n(np.abs(sums.gaps).sum(axis=-1), sums),
+}  # each gives (...,) float64
 
 
-def _metric(name: str, classes: Sequence[str]) -> Callable[[Sums], np.ndarray]:
-    """The function behind a name of ``SCALARS``, ``recall_<class>`` or ``precision_<class>``."""
-    if name in SCALARS:
-        return SCALARS[name]
-    family, _, class_name = name.partition("_")
-    if family not in ("recall", "precision") or class_name not in classes:
-        known = ", ".join(SCALARS)
-        raise InputError(
-            f"unknown metric {name!r}; known: {known}, recall_<class>, precision_<class> of {', '.join(classes)}"
-        )
-    index, by_class = list(classes).index(class_name), _recall if family == "recall" else _precision
-    return lambda sums: by_class(sums)[..., index]
+def _of_images(name: str, document: str) -> Callable[[np.ndarray, np.ndarray], float]:
+    """The metric of that name as a function of ``logits`` (N, K) and ``labels`` (N,)."""
+
+    def metric(logits: np.ndarray, labels: np.ndarray) -> float:
+        return float(SCALARS[name](_total(logits, labels)))
+
+    metric.__name__, metric.__qualname__, metric.__doc__ = name, name, document
+    return metric
 
 
-def _total(logits: np.ndarray, labels: np.ndarray) -> Sums:
-    return Sums.unpack(_per_image(logits, labels).sum(axis=0))
+accuracy = _of_images("accuracy", "Share of images whose prediction is the label.")
+balanced_accuracy = _of_images("balanced_accuracy", "Mean recall over classes with images (Brodersen et al., 2010).")
+macro_f1 = _of_images("macro_f1", "Mean over classes of 2 TP / (2 TP + FP + FN) (Sokolova and Lapalme, 2009).")
+log_loss = _of_images("log_loss", "Mean negative log-likelihood of the label, in nats, in [0, inf) (Good, 1952).")
+cohen_kappa = _of_images("cohen_kappa", "Agreement beyond chance, (p_o - p_e) / (1 - p_e), in [-1, 1] (Cohen, 1960).")
+brier = _of_images("brier", "Mean squared distance of probabilities and one-hot label, in [0, 2] (Brier, 1950).")
+_ECE = "Mean |accuracy - confidence| over ``BINS`` equal bins of the top probability, by size (Guo et al., 2017, eq. 3)."
+expected_calibration_error = _of_images("expected_calibration_error", _ECE)
 
 
-def _scalar(name: str, logits: np.ndarray, labels: np.ndarray) -> float:
-    return float(SCALARS[name](_total(logits, labels)))
+def _total(logits: np.ndarray, labels: np.ndarray, classes: Sequence[str] | None = None) -> Sums:
+    return Sums.unpack(_per_image(logits, labels, classes).sum(axis=0))
 
 
 def confusion(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """(K, K) int64 counts: label in rows, prediction in columns."""
-    return _total(logits, labels).confusion.astype(np.int64)
+    logits, labels = check(logits, labels)
+    k = logits.shape[1]
+    return np.bincount(labels * k + logits.argmax(axis=1), minlength=k * k).reshape(k, k)
 
 
 def recall_by_class(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """(K,) float64: share of the images of a class that are recognised; NaN for a class without images."""
-    return _recall(_total(logits, labels))
+    return BY_CLASS["recall"](_total(logits, labels))
 
 
 def precision_by_class(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """(K,) float64: share of the predictions of a class that are right; NaN for a class never predicted."""
-    return _precision(_total(logits, labels))
-
-
-def accuracy(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Share of images whose prediction is the label."""
-    return _scalar("accuracy", logits, labels)
-
-
-def balanced_accuracy(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Mean recall over the classes that have images (Brodersen et al., 2010, without their Bayesian part)."""
-    return _scalar("balanced_accuracy", logits, labels)
-
-
-def macro_f1(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Mean of 2 TP / (2 TP + FP + FN) over the classes with an image or a prediction (Sokolova and Lapalme, 2009)."""
-    return _scalar("macro_f1", logits, labels)
-
-
-def log_loss(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Mean negative log-likelihood of the label, in nats, in [0, inf) (Good, 1952)."""
-    return _scalar("log_loss", logits, labels)
-
-
-def cohen_kappa(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Agreement beyond chance, (p_o - p_e) / (1 - p_e), in [-1, 1] (Cohen, 1960)."""
-    return _scalar("cohen_kappa", logits, labels)
-
-
-def brier(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Mean squared distance of the probabilities from the one-hot label, summed over classes, in [0, 2] (Brier, 1950)."""
-    return _scalar("brier", logits, labels)
-
-
-def expected_calibration_error(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Mean |accuracy - confidence| over ``BINS`` bins of the top probability, by size (Guo et al., 2017, eq. 3)."""
-    return _scalar("expected_calibration_error", logits, labels)
+    return BY_CLASS["precision"](_total(logits, labels))
 
 
 def reliability(logits: np.ndarray, labels: np.ndarray, bins: int = BINS) -> pd.DataFrame:
@@ -243,22 +181,119 @@ def reliability(logits: np.ndarray, labels: np.ndarray, bins: int = BINS) -> pd.
         ``bins`` rows: edges ``low`` (excluded) and ``high``, ``n``, mean ``confidence`` and ``accuracy`` (NaN where n is 0).
     """
     logits, labels = check(logits, labels)
-    confidence = np.exp(log_softmax(logits).max(axis=1, initial=-np.inf))
+    confidence = np.exp(log_softmax(logits).max(axis=1))
     where = _bin_of(confidence, bins)
-    n = np.bincount(where, minlength=bins)
+    n, edges = np.bincount(where, minlength=bins), np.arange(bins + 1) / bins
     means = [_ratio(np.bincount(where, x, bins), n) for x in (confidence, logits.argmax(axis=1) == labels)]
-    edges = np.arange(bins + 1) / bins
     return pd.DataFrame({"low": edges[:-1], "high": edges[1:], "n": n, "confidence": means[0], "accuracy": means[1]})
 
 
-def _check_classes(logits: np.ndarray, classes: Sequence[str]) -> None:
-    if np.shape(logits)[-1:] != (len(classes),):
-        raise InputError(f"logits {np.shape(logits)} must have one column for each of {len(classes)} classes")
-
-
 def compute(logits: np.ndarray, labels: np.ndarray, classes: Sequence[str] = FER2013) -> dict[str, float]:
-    """Every metric of ``SCALARS``, ``recall_<class>`` of each class, and ``n``."""
-    _check_classes(logits, classes)
-    sums = _total(logits, labels)
-    values = {name: float(metric(sums)) for name, metric in SCALARS.items()}
-    return {"n": len(labels), **values, **{f"recall_{c}": float(r) for c, r in zip(classes, _recall(sums), strict=True)}}
+    """``n``, every metric of ``SCALARS`` and ``recall_<class>`` of each class."""
+    sums = _total(logits, labels, classes)
+    recalls = zip(classes, BY_CLASS["recall"](sums), strict=True)
+    scalars = {name: float(metric(sums)) for name, metric in SCALARS.items()}
+    return {"n": len(labels), **scalars, **{f"recall_{name}": float(recall) for name, recall in recalls}}
+
+
+def _metric(name: str, classes: Sequence[str]) -> Metric:
+    """The function behind a name of ``SCALARS``, ``recall_<class>`` or ``precision_<class>``."""
+    if name in SCALARS:
+        return SCALARS[name]
+    family, _, of = name.partition("_")
+    if family not in BY_CLASS or of not in classes:
+        known = ", ".join([*SCALARS, *(f"{family}_<class>" for family in BY_CLASS)])
+        raise InputError(f"unknown metric {name!r}; known: {known}; classes: {', '.join(classes)}")
+    return lambda sums: BY_CLASS[family](sums)[..., list(classes).index(of)]
+
+
+def _resampled(per_image: np.ndarray, groups: np.ndarray | None, repetitions: int, seed: int) -> np.ndarray:
+    """(N, D) -> (1 + repetitions, D): the sum over images, then sums over images (or groups) drawn with replacement."""
+    if groups is not None:
+        if np.shape(groups) != per_image.shape[:1]:
+            raise InputError(f"groups must be ({len(per_image)},), got {np.shape(groups)}")
+        per_image = pd.DataFrame(per_image).groupby(np.asarray(groups), dropna=False).sum().to_numpy()
+    sums = [per_image.sum(axis=0, keepdims=True)]
+    n, rng = len(per_image), np.random.default_rng(seed)
+    step = max(1, 2**22 // max(n, 1))  # at most 32 MiB of weights at a time
+    for start in range(0, repetitions if n else 0, step):
+        size = min(step, repetitions - start)
+        drawn = rng.integers(0, n, (size, n)) + n * np.arange(size)[:, None]
+        sums.append(np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n) @ per_image)
+    return np.concatenate(sums)
+
+
+def _estimate(values: np.ndarray, n: int, level: float) -> Estimate:
+    """From (1 + R,) the value, then its bootstrap draws: the percentile interval of the draws that are defined."""
+    value, draws = float(values[0]), values[1:][~np.isnan(values[1:])]
+    if len(draws) < 2 or np.isnan(value):
+        return Estimate(value, np.nan, n, np.nan, np.nan)
+    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
+    return Estimate(value, float(draws.std(ddof=1)), n, float(low), float(high))
+
+
+def bootstrap_interval(
+    logits: np.ndarray, labels: np.ndarray, metric_names: Sequence[str], groups: np.ndarray | None = None,
+    repetitions: int = 1000, seed: int = 0, level: float = 0.95, classes: Sequence[str] = FER2013,
+) -> pd.DataFrame:  # fmt: skip
+    """Percentile bootstrap (Efron and Tibshirani, 1993, ch. 13) over images, or over groups where given.
+
+    Args:
+        metric_names: names of ``SCALARS``, ``recall_<class>`` or ``precision_<class>``.
+        groups: (N,) of any type; images of equal value (say, duplicates) are drawn together.
+
+    Returns:
+        One row a metric (the index): ``value, sd, n, low, high``; the interval of an undefined metric is NaN.
+    """
+    functions = [_metric(name, classes) for name in metric_names]
+    sums = Sums.unpack(_resampled(_per_image(logits, labels, classes), groups, repetitions, seed))
+    rows = [_estimate(function(sums), len(labels), level) for function in functions]
+    return pd.DataFrame(rows, index=pd.Index(metric_names, name="metric"), columns=Estimate._fields)
+
+
+def paired_bootstrap_difference(
+    logits_a: np.ndarray, logits_b: np.ndarray, labels: np.ndarray, metric: str = "accuracy",
+    groups: np.ndarray | None = None, repetitions: int = 1000, seed: int = 0, level: float = 0.95,
+    classes: Sequence[str] = FER2013,
+) -> Estimate:  # fmt: skip
+    """Metric of a minus metric of b, both on the same drawn images; arguments as in ``bootstrap_interval``."""
+    function = _metric(metric, classes)
+    both = np.concatenate([_per_image(logits, labels, classes) for logits in (logits_a, logits_b)], axis=1)
+    sums_a, sums_b = map(Sums.unpack, np.split(_resampled(both, groups, repetitions, seed), 2, axis=1))
+    return _estimate(function(sums_a) - function(sums_b), len(labels), level)
+
+
+def over_seeds(values: Sequence[float], level: float = 0.95) -> Estimate:
+    """Mean over seeds with Student's t-interval; NaN interval for fewer than two seeds or an undefined value."""
+    x, n = np.asarray(values, dtype=np.float64), len(values)
+    mean, sd = float(x.mean()) if n else np.nan, float(x.std(ddof=1)) if n > 1 else np.nan
+    half = float(stats.t.ppf((1 + level) / 2, n - 1)) * sd / max(n, 1) ** 0.5
+    return Estimate(mean, sd, n, mean - half, mean + half)
+
+
+def difference_over_seeds(a: Mapping[int, float], b: Mapping[int, float], level: float = 0.95) -> Estimate:
+    """``over_seeds`` of a minus b, seed by seed, for the seeds (keys, or index of a Series) that both have."""
+    return over_seeds([a[seed] - b[seed] for seed in sorted(set(a.keys()) & set(b.keys()))], level)
+
+
+def wilson_interval(k: int, n: int, level: float = 0.95) -> tuple[float, float]:
+    """Score interval of a share of k in n (Wilson, 1927); NaN where n = 0."""
+    if not 0 <= k <= n:
+        raise InputError(f"k must be in 0..n, got k = {k}, n = {n}")
+    if n == 0:
+        return np.nan, np.nan
+    interval = stats.binomtest(k, n).proportion_ci(level, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def mcnemar(logits_a: np.ndarray, logits_b: np.ndarray, labels: np.ndarray) -> tuple[int, int, float]:
+    """Exact two-sided test that a and b are equally often right (McNemar, 1947; binomial form).
+
+    Returns:
+        Images that only a has right, images that only b has right, p-value (1 where both are 0).
+    """
+    (logits_a, labels), (logits_b, _) = check(logits_a, labels), check(logits_b, labels)
+    right_a, right_b = logits_a.argmax(axis=1) == labels, logits_b.argmax(axis=1) == labels
+    only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
+    p_value = stats.binomtest(only_a, only_a + only_b).pvalue if only_a + only_b else 1.0
+    return only_a, only_b, float(p_value)

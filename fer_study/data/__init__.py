@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from ..errors import InputError
-from . import fer2013, official
+from . import fer2013, muxspace, official
 from .faceset import SPLITS, FaceSet, fingerprint_of
 from .layout import Layout
 
@@ -15,7 +15,7 @@ __all__ = ["LAYOUTS", "SPLITS", "FaceSet", "find", "fingerprint_of", "load", "re
 
 log = logging.getLogger(__name__)
 
-LAYOUTS: tuple[Layout, ...] = (*fer2013.LAYOUTS,)
+LAYOUTS: tuple[Layout, ...] = (*fer2013.LAYOUTS, *muxspace.LAYOUTS)
 """Every layout that can be read; the first one that recognises a path reads it."""
 
 
@@ -47,6 +47,8 @@ def load(path: str | Path, dataset: str | None = None, verify: bool = True) -> F
         known = "; ".join(f"{x.dataset} {x.name}: {x.looks_like}" for x in LAYOUTS if dataset in (None, x.dataset))
         raise InputError(f"{path}: {found}; known layouts: {known}")
     faces = layout.read(path)
+    if not len(faces):
+        raise InputError(f"{path}: no images in it")
     log.info("%s: %s (%s), %d images, fingerprint %s", path, layout.dataset, layout.name, len(faces), faces.fingerprint)
     if verify and (wrong := official.difference(faces)):
         raise InputError(f"{path}: not the official {faces.name}: {wrong}; verify=False loads it all the same")

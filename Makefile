@@ -44,9 +44,15 @@ book: setup  ## execute the synthetic edition where it is out of date, then buil
 	@$(BIN)/fer-study execute synthetic
 	@$(MAKE) --no-print-directory html
 
-# A failed build forgets its cache: warnings of pages that were read once would otherwise be silent the second time.
-html: setup  ## build book/_build/html from the executed pages that are there
-	@$(BIN)/jupyter-book build -W -n --keep-going book || { rm -rf book/_build/.doctrees; exit 1; }
+html: book/_build/.built  ## build book/_build/html from the executed pages that are there
+
+# Directories are listed too: a removed page changes its folder. New settings or references concern every page. A failed build forgets
+# its cache: warnings of pages that were read once would otherwise be silent the second time.
+book/_build/.built: $(READY) $(shell find book -mindepth 1 -path book/_build -prune -o -print)
+	@$(if $(filter %.bib %.yml,$?),rm -rf book/_build/.doctrees)
+	@$(BIN)/jupyter-book build -q -W -n --keep-going book || { rm -rf book/_build/.doctrees; exit 1; }
+	@touch $@
+	@echo "The book: book/_build/html/index.html"
 
 test: setup  ## the test suite, on CPU
 	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -n $(WORKERS) $(ARGS)

@@ -50,7 +50,7 @@ html: book/_build/.built  ## build book/_build/html from the executed pages that
 # its cache: warnings of pages that were read once would otherwise be silent the second time.
 book/_build/.built: $(READY) $(shell find book -mindepth 1 -path book/_build -prune -o -print)
 	@$(if $(filter %.bib %.yml,$?),rm -rf book/_build/.doctrees)
-	@$(BIN)/jupyter-book build -q -W -n --keep-going book || { rm -rf book/_build/.doctrees; exit 1; }
+	@$(BIN)/jupyter-book build -q -W -n --keep-going book >/dev/null || { rm -rf book/_build/.doctrees; exit 1; }
 	@touch $@
 	@echo "The book: book/_build/html/index.html"
 

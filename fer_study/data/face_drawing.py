@@ -1,8 +1,6 @@
-"""Drawing synthetic faces: signed-distance shapes, many faces at once.
+"""Drawing synthetic faces: signed-distance shapes, anti-aliased, many faces at once.
 
-Every face lives in a frontal frame (u to the viewer's right, v down, the head about 1.4 wide and 1.9 high). Each pixel is
-taken back into that frame through the pose (`to_face`), and shapes are painted there; landmarks go forward (`to_image`).
-Dimensions: B faces, S = 96 drawing size; images span [-1, 1] in both directions.
+Shapes are painted in the frontal frame of `face_geometry`. Dimensions: B faces, S = 96 drawing size.
 """
 
 from __future__ import annotations
@@ -10,108 +8,10 @@ from __future__ import annotations
 import numpy as np
 from scipy.fft import dctn, idctn
 
-from .face_parameters import ACTION_UNITS, REGION_NAMES, Params
+from .face_geometry import SIZE, SUPER, landmarks, region_masks, shape_of, to_face, to_image
+from .face_parameters import Params
 
-SIZE, SUPER = 48, 2
 PIXEL = np.float32(2 / (SIZE * SUPER))
-DEPTH_U, DEPTH_V = 0.5, 0.25
-LANDMARK_NAMES = (
-    "brow_left_outer", "brow_left_inner", "brow_right_inner", "brow_right_outer",
-    "eye_left_outer", "eye_left_inner", "eye_left_top", "eye_left_bottom",
-    "eye_right_inner", "eye_right_outer", "eye_right_top", "eye_right_bottom",
-    "nose_tip", "nostril_left", "nostril_right", "mouth_left", "mouth_right", "lip_top", "lip_bottom", "chin", "jaw_left", "jaw_right",
-)  # fmt: skip
-"""Rows of ``truth["landmarks"]``; left and right are the viewer's."""
-
-
-def shape_of(p: Params, units: np.ndarray) -> Params:
-    """Where the action units put the features: the columns of ``p`` plus positions, openings and creases.
-
-    Args:
-        units: (B, A) float32 intensities, columns as ``ACTION_UNITS``.
-    """
-    a = {f"au{unit}": units[:, i].astype(np.float64) for i, unit in enumerate(ACTION_UNITS)}
-    au1, au2, au4, au5, au6, au7, au9, au10, au12, au15, au16, au20, au23, au25, au26 = a.values()
-    opening, lips = p["eye_open"] * p["eye_size"], p["lips"]
-    return p | a | {
-        "eye_w": 0.165 * p["eye_size"],
-        "lid_top": opening * np.maximum(0.075 + 0.055 * au5 - 0.034 * au7 - 0.022 * au6 - 0.03 * au9 - 0.018 * au15 * (1 - au5 / 2), 0.012),
-        "lid_low": opening * np.maximum(0.05 + 0.008 * au5 - 0.03 * au6 - 0.02 * au7 - 0.018 * au9, 0.006),
-        "brow_v": p["brow_height"] - 0.05 * (au1 + au2) + 0.05 * au4 + 0.05 * au9,
-        "brow_in": -0.115 * au1 + 0.12 * au4 + 0.06 * au9, "brow_out": -0.12 * au2 + 0.035 * au1 - 0.02 * au4,
-        "brow_u": 0.02 - 0.045 * au4 - 0.02 * au9, "brow_bow": p["brow_arch"] + 0.035 * au2 - 0.02 * au4,
-        "nose_v": p["nose_length"] - 0.045 * au9 - 0.015 * au10, "wing": p["nose_width"] * (1 + 0.15 * au9 + 0.1 * au12 + 0.08 * au10),
-        "mouth_v": p["mouth_height"] + 0.035 * au26 - 0.025 * au10 + 0.015 * au12,
-        "mouth_w": p["mouth_width"] * (1 + 0.3 * au12 + 0.32 * au20 - 0.28 * au26 * (1 - au20 / 2) - 0.12 * au23 + 0.05 * au10),
-        "corner": -0.125 * au12 + 0.12 * au15 + 0.05 * au20 + 0.03 * au10,
-        "gap_top": 0.035 * au25 * (1 + au20 / 2) + 0.055 * au10 + 0.06 * au26,
-        "gap_low": 0.06 * au25 * (1 + 0.5 * au12) + 0.25 * au26 + 0.065 * au16,
-        "lip_top": 0.048 * lips * (1 - 0.65 * np.minimum(au23, 1)) * (1 - 0.25 * au12),
-        "lip_low": 0.068 * lips * (1 - 0.6 * np.minimum(au23, 1)) * (1 - 0.2 * au12) * (1 + 0.2 * au15),
-        "teeth": np.clip(au12 + 0.8 * au10 + 0.7 * au20 + 0.6 * au16 + 0.3 * au26, 0, 1), "low_teeth": np.clip(au16 + 0.6 * au20, 0, 1),
-        "chin": 0.09 * au26, "fold": np.clip(0.25 * p["lines"] + 0.8 * au12 + au10 + 0.5 * au9 + 0.2 * au15, 0, 1.2),
-        "sin_yaw": np.sin(np.radians(p["yaw"])), "cos_yaw": np.cos(np.radians(p["yaw"])),
-        "sin_pitch": np.sin(np.radians(p["pitch"])), "cos_pitch": np.cos(np.radians(p["pitch"])),
-        "sin_roll": np.sin(np.radians(p["roll"])), "cos_roll": np.cos(np.radians(p["roll"])),
-    }  # fmt: skip
-
-
-def to_image(p: Params, u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Forward projection of points of the face, depth being a paraboloid."""
-    x = p["cos_yaw"] * u - DEPTH_U * p["sin_yaw"] * (u * u - 0.4)
-    y = p["cos_pitch"] * v - DEPTH_V * p["sin_pitch"] * (v * v - 0.4)
-    return (
-        p["scale"] * (p["cos_roll"] * x - p["sin_roll"] * y) + p["shift_x"],
-        p["scale"] * (p["sin_roll"] * x + p["cos_roll"] * y) + p["shift_y"],
-    )
-
-
-def to_face(p: Params, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Inverse of `to_image`: pixel positions to the frame of the face (clamped behind the silhouette)."""
-
-    def unbend(q: np.ndarray, cos: np.ndarray, bend: np.ndarray) -> np.ndarray:
-        q = q - 0.4 * bend
-        return 2 * q / (cos + np.sqrt(np.maximum(cos * cos - 4 * bend * q, 0.01)))
-
-    x, y = (x - p["shift_x"]) / p["scale"], (y - p["shift_y"]) / p["scale"]
-    along, down = p["cos_roll"] * x + p["sin_roll"] * y, p["cos_roll"] * y - p["sin_roll"] * x
-    return unbend(along, p["cos_yaw"], DEPTH_U * p["sin_yaw"]), unbend(down, p["cos_pitch"], DEPTH_V * p["sin_pitch"])
-
-
-def landmarks(p: Params) -> np.ndarray:
-    """(B, 22, 2) float32: x and y in pixels of the 48 px image, rows as ``LANDMARK_NAMES``."""
-    brow, eye, spacing, mouth = p["eye_height"] + p["brow_v"], p["eye_height"], p["eye_spacing"], p["mouth_v"]
-    inner, outer = spacing + p["brow_u"] - 0.19, spacing + p["brow_u"] + 0.19
-    shift, corner = 0.1 * p["sin_yaw"], mouth + p["corner"]
-    points = [
-        (-outer, brow + p["brow_out"]), (-inner, brow + p["brow_in"]), (inner, brow + p["brow_in"]), (outer, brow + p["brow_out"]),
-        (-spacing - p["eye_w"], eye), (p["eye_w"] - spacing, eye), (-spacing, eye - p["lid_top"]), (-spacing, eye + p["lid_low"]),
-        (spacing - p["eye_w"], eye), (spacing + p["eye_w"], eye), (spacing, eye - p["lid_top"]), (spacing, eye + p["lid_low"]),
-        (shift, p["nose_v"]), (shift - p["wing"], p["nose_v"]), (shift + p["wing"], p["nose_v"]),
-        (-p["mouth_w"], corner - p["smirk"]), (p["mouth_w"], corner + p["smirk"]),
-        (0 * mouth, mouth - p["gap_top"] - p["lip_top"]), (0 * mouth, mouth + p["gap_low"] + p["lip_low"]),
-        (0 * mouth, p["head_height"] + p["chin"]), (-0.85 * p["head_width"], 0.5 + 0 * mouth), (0.85 * p["head_width"], 0.5 + 0 * mouth),
-    ]  # fmt: skip
-    xy = np.stack([np.stack(to_image(p, u, v), -1) for u, v in points], axis=1)
-    return ((xy + 1) * SIZE / 2 - 0.5).astype(np.float32)
-
-
-def region_masks(p: Params, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """(B, 48, 48) uint8: bit i is set where ``REGION_NAMES[i]`` is; ``u`` and ``v`` at the drawing size."""
-    side, v = np.abs(u[:, ::SUPER, ::SUPER]), v[:, ::SUPER, ::SUPER]
-    boxes = {
-        "brows": (p["eye_spacing"] - 0.03, p["eye_height"] + p["brow_v"], 0.29, 0.13),
-        "eyes": (p["eye_spacing"], p["eye_height"], 0.24, 0.12),
-        "nose": (0 * p["nose_v"], p["nose_v"] - 0.13, 0.2, 0.24),
-        "cheeks": (0.42 + 0 * p["nose_v"], p["nose_v"] + 0.05, 0.2, 0.2),
-        "mouth": (0 * p["mouth_v"], p["mouth_v"] + p["gap_low"] / 2 + p["corner"] / 3, p["mouth_w"] + 0.07, 0.15 + p["gap_low"] / 2),
-        "jaw": (0 * p["mouth_v"], 0.8 + p["chin"], 0.42, 0.17),
-    }
-    bits = np.zeros(side.shape, np.uint8)
-    for i, name in enumerate(REGION_NAMES):
-        cu, cv, half_u, half_v = boxes[name]
-        bits |= (((side - cu) / half_u) ** 2 + ((v - cv) / half_v) ** 2 < 1).astype(np.uint8) << i
-    return bits
 
 
 def cover(inside: np.ndarray, soft: float = float(PIXEL)) -> np.ndarray:
@@ -176,10 +76,9 @@ def draw_backdrop(c: Canvas) -> None:
     along = np.cos(p["back_angle"]) * c.px + np.sin(p["back_angle"]) * c.py
     c.tone[:] = p["back_tone"] + p["back_wave"] * np.sin(p["back_frequency"] * along + p["back_angle"])
     is_long = (p["hair"] == 2) | ((p["hair"] == 3) & (p["masculine"] < 0.5))
-    drop = np.where(is_long, np.float32(1.3), np.float32(0.95))
-    bald = p["hair"] == 0
-    behind = ellipse(u, np.where(v < -0.1, v + 0.1, (v + 0.1) * (0.9 / drop) * 0.75), p["head_width"] + 0.1 + 0.06 * is_long, 0.92)
-    paint(c.tone, cover(behind - 10 * bald), p["hair_tone"] * 0.8)
+    lower = np.where(is_long, np.float32(0.52), np.float32(1.25))  # short hair ends above the chin
+    behind = ellipse(u, (v + 0.1) * np.where(v < -0.1, 1, lower), p["head_width"] + 0.05 + 0.1 * is_long, 0.92)
+    paint(c.tone, cover(behind) * (p["hair"] > 0), p["hair_tone"] * 0.8)
     paint(c.tone, cover(np.minimum(0.42 - np.abs(u) + 0.2 * (v - 0.8), v - 0.6)), c.skin * 0.68)
     paint(c.tone, cover(v - 1.12 - 0.12 * np.abs(u)), p["cloth"])
 
@@ -206,12 +105,14 @@ def draw_head(c: Canvas) -> None:
     shade += 0.13 * lines * waves * bump(u, v + 0.52, 0.45, 0.13)
     c.tone *= 1 - shade * inside
     ragged = 0.02 * np.sin(p["streaks"] * u) + 0.02 * np.sin(0.37 * p["streaks"] * u + 9 * p["parting"])
-    beard = np.maximum(v - 0.3 - 0.5 * np.maximum(0.45 - side, 0) + ragged * 0.5, np.minimum(0.08 - np.abs(v - 0.37), 0.3 - side))
+    moustache = np.minimum(0.08 - np.abs(v - 0.37), 0.3 - side)
+    beard = np.maximum(v - 0.3 - 0.5 * np.maximum(0.45 - side, 0) + 0.5 * ragged, moustache)
     paint(c.tone, cover(beard, 0.1) * inside * p["beard"], p["hair_tone"] * 0.9 + 0.03)
-    fringe = p["hair"] == 3
-    line = p["hairline"] + 0.16 * fringe + 0.55 * (u - 0.5 * p["parting"] * (1 - fringe)) ** 2 * (1.1 - fringe)
-    temple = np.minimum(side - 0.88 * p["head_width"] - 0.03, -0.05 - v)
-    front = np.maximum(line - v + ragged, temple)
+    fringe, cropped = p["hair"] == 3, (p["hair"] == 1) & (p["masculine"] > 0.5)
+    line = p["hairline"] - 0.02 + 0.13 * fringe - 0.08 * cropped
+    line = line + (0.6 - 0.35 * cropped) * (u - 0.5 * p["parting"] * (1 - fringe)) ** 2
+    temple = np.minimum(side - 0.88 * p["head_width"] - 0.03, -0.05 - 0.2 * cropped - v)
+    front = np.maximum(line - v + ragged * (1 - 0.5 * cropped), temple)
     combed = p["streaks"] * (u - 0.5 * p["parting"]) * (1.2 + 0.6 * v)
     texture = p["hair_tone"] * (0.95 + 0.1 * np.sin(combed) + 0.08 * np.sin(2.3 * combed + 4 * v))
     crown = cover(ellipse(u, v + 0.1, p["head_width"] + 0.07, 0.94))
@@ -226,7 +127,8 @@ def draw_nose(c: Canvas) -> None:
     x, y, wing = w.x, w.y, p["wing"]
     bridge = np.abs(x + shift * np.minimum(-y / 0.35, 1))
     shade = 0.2 * bump(bridge - 0.085, y + 0.16, 0.07, 0.3) + 0.3 * bump(np.abs(x) - wing, y, 0.045, 0.07)
-    shade += 0.28 * bump(x, y - 0.05, 1.1 * wing, 0.045) - 0.13 * bump(x, y + 0.03, 0.06, 0.06) - 0.1 * bump(bridge, y + 0.2, 0.05, 0.22)
+    shade += 0.28 * bump(x, y - 0.05, 1.1 * wing, 0.045)
+    shade -= 0.13 * bump(x, y + 0.03, 0.06, 0.06) + 0.1 * bump(bridge, y + 0.2, 0.05, 0.22)
     wrinkles = (np.sin(y * 75 + 14 * np.abs(x)) > 0.1) * bump(x, y + 0.24, 0.19, 0.17)
     shade += 0.45 * np.minimum(p["au9"], 1) * wrinkles
     frown = bump(np.abs(x) - 0.045, y + p["nose_v"] - p["eye_height"] + 0.14, 0.022, 0.13)
@@ -263,8 +165,9 @@ def draw_eye(c: Canvas, side: float) -> None:
     paint(w.tone, np.minimum(0.6 * p["au6"] + 0.25 * p["lines"], 0.8) * feet, c.ink)
     draw_brow(c, x, w.y - 0.06 - p["brow_v"], w.tone)
     rim = 0.165 + 0.03 * p["glasses_round"]
-    ring = np.abs(ellipse(x, y - 0.02, 0.25, rim))
-    frame = np.maximum(0.018 - ring, np.minimum(0.015 - np.abs(y + 0.03), np.abs(x + 0.01) - 0.25))
+    level = w.y - 0.06
+    ring = np.abs(ellipse(x, level - 0.02, 0.25, rim))
+    frame = np.maximum(0.018 - ring, np.minimum(0.015 - np.abs(level + 0.03), np.abs(x + 0.01) - 0.25))
     paint(w.tone, cover(frame) * p["glasses"], 0.12)
     w.close()
 
@@ -307,7 +210,7 @@ def draw_mouth(c: Canvas) -> None:
     paint(w.tone, opened * p["low_teeth"] * cover(0.05 - low, 0.03), 0.82)
     seam = np.minimum(np.abs(top), np.abs(low))
     paint(w.tone, 0.8 * cover(np.minimum(0.013 - seam, within + 0.012)), c.ink * 0.55)
-    paint(w.tone, 0.5 * cover(0.025 - np.sqrt((side - p["mouth_w"]) ** 2 + (y - 0 * t) ** 2), 0.04), c.ink)
+    paint(w.tone, 0.5 * cover(0.025 - np.sqrt((side - p["mouth_w"]) ** 2 + y * y), 0.04), c.ink)
     w.close()
 
 
@@ -352,7 +255,8 @@ def finish(c: Canvas, rng: np.random.Generator) -> np.ndarray:
     small += p["noise"] * rng.standard_normal(small.shape, dtype=np.float32)
     coarse = np.flatnonzero(p["jpeg"])
     blocks = dctn(small[coarse].reshape(-1, 6, 8, 6, 8), axes=(2, 4), norm="ortho")
-    step = p["jpeg"][coarse, :, :, None, None] * (1 + np.add.outer(np.arange(8), np.arange(8)).astype(np.float32))[:, None, :]
+    order = np.add.outer(np.arange(8, dtype=np.float32), np.arange(8, dtype=np.float32))
+    step = p["jpeg"][coarse, :, :, None, None] * (1 + order[:, None, :])
     small[coarse] = idctn(np.round(blocks / step) * step, axes=(2, 4), norm="ortho").reshape(-1, SIZE, SIZE)
     return (np.clip(small, 0, 1) * 255 + 0.5).astype(np.uint8)
 

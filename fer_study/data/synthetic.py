@@ -15,7 +15,7 @@ import pandas as pd
 from ..errors import InputError
 from ..labels import FER2013, VOTE_NAMES
 from . import face_drawing
-from .face_drawing import LANDMARK_NAMES
+from .face_geometry import LANDMARK_NAMES
 from .face_parameters import (
     ACTION_UNITS,
     AGE_GROUPS,
@@ -32,8 +32,8 @@ from .face_parameters import (
 from .faceset import FaceSet
 
 __all__ = [
-    "ACTION_UNITS", "AGREEMENT", "CLASS_REGIONS", "GENERATOR_VERSION", "LANDMARK_NAMES", "PLANTED_GAP", "PRIORS", "REGION_NAMES",
-    "STYLES", "careless_transitions", "fingerprint", "make", "moved_region",
+    "ACTION_UNITS", "AGREEMENT", "CLASS_REGIONS", "GENERATOR_VERSION", "LANDMARK_NAMES", "PLANTED_GAP", "PRIORS",
+    "REGION_NAMES", "STYLES", "careless_transitions", "fingerprint", "make", "moved_region",
 ]  # fmt: skip
 
 GENERATOR_VERSION = 1
@@ -70,12 +70,14 @@ CONFUSIONS = np.array([
 
 def fingerprint(num_faces: int, seed: int, style: str) -> str:
     """16 hexadecimal digits of the SHA-256 of the generator's version and parameters; nothing is drawn."""
-    check(num_faces, style)
+    check(num_faces, seed, style)
     return hashlib.sha256(repr(("synthetic", GENERATOR_VERSION, int(num_faces), int(seed), style)).encode()).hexdigest()[:16]
 
 
-def check(num_faces: int, style: str) -> None:
+def check(num_faces: int, seed: int, style: str) -> None:
     """Refuse parameters that make no dataset."""
+    if seed < 0:
+        raise InputError(f"seed is {seed}; allowed: 0 or more")
     if style not in STYLES:
         raise InputError(f"unknown style {style!r} of synthetic faces; allowed: {', '.join(STYLES)}")
     if num_faces < MIN_FACES:
@@ -86,7 +88,7 @@ def make(num_faces: int = 12000, seed: int = 0, style: str = "wild", processes: 
     """A dataset of synthetic faces; the same parameters give the same bytes, whatever the number of processes.
 
     Args:
-        processes: processes to draw with; None takes all cores from 1,000 faces on.
+        processes: workers that draw at the same time (threads: NumPy releases the interpreter); None takes every core.
 
     Returns:
         ``images`` (N, 1, 48, 48), ``votes`` of ten taggers, ``attributes``, and as ``truth``: ``mixture`` (N, 7) float32,
@@ -250,14 +252,12 @@ def draw_all(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """All images (N, 48, 48), region bits (N, 48, 48) and landmarks (N, 22, 2), in chunks of fixed size."""
     starts = range(0, len(units), CHUNK)
-    if processes is None:
-        processes = joblib.cpu_count() if len(units) >= 1000 else 1
     jobs = (
         joblib.delayed(face_drawing.draw)(
             {key: value[i : i + CHUNK] for key, value in p.items()}, units[i : i + CHUNK], np.random.default_rng(stream)
         )
         for i, stream in zip(starts, seed.spawn(len(starts)), strict=True)
     )
-    parts = joblib.Parallel(n_jobs=processes)(jobs)
+    parts = joblib.Parallel(n_jobs=processes or joblib.cpu_count(), prefer="threads")(jobs)
     images, masks, points = (np.concatenate(part) for part in zip(*parts, strict=True))
     return images, masks, points

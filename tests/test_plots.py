@@ -1,0 +1,237 @@
+"""Every plot by its numbers: bar lengths, line data, texts of cells; never by its pixels."""
+
+import subprocess
+import sys
+import warnings
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_hex
+
+from fer_study import metrics, plots
+from fer_study.labels import FER2013, VOTE_NAMES
+
+SEVEN = np.arange(1, 8)
+
+
+@pytest.fixture(autouse=True)
+def _close():
+    with plots.style():
+        yield
+    plt.close("all")
+
+
+def texts(ax) -> list[str]:
+    return [text.get_text() for text in ax.texts]
+
+
+def labels(axis) -> list[str]:
+    return [label.get_text() for label in axis.get_ticklabels()]
+
+
+def widths(ax) -> np.ndarray:
+    return np.array([patch.get_width() for patch in ax.patches])
+
+
+def heights(ax) -> np.ndarray:
+    return np.array([patch.get_height() for patch in ax.patches])
+
+
+def legend(ax) -> list[str]:
+    return [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+def score_table(**columns) -> pd.DataFrame:
+    table = {"name": ["a", "b"], "value": [0.70, 0.65], "low": [0.68, np.nan], "high": [0.72, np.nan], "n": [5, 1]}
+    return pd.DataFrame(table | columns)
+
+
+def history(seeds: int) -> pd.DataFrame:
+    parts = [
+        pd.DataFrame(
+            {"epoch": [1, 2, 3], "seed": seed, "train_loss": [2.0, 1.0, 0.5], "train_accuracy": [0.2, 0.5, 0.8]}
+            | {"validation_loss": [2.1, 1.2, 1.0 + seed], "validation_accuracy": [0.2, 0.4, 0.6]}
+        )
+        for seed in range(seeds)
+    ]
+    return pd.concat(parts)
+
+
+CALLS = {
+    "class_balance": lambda **k: plots.class_balance(pd.DataFrame([SEVEN, SEVEN], ["train", "test"], FER2013), **k),
+    "confusion": lambda **k: plots.confusion(np.eye(7, dtype=int), **k),
+    "agreement": lambda **k: plots.agreement(pd.DataFrame(np.ones((7, 10)), FER2013, VOTE_NAMES), **k),
+    "transfer_matrix": lambda **k: plots.transfer_matrix(pd.DataFrame([[0.5]], ["a"], ["a"]), **k),
+    "recall_by_class": lambda **k: plots.recall_by_class(pd.DataFrame([SEVEN / 10], ["a"], FER2013), **k),
+    "score_intervals": lambda **k: plots.score_intervals(score_table(), **k),
+    "duplicates_by_class": lambda **k: plots.duplicates_by_class(pd.Series(SEVEN / 10, FER2013), **k),
+    "votes_bars": lambda **k: plots.votes_bars(pd.DataFrame([np.ones(10) / 10], ["votes"], VOTE_NAMES), **k),
+    "reliability": lambda **k: plots.reliability(metrics.reliability(np.eye(7), np.arange(7)), **k),
+    "face_grid": lambda **k: plots.face_grid(np.zeros((3, 8, 8), np.uint8), ["a", "b", "c"], **k),
+    "mean_faces": lambda **k: plots.mean_faces(np.ones((7, 8, 8)), **k),
+    "class_saliency": lambda **k: plots.class_saliency(np.random.rand(7, 3, 3), SEVEN, np.ones((7, 8, 8)), **k),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_heading_and_own_axes(name):
+    _, ax = plt.subplots()
+    assert CALLS[name](ax=ax, title="A title", note="n = 7; test; 95 %") is ax
+    assert ax.get_title(loc="left") == "A title" and "n = 7; test; 95 %" in texts(ax)
+    ax.figure.draw_without_rendering()
+    fresh = CALLS[name]()
+    assert fresh is not ax and fresh.get_title(loc="left") not in ("", "A title")
+
+
+def test_every_plot_has_a_test():
+    public = {
+        k for k, v in vars(plots).items() if callable(v) and getattr(v, "__module__", "") == plots.__name__ and k[0] != "_"
+    }
+    assert public - {"Head", "style", "class_style", "learning_curves"} == set(CALLS)
+
+
+def test_style_is_restored():
+    before = mpl.rcParams["font.size"], mpl.rcParams["axes.spines.top"]
+    with mpl.rc_context({"font.size": 5, "axes.spines.top": True}):
+        with plots.style():
+            assert mpl.rcParams["font.size"] == 10 and not mpl.rcParams["axes.spines.top"]
+        assert mpl.rcParams["font.size"] == 5 and mpl.rcParams["axes.spines.top"]
+        plots.style()  # without a block it stays
+        assert mpl.rcParams["font.size"] == 10
+    assert before == (mpl.rcParams["font.size"], mpl.rcParams["axes.spines.top"])
+
+
+def test_classes_differ_in_colour_and_in_black_and_white():
+    looks = [plots.class_style(name) for name in FER2013]
+    for key in ("color", "marker", "linestyle", "hatch"):
+        assert len({str(look[key]) for look in looks}) == 7
+    assert to_hex(looks[0]["color"]) == "#ee6677" and plots.class_style("contempt")["color"] == plots.INK
+
+
+def test_class_balance():
+    counts = pd.DataFrame([SEVEN, 2 * SEVEN], index=["train", "test"], columns=FER2013).assign(total=[28, 56])
+    ax = plots.class_balance(counts)
+    assert widths(ax).tolist() == [*SEVEN, *(2 * SEVEN)]
+    assert [patch.get_x() for patch in ax.patches[7:]] == SEVEN.tolist()  # test is stacked on train
+    assert texts(ax)[0] == " 3 (3.6 %)" and legend(ax) == ["train (28)", "test (56)"]
+    assert labels(ax.yaxis) == list(FER2013) and ax.yaxis_inverted()
+
+
+def test_confusion():
+    ax = plots.confusion(np.array([[3, 1, 0], [0, 1200, 0], [0, 0, 0]]), ("a", "b", "c"), note="n = 1,204")
+    assert texts(ax)[:9] == ["75", "25", "0", "0", "100", "0", "–", "–", "–"]
+    assert texts(ax)[9:18] == ["3", "1", "0", "0", "1,200", "0", "0", "0", "0"]
+    shown = ax.images[0].get_array()
+    assert shown[0].tolist() == [0.75, 0.25, 0] and shown.mask[2].all() and not shown.mask[:2].any()
+    assert labels(ax.xaxis) == labels(ax.yaxis) == ["a", "b", "c"]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("predicted class", "label")
+
+
+def test_agreement():
+    ax = plots.agreement(pd.DataFrame([[1, 3], [500, 1500]], index=["angry", "sad"], columns=["angry", "not_face"]))
+    assert texts(ax)[:4] == ["25", "75", "25", "75"]
+    assert labels(ax.yaxis) == ["angry (n = 4)", "sad (n = 2,000)"] and labels(ax.xaxis) == ["angry", "not face"]
+
+
+def test_transfer_matrix():
+    value = pd.DataFrame([[0.7, np.nan], [0.5, 0.9]], index=["x", "y"], columns=["y", "x"])
+    ax = plots.transfer_matrix(value, value - 0.1, value + 0.05)
+    assert texts(ax)[:4] == ["70.0\n[60.0, 75.0]", "–", "50.0\n[40.0, 55.0]", "90.0\n[80.0, 95.0]"]
+    centres = sorted((p.get_x() + p.get_width() / 2, p.get_y() + p.get_height() / 2) for p in ax.patches)
+    assert centres == [pytest.approx((0, 1)), pytest.approx((1, 0))]  # framed where trained and scored on the same
+
+
+def test_recall_by_class():
+    value = pd.DataFrame([SEVEN / 10, SEVEN / 20], index=["one", "two"], columns=FER2013)
+    value.loc["two", "disgust"] = np.nan
+    ax = plots.recall_by_class(value, value - 0.02, value + 0.01, pd.Series(SEVEN * 1000, FER2013))
+    assert ax.lines[0].get_ydata() == pytest.approx(SEVEN / 10) and np.isnan(ax.lines[1].get_ydata()[1])
+    assert (ax.lines[0].get_xdata() + ax.lines[1].get_xdata()) / 2 == pytest.approx(np.arange(7))
+    assert ax.collections[0].get_segments()[0][:, 1] == pytest.approx([0.08, 0.11])
+    assert ax.lines[0].get_marker() != ax.lines[1].get_marker() and legend(ax) == ["one", "two"]
+    assert labels(ax.xaxis)[6] == "neutral\nn = 7,000" and ax.get_ylim() == (0, 1)
+
+
+def test_score_intervals():
+    ax = plots.score_intervals(score_table(reported=[np.nan, 0.71]))
+    measured, reported = ax.lines
+    assert measured.get_xdata().tolist() == [0.70, 0.65] and reported.get_xdata()[1] == 0.71
+    assert reported.get_markerfacecolor() == "none" and measured.get_marker() != reported.get_marker()
+    assert ax.collections[0].get_segments()[0][:, 0].tolist() == [0.68, 0.72]
+    assert texts(ax)[:2] == ["70.0 [68.0, 72.0], n = 5", "65.0, n = 1"]
+    assert labels(ax.yaxis) == ["a", "b"] and ax.yaxis_inverted() and legend(ax) == ["measured", "reported by the source"]
+    losses = plots.score_intervals(score_table(), label="log loss", percent=False)
+    assert texts(losses)[0] == "0.700 [0.680, 0.720], n = 5" and losses.get_xlabel() == "log loss"
+    assert losses.get_legend() is None and len(losses.lines) == 1
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_learning_curves(seeds):
+    table = history(seeds) if seeds > 1 else history(1).drop(columns="seed")
+    loss, accuracy = plots.learning_curves(table, note=f"n = 3,589; validation; {seeds} seeds")
+    assert len(loss.lines) == len(accuracy.lines) == 2 * seeds
+    assert loss.lines[0].get_ydata().tolist() == [2.0, 1.0, 0.5]
+    assert loss.lines[-1].get_ydata().tolist() == [2.1, 1.2, seeds]
+    assert accuracy.lines[0].get_ydata().tolist() == [0.2, 0.5, 0.8]
+    assert loss.lines[0].get_linestyle() == "--" and loss.lines[-1].get_linestyle() == "-"
+    assert legend(loss) == ["train", "validation"] and texts(loss) == [f"n = 3,589; validation; {seeds} seeds"]
+    _, own = plt.subplots(1, 2)
+    assert plots.learning_curves(table, own)[0] is own[0]
+
+
+def test_duplicates_by_class():
+    ax = plots.duplicates_by_class(pd.Series([0.29, 0.03], ["disgust", "happy"]), ["16 of 55", "28 of 879"])
+    assert widths(ax).tolist() == [0.29, 0.03] and texts(ax)[:2] == [" 29.0 % (16 of 55)", " 3.0 % (28 of 879)"]
+    assert to_hex(ax.patches[0].get_facecolor()) == to_hex(plots.CLASS_COLOURS["disgust"])
+    assert labels(ax.yaxis) == ["disgust", "happy"] and ax.yaxis_inverted()
+
+
+def test_votes_bars():
+    shares = pd.DataFrame([[0.8, 0.2], [0.5, 0.5]], index=["taggers", "model"], columns=["happy", "not_face"])
+    ax = plots.votes_bars(shares)
+    assert heights(ax).tolist() == [0.8, 0.2, 0.5, 0.5] and legend(ax) == ["taggers", "model"]
+    assert labels(ax.xaxis) == ["happy", "not face"]
+    assert ax.patches[0].get_x() + 0.4 == pytest.approx(ax.patches[2].get_x())
+
+
+def test_reliability():
+    bins = pd.DataFrame({"low": [0, 0.5], "high": [0.5, 1], "n": [0, 1200]})
+    ax = plots.reliability(bins.assign(confidence=[np.nan, 0.9], accuracy=[np.nan, 0.75]))
+    assert heights(ax) == pytest.approx([0.75, 0.15]) and ax.patches[1].get_y() == 0.75
+    assert ax.patches[0].get_x() == 0.5 and texts(ax)[0] == "1,200"
+    assert set(legend(ax)) == {"accuracy", "gap to confidence", "perfect"}
+
+
+def test_faces():
+    images = np.arange(10 * 4, dtype=np.uint8).reshape(10, 2, 2)
+    ax = plots.face_grid(images, [f"face {i}" for i in range(10)], columns=4)
+    assert len(ax.images) == 10 and texts(ax)[:10] == [f"face {i}" for i in range(10)]
+    assert (ax.images[9].get_array() == images[9]).all() and ax.images[0].get_clim() == (0, 255)
+    left, right, bottom, top = ax.images[5].get_extent()  # second row, second column
+    assert 1 < left < right < 2.2 and 1 < top < bottom < 2.6
+    means = plots.mean_faces(np.linspace(0, 1, 7 * 4).reshape(7, 2, 2))
+    assert texts(means)[:7] == list(FER2013) and means.images[0].get_clim() == (0, 1)
+    assert len({image.get_extent()[3] for image in means.images}) == 1  # one row
+
+
+def test_class_saliency():
+    maps = np.random.default_rng(0).random((2, 3, 3))
+    ax = plots.class_saliency(maps, [55, 1200], np.full((2, 8, 8), 99.0), ("a", "b"))
+    faces, layers = ax.images[:2], ax.images[2:]
+    assert texts(ax)[:2] == ["a\nn = 55", "b\nn = 1,200"] and len(layers) == 2
+    for face, layer, saliency in zip(faces, layers, maps, strict=True):
+        assert (layer.get_array() == saliency).all() and face.get_extent() == layer.get_extent()
+        assert layer.get_clim() == (0, maps.max())  # one scale for all classes
+    with warnings.catch_warnings(action="error"):  # nothing to see: no contour, no warning
+        plots.class_saliency(np.zeros((2, 3, 3)), [1, 1], np.zeros((2, 8, 8)), ("a", "b"))
+
+
+def test_no_torch():
+    code = "import sys, fer_study.plots; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -112,7 +112,7 @@ def region_masks(p: Params, u: np.ndarray, v: np.ndarray) -> np.ndarray:
         "nose": (zero, p["nose_v"] - 0.13, 0.2, 0.24),
         "cheeks": (zero + 0.42, p["nose_v"] + 0.05, 0.2, 0.2),
         "mouth": (zero, p["mouth_v"] + open_ + p["corner"] / 3, p["mouth_w"] + 0.07, 0.15 + open_),
-        "jaw": (zero, 0.8 + p["chin"], 0.42, 0.17),
+        "jaw": (zero, 0.8 + p["chin"], 0.5, 0.22),
     }
     bits = np.zeros(side.shape, np.uint8)
     for i, name in enumerate(REGION_NAMES):

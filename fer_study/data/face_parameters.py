@@ -31,14 +31,14 @@ REGION_NAMES = ("brows", "eyes", "nose", "cheeks", "mouth", "jaw")
 
 CLASS_REGIONS = {
     "angry": ("brows", "eyes", "mouth"),
-    "disgust": ("nose", "cheeks", "mouth"),
+    "disgust": ("brows", "eyes", "nose", "mouth"),
     "fear": ("brows", "eyes", "mouth", "jaw"),
     "happy": ("eyes", "cheeks", "mouth"),
-    "sad": ("brows", "mouth"),
+    "sad": ("brows", "eyes", "mouth"),
     "surprise": ("brows", "eyes", "mouth", "jaw"),
     "neutral": (),
 }
-"""Class -> the regions that its prototype moves."""
+"""Class -> the regions that its prototype moves (a test compares them with the pixels)."""
 
 SKIN_TONES = ("light", "medium", "dark")
 AGE_GROUPS = ("young", "adult", "older")

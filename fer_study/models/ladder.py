@@ -53,9 +53,9 @@ class CBAM(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, C, H, W) -> (B, C, H, W)."""
-        gate = torch.sigmoid(self.channel(x.mean(dim=(2, 3))) + self.channel(x.amax(dim=(2, 3))))
-        x = x * gate[:, :, None, None]
-        pooled = torch.cat([x.mean(dim=1, keepdim=True), x.amax(dim=1, keepdim=True)], dim=1)
+        average, maximum = F.adaptive_avg_pool2d(x, 1).flatten(1), F.adaptive_max_pool2d(x, 1).flatten(1)
+        x = x * torch.sigmoid(self.channel(average) + self.channel(maximum))[:, :, None, None]
+        pooled = torch.cat([x.mean(dim=1, keepdim=True), x.max(dim=1, keepdim=True).values], dim=1)
         return x * torch.sigmoid(self.spatial(pooled))
 
 
@@ -181,14 +181,14 @@ class CustomFERCNN(FaceModel):
             nn.Flatten(), nn.Linear(widths[-1] * side**2, hidden), nn.ReLU(), nn.Dropout(head_dropout),
             nn.Linear(hidden, num_classes),
         )  # fmt: skip
-        self.cam_layer = self.blocks[-1][-3]
+        self.cam_layer = self.blocks[-1][-2]
 
     @staticmethod
     def _block(inputs: int, outputs: int, convolutions: int, attention: bool, dropout: float) -> nn.Sequential:
         layers: list[nn.Module] = []
         for i in range(convolutions):
             layers += [nn.Conv2d(outputs if i else inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()]
-        return nn.Sequential(*layers, CBAM(outputs) if attention else nn.Identity(), nn.MaxPool2d(2), nn.Dropout(dropout))
+        return nn.Sequential(*layers, nn.MaxPool2d(2), CBAM(outputs) if attention else nn.Identity(), nn.Dropout(dropout))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         x = self.kernels(images)

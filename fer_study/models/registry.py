@@ -11,6 +11,9 @@ from torch import nn
 from ..config import ModelConfig
 from ..errors import InputError
 
+NOT_NETWORKS = ("hog_svm",)
+"""Names of systems that are trained elsewhere (``baseline.py``)."""
+
 _REGISTRY: dict[str, Callable[..., FaceModel]] = {}
 
 
@@ -71,6 +74,8 @@ def resolve(config: ModelConfig) -> ModelConfig:
     Raises:
         InputError: unknown model or option, or an option of the wrong type.
     """
+    if config.name in NOT_NETWORKS:
+        return config
     parameters = inspect.signature(_lookup(config.name)).parameters
     common = ("num_classes", "in_channels", "input_size", "name")
     defaults = {key: p.default for key, p in parameters.items() if key not in common}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import timm
 import torch
 from torch import nn
 
@@ -20,6 +19,8 @@ class TimmModel(FaceModel):
 
     def __init__(self, num_classes: int, in_channels: int, input_size: int, name: str = "", drop_rate: float = 0.0,
                  drop_path_rate: float = 0.0) -> None:  # fmt: skip
+        import timm  # seconds to import, so not on every start
+
         super().__init__()
         if not timm.is_model(name):
             close = timm.list_models(f"*{name[:6]}*")[:5]
@@ -37,7 +38,7 @@ class TimmModel(FaceModel):
         """Direct children of the network that come before its classifier, stem first."""
         head = self.net.get_classifier()
         children = list(self.net.children())
-        body = [c for c in children if c is not head and not any(m is head for m in c.modules()) and any(c.parameters())]
+        body = [c for c in children if c is not head and not any(m is head for m in c.modules()) and list(c.parameters())]
         return [part for c in body for part in (c if isinstance(c, nn.Sequential) and len(c) > 1 else [c])]
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,210 @@
+"""Audit of a dataset: copies and leakage, blank images, label noise, class balance, class weights.
+
+``run(faces)`` computes everything once; ``summary(faces)`` is the same as plain numbers. Where a generator planted the
+faults (``faces.truth``), the audit itself is scored against them.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ..data.faceset import SPLITS, FaceSet
+from .annotation import (
+    PRINTED_WEIGHTS,
+    VOTE_OPTIONS,
+    agreement,
+    balance,
+    class_weights,
+    inverse_frequency,
+    majority,
+    transitions,
+    weight_verdicts,
+)
+from .copies import (
+    NEAR,
+    NEARLY_BLANK,
+    RELATIONS,
+    blank,
+    clean_test_mask,
+    copy_groups,
+    count_copies,
+    duplicate_groups,
+    has_copy,
+    leakage,
+    near_pairs,
+)
+
+__all__ = [
+    "NEAR", "NEARLY_BLANK", "PRINTED_WEIGHTS", "RELATIONS", "VOTE_OPTIONS", "AuditReport", "agreement", "balance", "blank",
+    "class_weights", "clean_test_mask", "copy_groups", "count_copies", "duplicate_groups", "has_copy", "inverse_frequency",
+    "leakage", "majority", "near_pairs", "run", "score_against_truth", "summary", "transitions", "weight_verdicts",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class AuditReport:
+    """Everything the audit found, in tables.
+
+    Attributes:
+        name: name of the dataset.
+        fingerprint: its fingerprint.
+        threshold: correlation from which two images are near copies.
+        group: (N,) int64, equal for pixel-identical images.
+        pairs: near pairs, exact ones included (``near_pairs``).
+        groups: groups of identical images (``duplicate_groups``).
+        leakage: images with a copy elsewhere (``leakage``).
+        blanks: one row a blank or nearly blank image: row, split, class, grey levels spanned.
+        balance: images by split and class.
+        weights: class weights by formula (``class_weights``).
+        weight_verdicts: formulas against the printed weights (``weight_verdicts``); None for other sets than FER2013.
+        agreement: key of ``VOTE_OPTIONS`` -> table (``agreement``); empty without votes.
+        transitions: key of ``VOTE_OPTIONS`` -> table (``transitions``); empty without votes.
+        truth: scores of the audit (``score_against_truth``); empty for real data.
+    """
+
+    name: str
+    fingerprint: str
+    threshold: float
+    group: np.ndarray
+    pairs: pd.DataFrame
+    groups: pd.DataFrame
+    leakage: pd.DataFrame
+    blanks: pd.DataFrame
+    balance: pd.DataFrame
+    weights: pd.DataFrame
+    weight_verdicts: pd.DataFrame | None
+    agreement: dict[str, pd.DataFrame]
+    transitions: dict[str, pd.DataFrame]
+    truth: dict[str, dict[str, float]]
+
+    def summary(self) -> dict:
+        """The report without its rows of single images: plain dicts, lists, numbers and strings; undefined is None."""
+        levels, per_class = self.blanks["levels"], self.balance.drop(columns="total")
+        report = {
+            "name": self.name,
+            "fingerprint": self.fingerprint,
+            "images": len(self.group),
+            "threshold": self.threshold,
+            "exact": _count_groups(self.groups),
+            "exact_without_blank": _count_groups(self.groups[~self.groups["blank"]]),
+            "near_pairs": len(self.pairs),
+            "blank": self.blanks[levels == 0]["split"].value_counts().reindex(SPLITS, fill_value=0).to_dict(),
+            "nearly_blank": self.blanks[levels > 0]["split"].value_counts().reindex(SPLITS, fill_value=0).to_dict(),
+            "leakage": self.leakage.to_dict("records"),
+            "balance": self.balance,
+            "class_share": per_class.div(self.balance["total"].where(self.balance["total"] > 0), axis=0),
+            "weights": self.weights,
+            "weight_verdicts": self.weight_verdicts,
+            "agreement": self.agreement,
+            "transitions": self.transitions,
+            "truth": self.truth,
+        }
+        return _plain(report)
+
+
+def run(faces: FaceSet, threshold: float = NEAR) -> AuditReport:
+    """The whole audit of a dataset."""
+    group, pairs = copy_groups(faces.images), near_pairs(faces.images, threshold)
+    weights = class_weights(faces)
+    options = VOTE_OPTIONS if faces.votes is not None else {}
+    return AuditReport(
+        name=faces.name,
+        fingerprint=faces.fingerprint,
+        threshold=threshold,
+        group=group,
+        pairs=pairs,
+        groups=duplicate_groups(faces, group),
+        leakage=leakage(faces, group, pairs),
+        blanks=_blanks(faces),
+        balance=balance(faces),
+        weights=weights,
+        weight_verdicts=weight_verdicts(weights) if "printed" in weights.index else None,
+        agreement={name: agreement(faces, n) for name, n in options.items()},
+        transitions={name: transitions(faces, n) for name, n in options.items()},
+        truth=score_against_truth(faces, group, pairs),
+    )
+
+
+def summary(faces: FaceSet, threshold: float = NEAR) -> dict:
+    """The whole audit as plain numbers: ``run(faces).summary()``."""
+    return run(faces, threshold).summary()
+
+
+def score_against_truth(faces: FaceSet, group: np.ndarray, pairs: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """How well the audit finds the faults that a generator planted and recorded; only those on record are scored.
+
+    Args:
+        faces: a whole generated dataset: ``truth["duplicate_of"]`` counts its rows, so a selection cannot be scored.
+        group: (N,) int64 from ``copy_groups``.
+        pairs: from ``near_pairs``.
+
+    Returns:
+        ``exact_copies`` and ``near_copies``, over pairs of images that are not blank, where copies of one original are
+        pairs too; ``blank`` and ``label_noise``, over images. Each has ``planted``, ``found``, ``precision``, ``recall``;
+        label noise also ``rate`` and ``estimated_rate``, the shares of images whose label is not the true one, and not
+        the majority among the seven emotions, of the images that have one.
+    """
+    truth, scores = faces.truth, {}
+    blanks = blank(faces.images)
+    if "duplicate_of" in truth:
+        first, second = (pairs[c].to_numpy() for c in ("first", "second"))
+        root = _roots(truth["duplicate_of"])
+        sizes = np.bincount(root[~blanks])
+        right, exact = root[first] == root[second], group[first] == group[second]
+        planted = int((sizes * (sizes - 1) // 2).sum())
+        scores["exact_copies"] = _score(int(right[exact].sum()), int(exact.sum()), planted)
+        scores["near_copies"] = _score(int(right.sum()), len(right), planted)
+    if "blank" in truth:
+        known = truth["blank"].astype(bool)
+        scores["blank"] = _score(int((known & blanks).sum()), int(blanks.sum()), int(known.sum()))
+    if "true_label" in truth and faces.votes is not None:
+        winner = majority(faces.votes, VOTE_OPTIONS["seven emotions"])
+        suspect, wrong = ((x != faces.labels)[winner >= 0] for x in (winner, truth["true_label"]))
+        scores["label_noise"] = _score(int((suspect & wrong).sum()), int(suspect.sum()), int(wrong.sum()))
+        scores["label_noise"] |= {"rate": wrong.mean(), "estimated_rate": suspect.mean()}
+    return scores
+
+
+def _score(right: int, found: int, planted: int) -> dict[str, float]:
+    precision, recall = (right / n if n else float("nan") for n in (found, planted))
+    return {"planted": planted, "found": found, "precision": precision, "recall": recall}
+
+
+def _roots(duplicate_of: np.ndarray) -> np.ndarray:
+    """(N,) int64: first original of each image, itself where it is no duplicate; chains are followed."""
+    own = np.arange(len(duplicate_of))
+    parent = np.where(duplicate_of < 0, own, duplicate_of)
+    while (parent[parent] != parent).any():
+        parent = parent[parent]
+    return parent
+
+
+def _blanks(faces: FaceSet) -> pd.DataFrame:
+    """One row a blank or nearly blank image."""
+    rows = np.flatnonzero(blank(faces.images, NEARLY_BLANK))
+    flat = faces.images[rows].reshape(len(rows), int(np.prod(faces.images.shape[1:])))
+    classes = np.array(faces.classes, dtype=str)[faces.labels[rows]]
+    return pd.DataFrame({"row": rows, "split": faces.split[rows], "class": classes, "levels": np.ptp(flat, axis=1)})
+
+
+def _count_groups(groups: pd.DataFrame) -> dict[str, int]:
+    """Groups, images in them, groups across splits, groups with several labels, groups across each pair of splits."""
+    across = {f"{a}+{b}": ((groups[a] > 0) & (groups[b] > 0)).sum() for a, b in itertools.combinations(SPLITS, 2)}
+    sums = {"images": groups["images"].sum(), **{c: groups[c].sum() for c in ("crosses", "conflicting")}}
+    return {"groups": len(groups), **sums, "across": across}
+
+
+def _plain(value: object) -> object:
+    """Nested tables, dicts and numpy numbers as what JSON knows."""
+    if isinstance(value, pd.DataFrame):
+        value = value.to_dict("index")
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_plain(v) for v in value]
+    value = value.item() if isinstance(value, np.generic) else value
+    return None if isinstance(value, float) and np.isnan(value) else value

@@ -1,0 +1,144 @@
+"""Labels and what they say: crowd votes against labels, class balance, class weights."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from ..data.faceset import SPLITS, FaceSet
+from ..errors import InputError
+from ..labels import FER2013, FERPLUS_COLUMNS, VOTE_NAMES
+from .copies import share
+
+VOTE_OPTIONS = {"seven emotions": 7, "eight emotions": 8, "ten columns": 10}
+"""Which votes an arg-max may run over -> the first so many of ``VOTE_NAMES``."""
+
+PRINTED_WEIGHTS = (0.81, 7.31, 0.78, 0.44, 0.66, 0.99, 0.65)
+"""Class weights as printed in the source, FER2013 order (claim weight-01)."""
+
+SOURCE_TOTAL = 28_000
+"""Number of images in the source's worked example of its formula (claim weight-02)."""
+
+_VOTE_FILE_ORDER = np.array([VOTE_NAMES.index(name) for name in FERPLUS_COLUMNS.values()])
+
+
+def majority(votes: np.ndarray, num_options: int = 10) -> np.ndarray:
+    """Arg-max of the votes over the first ``num_options`` of ``VOTE_NAMES``.
+
+    Ties go to the option that comes first in ``fer2013new.csv`` (neutral, happy, surprise, sad, angry, disgust, fear, ...),
+    as in an arg-max over the columns of the file, on which the published FER+ counts rest (on FER2013 the order of the
+    classes would leave 1,030 fear images of the eight emotions, not 825).
+
+    Args:
+        votes: (N, 10) uint8 over ``VOTE_NAMES``.
+        num_options: 7 emotions, 8 with contempt, or all 10.
+
+    Returns:
+        (N,) int64: index into ``VOTE_NAMES``, -1 where none of these options has a vote.
+    """
+    order = _VOTE_FILE_ORDER[np.isin(_VOTE_FILE_ORDER, np.arange(num_options))]
+    winner = order[votes[:, order].argmax(axis=1)]
+    return np.where(votes[:, :num_options].any(axis=1), winner, -1)
+
+
+def agreement(faces: FaceSet, num_options: int = 10) -> pd.DataFrame:
+    """Label against crowd votes, by class of the label and for all classes.
+
+    Returns:
+        Table of ``images``, ``voted`` (images with a vote for one of the options) and shares of these: ``equal`` (label is
+        the majority, ties as in ``majority``), ``equal_strict`` (a tie counts as disagreement), ``equal_lenient`` (a tie
+        that the label takes part in counts as agreement), ``tied``; and ``no_vote``, the share of all images whose label
+        has no vote.
+    """
+    classes, votes = _votes(faces)
+    options = np.where(np.arange(len(VOTE_NAMES)) < num_options, votes, 0)
+    top = (options == options.max(axis=1, keepdims=True)) & (options > 0)
+    voted, tied = options.any(axis=1), top.sum(axis=1) > 1
+    own = np.arange(len(faces)), classes[faces.labels]
+    equal = majority(votes, num_options) == own[1]
+    rows = []
+    for label, name in enumerate((*faces.classes, "all")):
+        mask = (faces.labels == label) | (name == "all")
+        use = mask & voted
+        shares = [share(x[use]) for x in (equal, top[own] & ~tied, top[own], tied)]
+        rows.append([name, mask.sum(), use.sum(), *shares, share(votes[own][mask] == 0)])
+    names = ["class", "images", "voted", "equal", "equal_strict", "equal_lenient", "tied", "no_vote"]
+    return pd.DataFrame(rows, columns=names).set_index("class")
+
+
+def _votes(faces: FaceSet) -> tuple[np.ndarray, np.ndarray]:
+    """Column of ``VOTE_NAMES`` of each class (K,), and the votes (N, 10)."""
+    if faces.votes is None:
+        raise InputError(f"{faces.name} has no crowd votes")
+    if unknown := [c for c in faces.classes if c not in VOTE_NAMES]:
+        raise InputError(f"class {unknown[0]!r} has no votes; known: {', '.join(VOTE_NAMES)}")
+    return np.array([VOTE_NAMES.index(c) for c in faces.classes]), faces.votes
+
+
+def transitions(faces: FaceSet, num_options: int = 10) -> pd.DataFrame:
+    """Images by label (rows) and majority vote (columns, ``none`` where no option has a vote); totals in row ``all``."""
+    _, votes = _votes(faces)
+    names = (*VOTE_NAMES[:num_options], "none")
+    table = np.zeros((faces.num_classes, len(names)), np.int64)
+    np.add.at(table, (faces.labels, majority(votes, num_options)), 1)  # -1, no majority, is the last column
+    table = pd.DataFrame(table, pd.Index(faces.classes, name="label"), pd.Index(names, name="majority"))
+    table.loc["all"] = table.sum()
+    return table
+
+
+# --------------------------------------------------------------------------------------------------------------- balance
+
+
+def balance(faces: FaceSet) -> pd.DataFrame:
+    """Images by split (rows; also ``validation+test`` and ``all``) and class (columns; also ``total``)."""
+    table = faces.counts().reindex(list(SPLITS), fill_value=0)
+    table.loc["validation+test"] = table.loc["validation"] + table.loc["test"]
+    table.loc["all"] = table.loc["train"] + table.loc["validation+test"]
+    return table
+
+
+def inverse_frequency(counts: np.ndarray, total: float | None = None) -> np.ndarray:
+    """Class weights N / (K n_c) (claim weight-02): (K,) float64, NaN for a class without images.
+
+    Args:
+        counts: (K,) images of each class, n_c.
+        total: N; None takes the sum of the counts.
+    """
+    counts = np.asarray(counts, dtype=np.float64)
+    total = counts.sum() if total is None else total
+    return total / (len(counts) * np.where(counts > 0, counts, np.nan))
+
+
+def class_weights(faces: FaceSet) -> pd.DataFrame:
+    """Class weights (columns: classes) by where N and n_c come from (rows); on FER2013 also as printed in the source."""
+    table = balance(faces).drop(columns="total")
+    rows = {
+        "N and n_c of train": inverse_frequency(table.loc["train"]),
+        "N and n_c of all": inverse_frequency(table.loc["all"]),
+        "N 28,000, n_c of train": inverse_frequency(table.loc["train"], SOURCE_TOTAL),
+        "N 28,000, n_c of all": inverse_frequency(table.loc["all"], SOURCE_TOTAL),
+    }
+    if faces.name == "fer2013" and faces.classes == FER2013:
+        rows["printed"] = np.array(PRINTED_WEIGHTS)
+    return pd.DataFrame.from_dict(rows, orient="index", columns=list(faces.classes))
+
+
+def weight_verdicts(weights: pd.DataFrame) -> pd.DataFrame:
+    """Which formula gives the printed weights.
+
+    Args:
+        weights: from ``class_weights``, with the row ``printed``.
+
+    Returns:
+        Row a formula: ``largest_difference`` from the printed values, ``equal_when_rounded`` (values that round to the
+        printed two decimals), ``reproduces`` (every value within 0.01, so that cutting off counts as rounding).
+    """
+    computed, printed = weights.drop(index="printed"), weights.loc["printed"]
+    difference = (computed - printed).abs()
+    return pd.DataFrame(
+        {
+            "largest_difference": difference.max(axis=1, skipna=False),
+            "equal_when_rounded": np.isclose(computed.round(2), printed).sum(axis=1),
+            "reproduces": (difference < 0.01).all(axis=1),
+        }
+    )

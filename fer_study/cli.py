@@ -1,0 +1,114 @@
+"""The command ``fer-study``: exit code 0 done, 1 failed work, 2 wrong input; errors are one line."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+
+from .errors import InputError
+
+log = logging.getLogger("fer_study")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
+    parser = argparse.ArgumentParser(prog="fer-study", description=__doc__)
+    parser.add_argument("--data", help="data root; default: $FER_STUDY_DATA, then data/")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    doctor = commands.add_parser("data", help="look at a dataset").add_subparsers(dest="action", required=True)
+    doctor = doctor.add_parser("doctor", help="what is there, what is wrong, how to mend it")
+    doctor.add_argument("path")
+    doctor.add_argument("--json", action="store_true")
+
+    plan = commands.add_parser("plan", help="what an edition still needs, and what it costs")
+    plan.add_argument("edition")
+
+    train = commands.add_parser("train", help="train what an edition still needs")
+    train.add_argument("edition")
+    train.add_argument("--minutes", type=float, help="stop after so many minutes; a later call goes on")
+    train.add_argument("--only", metavar="PATTERN", help="shell pattern over name/model/seed/key")
+    train.add_argument("--jobs", type=int, default=1, help="processes on this machine")
+    train.add_argument("--scheduler-file", help="of a Dask cluster, instead of processes here")
+    train.add_argument("--devices", type=int, default=1, help="devices per run")
+
+    execute = commands.add_parser("execute", help="execute the notebooks of an edition")
+    execute.add_argument("edition")
+    execute.add_argument("stage", nargs="*", help="e.g. 03_model_comparison or 03; default: all")
+    execute.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help="change a parameter")
+
+    publish = commands.add_parser("publish", help="copy an edition's records to results/")
+    publish.add_argument("edition")
+    return parser
+
+
+def data_command(args: argparse.Namespace) -> int:
+    from .data.doctor import doctor, render
+
+    report = doctor(args.path)
+    sys.stdout.write(json.dumps(report, indent=1) + "\n" if args.json else render(report) + "\n")
+    return 0 if report["ok"] else 2
+
+
+def plan_command(args: argparse.Namespace) -> int:
+    from . import plan
+
+    table = plan.table(args.edition)
+    left = table[~table["state"].isin(["done", "published"])]
+    sys.stdout.write(table.to_string(index=False, float_format="%.0f") + "\n")
+    sys.stdout.write(f"{len(left)} of {len(table)} runs left, about {left['seconds'].sum() / 60:.0f} minutes "
+                     f"({left['seconds'].isna().sum()} without an estimate)\n")  # fmt: skip
+    return 0
+
+
+def train_command(args: argparse.Namespace) -> int:
+    from . import plan
+
+    made, left = plan.train(args.edition, minutes=args.minutes, only=args.only, parallel=args.jobs,
+                            scheduler_file=args.scheduler_file, devices=args.devices, root=args.data)  # fmt: skip
+    log.info("%d runs made, %d left", made, left)
+    return 0
+
+
+def execute_command(args: argparse.Namespace) -> int:
+    from . import execute
+
+    return execute.run(args.edition, args.stage, dict(args.p), root=args.data)
+
+
+def publish_command(args: argparse.Namespace) -> int:
+    from . import runs, stages
+
+    found = [record for job in stages.jobs(args.edition) if (record := runs.lookup(job.key)) and not record.published]
+    for record in found:
+        runs.publish(record)
+    log.info("%d records published to %s", len(found), runs.published_root())
+    return 0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry point; returns the exit code."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    for noisy in ("lightning", "lightning_fabric", "distributed", "papermill"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    args = build_parser().parse_args(arguments)
+    if args.data:
+        os.environ["FER_STUDY_DATA"] = args.data
+    commands = {"data": data_command, "plan": plan_command, "train": train_command, "execute": execute_command,
+                "publish": publish_command}  # fmt: skip
+    try:
+        return commands[args.command](args)
+    except InputError as error:
+        log.error("fer-study: %s", error)
+        return 2
+    except KeyboardInterrupt:
+        log.error("fer-study: interrupted; run the same command again to go on")
+        return 1
+    except Exception as error:
+        if os.environ.get("FER_STUDY_DEBUG"):
+            raise
+        log.error("fer-study: %s: %s (FER_STUDY_DEBUG=1 shows where)", type(error).__name__, error)
+        return 1

@@ -1,0 +1,115 @@
+"""What an edition still needs, what it costs, and working it off: one process, several, or a Dask cluster."""
+
+from __future__ import annotations
+
+import contextlib
+import fnmatch
+import logging
+import os
+import time
+
+import joblib
+import pandas as pd
+
+from . import runs, stages, study
+from .config import RunConfig, TransferConfig
+from .errors import InputError
+from .train import OutOfTime
+
+log = logging.getLogger(__name__)
+
+
+def table(edition: str) -> pd.DataFrame:
+    """One row a job, in order: name, kind, seed, key, state (``done``, ``published``, ``started``, ``missing``), estimated seconds."""
+    jobs, speed = stages.jobs(edition), speeds()
+    rows = []
+    for job in jobs:
+        record = runs.lookup(job.key)
+        started = (runs.local_root() / job.key / "checkpoint.pt").is_file()
+        state = ("published" if record.published else "done") if record else "started" if started else "missing"
+        kind = "transfer" if isinstance(job, TransferConfig) else job.model.name
+        seconds = 0.0 if record else estimate(job, speed)
+        rows.append({"name": job.name, "kind": kind, "seed": job.seed, "key": job.key, "state": state, "seconds": seconds})
+    return pd.DataFrame(rows, columns=["name", "kind", "seed", "key", "state", "seconds"])
+
+
+def speeds() -> dict[str, float]:
+    """Median training speed by model, images a second, over the records at hand."""
+    measured: dict[str, list[float]] = {}
+    for record in runs.records():
+        if isinstance(record.config, RunConfig) and record.env.get("images_per_second"):
+            measured.setdefault(record.config.model.name, []).append(record.env["images_per_second"])
+    return {name: float(pd.Series(values).median()) for name, values in measured.items()}
+
+
+TRAINING_IMAGES = {"fer2013": 28709, "muxspace": 10880}
+
+
+def estimate(job: RunConfig | TransferConfig, speed: dict[str, float]) -> float:
+    """Seconds of training by the speeds measured so far; NaN for a network that was never timed."""
+    if isinstance(job, TransferConfig):
+        return 30.0
+    images = job.data.max_train or TRAINING_IMAGES.get(job.data.dataset) or round(0.8 * (job.data.faces or 0))
+    return images * job.epochs / speed[job.model.name] if job.model.name in speed else float("nan")
+
+
+def train(edition: str, *, minutes: float | None = None, only: str | None = None, parallel: int = 1,
+          scheduler_file: str | None = None, devices: int = 1, root: str | None = None) -> tuple[int, int]:  # fmt: skip
+    """Work off what is missing, in order, until done or out of time; interrupted runs go on where they stopped.
+
+    Args:
+        minutes: stop at the first epoch's end after so many minutes.
+        only: shell pattern over ``name/model/seed/key``, e.g. ``*/cbam_cnn/0/*``.
+        parallel: processes on this machine, which share its cores.
+        scheduler_file: of a Dask cluster with one worker per device (resource ``GPU``), instead.
+        devices: devices per run.
+
+    Returns:
+        Records made and jobs left over.
+    """
+    todo = [job for job in stages.jobs(edition) if matches(job, only) and runs.lookup(job.key) is None]
+    if only and not any(matches(job, only) for job in stages.jobs(edition)):
+        raise InputError(f"--only {only!r} matches no run of edition {edition}; see fer-study plan {edition}")
+    deadline = None if minutes is None else time.monotonic() + 60 * minutes
+    threads = max(1, (os.cpu_count() or 1) // parallel) if parallel > 1 else 0
+    with backend(scheduler_file):
+        pool = joblib.Parallel(n_jobs=parallel, return_as="generator_unordered", batch_size=1, pre_dispatch="n_jobs")
+        made = sum(pool(joblib.delayed(work)(job, root, deadline, devices, threads) for job in todo))
+    return made, len(todo) - made
+
+
+def matches(job: RunConfig | TransferConfig, pattern: str | None) -> bool:
+    """Whether a job is meant by ``--only``."""
+    model = "transfer" if isinstance(job, TransferConfig) else job.model.name
+    return pattern is None or fnmatch.fnmatch(f"{job.name}/{model}/{job.seed}/{job.key}", pattern)
+
+
+def work(job: RunConfig | TransferConfig, root: str | None, deadline: float | None, devices: int, threads: int) -> bool:
+    """One job in this process; True when its record is there. Another process's run is left to it."""
+    if deadline is not None and time.monotonic() > deadline:
+        return False
+    if threads:
+        import torch
+
+        torch.set_num_threads(threads)
+    try:
+        study.run(job, root=root, deadline=deadline, devices=devices)
+    except OutOfTime as stop:
+        log.info("%s", stop)
+        return False
+    except runs.Busy as busy:
+        log.info("%s", busy)
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def backend(scheduler_file: str | None):
+    """joblib's own processes, or a Dask cluster where each run takes one unit of the resource ``GPU``."""
+    if scheduler_file is None:
+        yield
+        return
+    from dask.distributed import Client
+
+    with Client(scheduler_file=scheduler_file), joblib.parallel_config(backend="dask", resources={"GPU": 1}):
+        yield

@@ -1,0 +1,101 @@
+"""From a data config and a FaceSet to rows, targets and flags: which image trains, chooses or scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .config import DataConfig
+from .data.faceset import FaceSet
+from .errors import InputError
+
+
+@dataclass(frozen=True)
+class Split:
+    """Rows of a FaceSet by use.
+
+    Attributes:
+        train, validation, test: (n,) int64 rows.
+        targets: (N, K) float32 target distribution of every row.
+        copy_in_train, copy_in_validation: (N,) bool: a pixel-identical other image is used there.
+    """
+
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+    targets: np.ndarray
+    copy_in_train: np.ndarray
+    copy_in_validation: np.ndarray
+
+
+def image_ids(images: np.ndarray) -> np.ndarray:
+    """(N,) int64: equal for pixel-identical images. ``images: (N, C, H, W) uint8``."""
+    flat = np.ascontiguousarray(images).reshape(len(images), -1)
+    return np.unique(flat.view(f"V{flat.shape[1]}").ravel(), return_inverse=True)[1].reshape(-1)
+
+
+def label_targets(faces: FaceSet) -> np.ndarray:
+    """(N, K) float32 one-hot labels."""
+    return np.eye(faces.num_classes, dtype=np.float32)[faces.labels]
+
+
+def vote_targets(faces: FaceSet) -> np.ndarray:
+    """Share of the votes for each of the seven classes (FER+, "probability" mode: Barsoum et al., 2016).
+
+    Returns:
+        (N, 7) float32. An image without a vote for any of the seven keeps its hard label.
+
+    Raises:
+        InputError: the set has no votes.
+    """
+    if faces.votes is None:
+        raise InputError(f"{faces.name}: targets are votes, but the data has none; FER+ votes (fer2013new.csv) are needed")
+    votes = faces.votes[:, : faces.num_classes].astype(np.float32)
+    total = votes.sum(axis=1, keepdims=True)
+    return np.where(total > 0, votes / np.maximum(total, 1), label_targets(faces))
+
+
+def split(faces: FaceSet, config: DataConfig) -> Split:
+    """Rows and targets of a run.
+
+    ``resplit`` and folds are stratified by class and depend on ``world_seed`` only, never on the run's seed.
+
+    Raises:
+        InputError: a split is missing, or votes are asked for and absent.
+    """
+    rows = {name: np.flatnonzero(faces.split == name) for name in ("train", "validation", "test")}
+    if not len(rows["train"]) or not len(rows["test"]):
+        raise InputError(f"{faces.name}: no {'training' if not len(rows['train']) else 'test'} images, both are needed")
+    train, validation, test = rows["train"], rows["validation"], rows["test"]
+    if config.protocol == "resplit":
+        part = _parts(faces.labels[train], 5, config.world_seed)
+        train, validation, test = train[part > 0], train[part == 0], np.sort(np.concatenate([validation, test]))
+    if config.folds:
+        part = _parts(faces.labels[train], config.folds, config.world_seed)
+        train, validation = train[part != config.fold], train[part == config.fold]
+    same = image_ids(faces.images)
+    if config.deduplicate:
+        train = train[~np.isin(same[train], same[np.concatenate([validation, test])])]
+        train = np.sort(train[np.unique(same[train], return_index=True)[1]])
+    if config.max_train is not None and config.max_train < len(train):
+        train = np.sort(np.random.default_rng([config.world_seed, 7]).permutation(train)[: config.max_train])
+    targets = vote_targets(faces) if config.targets == "votes" else label_targets(faces)
+    return Split(train, validation, test, targets, _copies(same, train), _copies(same, validation))
+
+
+def _parts(labels: np.ndarray, number: int, seed: int) -> np.ndarray:
+    """(n,) int: part 0..number-1 of each row, equal shares of every class."""
+    part, rng = np.empty(len(labels), dtype=np.int64), np.random.default_rng([seed, number])
+    for label in np.unique(labels):
+        rows = rng.permutation(np.flatnonzero(labels == label))
+        part[rows] = np.arange(len(rows)) % number
+    return part
+
+
+def _copies(same: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """(N,) bool: another image among ``rows`` is pixel-identical."""
+    count = np.bincount(same[rows], minlength=same.max() + 1)
+    own = np.zeros(len(same), dtype=np.int64)
+    own[rows] = 1
+    return count[same] - own > 0

@@ -1,0 +1,264 @@
+"""The training loop: phases, EMA, mixed precision, exact resume. Read ``fit`` from top to bottom."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from lightning_fabric import Fabric
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from tqdm import tqdm
+
+from .augment import augment
+from .config import RunConfig
+from .data.batches import Batches
+from .losses import class_weights, smooth, soft_cross_entropy
+from .metrics import accuracy, log_loss
+from .models import FaceModel
+from .predict import log_probabilities
+
+log = logging.getLogger(__name__)
+
+
+class TrainingFailed(RuntimeError):
+    """Training broke (a loss that is not finite); the message says where."""
+
+
+class OutOfTime(RuntimeError):
+    """The time allowed is over; the checkpoint on disk goes on from here."""
+
+
+def precision() -> str:
+    """``bf16-mixed`` where the hardware computes in bfloat16, else ``32-true``: decided by capability, so that a rerun on the
+    same machine takes the same path."""
+    if torch.cuda.is_available():
+        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
+    native = [getattr(torch.cpu, f"_is_{name}_supported", lambda: False)() for name in ("avx512_bf16", "amx_tile")]
+    return "bf16-mixed" if any(native) else "32-true"
+
+
+def make_fabric(devices: int = 1) -> Fabric:
+    """Fabric on the best device at hand; ``$FER_STUDY_PRECISION`` overrides ``precision()``."""
+    fabric = Fabric(accelerator="auto", devices=devices, precision=os.environ.get("FER_STUDY_PRECISION") or precision())
+    fabric.launch()
+    return fabric
+
+
+@dataclass
+class Weights:
+    """Weights of a finished training, as state dicts: of the last epoch, the best on validation, and the EMA (or None)."""
+
+    last: dict[str, torch.Tensor]
+    best: dict[str, torch.Tensor]
+    ema: dict[str, torch.Tensor] | None
+    history: pd.DataFrame
+
+    def states(self) -> dict[str, dict[str, torch.Tensor]]:
+        """Kind -> weights, those that there are."""
+        kinds = {"last": self.last, "best": self.best, "ema": self.ema}
+        return {kind: state for kind, state in kinds.items() if state is not None}
+
+
+@dataclass
+class Progress:
+    """What a checkpoint remembers besides tensors."""
+
+    epoch: int = 0
+    best_accuracy: float = -1.0
+    best_epoch: int = -1
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+def learning_rate(config: RunConfig, epoch: int, step: int, steps: int) -> float:
+    """Learning rate of one step: constant, cosine to zero, or one cycle (Smith, 2018: a quarter of the phase up, then down)."""
+    for phase in config.phases:
+        if epoch < phase.epochs:
+            break
+        epoch -= phase.epochs
+    done = (epoch * steps + step) / (phase.epochs * steps)
+    if phase.schedule == "cosine":
+        return phase.lr * (1 + math.cos(math.pi * done)) / 2
+    if phase.schedule == "one_cycle":
+        return phase.lr * (done / 0.25 if done < 0.25 else (1 + math.cos(math.pi * (done - 0.25) / 0.75)) / 2)
+    return phase.lr
+
+
+def make_optimiser(config: RunConfig, model: FaceModel) -> torch.optim.Optimizer:
+    """The optimiser over all parameters; frozen ones have no gradient and are passed over."""
+    chosen, lr = config.optimiser, config.phases[0].lr
+    if chosen.name == "sgd":
+        nesterov = chosen.nesterov and chosen.momentum > 0
+        return torch.optim.SGD(model.parameters(), lr, chosen.momentum, weight_decay=chosen.weight_decay, nesterov=nesterov)
+    kind = torch.optim.Adam if chosen.name == "adam" else torch.optim.AdamW
+    return kind(model.parameters(), lr, weight_decay=chosen.weight_decay)
+
+
+def unfreeze(model: FaceModel, stages: int | str) -> None:
+    """Let ``stages`` stages, counted from the head, learn, and freeze the others; ``all`` frees everything."""
+    model.requires_grad_(stages == "all")
+    if stages != "all":
+        for stage in model.stages()[:stages]:
+            stage.requires_grad_(True)
+
+
+def frozen_to_eval(model: FaceModel) -> None:
+    """Training mode, but frozen stages keep their batch statistics."""
+    model.train()
+    for stage in model.stages():
+        learns = [p.requires_grad for p in stage.parameters()]
+        if learns and not any(learns):
+            stage.eval()
+
+
+def mixup(images: torch.Tensor, target: torch.Tensor, alpha: float, generator: torch.Generator):
+    """Mixup (Zhang et al., 2018, eq. 1): one Beta(alpha, alpha) weight per batch, drawn on the generator's device."""
+    seed = int(torch.randint(2**31, (1,), generator=generator, device=generator.device))
+    share = float(np.random.default_rng(seed).beta(alpha, alpha))
+    order = torch.randperm(len(images), generator=generator, device=generator.device).to(images.device)
+    return share * images + (1 - share) * images[order], share * target + (1 - share) * target[order]
+
+
+def fit(
+    config: RunConfig,
+    model: FaceModel,
+    train: Batches,
+    validation: tuple[torch.Tensor, np.ndarray],
+    folder: Path,
+    fabric: Fabric,
+    deadline: float | None = None,
+) -> Weights:
+    """Train a model; resume from ``folder/checkpoint.pt`` where it exists.
+
+    Args:
+        train: the training batches, on the device.
+        validation: ``(images (N, C, H, W) uint8 on the device, labels (N,) int64)``, scored after every epoch; empty: none.
+        deadline: ``time.monotonic()`` after which training stops at the next epoch's end.
+
+    Raises:
+        TrainingFailed: a loss is not finite.
+        OutOfTime: the deadline passed; a later call goes on exactly where this one stopped.
+    """
+    optimiser = make_optimiser(config, model)
+    wrapped, optimiser = fabric.setup(model, optimiser)
+    wrapped.mark_forward_method("forward_with_penalty")  # several devices: through the strategy's wrapper
+    ema = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(config.ema.decay), use_buffers=True) if config.ema else None
+    counts = train.targets.sum(dim=0)
+    weights = class_weights(config.loss.class_weights, counts)
+    progress, best = Progress(), None
+    checkpoint = folder / "checkpoint.pt"
+    if checkpoint.is_file():
+        progress, best = load_checkpoint(checkpoint, model, optimiser, ema, fabric)
+
+    bar = tqdm(total=config.epochs, initial=progress.epoch, desc=config.name or config.key, unit="epoch", mininterval=5)
+    for epoch in range(progress.epoch, config.epochs):
+        if deadline is not None and time.monotonic() > deadline:
+            raise OutOfTime(f"{config.name or config.key}: stopped after epoch {epoch} of {config.epochs}")
+        if stopped_early(config, progress):
+            break
+        generator = torch.Generator(device=fabric.device).manual_seed(config.seed * 1_000_003 + epoch)
+        torch.manual_seed(config.seed * 1_000_003 + epoch)  # dropout and the like
+        unfreeze(model, phase_of(config, epoch).unfreeze)
+        frozen_to_eval(wrapped)
+        start, seen, loss_sum, hits = time.perf_counter(), 0, torch.zeros((), device=fabric.device), 0
+        for step, (images, target) in enumerate(train.epoch(generator)):
+            for group in optimiser.param_groups:
+                group["lr"] = learning_rate(config, epoch, step, len(train))
+            x = augment(images, config.augment, config.model.input_size, generator)
+            if config.loss.mixup:
+                x, target = mixup(x, target, config.loss.mixup, generator)
+            with fabric.autocast():
+                logits, penalty = wrapped.forward_with_penalty(x)
+            loss = soft_cross_entropy(logits, smooth(target, config.loss.label_smoothing), weights, config.loss.reduction)
+            optimiser.zero_grad(set_to_none=True)
+            fabric.backward(loss + penalty)
+            if config.clip:
+                fabric.clip_gradients(wrapped, optimiser, max_norm=config.clip, error_if_nonfinite=False)
+            optimiser.step()
+            if ema is not None and (epoch * len(train) + step + 1) % config.ema.every == 0:
+                ema.update_parameters(model)
+            seen += len(images)
+            loss_sum += loss.detach() * len(images)
+            hits += (logits.detach().argmax(1) == target.argmax(1)).sum()
+        row = {"epoch": epoch + 1, "train_loss": float(loss_sum) / seen, "train_accuracy": float(hits) / seen,
+               "lr": learning_rate(config, epoch, step, len(train))}  # fmt: skip
+        if not math.isfinite(row["train_loss"]):
+            raise TrainingFailed(f"{config.name or config.key}: loss is {row['train_loss']} in epoch {epoch + 1}; "
+                                 f"lr {row['lr']:g} may be too high")  # fmt: skip
+        row["seconds"] = time.perf_counter() - start
+        row["images_per_second"] = seen / row["seconds"]
+        row |= validate(config, model, fabric, validation)
+        if row["validation_accuracy"] > progress.best_accuracy:
+            progress.best_accuracy, progress.best_epoch = row["validation_accuracy"], epoch + 1
+            best = copy_state(model)
+        progress.history.append(row)
+        progress.epoch = epoch + 1
+        if fabric.is_global_zero:
+            save_checkpoint(checkpoint, model, optimiser, ema, progress, best)
+        bar.update()
+        bar.set_postfix(loss=f"{row['train_loss']:.3f}", validation=f"{row['validation_accuracy']:.4f}")
+    bar.close()
+    last = copy_state(model)
+    return Weights(last, best or last, copy_state(ema.module) if ema else None, pd.DataFrame(progress.history))
+
+
+def validate(config: RunConfig, model: FaceModel, fabric: Fabric, validation: tuple[torch.Tensor, np.ndarray]) -> dict[str, float]:
+    """Loss and accuracy on validation, single view; NaN where there are no validation images."""
+    images, labels = validation
+    if not len(labels):
+        return {"validation_loss": math.nan, "validation_accuracy": math.nan}
+    with fabric.autocast():
+        logits = log_probabilities(model, images, config.augment, config.model.input_size)
+    return {"validation_loss": log_loss(logits, labels), "validation_accuracy": accuracy(logits, labels)}
+
+
+def phase_of(config: RunConfig, epoch: int):
+    """The phase that an epoch belongs to."""
+    for phase in config.phases:
+        if epoch < phase.epochs:
+            return phase
+        epoch -= phase.epochs
+    raise ValueError(f"epoch is {epoch} past the end, allowed: 0..{config.epochs - 1}")
+
+
+def stopped_early(config: RunConfig, progress: Progress) -> bool:
+    """No better validation accuracy for ``patience`` epochs."""
+    return config.patience is not None and progress.epoch - progress.best_epoch >= config.patience > 0 < progress.epoch
+
+
+def copy_state(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """A detached copy of the weights on the CPU."""
+    return {name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in model.state_dict().items()}
+
+
+def save_checkpoint(path: Path, model, optimiser, ema, progress: Progress, best: dict[str, torch.Tensor]) -> None:
+    """Everything that the next epoch depends on; written beside the old one, then renamed over it."""
+    state = {
+        "model": model.state_dict(),
+        "optimiser": optimiser.state_dict(),
+        "ema": ema.state_dict() if ema is not None else None,
+        "best": best,
+        "progress": vars(progress),
+    }
+    temporary = path.with_suffix(".tmp")
+    torch.save(state, temporary)
+    os.replace(temporary, path)
+
+
+def load_checkpoint(path: Path, model, optimiser, ema, fabric: Fabric) -> tuple[Progress, dict[str, torch.Tensor]]:
+    """Restore what ``save_checkpoint`` wrote (tensors and numbers only; no code is unpickled)."""
+    state = torch.load(path, map_location=fabric.device, weights_only=True)
+    model.load_state_dict(state["model"])
+    optimiser.load_state_dict(state["optimiser"])
+    if ema is not None:
+        ema.load_state_dict(state["ema"])
+    best = {name: value.cpu() for name, value in state["best"].items()} if state["best"] else None
+    progress = Progress(**state["progress"])
+    log.info("resuming after epoch %d from %s", progress.epoch, path)
+    return progress, best

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ..data.faceset import SPLITS, FaceSet
+from ..errors import InputError
 from .annotation import (
     PRINTED_WEIGHTS,
     VOTE_OPTIONS,
@@ -36,6 +37,7 @@ from .copies import (
     has_copy,
     leakage,
     near_pairs,
+    share,
 )
 
 __all__ = [
@@ -106,8 +108,14 @@ class AuditReport:
         return _plain(report)
 
 
-def run(faces: FaceSet, threshold: float = NEAR) -> AuditReport:
-    """The whole audit of a dataset."""
+def run(faces: FaceSet, threshold: float = NEAR, score: bool = True) -> AuditReport:
+    """The whole audit of a dataset.
+
+    Args:
+        faces: the dataset.
+        threshold: correlation from which two images are near copies.
+        score: score the audit where the truth is known; False for a selection of a generated dataset.
+    """
     group, pairs = copy_groups(faces.images), near_pairs(faces.images, threshold)
     weights = class_weights(faces)
     options = VOTE_OPTIONS if faces.votes is not None else {}
@@ -125,7 +133,7 @@ def run(faces: FaceSet, threshold: float = NEAR) -> AuditReport:
         weight_verdicts=weight_verdicts(weights) if "printed" in weights.index else None,
         agreement={name: agreement(faces, n) for name, n in options.items()},
         transitions={name: transitions(faces, n) for name, n in options.items()},
-        truth=score_against_truth(faces, group, pairs),
+        truth=score_against_truth(faces, group, pairs) if score else {},
     )
 
 
@@ -147,6 +155,9 @@ def score_against_truth(faces: FaceSet, group: np.ndarray, pairs: pd.DataFrame) 
         pairs too; ``blank`` and ``label_noise``, over images. Each has ``planted``, ``found``, ``precision``, ``recall``;
         label noise also ``rate`` and ``estimated_rate``, the shares of images whose label is not the true one, and not
         the majority among the seven emotions, of the images that have one.
+
+    Raises:
+        InputError: a row in ``duplicate_of`` is not in the dataset.
     """
     truth, scores = faces.truth, {}
     blanks = blank(faces.images)
@@ -165,7 +176,7 @@ def score_against_truth(faces: FaceSet, group: np.ndarray, pairs: pd.DataFrame) 
         winner = majority(faces.votes, VOTE_OPTIONS["seven emotions"])
         suspect, wrong = ((x != faces.labels)[winner >= 0] for x in (winner, truth["true_label"]))
         scores["label_noise"] = _score(int((suspect & wrong).sum()), int(suspect.sum()), int(wrong.sum()))
-        scores["label_noise"] |= {"rate": wrong.mean(), "estimated_rate": suspect.mean()}
+        scores["label_noise"] |= {"rate": share(wrong), "estimated_rate": share(suspect)}
     return scores
 
 
@@ -176,7 +187,12 @@ def _score(right: int, found: int, planted: int) -> dict[str, float]:
 
 def _roots(duplicate_of: np.ndarray) -> np.ndarray:
     """(N,) int64: first original of each image, itself where it is no duplicate; chains are followed."""
-    own = np.arange(len(duplicate_of))
+    n = len(duplicate_of)
+    if n and duplicate_of.max() >= n:
+        raise InputError(
+            f"truth['duplicate_of'] names row {duplicate_of.max()} of {n}: a selection cannot be scored (score=False)"
+        )
+    own = np.arange(n)
     parent = np.where(duplicate_of < 0, own, duplicate_of)
     while (parent[parent] != parent).any():
         parent = parent[parent]

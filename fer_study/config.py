@@ -229,6 +229,17 @@ class TransferConfig(Frozen):
         return self.run.seed
 
 
+class AuditConfig(Frozen):
+    """The audit of a dataset: its copies (near from a pixel correlation of ``threshold``), labels and blanks."""
+
+    data: DataConfig
+    threshold: Annotated[float, Field(gt=0, le=1)] = 0.95
+
+    @property
+    def key(self) -> str:
+        return run_key(self)
+
+
 class Recipe(Frozen):
     """A named way to train: everything of a ``RunConfig`` but data, model and seed, with its source."""
 

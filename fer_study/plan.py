@@ -67,15 +67,46 @@ def train(edition: str, *, minutes: float | None = None, only: str | None = None
     Returns:
         Records made and jobs left over.
     """
-    todo = [job for job in stages.jobs(edition) if matches(job, only) and runs.lookup(job.key) is None]
-    if only and not any(matches(job, only) for job in stages.jobs(edition)):
+    jobs = [job for job in stages.jobs(edition) if matches(job, only)]
+    if not jobs:
         raise InputError(f"--only {only!r} matches no run of edition {edition}; see fer-study plan {edition}")
     deadline = None if minutes is None else time.monotonic() + 60 * minutes
+    return train_jobs(jobs, deadline=deadline, parallel=parallel, scheduler_file=scheduler_file, devices=devices, root=root)
+
+
+def train_jobs(jobs: list[RunConfig | TransferConfig], *, deadline: float | None = None, parallel: int = 1,
+               scheduler_file: str | None = None, devices: int = 1, root: str | None = None) -> tuple[int, int]:  # fmt: skip
+    """Make the records that are missing; transfers wait until every training is through. Returns records made and left over."""
+    todo = [job for job in jobs if runs.lookup(job.key) is None]
     threads = max(1, (os.cpu_count() or 1) // parallel) if parallel > 1 else 0
+    made = 0
     with backend(scheduler_file):
-        pool = joblib.Parallel(n_jobs=parallel, return_as="generator_unordered", batch_size=1, pre_dispatch="n_jobs")
-        made = sum(pool(joblib.delayed(work)(job, root, deadline, devices, threads) for job in todo))
+        for kind in (RunConfig, TransferConfig):
+            pool = joblib.Parallel(n_jobs=parallel, return_as="generator_unordered", batch_size=1, pre_dispatch="n_jobs")
+            part = [job for job in todo if isinstance(job, kind)]
+            made += sum(pool(joblib.delayed(work)(job, root, deadline, devices, threads) for job in part))
     return made, len(todo) - made
+
+
+def live_jobs(edition: str, jobs: list[RunConfig | TransferConfig]) -> list[RunConfig | TransferConfig]:
+    """The jobs that a notebook of the edition trains by itself: those with the live recipe's schedule, and the baseline."""
+    live = stages.load_edition(edition).live
+    if live is None:
+        return []
+    phases = stages.load_recipe(live.recipe).phases
+    trained = [job.run if isinstance(job, TransferConfig) else job for job in jobs]
+    return [job for job, run in zip(jobs, trained, strict=True) if live_run(run, phases)]
+
+
+def live_run(run: RunConfig, phases: tuple) -> bool:
+    """At most twice the epochs of the live recipe, at its rates."""
+    return run.epochs <= 2 * sum(p.epochs for p in phases) and {p.lr for p in run.phases} <= {p.lr for p in phases}
+
+
+def ensure(edition: str, jobs: list[RunConfig | TransferConfig], root: str | None = None) -> list[runs.Record | None]:
+    """What a notebook calls: live jobs are trained where they are missing; the record of each job, None where there is none."""
+    train_jobs(live_jobs(edition, jobs), root=root)
+    return [runs.lookup(job.key) for job in jobs]
 
 
 def matches(job: RunConfig | TransferConfig, pattern: str | None) -> bool:

@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
-
 import numpy as np
 import torch
 from torch import nn
 
 from .augment import evaluation_views
 from .config import AugmentConfig
+from .modes import evaluating
 
 TTA = ("single", "flip", "ten_crop")
-
-
-@contextlib.contextmanager
-def evaluating(model: nn.Module) -> Iterator[nn.Module]:
-    """Evaluation mode without gradients; the modes of all parts come back afterwards."""
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        with torch.inference_mode():
-            yield model
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
 
 
 def log_probabilities(

@@ -18,12 +18,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from .config import Frozen, RunConfig, TransferConfig, parse
+from .config import AuditConfig, Frozen, RunConfig, TransferConfig, parse
 from .errors import InputError
 
 ROOT = Path(__file__).resolve().parents[1]
-PUBLISHED = ("config.json", "history.csv", "predictions.parquet", "metrics.json", "env.json", "cam.npz", "done")
-KINDS: dict[str, type[Frozen]] = {"RunConfig": RunConfig, "TransferConfig": TransferConfig}
+PUBLISHED = ("config.json", "history.csv", "predictions.parquet", "metrics.json", "env.json", "cam.npz", "audit.json", "faces.npz", "done")
+KINDS: dict[str, type[Frozen]] = {"RunConfig": RunConfig, "TransferConfig": TransferConfig, "AuditConfig": AuditConfig}
 
 
 def local_root() -> Path:
@@ -73,6 +73,24 @@ class Record:
     @cached_property
     def predictions(self) -> Predictions:
         return read_predictions(self.folder / "predictions.parquet")
+
+    @cached_property
+    def audit(self) -> dict:
+        """The summary of an audit (see ``audit.AuditReport.summary``)."""
+        return self._json("audit.json")
+
+    @cached_property
+    def rows(self) -> dict[str, np.ndarray]:
+        """What an audit says of each image, by row of the FaceSet: ``crowd`` (N,) int8, the class that most votes name (-1: none),
+        ``near_copy`` (N,) bool, a test image with a near copy in train or validation, ``true_label`` (N,) int8 where known."""
+        with np.load(self.folder / "faces.npz", allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files if name != "mean"}
+
+    @cached_property
+    def mean_faces(self) -> np.ndarray:
+        """(K, H, W) float32 in [0, 1]: mean training image of each class, stored by an audit; NaN below 30 images."""
+        with np.load(self.folder / "faces.npz", allow_pickle=False) as arrays:
+            return arrays["mean"].astype(np.float32)
 
     @cached_property
     def cam(self) -> dict[str, np.ndarray]:
@@ -197,10 +215,14 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     os.replace(temporary, path)
 
 
+def as_json(value: dict) -> str:
+    """JSON with sorted keys and a line end."""
+    return json.dumps(value, indent=1, sort_keys=True, default=float) + "\n"
+
+
 def save(folder: Path, config: RunConfig | TransferConfig, *, history: pd.DataFrame, table: pd.DataFrame,
          views: dict[str, np.ndarray], metrics: dict, env: dict, cam: dict[str, np.ndarray] | None = None) -> Record:  # fmt: skip
     """Write all parts of a record; ``done`` comes last, so a record without it is never read."""
-    as_json = lambda value: json.dumps(value, indent=1, sort_keys=True, default=float) + "\n"  # noqa: E731
     write_atomically(folder / "config.json", as_json({"kind": type(config).__name__, **config.model_dump(mode="json")}))
     write_atomically(folder / "history.csv", history.to_csv(index=False, float_format="%.6g"))
     buffer = io.BytesIO()
@@ -209,9 +231,25 @@ def save(folder: Path, config: RunConfig | TransferConfig, *, history: pd.DataFr
     write_atomically(folder / "metrics.json", as_json(metrics))
     write_atomically(folder / "env.json", as_json(env))
     if cam:
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, **cam)
-        write_atomically(folder / "cam.npz", buffer.getvalue())
+        write_atomically(folder / "cam.npz", as_npz(**cam))
+    write_atomically(folder / "done", "")
+    return Record(folder, published=False)
+
+
+def as_npz(**arrays: np.ndarray) -> bytes:
+    """The bytes of a compressed ``.npz`` file."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def save_audit(folder: Path, config: AuditConfig, summary: dict, mean_faces: np.ndarray, rows: dict[str, np.ndarray],
+               env: dict) -> Record:  # fmt: skip
+    """Write the record of an audit: ``audit.json`` and ``faces.npz`` (class means and what is said of each row), ``done`` last."""
+    write_atomically(folder / "config.json", as_json({"kind": type(config).__name__, **config.model_dump(mode="json")}))
+    write_atomically(folder / "audit.json", as_json(summary))
+    write_atomically(folder / "faces.npz", as_npz(mean=mean_faces.astype(np.float16), **rows))
+    write_atomically(folder / "env.json", as_json(env))
     write_atomically(folder / "done", "")
     return Record(folder, published=False)
 

@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import Field
 
 from . import models
-from .config import PARAMS, DataConfig, Frozen, ModelConfig, Recipe, RunConfig, TransferConfig, load_recipe, parse, read_yaml
+from .config import PARAMS, AuditConfig, DataConfig, Frozen, ModelConfig, Recipe, RunConfig, TransferConfig, load_recipe, parse, read_yaml
 from .data import official, synthetic
 from .errors import InputError
 
@@ -161,6 +161,11 @@ def cross_dataset(*, edition: str, recipes: list[str], model: str, sources: list
 def error_analysis(*, edition: str, recipes: list[str], models: list[str], seeds: list[int]) -> list[Job]:
     """Stage 07: the runs whose errors are read; they are runs of stage 03."""
     return model_comparison(edition=edition, recipes=recipes, models=models, baseline=False, seeds=seeds)
+
+
+def audit_config(*, edition: str, near_threshold: float) -> AuditConfig:
+    """Stage 01: the audit of the edition's data; stage 07 takes its mean faces from the same record."""
+    return AuditConfig(data=load_edition(edition).data, threshold=near_threshold)
 
 
 def dataset_audit(**_: object) -> list[Job]:

@@ -16,8 +16,8 @@ import pandas as pd
 import torch
 from safetensors.torch import save_file
 
-from . import data, metrics, runs
-from .config import RunConfig, TransferConfig
+from . import audit, data, metrics, runs
+from .config import AuditConfig, RunConfig, TransferConfig
 from .data import synthetic
 from .data.batches import Batches
 from .data.faceset import FaceSet
@@ -162,3 +162,41 @@ def commit() -> str:
     if head.returncode:
         return "unknown"
     return head.stdout.strip() + ("+" if git("status", "--porcelain", "--", "fer_study").stdout.strip() else "")
+
+
+def audit_of(config: AuditConfig, *, root: str | None = None) -> runs.Record:
+    """The record of an audit: from the store where it is done, else made now.
+
+    Raises:
+        InputError: the data is missing or is not what the config names; another process holds the audit.
+    """
+    if record := runs.lookup(config.key):
+        return record
+    with runs.locked(config.key, timeout=600) as folder:
+        start = time.perf_counter()
+        faces = faces_of(config.data, root)
+        report = audit.run(faces, config.threshold)
+        env = {"device": "cpu: " + (platform.processor() or platform.machine()), "python": platform.python_version(),
+               "seconds": round(time.perf_counter() - start, 1), "commit": commit()}  # fmt: skip
+        return runs.save_audit(folder, config, report.summary(), mean_faces(faces), audit_rows(faces, report), env)
+
+
+def mean_faces(faces: FaceSet, minimum: int = 30) -> np.ndarray:
+    """(K, H, W) float32 in [0, 1]: mean training image of each class; NaN below ``minimum`` images, lest one face shows."""
+    means = np.full((faces.num_classes, *faces.images.shape[2:]), np.nan, np.float32)
+    for label in range(faces.num_classes):
+        rows = np.flatnonzero((faces.labels == label) & (faces.split == "train"))
+        if len(rows) >= minimum:
+            means[label] = faces.images[rows].mean(axis=(0, 1), dtype=np.float64) / 255
+    return means
+
+
+def audit_rows(faces: FaceSet, report: audit.AuditReport) -> dict[str, np.ndarray]:
+    """What ``Record.rows`` describes."""
+    near = audit.has_copy(faces, threshold=report.threshold, pairs=report.pairs)
+    rows = {"near_copy": near}
+    if faces.votes is not None:
+        rows["crowd"] = audit.majority(faces.votes, faces.num_classes).astype(np.int8)
+    if "true_label" in faces.truth:
+        rows["true_label"] = faces.truth["true_label"].astype(np.int8)
+    return rows

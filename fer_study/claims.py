@@ -1,0 +1,34 @@
+"""The claims of the five source documents: one row each, from ``claims.csv``."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import pandas as pd
+
+from .errors import InputError
+
+PATH = Path(__file__).with_name("claims.csv")
+KINDS = ("number", "ordering", "behaviour", "recipe", "question", "count", "formula")
+
+
+@functools.cache
+def load() -> pd.DataFrame:
+    """Every claim, by ``id``: ``source, kind, system, dataset, split, metric, value, statement`` (str)."""
+    return pd.read_csv(PATH, dtype=str, keep_default_na=False).set_index("id")
+
+
+def reported(claim: str) -> float:
+    """The value that a claim of kind ``number`` states, e.g. ``reported("ladder-04")`` is 0.6218.
+
+    Raises:
+        InputError: an unknown claim, or one without a single number.
+    """
+    table = load()
+    if claim not in table.index:
+        raise InputError(f"unknown claim {claim!r}; known: {table.index[0]} .. {table.index[-1]}")
+    try:
+        return float(table.loc[claim, "value"])
+    except ValueError:
+        raise InputError(f"claim {claim}: {table.loc[claim, 'value']!r} is no single number") from None

@@ -1,0 +1,203 @@
+"""Execute notebooks with papermill, strictly: wrong parameters are refused, a failed page leaves nothing that looks finished."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import logging
+import os
+import time
+from pathlib import Path
+
+import joblib
+import yaml
+
+from .config import PARAMS, _Loader, read_yaml
+from .errors import InputError
+from .runs import ROOT, local_root, published_root, write_atomically
+
+log = logging.getLogger(__name__)
+
+NOTEBOOKS = ROOT / "notebooks"
+PAGES = {"fer2013": ROOT / "book" / "fer2013", "synthetic": ROOT / "book" / "synthetic"}
+"""Where the pages of an edition belong that are part of the book; others go to ``pages/`` of the store."""
+
+
+class PageFailed(RuntimeError):
+    """A cell of a notebook failed."""
+
+
+def stage_names() -> list[str]:
+    """All notebooks, in order."""
+    return sorted(p.stem for p in NOTEBOOKS.glob("[0-9]*.ipynb"))
+
+
+def find_stages(wanted: list[str]) -> list[str]:
+    """Full names of the stages meant by names or numbers; all of them for an empty list.
+
+    Raises:
+        InputError: an unknown stage.
+    """
+    known = stage_names()
+    found = []
+    for name in wanted or known:
+        matches = [k for k in known if k == name or k.split("_")[0] == name.zfill(2)]
+        if not matches:
+            raise InputError(f"unknown stage {name!r}; known: {', '.join(known)}")
+        found += matches
+    return found
+
+
+def defaults(notebook: Path) -> dict:
+    """Names and default values of a notebook's parameters cell, read without running it.
+
+    Raises:
+        InputError: the notebook has no such cell, or one that is more than assignments of plain values.
+    """
+    for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
+        if "parameters" in cell["metadata"].get("tags", []):
+            body = ast.parse("".join(cell["source"])).body
+            try:
+                return {node.targets[0].id: ast.literal_eval(node.value) for node in body}
+            except (AttributeError, ValueError):
+                raise InputError(f"{notebook}: the parameters cell holds more than plain values") from None
+    raise InputError(f"{notebook}: no cell is tagged 'parameters'")
+
+
+def check_parameters(given: dict, allowed: dict, where: str) -> None:
+    """Every given name is known and its value has the type of the default.
+
+    Raises:
+        InputError: the name or the value, and what is allowed.
+    """
+    for name, value in given.items():
+        if name not in allowed:
+            raise InputError(f"{where}: unknown parameter {name!r}; allowed: {', '.join(allowed)}")
+        expected = type(allowed[name])
+        if type(value) is not expected and not (expected is float and type(value) is int):
+            raise InputError(f"{where}: {name} is {value!r} ({type(value).__name__}), expected {expected.__name__}")
+        if expected is list and value and allowed[name]:
+            kinds = {type(item) for item in allowed[name]}
+            if wrong := [item for item in value if type(item) not in kinds]:
+                raise InputError(f"{where}: {name} holds {wrong[0]!r}, expected {' or '.join(k.__name__ for k in kinds)}")
+
+
+def content_hash(notebook: Path, parameters: dict, data: str | None) -> str:
+    """What a page depends on: its notebook, parameters, the module, recipes, editions and published records."""
+    digest = hashlib.sha256(json.dumps([parameters, data], sort_keys=True).encode())
+    sources = [notebook, *sorted((ROOT / "fer_study").rglob("*.py")), *sorted(PARAMS.rglob("*.yaml"))]
+    for path in sources:
+        digest.update(path.read_bytes())
+    for done in sorted(published_root().glob("*/done")):
+        digest.update(done.parent.name.encode())
+    return digest.hexdigest()[:16]
+
+
+def target_of(edition: str, stage: str, changed: dict) -> Path:
+    """Where a page is written: into the book, or under the store when a parameter was changed or the edition is not in the book."""
+    if changed:
+        mark = hashlib.sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()[:8]
+        return local_root() / "pages" / edition / f"{stage}-{mark}.ipynb"
+    return PAGES.get(edition, local_root() / "pages" / edition) / f"{stage}.ipynb"
+
+
+def is_current(page: Path, content: str) -> bool:
+    """The page exists and was made from this content."""
+    if not page.is_file():
+        return False
+    return json.loads(page.read_text(encoding="utf-8"))["metadata"].get("fer_study", {}).get("content") == content
+
+
+def run(edition: str, stages: list[str], overrides: dict[str, str], root: str | None = None) -> int:
+    """Execute stages of an edition; pages that are up to date are left alone.
+
+    Args:
+        overrides: parameter -> value as YAML text, as given by ``-p``.
+
+    Returns:
+        0 when every page is there, 1 when one failed.
+
+    Raises:
+        InputError: an unknown edition, stage or parameter, or a value of the wrong type.
+    """
+    if not (PARAMS / edition / "edition.yaml").is_file():
+        known = ", ".join(sorted(p.parent.name for p in PARAMS.glob("*/edition.yaml")))
+        raise InputError(f"unknown edition {edition!r}; known: {known}")
+    changed = {name: yaml.load(value, _Loader) for name, value in overrides.items()}
+    todo = []
+    for stage in find_stages(stages):
+        notebook, where = NOTEBOOKS / f"{stage}.ipynb", PARAMS / edition / f"{stage}.yaml"
+        allowed, parameters = defaults(notebook), read_yaml(where)
+        check_parameters(parameters, allowed, str(where))
+        check_parameters(changed, allowed, f"-p for {stage}")
+        parameters |= changed
+        page, content = target_of(edition, stage, changed), content_hash(notebook, parameters, root)
+        if is_current(page, content):
+            log.info("%s %s is up to date", edition, stage)
+        else:
+            todo.append((notebook, page, parameters, content))
+    if not todo:
+        return 0
+    train_live(edition, [stage for stage, *_ in todo], bool(changed), root)
+    workers = min(len(todo), os.cpu_count() or 1)
+    failures = [f for f in joblib.Parallel(n_jobs=workers)(joblib.delayed(attempt)(*task, root) for task in todo) if f]
+    for failure in failures:
+        log.error("fer-study: %s", failure)
+    return 1 if failures else 0
+
+
+def train_live(edition: str, notebooks: list[Path], changed: bool, root: str | None) -> None:
+    """Train what the pages would train, several networks at a time, before they open."""
+    from . import plan, stages
+
+    if changed:  # the notebook itself knows what it needs
+        return
+    jobs = [job for notebook in notebooks for job in stages.jobs_of(edition, notebook.stem)]
+    plan.train_jobs(plan.live_jobs(edition, jobs), parallel=os.cpu_count() or 1, root=root)
+
+
+def attempt(notebook: Path, page: Path, parameters: dict, content: str, root: str | None) -> str | None:
+    """Execute one page; the message of its failure, or None."""
+    start = time.perf_counter()
+    try:
+        execute(notebook, page, parameters, content)
+    except PageFailed as failure:
+        return str(failure)
+    logging.getLogger("fer_study").info("%s %s done in %.0f s", parameters["edition"], notebook.stem, time.perf_counter() - start)
+    return None
+
+
+def execute(notebook: Path, page: Path, parameters: dict, content: str) -> None:
+    """Execute into a temporary name beside ``page`` and rename when every cell ran.
+
+    Raises:
+        PageFailed: a cell failed; the message names it.
+    """
+    import papermill
+
+    page.parent.mkdir(parents=True, exist_ok=True)
+    temporary = page.with_name(f".{page.stem}.{os.getpid()}.tmp.ipynb")
+    try:
+        papermill.execute_notebook(notebook, temporary, parameters, kernel_name="python3", cwd=NOTEBOOKS, progress_bar=False,
+                                   log_output=False)  # fmt: skip
+        write_atomically(page, finished(temporary, content))
+    except papermill.PapermillExecutionError as error:
+        raise PageFailed(f"{notebook.name}: cell {error.exec_count} failed with {error.ename}: {error.evalue}") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def finished(executed: Path, content: str) -> str:
+    """The executed notebook without what belongs to this machine (paths, process ids), marked with its content hash."""
+    notebook = json.loads(executed.read_text(encoding="utf-8"))
+    papermill = notebook["metadata"].pop("papermill", {})
+    kept = ("parameters", "start_time", "end_time", "duration", "version")
+    notebook["metadata"]["papermill"] = {key: papermill[key] for key in kept if key in papermill}
+    notebook["metadata"]["fer_study"] = {"content": content}
+    for cell in notebook["cells"]:
+        cell["metadata"].pop("papermill", None)
+        cell["metadata"].pop("execution", None)
+        if cell["cell_type"] == "code":
+            cell["outputs"] = [o for o in cell["outputs"] if o.get("name") != "stderr"]
+    return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"

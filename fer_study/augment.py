@@ -32,7 +32,10 @@ def affine(n: int, config: AugmentConfig, generator: torch.Generator, device: to
     Returns:
         (n, 2, 3) float32.
     """
-    draw = lambda low, high: _uniform(n, low, high, generator, device)  # noqa: E731
+
+    def draw(low: float, high: float) -> torch.Tensor:
+        return _uniform(n, low, high, generator, device)
+
     angle = torch.deg2rad(draw(-config.rotate, config.rotate))
     shear = torch.tan(torch.deg2rad(draw(-config.shear, config.shear)))
     scale_x, scale_y = torch.ones(n, device=device), torch.ones(n, device=device)
@@ -67,7 +70,10 @@ def normalise(images: torch.Tensor, config: AugmentConfig) -> torch.Tensor:
 def photometric(images: torch.Tensor, config: AugmentConfig, generator: torch.Generator) -> torch.Tensor:
     """Brightness and contrast factors, then erasing, on ``images: (B, C, H, W) float32 in [0, 1]``."""
     n, _, height, width = images.shape
-    draw = lambda low, high: _uniform(n, low, high, generator, images.device).view(n, 1, 1, 1)  # noqa: E731
+
+    def draw(low: float, high: float) -> torch.Tensor:
+        return _uniform(n, low, high, generator, images.device).view(n, 1, 1, 1)
+
     if config.brightness:
         images = (images * draw(*config.brightness)).clamp(0, 1)
     if config.contrast:
@@ -78,7 +84,9 @@ def photometric(images: torch.Tensor, config: AugmentConfig, generator: torch.Ge
     return images
 
 
-def _rectangles(n: int, height: int, width: int, probability: float, generator: torch.Generator, device: torch.device):
+def _rectangles(
+    n: int, height: int, width: int, probability: float, generator: torch.Generator, device: torch.device
+) -> torch.Tensor:
     """(n, 1, height, width) bool: one rectangle of 2-20 % of the area, with the given probability (Zhong et al., 2020)."""
     area, ratio = _uniform(n, 0.02, 0.2, generator, device), torch.exp(_uniform(n, -1.0, 1.0, generator, device))
     half_w, half_h = (area * ratio).sqrt() / 2, (area / ratio).sqrt() / 2
@@ -122,8 +130,8 @@ def evaluation_views(images: torch.Tensor, config: AugmentConfig, size: int, tta
 
     Args:
         images: (B, C, H, W) uint8.
-        tta: ``single``, ``flip`` (the image and its mirror) or ``ten_crop`` (corners and centre of side ``TEN_CROP``, each with
-            its mirror, resized; Krizhevsky et al., 2012).
+        tta: ``single``, ``flip`` (the image and its mirror) or ``ten_crop`` (corners and centre of side ``TEN_CROP``, each
+            with its mirror, resized; Krizhevsky et al., 2012).
 
     Raises:
         ValueError: unknown ``tta``.

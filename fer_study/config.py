@@ -1,7 +1,7 @@
 """Training configuration: frozen, strict, and named by its hash.
 
-A ``RunConfig`` says everything that an experiment is; where and how fast it runs (device, precision, paths) is not part of it.
-YAML is read through ``read_yaml``, which understands ``1e-3`` and reports file and key of whatever is wrong.
+A ``RunConfig`` says everything that an experiment is; where and how fast it runs (device, precision, paths) is not part of
+it. YAML is read through ``read_yaml``, which understands ``1e-3`` and reports file and key of whatever is wrong.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, protected_namespaces=())
 
     added: ClassVar[frozenset[str]] = frozenset()
-    """Fields added after schema version 1: left out of the key while they hold their default, so old records keep their names."""
+    """Fields added after schema version 1: out of the key while they hold their default, so old records keep their names."""
 
     unkeyed: ClassVar[frozenset[str]] = frozenset()
     """Fields that are never part of the key."""
@@ -62,9 +62,10 @@ class DataConfig(Frozen):
     Attributes:
         dataset: ``fer2013``, ``muxspace``, ``synthetic``.
         faces, style, world_seed: the synthetic world; None for real data.
-        protocol: ``official`` trains on Training; ``resplit`` trains on 80 % of it, chooses on the rest and tests on the merged
-            PublicTest and PrivateTest.
-        folds, fold: k-fold cross-validation inside the training split (folds = 0: none); the test split stays the test split.
+        protocol: ``official`` trains on Training; ``resplit`` trains on 80 % of it, chooses on the rest and tests on the
+            merged PublicTest and PrivateTest.
+        folds, fold: k-fold cross-validation inside the training split (folds = 0: none); the test split stays the test
+            split.
         targets: ``labels`` (one-hot) or ``votes`` (the FER+ distribution over the seven classes).
         deduplicate: leave out training images that have an exact copy in validation or test, and all but one of each group.
         max_train: train on this many images of the training split, drawn by ``world_seed`` (None: all).
@@ -85,6 +86,8 @@ class DataConfig(Frozen):
 
     @model_validator(mode="after")
     def _check_fold(self) -> DataConfig:
+        if self.folds == 1:
+            raise ValueError("folds is 1, allowed: 0 (none), 2 and more")
         if self.fold >= max(self.folds, 1):
             raise ValueError(f"fold is {self.fold}, allowed: 0..{max(self.folds, 1) - 1} with folds {self.folds}")
         return self
@@ -137,7 +140,8 @@ class LossConfig(Frozen):
     """Cross-entropy against distributions.
 
     Attributes:
-        class_weights: ``none``, ``inverse`` (N / (K n_c), counted on the training split) or ``heavy`` (disgust x15, fear x8).
+        class_weights: ``none``, ``inverse`` (N / (K n_c), counted on the training split) or ``heavy`` (disgust x15, fear
+            x8).
         reduction: ``count`` divides the weighted sum by the batch size (Keras), ``weights`` by the sum of weights (PyTorch).
         label_smoothing: share of the target spread evenly over the classes.
         mixup: alpha of the Beta distribution; 0 is off.
@@ -240,25 +244,6 @@ class AuditConfig(Frozen):
         return run_key(self)
 
 
-class Recipe(Frozen):
-    """A named way to train: everything of a ``RunConfig`` but data, model and seed, with its source."""
-
-    source: str
-    augment: AugmentConfig = AugmentConfig()
-    loss: LossConfig = LossConfig()
-    optimiser: OptimiserConfig = OptimiserConfig()
-    batch_size: Annotated[int, Field(ge=1)] = 64
-    phases: tuple[PhaseConfig, ...]
-    ema: EmaConfig | None = None
-    clip: Annotated[float, Field(gt=0)] | None = None
-    patience: Annotated[int, Field(ge=1)] | None = None
-
-    def run(self, *, name: str, data: DataConfig, model: ModelConfig, seed: int, **changes: object) -> RunConfig:
-        """The run of this recipe; ``changes`` replace whole parts (``phases=...``, ``loss=...``)."""
-        parts = {field: getattr(self, field) for field in type(self).model_fields if field != "source"}
-        return RunConfig(**{**parts, "name": name, "data": data, "model": model, "seed": seed, **changes})
-
-
 def run_key(config: Frozen) -> str:
     """First 16 hexadecimal digits of the SHA-256 of the resolved config, its kind and the schema version."""
     content = {"schema": SCHEMA_VERSION, "kind": type(config).__name__, **config.resolved()}
@@ -307,15 +292,3 @@ def parse(kind: type[Kind], content: dict, where: str) -> Kind:
         if error["type"] == "missing":
             raise InputError(f"{where}: {key} is missing") from None
         raise InputError(f"{where}: {key} is {error['input']!r}: {error['msg']}") from None
-
-
-def load_recipe(name: str, folder: Path = PARAMS / "recipes") -> Recipe:
-    """The recipe ``params/recipes/<name>.yaml``.
-
-    Raises:
-        InputError: unknown name (the known ones are listed) or wrong content.
-    """
-    path = folder / f"{name}.yaml"
-    if not path.is_file():
-        raise InputError(f"unknown recipe {name!r}; known: {', '.join(sorted(p.stem for p in folder.glob('*.yaml')))}")
-    return parse(Recipe, read_yaml(path), str(path))

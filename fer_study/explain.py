@@ -35,8 +35,8 @@ def grad_cam(
     try:
         model.eval().requires_grad_(True)
         with GradCAM(model=model, target_layers=[model.cam_layer]) as cam:
-            for batch, targets in zip(images.split(batch_size), np.array_split(classes, range(batch_size, len(classes), batch_size)),
-                                      strict=True):  # fmt: skip
+            for start in range(0, len(classes), batch_size):
+                batch, targets = images[start : start + batch_size], classes[start : start + batch_size]
                 (view,) = evaluation_views(batch, augment, size, "single")
                 maps.append(cam(view, [ClassifierOutputTarget(int(c)) for c in targets]))
     finally:
@@ -64,5 +64,7 @@ def class_saliency(
         rows = np.flatnonzero(right & (labels == label))[:per_class]
         counts[label] = len(rows)
         if len(rows) >= MIN_IMAGES:
-            maps[label] = grad_cam(model, images[torch.from_numpy(rows).to(images.device)], labels[rows], augment, size).mean(axis=0)
+            maps[label] = grad_cam(
+                model, images[torch.from_numpy(rows).to(images.device)], labels[rows], augment, size
+            ).mean(axis=0)
     return {"maps": maps.astype(np.float16), "counts": counts}

@@ -15,7 +15,8 @@ def class_weights(scheme: str, counts: torch.Tensor, classes: tuple[str, ...] = 
     """Weight of each class.
 
     Args:
-        scheme: ``none``, ``inverse`` (N / (K n_c): document 002, "Class weighting"; also scikit-learn's "balanced") or ``heavy``.
+        scheme: ``none``, ``inverse`` (N / (K n_c): document 002, "Class weighting"; also scikit-learn's "balanced") or
+            ``heavy``.
         counts: (K,) images by class in the training split.
 
     Returns:

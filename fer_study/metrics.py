@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+import scipy
 
 from .errors import InputError
 from .labels import FER2013
@@ -267,7 +267,7 @@ def over_seeds(values: Sequence[float], level: float = 0.95) -> Estimate:
     """Mean over seeds with Student's t-interval; NaN interval for fewer than two seeds or an undefined value."""
     x, n = np.asarray(values, dtype=np.float64), len(values)
     mean, sd = float(x.mean()) if n else np.nan, float(x.std(ddof=1)) if n > 1 else np.nan
-    half = float(stats.t.ppf((1 + level) / 2, n - 1)) * sd / max(n, 1) ** 0.5
+    half = float(scipy.stats.t.ppf((1 + level) / 2, n - 1)) * sd / max(n, 1) ** 0.5
     return Estimate(mean, sd, n, mean - half, mean + half)
 
 
@@ -282,7 +282,7 @@ def wilson_interval(k: int, n: int, level: float = 0.95) -> tuple[float, float]:
         raise InputError(f"k must be in 0..n, got k = {k}, n = {n}")
     if n == 0:
         return np.nan, np.nan
-    interval = stats.binomtest(k, n).proportion_ci(level, method="wilson")
+    interval = scipy.stats.binomtest(k, n).proportion_ci(level, method="wilson")
     return float(interval.low), float(interval.high)
 
 
@@ -295,5 +295,5 @@ def mcnemar(logits_a: np.ndarray, logits_b: np.ndarray, labels: np.ndarray) -> t
     (logits_a, labels), (logits_b, _) = check(logits_a, labels), check(logits_b, labels)
     right_a, right_b = logits_a.argmax(axis=1) == labels, logits_b.argmax(axis=1) == labels
     only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
-    p_value = stats.binomtest(only_a, only_a + only_b).pvalue if only_a + only_b else 1.0
+    p_value = scipy.stats.binomtest(only_a, only_a + only_b).pvalue if only_a + only_b else 1.0
     return only_a, only_b, float(p_value)

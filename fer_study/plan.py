@@ -11,7 +11,7 @@ import time
 import joblib
 import pandas as pd
 
-from . import runs, stages, study
+from . import runs, stages, study, transfer
 from .config import RunConfig, TransferConfig
 from .errors import InputError
 from .train import OutOfTime
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 def table(edition: str) -> pd.DataFrame:
-    """One row a job, in order: name, kind, seed, key, state (``done``, ``published``, ``started``, ``missing``), estimated seconds."""
+    """One row a job, in order, with its state (``done``, ``published``, ``started``, ``missing``) and estimated seconds."""
     jobs, speed = stages.jobs(edition), speeds()
     rows = []
     for job in jobs:
@@ -50,7 +50,7 @@ def estimate(job: RunConfig | TransferConfig, speed: dict[str, float]) -> float:
     if isinstance(job, TransferConfig):
         return 30.0
     images = job.data.max_train or TRAINING_IMAGES.get(job.data.dataset) or round(0.8 * (job.data.faces or 0))
-    return images * job.epochs / speed[job.model.name] if job.model.name in speed else float("nan")
+    return images * max(job.epochs, 1) / speed[job.model.name] if job.model.name in speed else float("nan")
 
 
 def train(edition: str, *, minutes: float | None = None, only: str | None = None, parallel: int = 1,
@@ -76,7 +76,11 @@ def train(edition: str, *, minutes: float | None = None, only: str | None = None
 
 def train_jobs(jobs: list[RunConfig | TransferConfig], *, deadline: float | None = None, parallel: int = 1,
                scheduler_file: str | None = None, devices: int = 1, root: str | None = None) -> tuple[int, int]:  # fmt: skip
-    """Make the records that are missing; transfers wait until every training is through. Returns records made and left over."""
+    """Make the records that are missing; transfers wait until every training is through.
+
+    Returns:
+        Records made and jobs left over.
+    """
     todo = [job for job in jobs if runs.lookup(job.key) is None]
     threads = max(1, (os.cpu_count() or 1) // parallel) if parallel > 1 else 0
     made = 0
@@ -104,7 +108,11 @@ def live_run(run: RunConfig, phases: tuple) -> bool:
 
 
 def ensure(edition: str, jobs: list[RunConfig | TransferConfig], root: str | None = None) -> list[runs.Record | None]:
-    """What a notebook calls: live jobs are trained where they are missing; the record of each job, None where there is none."""
+    """What a notebook calls: live jobs are trained where they are missing.
+
+    Returns:
+        The record of each job, None where there is none.
+    """
     train_jobs(live_jobs(edition, jobs), root=root)
     return [runs.lookup(job.key) for job in jobs]
 
@@ -128,8 +136,8 @@ def work(job: RunConfig | TransferConfig, root: str | None, deadline: float | No
     except OutOfTime as stop:
         log.info("%s", stop)
         return False
-    except runs.Busy as busy:
-        log.info("%s", busy)
+    except (runs.Busy, transfer.SourceMissing) as reason:
+        log.info("left over: %s", reason)
         return False
     return True
 

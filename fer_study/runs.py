@@ -22,7 +22,8 @@ from .config import AuditConfig, Frozen, RunConfig, TransferConfig, parse
 from .errors import InputError
 
 ROOT = Path(__file__).resolve().parents[1]
-PUBLISHED = ("config.json", "history.csv", "predictions.parquet", "metrics.json", "env.json", "cam.npz", "audit.json", "faces.npz", "done")
+PUBLISHED = ("config.json", "history.csv", "predictions.parquet", "metrics.json", "env.json", "cam.npz",
+             "audit.json", "faces.npz", "done")  # fmt: skip
 KINDS: dict[str, type[Frozen]] = {"RunConfig": RunConfig, "TransferConfig": TransferConfig, "AuditConfig": AuditConfig}
 
 
@@ -59,8 +60,8 @@ class Record:
     @cached_property
     def metrics(self) -> dict[str, dict[str, dict[str, float]]]:
         """view -> subset -> metric -> value; None in the file stands for NaN."""
-        nan = lambda v: {k: float("nan") if x is None else x for k, x in v.items()}  # noqa: E731
-        return {view: {s: nan(m) for s, m in subsets.items()} for view, subsets in self._json("metrics.json").items()}
+        content = self._json("metrics.json")
+        return {view: {name: _with_nan(scores) for name, scores in subsets.items()} for view, subsets in content.items()}
 
     @cached_property
     def env(self) -> dict:
@@ -81,8 +82,9 @@ class Record:
 
     @cached_property
     def rows(self) -> dict[str, np.ndarray]:
-        """What an audit says of each image, by row of the FaceSet: ``crowd`` (N,) int8, the class that most votes name (-1: none),
-        ``near_copy`` (N,) bool, a test image with a near copy in train or validation, ``true_label`` (N,) int8 where known."""
+        """What an audit says of each image, by row of the FaceSet: ``crowd`` (N,) int8, the class that most votes name (-1:
+        none), ``near_copy`` (N,) bool, a test image with a near copy in train or validation, ``true_label`` (N,) int8 where
+        known."""
         with np.load(self.folder / "faces.npz", allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files if name != "mean"}
 
@@ -109,13 +111,17 @@ class Record:
         return json.loads((self.folder / name).read_text(encoding="utf-8"))
 
 
+def _with_nan(scores: dict[str, float | None]) -> dict[str, float]:
+    return {name: float("nan") if value is None else value for name, value in scores.items()}
+
+
 @dataclass(frozen=True)
 class Predictions:
     """Stored predictions.
 
     Attributes:
-        table: N rows: ``row`` (in the FaceSet), ``split``, ``label``, and flags ``copy_in_train``, ``copy_in_validation`` (an exact
-            copy of the image is there).
+        table: N rows: ``row`` (in the FaceSet), ``split``, ``label``, and flags ``copy_in_train``, ``copy_in_validation``
+            (an exact copy of the image is there).
         views: view -> (N, K) float32 log-probabilities, rounded to half precision.
     """
 
@@ -123,8 +129,8 @@ class Predictions:
     views: dict[str, np.ndarray]
 
     def subset(self, name: str) -> np.ndarray:
-        """(N,) bool: ``validation``, ``test``, ``test_clean`` (no copy in train or validation), ``merged`` (validation and test)
-        or ``merged_clean`` (no copy in train).
+        """(N,) bool: ``validation``, ``test``, ``test_clean`` (no copy in train or validation), ``merged`` (validation and
+        test) or ``merged_clean`` (no copy in train).
 
         Raises:
             ValueError: unknown name.
@@ -184,7 +190,8 @@ def records(published_only: bool = False) -> list[Record]:
     for root, published in ((published_root(), True), (local_root(), False)):
         if published_only and not published:
             continue
-        found.update({p.parent.name: Record(p.parent, published) for p in sorted(root.glob("*/done"))})
+        done = sorted(root.glob("[!.]*/done"))  # a copy that is being published lies beside, in a hidden folder
+        found.update({path.parent.name: Record(path.parent, published) for path in done})
     return list(found.values())
 
 
@@ -220,8 +227,17 @@ def as_json(value: dict) -> str:
     return json.dumps(value, indent=1, sort_keys=True, default=float) + "\n"
 
 
-def save(folder: Path, config: RunConfig | TransferConfig, *, history: pd.DataFrame, table: pd.DataFrame,
-         views: dict[str, np.ndarray], metrics: dict, env: dict, cam: dict[str, np.ndarray] | None = None) -> Record:  # fmt: skip
+def save(
+    folder: Path,
+    config: RunConfig | TransferConfig,
+    *,
+    history: pd.DataFrame,
+    table: pd.DataFrame,
+    views: dict[str, np.ndarray],
+    metrics: dict,
+    env: dict,
+    cam: dict[str, np.ndarray] | None = None,
+) -> Record:
     """Write all parts of a record; ``done`` comes last, so a record without it is never read."""
     write_atomically(folder / "config.json", as_json({"kind": type(config).__name__, **config.model_dump(mode="json")}))
     write_atomically(folder / "history.csv", history.to_csv(index=False, float_format="%.6g"))
@@ -245,7 +261,7 @@ def as_npz(**arrays: np.ndarray) -> bytes:
 
 def save_audit(folder: Path, config: AuditConfig, summary: dict, mean_faces: np.ndarray, rows: dict[str, np.ndarray],
                env: dict) -> Record:  # fmt: skip
-    """Write the record of an audit: ``audit.json`` and ``faces.npz`` (class means and what is said of each row), ``done`` last."""
+    """Write the record of an audit: ``audit.json`` and ``faces.npz`` (class means and findings by row); ``done`` last."""
     write_atomically(folder / "config.json", as_json({"kind": type(config).__name__, **config.model_dump(mode="json")}))
     write_atomically(folder / "audit.json", as_json(summary))
     write_atomically(folder / "faces.npz", as_npz(mean=mean_faces.astype(np.float16), **rows))

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-import inspect
+import typing
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
+import pydantic
 from pydantic import Field
 
 from . import models
-from .config import PARAMS, AuditConfig, DataConfig, Frozen, ModelConfig, Recipe, RunConfig, TransferConfig, load_recipe, parse, read_yaml
+from .config import (
+    PARAMS,
+    AuditConfig,
+    DataConfig,
+    Frozen,
+    ModelConfig,
+    RunConfig,
+    TransferConfig,
+    parse,
+    read_yaml,
+)
 from .data import official, synthetic
 from .errors import InputError
+from .recipes import Recipe, load_recipe
 
 Job = RunConfig | TransferConfig
 
@@ -154,7 +166,9 @@ def cross_dataset(*, edition: str, recipes: list[str], model: str, sources: list
                 data = domain(source, world).model_dump(exclude={"max_train"})
                 run = make_run(world, recipe, model, seed, name=source, data=data)
                 jobs.append(run)
-                jobs += [TransferConfig(name=f"{source} -> {t}", run=run, target=domain(t, world)) for t in targets if t != source]
+                jobs += [
+                    TransferConfig(name=f"{source} -> {t}", run=run, target=domain(t, world)) for t in targets if t != source
+                ]
     return jobs
 
 
@@ -196,19 +210,21 @@ def jobs_of(edition: str, stage: str) -> list[Job]:
     """The runs that a stage of an edition needs.
 
     Raises:
-        InputError: a parameter is missing or of the wrong kind.
+        InputError: an unknown edition or stage, or a parameter that is missing or of the wrong type.
     """
+    if stage not in STAGES:
+        raise InputError(f"unknown stage {stage!r}; known: {', '.join(STAGES)}")
+    load_edition(edition)
     given, function = parameters(edition, stage), STAGES[stage]
-    names = [n for n, p in inspect.signature(function).parameters.items() if p.kind is p.KEYWORD_ONLY]
-    if missing := [n for n in names if n not in given]:
-        raise InputError(f"{PARAMS / edition / stage}.yaml: {missing[0]} is missing")
-    return function(**{n: given[n] for n in names})
+    hints = {name: kind for name, kind in typing.get_type_hints(function).items() if name not in ("_", "return")}
+    kind = pydantic.create_model(stage, __base__=Frozen, **{name: (hint, ...) for name, hint in hints.items()})
+    checked = parse(kind, {name: given[name] for name in hints if name in given}, f"params/{edition}/{stage}.yaml")
+    return function(**dict(checked))
 
 
 def jobs(edition: str) -> list[Job]:
     """Everything an edition needs, each once, in the order in which it is worked off: all first seeds of the comparison, its
     other seeds, then the arms."""
-    load_edition(edition)
     listed = [(priority, job) for priority, stage in enumerate(PRIORITY) for job in jobs_of(edition, stage)]
     listed.sort(key=lambda item: item[0])  # stable: within a stage, seeds come in the order of the parameters
     return list({job.key: job for _, job in listed}.values())

@@ -8,21 +8,25 @@ import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import torch
-from lightning_fabric import Fabric
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from .augment import augment
-from .config import RunConfig
+from .config import PhaseConfig, RunConfig
 from .data.batches import Batches
+from .errors import InputError
 from .losses import class_weights, smooth, soft_cross_entropy
 from .metrics import accuracy, log_loss
 from .models import FaceModel
 from .predict import log_probabilities
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 log = logging.getLogger(__name__)
 
@@ -33,22 +37,6 @@ class TrainingFailed(RuntimeError):
 
 class OutOfTime(RuntimeError):
     """The time allowed is over; the checkpoint on disk goes on from here."""
-
-
-def precision() -> str:
-    """``bf16-mixed`` where the hardware computes in bfloat16, else ``32-true``: decided by capability, so that a rerun on the
-    same machine takes the same path."""
-    if torch.cuda.is_available():
-        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
-    native = [getattr(torch.cpu, f"_is_{name}_supported", lambda: False)() for name in ("avx512_bf16", "amx_tile")]
-    return "bf16-mixed" if any(native) else "32-true"
-
-
-def make_fabric(devices: int = 1) -> Fabric:
-    """Fabric on the best device at hand; ``$FER_STUDY_PRECISION`` overrides ``precision()``."""
-    fabric = Fabric(accelerator="auto", devices=devices, precision=os.environ.get("FER_STUDY_PRECISION") or precision())
-    fabric.launch()
-    return fabric
 
 
 @dataclass
@@ -77,7 +65,7 @@ class Progress:
 
 
 def learning_rate(config: RunConfig, epoch: int, step: int, steps: int) -> float:
-    """Learning rate of one step: constant, cosine to zero, or one cycle (Smith, 2018: a quarter of the phase up, then down)."""
+    """Learning rate of a step: constant, cosine to zero, or one cycle (Smith, 2018; a quarter of the phase up)."""
     for phase in config.phases:
         if epoch < phase.epochs:
             break
@@ -117,7 +105,9 @@ def frozen_to_eval(model: FaceModel) -> None:
             stage.eval()
 
 
-def mixup(images: torch.Tensor, target: torch.Tensor, alpha: float, generator: torch.Generator):
+def mixup(
+    images: torch.Tensor, target: torch.Tensor, alpha: float, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Mixup (Zhang et al., 2018, eq. 1): one Beta(alpha, alpha) weight per batch, drawn on the generator's device."""
     seed = int(torch.randint(2**31, (1,), generator=generator, device=generator.device))
     share = float(np.random.default_rng(seed).beta(alpha, alpha))
@@ -142,9 +132,13 @@ def fit(
         deadline: ``time.monotonic()`` after which training stops at the next epoch's end.
 
     Raises:
+        InputError: there are no epochs, or no batch to train on.
         TrainingFailed: a loss is not finite.
         OutOfTime: the deadline passed; a later call goes on exactly where this one stopped.
     """
+    if not config.epochs or not len(train):
+        what = "training images" if config.epochs else "epochs"
+        raise InputError(f"{config.name or config.key}: too few {what} to train a network on")
     optimiser = make_optimiser(config, model)
     wrapped, optimiser = fabric.setup(model, optimiser)
     wrapped.mark_forward_method("forward_with_penalty")  # several devices: through the strategy's wrapper
@@ -162,37 +156,8 @@ def fit(
             raise OutOfTime(f"{config.name or config.key}: stopped after epoch {epoch} of {config.epochs}")
         if stopped_early(config, progress):
             break
-        generator = torch.Generator(device=fabric.device).manual_seed(config.seed * 1_000_003 + epoch)
-        torch.manual_seed(config.seed * 1_000_003 + epoch)  # dropout and the like
         unfreeze(model, phase_of(config, epoch).unfreeze)
-        frozen_to_eval(wrapped)
-        start, seen, loss_sum, hits = time.perf_counter(), 0, torch.zeros((), device=fabric.device), 0
-        for step, (images, target) in enumerate(train.epoch(generator)):
-            for group in optimiser.param_groups:
-                group["lr"] = learning_rate(config, epoch, step, len(train))
-            x = augment(images, config.augment, config.model.input_size, generator)
-            if config.loss.mixup:
-                x, target = mixup(x, target, config.loss.mixup, generator)
-            with fabric.autocast():
-                logits, penalty = wrapped.forward_with_penalty(x)
-            loss = soft_cross_entropy(logits, smooth(target, config.loss.label_smoothing), weights, config.loss.reduction)
-            optimiser.zero_grad(set_to_none=True)
-            fabric.backward(loss + penalty)
-            if config.clip:
-                fabric.clip_gradients(wrapped, optimiser, max_norm=config.clip, error_if_nonfinite=False)
-            optimiser.step()
-            if ema is not None and (epoch * len(train) + step + 1) % config.ema.every == 0:
-                ema.update_parameters(model)
-            seen += len(images)
-            loss_sum += loss.detach() * len(images)
-            hits += (logits.detach().argmax(1) == target.argmax(1)).sum()
-        row = {"epoch": epoch + 1, "train_loss": float(loss_sum) / seen, "train_accuracy": float(hits) / seen,
-               "lr": learning_rate(config, epoch, step, len(train))}  # fmt: skip
-        if not math.isfinite(row["train_loss"]):
-            raise TrainingFailed(f"{config.name or config.key}: loss is {row['train_loss']} in epoch {epoch + 1}; "
-                                 f"lr {row['lr']:g} may be too high")  # fmt: skip
-        row["seconds"] = time.perf_counter() - start
-        row["images_per_second"] = seen / row["seconds"]
+        row = train_epoch(config, epoch, wrapped, train, optimiser, weights, ema, fabric)
         row |= validate(config, model, fabric, validation)
         if row["validation_accuracy"] > progress.best_accuracy:
             progress.best_accuracy, progress.best_epoch = row["validation_accuracy"], epoch + 1
@@ -208,7 +173,70 @@ def fit(
     return Weights(last, best or last, copy_state(ema.module) if ema else None, pd.DataFrame(progress.history))
 
 
-def validate(config: RunConfig, model: FaceModel, fabric: Fabric, validation: tuple[torch.Tensor, np.ndarray]) -> dict[str, float]:
+def train_epoch(
+    config: RunConfig,
+    epoch: int,
+    wrapped: FaceModel,
+    train: Batches,
+    optimiser: torch.optim.Optimizer,
+    weights: torch.Tensor | None,
+    ema: AveragedModel | None,
+    fabric: Fabric,
+) -> dict[str, float]:
+    """One pass over the training images; all its randomness follows from the run's seed and the epoch.
+
+    Args:
+        epoch: from 0.
+        wrapped: the network as ``fabric.setup`` returned it.
+        weights: (K,) float32 class weights, or None.
+
+    Returns:
+        The row of the history, without validation.
+
+    Raises:
+        TrainingFailed: the loss is not finite.
+    """
+    generator = torch.Generator(device=fabric.device).manual_seed(config.seed * 1_000_003 + epoch)
+    torch.manual_seed(config.seed * 1_000_003 + epoch)  # dropout and the like
+    frozen_to_eval(wrapped)
+    start, seen, loss_sum, hits = time.perf_counter(), 0, torch.zeros((), device=fabric.device), 0
+    for step, (images, target) in enumerate(train.epoch(generator)):
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate(config, epoch, step, len(train))
+        x = augment(images, config.augment, config.model.input_size, generator)
+        if config.loss.mixup:
+            x, target = mixup(x, target, config.loss.mixup, generator)
+        with fabric.autocast():
+            logits, penalty = wrapped.forward_with_penalty(x)
+        loss = soft_cross_entropy(logits, smooth(target, config.loss.label_smoothing), weights, config.loss.reduction)
+        optimiser.zero_grad(set_to_none=True)
+        fabric.backward(loss + penalty)
+        if config.clip:
+            fabric.clip_gradients(wrapped, optimiser, max_norm=config.clip, error_if_nonfinite=False)
+        optimiser.step()
+        if ema is not None and (epoch * len(train) + step + 1) % config.ema.every == 0:
+            ema.update_parameters(wrapped.module)
+        seen += len(images)
+        loss_sum += loss.detach() * len(images)
+        hits += (logits.detach().argmax(1) == target.argmax(1)).sum()
+    loss, rate = float(loss_sum) / seen, learning_rate(config, epoch, step, len(train))
+    if not math.isfinite(loss):
+        name = config.name or config.key
+        raise TrainingFailed(f"{name}: loss is {loss} in epoch {epoch + 1}; lr {rate:g} may be too high")
+    seconds = time.perf_counter() - start
+    return {
+        "epoch": epoch + 1,
+        "train_loss": loss,
+        "train_accuracy": float(hits) / seen,
+        "lr": rate,
+        "seconds": seconds,
+        "images_per_second": seen / seconds,
+    }
+
+
+def validate(
+    config: RunConfig, model: FaceModel, fabric: Fabric, validation: tuple[torch.Tensor, np.ndarray]
+) -> dict[str, float]:
     """Loss and accuracy on validation, single view; NaN where there are no validation images."""
     images, labels = validation
     if not len(labels):
@@ -218,7 +246,7 @@ def validate(config: RunConfig, model: FaceModel, fabric: Fabric, validation: tu
     return {"validation_loss": log_loss(logits, labels), "validation_accuracy": accuracy(logits, labels)}
 
 
-def phase_of(config: RunConfig, epoch: int):
+def phase_of(config: RunConfig, epoch: int) -> PhaseConfig:
     """The phase that an epoch belongs to."""
     for phase in config.phases:
         if epoch < phase.epochs:
@@ -228,16 +256,25 @@ def phase_of(config: RunConfig, epoch: int):
 
 
 def stopped_early(config: RunConfig, progress: Progress) -> bool:
-    """No better validation accuracy for ``patience`` epochs."""
-    return config.patience is not None and progress.epoch - progress.best_epoch >= config.patience > 0 < progress.epoch
+    """No better validation accuracy for ``patience`` epochs; never without validation images, where no epoch is the best."""
+    return config.patience is not None and 0 < progress.best_epoch <= progress.epoch - config.patience
 
 
 def copy_state(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     """A detached copy of the weights on the CPU."""
-    return {name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in model.state_dict().items()}
+    return {
+        name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in model.state_dict().items()
+    }
 
 
-def save_checkpoint(path: Path, model, optimiser, ema, progress: Progress, best: dict[str, torch.Tensor]) -> None:
+def save_checkpoint(
+    path: Path,
+    model: FaceModel,
+    optimiser: torch.optim.Optimizer,
+    ema: AveragedModel | None,
+    progress: Progress,
+    best: dict[str, torch.Tensor] | None,
+) -> None:
     """Everything that the next epoch depends on; written beside the old one, then renamed over it."""
     state = {
         "model": model.state_dict(),
@@ -251,7 +288,9 @@ def save_checkpoint(path: Path, model, optimiser, ema, progress: Progress, best:
     os.replace(temporary, path)
 
 
-def load_checkpoint(path: Path, model, optimiser, ema, fabric: Fabric) -> tuple[Progress, dict[str, torch.Tensor]]:
+def load_checkpoint(
+    path: Path, model: FaceModel, optimiser: torch.optim.Optimizer, ema: AveragedModel | None, fabric: Fabric
+) -> tuple[Progress, dict[str, torch.Tensor] | None]:
     """Restore what ``save_checkpoint`` wrote (tensors and numbers only; no code is unpickled)."""
     state = torch.load(path, map_location=fabric.device, weights_only=True)
     model.load_state_dict(state["model"])

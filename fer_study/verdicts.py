@@ -15,8 +15,8 @@ def number(measured: Estimate, reported: float, tolerance: float = TOLERANCE) ->
     """Verdict on a reported number.
 
     Returns:
-        ``reproduced`` when ``[low, high]`` meets ``reported +- tolerance``, else ``exceeded`` or ``below``; ``open`` when there is
-        no measurement. An interval that is not known (NaN) is taken as the value itself.
+        ``reproduced`` when ``[low, high]`` meets ``reported +- tolerance``, else ``exceeded`` or ``below``; ``open`` when
+        there is no measurement. An interval that is not known (NaN) is taken as the value itself.
     """
     if math.isnan(measured.value):
         return "open"
@@ -31,8 +31,8 @@ def ordering(differences: Sequence[Estimate]) -> str:
     """Verdict on an ordering a > b > c from the paired differences (a - b, b - c).
 
     Returns:
-        ``reproduced`` when every interval lies above zero, ``contradicted`` when one lies below, else ``undecided``; ``open``
-        when a difference is missing.
+        ``reproduced`` when every interval lies above zero, ``contradicted`` when one lies below, else ``undecided``;
+        ``open`` when a difference is missing.
     """
     if any(math.isnan(d.value) for d in differences):
         return "open"

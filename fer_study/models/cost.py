@@ -17,8 +17,9 @@ def cost(config: ModelConfig, num_classes: int = 7, in_channels: int = 1, repeat
     """Size and speed of a network with fresh weights, in float32.
 
     Returns:
-        ``parameters``; ``mflops``: million floating-point operations of one image (a multiplication and an addition count as two);
-        ``latency_ms``: median time of a batch of one, and ``images_per_second`` of a batch of 64, in float32 on the CPU.
+        ``parameters``; ``mflops``: million floating-point operations of one image (a multiplication and an addition count as
+        two); ``latency_ms``: median time of a batch of one, and ``images_per_second`` of a batch of 64, in float32 on the
+        CPU.
     """
     model = create_model(config, num_classes, in_channels)
     shape = (in_channels, config.input_size, config.input_size)

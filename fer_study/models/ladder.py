@@ -1,11 +1,13 @@
 """The ladder of small CNNs of document 004 (Rowson and Slotter, Facial Expression Recognition Project).
 
-The text gives the number of filters, the pooling and the order of the layers. What it leaves open is chosen here and is a field
-where it could matter: 3x3 convolutions with padding 1, 2x2 max pooling, dropout .25 after pooling and .5 before the last layer,
-a hidden layer of 128 (baseline) or, as stated, 512 units (CBAM network), one convolution per block.
+The text gives the number of filters, the pooling and the order of the layers. What it leaves open is chosen here and is a
+field where it could matter: 3x3 convolutions with padding 1, 2x2 max pooling, dropout .25 after pooling and .5 before the
+last layer, a hidden layer of 128 (baseline) or, as stated, 512 units (CBAM network), one convolution per block.
 """
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +23,7 @@ FIXED_KERNELS = {
     "sharpen": [[0, -1, 0], [-1, 5, -1], [0, -1, 0]],
     "emboss": [[-2, -1, 0], [-1, 1, 1], [0, 1, 2]],
 }
-"""The "custom kernel layer (5 filters)": edge and shape filters "like Sobel and Laplacian"; the other three are our choice."""
+"""The "custom kernel layer (5 filters)": edge and shape filters "like Sobel and Laplacian"; the other three are ours."""
 
 
 class FixedKernels(nn.Module):
@@ -133,15 +135,19 @@ class ResidualBlock(nn.Module):
 
 @register("simple_resnet")
 class SimpleResNetFER(FaceModel):
-    """Document 004, model 3: kernels, convolution of 32 filters, residual blocks of 64, 128 and 256, global average pooling."""
+    """Document 004, model 3: kernels, convolution of 32 filters, residual blocks of 64, 128 and 256, average pooling."""
 
-    def __init__(self, num_classes: int, in_channels: int, input_size: int, width: float = 1.0, kernels: bool = True) -> None:
+    def __init__(
+        self, num_classes: int, in_channels: int, input_size: int, width: float = 1.0, kernels: bool = True
+    ) -> None:
         super().__init__()
         widths = [round(width * w) for w in (32, 64, 128, 256)]
         self.kernels = FixedKernels() if kernels else nn.Identity()
         first = FixedKernels.out_channels if kernels else in_channels
-        self.stem = nn.Sequential(nn.Conv2d(first, widths[0], 3, padding=1, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU())
-        self.blocks = nn.ModuleList(ResidualBlock(i, o) for i, o in zip(widths[:-1], widths[1:], strict=True))
+        self.stem = nn.Sequential(
+            nn.Conv2d(first, widths[0], 3, padding=1, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU()
+        )
+        self.blocks = nn.ModuleList(ResidualBlock(i, o) for i, o in pairwise(widths))
         self.head = nn.Linear(widths[-1], num_classes)
         self.cam_layer = self.blocks[-1]
         if input_size < 16:
@@ -187,7 +193,11 @@ class CustomFERCNN(FaceModel):
     def _block(inputs: int, outputs: int, convolutions: int, attention: bool, dropout: float) -> nn.Sequential:
         layers: list[nn.Module] = []
         for i in range(convolutions):
-            layers += [nn.Conv2d(outputs if i else inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()]
+            layers += [
+                nn.Conv2d(outputs if i else inputs, outputs, 3, padding=1, bias=False),
+                nn.BatchNorm2d(outputs),
+                nn.ReLU(),
+            ]
         return nn.Sequential(*layers, nn.MaxPool2d(2), CBAM(outputs) if attention else nn.Identity(), nn.Dropout(dropout))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:

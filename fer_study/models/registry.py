@@ -20,9 +20,9 @@ _REGISTRY: dict[str, Callable[..., FaceModel]] = {}
 class FaceModel(nn.Module):
     """Contract of every network.
 
-    ``forward`` maps ``images: (B, C, H, W) float32, normalised`` to ``logits: (B, K)``; ``forward_with_penalty`` adds a scalar that
-    the loss is increased by; ``stages`` lists its parts from the head to the stem, for unfreezing; ``cam_layer`` is the layer
-    whose activations Grad-CAM weighs.
+    ``forward`` maps ``images: (B, C, H, W) float32, normalised`` to ``logits: (B, K)``; ``forward_with_penalty`` adds a
+    scalar that the loss is increased by; ``stages`` lists its parts from the head to the stem, for unfreezing; ``cam_layer``
+    is the layer whose activations Grad-CAM weighs.
     """
 
     cam_layer: nn.Module
@@ -97,6 +97,4 @@ def create_model(config: ModelConfig, num_classes: int, in_channels: int = 1) ->
     options = dict(resolve(config).options)
     if config.name.startswith("timm:"):
         options["name"] = config.name.removeprefix("timm:")
-    return _lookup(config.name)(
-        num_classes=num_classes, in_channels=in_channels, input_size=config.input_size, **options
-    )
+    return _lookup(config.name)(num_classes=num_classes, in_channels=in_channels, input_size=config.input_size, **options)

@@ -13,8 +13,8 @@ from .registry import FaceModel, register
 class TimmModel(FaceModel):
     """A timm network with K outputs.
 
-    Stages are its feature stages where timm describes them (``feature_info``), else the whole body; the last one is the layer for
-    Grad-CAM, so token models without a spatial map need a ``cam_layer`` of their own.
+    Stages are its feature stages where timm describes them (``feature_info``), else the whole body; the last one is the
+    layer for Grad-CAM, so token models without a spatial map need a ``cam_layer`` of their own.
     """
 
     def __init__(self, num_classes: int, in_channels: int, input_size: int, name: str = "", drop_rate: float = 0.0,

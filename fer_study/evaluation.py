@@ -1,0 +1,92 @@
+"""What every system stores of its predictions, whatever made them: the table, the metrics, where and how it ran."""
+
+from __future__ import annotations
+
+import platform
+import resource
+import subprocess
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from . import metrics, runs
+from .data.faceset import FaceSet
+from .protocol import Split
+
+
+def prediction_table(faces: FaceSet, rows: Split) -> pd.DataFrame:
+    """One row per validation and test image: ``row, split, label, copy_in_train, copy_in_validation``."""
+    order = np.concatenate([rows.validation, rows.test])
+    names = np.repeat(["validation", "test"], [len(rows.validation), len(rows.test)])
+    return as_table(faces, order, names, rows.copy_in_train[order], rows.copy_in_validation[order])
+
+
+def as_table(
+    faces: FaceSet, rows: np.ndarray, split: np.ndarray, in_train: np.ndarray, in_validation: np.ndarray
+) -> pd.DataFrame:
+    """The columns of ``runs.Predictions.table`` for some rows of a set; ``in_...`` (n,) bool are the flags of copies."""
+    return pd.DataFrame(
+        {
+            "row": rows.astype(np.int32),
+            "split": split,
+            "label": faces.labels[rows].astype(np.int8),
+            "copy_in_train": in_train,
+            "copy_in_validation": in_validation,
+        }
+    )
+
+
+def stored(log_probabilities: np.ndarray) -> np.ndarray:
+    """(n, K) float32, rounded to half precision as predictions are stored, so that metrics are of what is stored."""
+    return log_probabilities.astype(np.float16).astype(np.float32)
+
+
+def score(
+    table: pd.DataFrame, views: dict[str, np.ndarray], classes: Sequence[str], subsets: Sequence[str] = runs.SUBSETS
+) -> dict[str, dict[str, dict[str, float | None]]]:
+    """view -> subset -> metric -> value, from what is stored; subsets without images are left out, NaN becomes None."""
+    predictions, labels = runs.Predictions(table, views), table["label"].to_numpy().astype(np.int64)
+    masks = {name: predictions.subset(name) for name in subsets}
+    return {
+        view: {name: _defined(metrics.compute(logits[m], labels[m], classes)) for name, m in masks.items() if m.any()}
+        for view, logits in views.items()
+    }
+
+
+def _defined(scores: dict[str, float]) -> dict[str, float | None]:
+    return {name: None if np.isnan(value) else float(value) for name, value in scores.items()}
+
+
+def environment(start: float, device: str | None = None) -> dict[str, object]:
+    """Where and how long something was computed; none of it is part of a key.
+
+    Args:
+        start: ``time.perf_counter()`` when it began.
+        device: what computed; None: the processor.
+    """
+    return {
+        "device": device or f"cpu: {platform.processor() or platform.machine()}",
+        "python": platform.python_version(),
+        "seconds": round(time.perf_counter() - start, 1),
+        "peak_memory_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
+        "commit": commit(),
+    }
+
+
+def commit() -> str:
+    """Short commit of the code, with ``+`` where the module was changed since; ``unknown`` outside a checkout."""
+    head = _git("rev-parse", "--short=10", "HEAD")
+    if head is None:
+        return "unknown"
+    return head + ("+" if _git("status", "--porcelain", "--", "fer_study") else "")
+
+
+def _git(*arguments: str) -> str | None:
+    """What git says about the checkout, None where it fails or is not installed."""
+    try:
+        done = subprocess.run(["git", "-C", str(runs.ROOT), *arguments], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()

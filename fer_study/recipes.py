@@ -1,0 +1,55 @@
+"""Recipes: named ways to train, each with its source (``params/recipes/<name>.yaml``)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from .config import (
+    PARAMS,
+    AugmentConfig,
+    DataConfig,
+    EmaConfig,
+    Frozen,
+    LossConfig,
+    ModelConfig,
+    OptimiserConfig,
+    PhaseConfig,
+    RunConfig,
+    parse,
+    read_yaml,
+)
+from .errors import InputError
+
+
+class Recipe(Frozen):
+    """A named way to train: everything of a ``RunConfig`` but data, model and seed, with its source."""
+
+    source: str
+    augment: AugmentConfig = AugmentConfig()
+    loss: LossConfig = LossConfig()
+    optimiser: OptimiserConfig = OptimiserConfig()
+    batch_size: Annotated[int, Field(ge=1)] = 64
+    phases: tuple[PhaseConfig, ...]
+    ema: EmaConfig | None = None
+    clip: Annotated[float, Field(gt=0)] | None = None
+    patience: Annotated[int, Field(ge=1)] | None = None
+
+    def run(self, *, name: str, data: DataConfig, model: ModelConfig, seed: int, **changes: object) -> RunConfig:
+        """The run of this recipe; ``changes`` replace whole parts (``phases=...``, ``loss=...``)."""
+        parts = {field: getattr(self, field) for field in type(self).model_fields if field != "source"}
+        return RunConfig(**{**parts, "name": name, "data": data, "model": model, "seed": seed, **changes})
+
+
+def load_recipe(name: str, folder: Path = PARAMS / "recipes") -> Recipe:
+    """The recipe ``params/recipes/<name>.yaml``.
+
+    Raises:
+        InputError: unknown name (the known ones are listed) or wrong content.
+    """
+    path = folder / f"{name}.yaml"
+    if not path.is_file():
+        raise InputError(f"unknown recipe {name!r}; known: {', '.join(sorted(p.stem for p in folder.glob('*.yaml')))}")
+    return parse(Recipe, read_yaml(path), str(path))

@@ -164,7 +164,9 @@ def attempt(notebook: Path, page: Path, parameters: dict, content: str, root: st
         execute(notebook, page, parameters, content)
     except PageFailed as failure:
         return str(failure)
-    logging.getLogger("fer_study").info("%s %s done in %.0f s", parameters["edition"], notebook.stem, time.perf_counter() - start)
+    logging.getLogger("fer_study").info(
+        "%s %s done in %.0f s", parameters["edition"], notebook.stem, time.perf_counter() - start
+    )
     return None
 
 

@@ -287,13 +287,14 @@ def class_saliency(
     maps: np.ndarray, counts: Sequence[int], faces: np.ndarray, classes: Sequence[str] = FER2013,
     ax: AnyAxes = None, **head: Unpack[Head],
 ) -> Axes:  # fmt: skip
-    """(K, h, w) mean saliency >= 0 of ``counts`` images over (K, H, W) mean ``faces``; contour: half the common maximum."""
-    ax, top = _start(ax, (8.6, 2.1)), max(float(np.nanmax(maps)), 1e-12)
+    """(K, h, w) mean saliency >= 0 (NaN: no map) of ``counts`` images over (K, H, W) mean ``faces``; contour: half the maximum."""
+    ax, top = _start(ax, (8.6, 2.1)), max(float(np.nan_to_num(maps).max()), 1e-12)
     extents = _tiles(ax, faces, [f"{name}\nn = {n:,}" for name, n in zip(classes, counts, strict=True)], len(classes))
     scale = mpl.colors.Normalize(0, top)
     for saliency, extent in zip(maps, extents, strict=True):
-        ax.imshow(saliency, "inferno", norm=scale, alpha=0.75 * saliency / top, extent=extent, interpolation="bilinear")
-        if saliency.max() > top / 2:
+        alpha = 0.75 * np.nan_to_num(saliency) / top
+        ax.imshow(saliency, "inferno", norm=scale, alpha=alpha, extent=extent, interpolation="bilinear")
+        if np.nan_to_num(saliency).max() > top / 2:
             ax.contour(saliency, [top / 2], colors="white", linewidths=1, origin="upper", extent=extent)
     ax.figure.colorbar(mpl.cm.ScalarMappable(scale, "inferno"), ax=ax, label="saliency", shrink=0.75, pad=0.01)
     return _finish(ax, "Where the model looks: mean saliency by class", None, **head)

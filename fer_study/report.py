@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -27,6 +26,9 @@ SUBSET_NAMES = {
     "validation": "validation", "test": "test", "test_clean": "test, no copy in train or validation",
     "merged": "merged (validation + test)", "merged_clean": "merged, no copy in train",
 }  # fmt: skip
+UNSCALED = ("log_loss", "brier", "cohen_kappa")
+"""Metrics that are not shares."""
+
 MISSING = Estimate(float("nan"), float("nan"), 0, float("nan"), float("nan"))
 Runs = dict[str, list[Record]]
 
@@ -128,12 +130,16 @@ def recalls(runs: Runs, view: str = "last_single", subset: str = "test") -> tupl
     return value, low, high
 
 
-def over_seeds(records: Sequence[Record], metric: str = "accuracy", view: str = "last_single", subset: str = "test") -> Estimate:
+def over_seeds(
+    records: Sequence[Record], metric: str = "accuracy", view: str = "last_single", subset: str = "test"
+) -> Estimate:
     """Mean of a stored metric over seeds with its t interval (NaN for one seed)."""
     return metrics.over_seeds([r.metrics[view][subset][metric] for r in records]) if records else MISSING
 
 
-def interval(records: Sequence[Record], metric: str = "accuracy", view: str = "last_single", subset: str = "test") -> Estimate:
+def interval(
+    records: Sequence[Record], metric: str = "accuracy", view: str = "last_single", subset: str = "test"
+) -> Estimate:
     """The interval that verdicts use: over seeds where there are at least three, else the bootstrap over images."""
     if len(records) >= 3:
         return over_seeds(records, metric, view, subset)
@@ -153,28 +159,6 @@ def difference(a: Sequence[Record], b: Sequence[Record], metric: str = "accuracy
     if not np.array_equal(rows, rows_b):
         raise ValueError("the two systems were scored on different images, allowed: the same images in the same order")
     return metrics.paired_bootstrap_difference(logits_a, logits_b, labels, metric, groups=rows if len(seeds) > 1 else None)
-
-
-def histories(records: Sequence[Record]) -> pd.DataFrame:
-    """Histories of all seeds, with a ``seed`` column."""
-    return pd.concat([r.history.assign(seed=r.config.seed) for r in records], ignore_index=True)
-
-
-def confusion(records: Sequence[Record], view: str = "last_single", subset: str = "test") -> np.ndarray:
-    """(K, K) int64 counts, label in rows, summed over seeds."""
-    logits, labels, _ = pooled(records, view, subset)
-    return metrics.confusion(logits, labels)
-
-
-def saliency(records: Sequence[Record]) -> tuple[np.ndarray, np.ndarray]:
-    """Class-mean Grad-CAM over seeds: maps (K, h, w) float32, NaN where no seed has one, and images behind them (K,)."""
-    stored = [r.cam for r in records if r.cam]
-    maps = np.stack([c["maps"].astype(np.float32) for c in stored])
-    there = ~np.isnan(maps).all(axis=(2, 3))
-    total = np.where(there[..., None, None], np.nan_to_num(maps), 0).sum(axis=0)
-    with np.errstate(invalid="ignore"):
-        mean = total / there.sum(axis=0)[:, None, None]
-    return mean, np.where(there, np.stack([c["counts"] for c in stored]), 0).sum(axis=0)
 
 
 def points(estimate: Estimate, digits: int = 1) -> str:
@@ -203,37 +187,42 @@ def note(runs: Runs, subset: str = "test", view: str = "last_single") -> str:
     return f"n = {n:,} images, {SUBSET_NAMES[subset]}; {count} seed(s); {view.replace('_', ' weights, ')}; 95 % intervals"
 
 
-class Page:
-    """An executed page: started at its first cell, closed by ``provenance`` at its last."""
-
-    def __init__(self, edition: str) -> None:
-        self.edition, self.start = edition, time.perf_counter()
-
-    def provenance(self, records: Sequence[Record | None] = (), **versions: str) -> pd.DataFrame:
-        """Where the page and its records come from: one row a fact."""
-        there = [r for r in records if r]
-        unique = lambda key: ", ".join(sorted({str(r.env.get(key, "")) for r in there})) or "-"  # noqa: E731
-        rows = {
-            "edition": self.edition, **versions,
-            "this page took": f"{time.perf_counter() - self.start:.0f} s",
-            "records": f"{len(there)} ({sum(r.published for r in there)} published)",
-            "records made with commit": unique("commit"),
-            "device": unique("device"), "precision": unique("precision"), "torch of the records": unique("torch"),
-            "training time in all": f"{sum(r.env.get('seconds', 0) for r in there) / 60:.1f} min",
-        }  # fmt: skip
-        return pd.DataFrame({"value": rows}).rename_axis("provenance")
+def effects(
+    runs: Runs, base: Sequence[Record], names: Sequence[str], view: str = "last_single", subset: str = "test"
+) -> pd.DataFrame:
+    """Every system minus the base, paired by image and seed: ``+1.2 [+0.3, +2.1]`` in points (log loss and the like as they are)."""
+    rows = {}
+    for name, records in runs.items():
+        if records and base and records[0] is not base[0]:
+            found = {m: difference(records, base, m, view, subset) for m in names}
+            rows[name] = {m.replace("_", " "): points(d) if m not in UNSCALED else plain(d) for m, d in found.items()}
+    return pd.DataFrame(rows).T.rename_axis("minus the first row")
 
 
-def show(text: str) -> None:
-    """A sentence with measured numbers in it, as Markdown."""
-    from IPython.display import Markdown, display
+def scores_against(
+    runs: Runs, labels: np.ndarray, names: Sequence[str], view: str = "last_single", subset: str = "test"
+) -> pd.DataFrame:
+    """``scores`` against other labels than those of the set.
 
-    display(Markdown(text))
+    Args:
+        labels: (N,) int, by row of the FaceSet; -1 leaves an image out.
+    """
+    parts = []
+    for name, records in runs.items():
+        table = pd.DataFrame([MISSING] * len(names), index=list(names))
+        if records:
+            logits, _, rows = pooled(records, view, subset)
+            target = labels[rows].astype(np.int64)
+            keep = target >= 0
+            groups = rows[keep] if len(records) > 1 else None
+            table = metrics.bootstrap_interval(logits[keep], target[keep], list(names), groups=groups)
+            table = table.assign(n=len(np.unique(rows[keep])))
+        parts.append(table.rename_axis("metric").reset_index().assign(name=name, seeds=len(records)))
+    return pd.concat(parts, ignore_index=True)[["name", "metric", "value", "low", "high", "n", "seeds"]]
 
 
-def glue(edition: str, **values: str | float) -> None:
-    """Numbers for the prose of other pages; ``edition`` is part of each name, as in ``fer2013_accuracy_cbam``."""
-    from myst_nb import glue as paste
-
-    for name, value in values.items():
-        paste(f"{edition}_{name}", value, display=False)
+def plain(estimate: Estimate, digits: int = 3) -> str:
+    """A difference as it is, with its sign and interval."""
+    if np.isnan(estimate.value):
+        return "not measured"
+    return f"{estimate.value:+.{digits}f} [{estimate.low:+.{digits}f}, {estimate.high:+.{digits}f}]"

@@ -1,0 +1,113 @@
+"""The tables of the audit page, from the summary that an audit stored (``AuditReport.summary``)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+from pandas.io.formats.style import Styler
+
+from .labels import FER2013, VOTE_NAMES
+
+SPLITS = ("train", "validation", "test", "validation+test", "all")
+
+
+def reading(audit: dict) -> str:
+    """What was found, in one paragraph."""
+    exact, test = audit["exact"], leaked(audit, "test in train+validation", "exact")
+    near = leaked(audit, "test in train+validation", "near")
+    lines = [
+        f"**{audit['name']}** (fingerprint `{audit['fingerprint']}`): {audit['images']:,} images. "
+        f"{exact['groups']:,} groups of pixel-identical images hold {exact['images']:,} images; {exact['crosses']:,} groups cross "
+        f"splits and {exact['conflicting']:,} carry labels that contradict each other. "
+        f"**{test['with_copy']:,} of {test['images']:,} test images ({100 * test['share']:.2f} %) have an exact copy in train or "
+        f"validation**, {near['with_copy']:,} ({100 * near['share']:.2f} %) a near copy (correlation of at least "
+        f"{audit['threshold']:g}). Blank images: {sum(audit['blank'].values())} with one grey level, "
+        f"{sum(audit['nearly_blank'].values())} with almost one."
+    ]
+    if audit["agreement"]:
+        every = audit["agreement"]["eight emotions"]["all"]
+        lines.append(f"The label equals the crowd's majority in {100 * every['equal']:.1f} % of the {every['voted']:,} images that "
+                     f"have one, and got no vote at all in {100 * every['no_vote']:.1f} % of the images.")  # fmt: skip
+    return "\n\n".join(lines)
+
+
+def leaked(audit: dict, relation: str, kind: str, name: str = "all") -> dict:
+    """One row of the leakage table."""
+    return next(r for r in audit["leakage"] if (r["relation"], r["kind"], r["class"]) == (relation, kind, name))
+
+
+def numbers(audit: dict) -> dict[str, str]:
+    """What other pages quote."""
+    test, near = (leaked(audit, "test in train+validation", kind) for kind in ("exact", "near"))
+    return {
+        "images": f"{audit['images']:,}", "duplicate_groups": f"{audit['exact']['groups']:,}",
+        "test_with_copy": f"{test['with_copy']:,}", "test_with_copy_share": f"{100 * test['share']:.2f} %",
+        "test_with_near_copy": f"{near['with_copy']:,}", "test_images": f"{test['images']:,}",
+    }  # fmt: skip
+
+
+def balance(audit: dict) -> pd.DataFrame:
+    """Images by split (rows) and class (columns, with ``total``)."""
+    return pd.DataFrame(audit["balance"]).T.loc[list(SPLITS), [*FER2013, "total"]].astype(int)
+
+
+def counts(audit: dict) -> Styler:
+    """``balance`` with thousands separators."""
+    return balance(audit).style.format("{:,}")
+
+
+def leakage(audit: dict) -> pd.DataFrame:
+    """Copies over all classes: a row a relation, exact and near."""
+    table = pd.DataFrame([r for r in audit["leakage"] if r["class"] == "all"])
+    table["share"] = table["share"].map(lambda s: "-" if s is None or s != s else f"{100 * s:.2f} %")
+    columns = ["images", "with_copy", "share", "same_label", "all_same_label"]
+    shown = table.set_index(["relation", "kind"])[columns]
+    return shown.rename(columns={"with_copy": "with a copy", "same_label": "a copy with the same label",
+                                 "all_same_label": "all copies with the same label"})  # fmt: skip
+
+
+def leakage_by_class(audit: dict, relation: str, kind: str) -> tuple[pd.Series, list[str]]:
+    """Share of each class with a copy, and texts such as ``118 of 416``."""
+    rows = [leaked(audit, relation, kind, name) for name in FER2013]
+    shares = pd.Series(
+        [r["share"] if r["share"] is not None else float("nan") for r in rows], index=list(FER2013), dtype=float
+    )
+    return shares, [f"{r['with_copy']:,} of {r['images']:,}" for r in rows]
+
+
+def transitions(audit: dict, options: str = "eight emotions") -> pd.DataFrame:
+    """Counts: label (rows) to the crowd's majority (columns)."""
+    table = pd.DataFrame(audit["transitions"][options]).T
+    return table.loc[[c for c in FER2013 if c in table.index], _present(table.columns, VOTE_NAMES)].fillna(0).astype(int)
+
+
+def agreement(audit: dict, options: str = "eight emotions") -> Styler:
+    """Agreement of label and crowd by class, over the emotions that may win."""
+    table = pd.DataFrame(audit["agreement"][options]).T.loc[[*FER2013, "all"]]
+    shares = table[["equal", "equal_strict", "equal_lenient", "no_vote", "tied"]].map(lambda x: f"{100 * x:.1f} %")
+    shares.columns = [
+        "equal to the majority",
+        "... ties count as wrong",
+        "... ties count as right",
+        "label got no vote",
+        "majority tied",
+    ]
+    return pd.concat([table[["images", "voted"]].astype(int), shares], axis=1).style.format(
+        "{:,}", subset=["images", "voted"]
+    )
+
+
+def weights(audit: dict) -> Styler:
+    """Class weights by formula, beside the printed ones where the source prints them."""
+    table = pd.DataFrame(audit["weights"]).T[list(FER2013)]
+    if audit["weight_verdicts"]:
+        verdict = pd.DataFrame(audit["weight_verdicts"]).T
+        table["gives the printed weights"] = (
+            verdict["reproduces"].map({True: "yes", False: "no"}).reindex(table.index).fillna("")
+        )
+    return table.style.format("{:.2f}", subset=list(FER2013), na_rep="-")
+
+
+def _present(names: Sequence[str], order: Sequence[str]) -> list[str]:
+    return [n for n in order if n in names]

@@ -1,0 +1,131 @@
+"""What single pages need of the records: curves, verdicts on reported numbers, transfer, confusions, saliency."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from . import claims, metrics, verdicts
+from .labels import FER2013
+from .report import MISSING, SUBSET_NAMES, Record, Runs, interval, percent, pooled, score, scores, title
+
+LADDER = {"emotion_cnn": "ladder-01", "kernel_cnn": "ladder-02", "simple_resnet": "ladder-03", "cbam_cnn": "ladder-04"}
+"""Model -> the claim that states its accuracy."""
+
+
+def histories(records: Sequence[Record]) -> pd.DataFrame:
+    """Histories of all seeds, with a ``seed`` column."""
+    return pd.concat([r.history.assign(seed=r.config.seed) for r in records], ignore_index=True)
+
+
+def confusion(records: Sequence[Record], view: str = "last_single", subset: str = "test") -> np.ndarray:
+    """(K, K) int64 counts, label in rows, summed over seeds."""
+    logits, labels, _ = pooled(records, view, subset)
+    return metrics.confusion(logits, labels)
+
+
+def saliency(records: Sequence[Record]) -> tuple[np.ndarray, np.ndarray]:
+    """Class-mean Grad-CAM over seeds: maps (K, h, w) float32, NaN where no seed has one, and images behind them (K,)."""
+    stored = [r.cam for r in records if r.cam]
+    maps = np.stack([c["maps"].astype(np.float32) for c in stored])
+    there = ~np.isnan(maps).all(axis=(2, 3))
+    total = np.where(there[..., None, None], np.nan_to_num(maps), 0).sum(axis=0)
+    with np.errstate(invalid="ignore"):
+        mean = total / there.sum(axis=0)[:, None, None]
+    return mean, np.where(there, np.stack([c["counts"] for c in stored]), 0).sum(axis=0)
+
+
+def against_reported(runs: Runs, edition: str, view: str = "last_single", subset: str = "test") -> pd.DataFrame:
+    """``name, value, low, high, n, reported``: accuracy beside what the source reports, on the edition that it reports on."""
+    table = scores(runs, ["accuracy"], view, subset).drop(columns="metric")
+    stated = {title(name): claims.reported(claim) for name, claim in LADDER.items()} if edition == "fer2013" else {}
+    return table.assign(reported=table["name"].map(stated).astype(float)).dropna(subset="value").set_index("name")
+
+
+def verdict_table(runs: Runs, edition: str) -> pd.DataFrame:
+    """The four reported accuracies: on PrivateTest, on its images without a copy, and merged, each with its verdict."""
+    rows = {}
+    for model, claim in LADDER.items():
+        records, stated = runs.get(title(model), []), claims.reported(claim)
+        row = {"claim": claim, "reported": f"{100 * stated:.2f} %", "seeds": len(records)}
+        for subset in ("test", "test_clean", "merged"):
+            measured = interval(records, subset=subset) if records else MISSING
+            row[SUBSET_NAMES[subset]] = percent(measured)
+            if subset != "test_clean":
+                row[f"verdict, {subset}"] = verdicts.number(measured, stated) if edition == "fer2013" else "not FER2013"
+        rows[title(model)] = row
+    return pd.DataFrame(rows).T.rename_axis("system")
+
+
+def curve_ends(runs: Runs) -> pd.DataFrame:
+    """Loss and accuracy at the last epoch, means over seeds, with the gap between training and validation."""
+    columns = ["train_loss", "validation_loss", "train_accuracy", "validation_accuracy"]
+    rows = {}
+    for name, records in runs.items():
+        if records:
+            ends = pd.DataFrame([r.history.iloc[-1] for r in records])
+            rows[name] = {"epochs": int(ends["epoch"].iloc[0]), **ends[columns].mean().round(4), "seeds": len(records)}
+    table = pd.DataFrame(rows).T
+    return table.assign(gap=(table["validation_loss"] - table["train_loss"]).round(4)) if len(table) else table
+
+
+def transfer(
+    runs: Runs, sources: Sequence[str], targets: Sequence[str], metric: str
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Score of each source (rows) on each target (columns): value, low, high; NaN where there is no record."""
+    parts = {v: pd.DataFrame(np.nan, index=list(sources), columns=list(targets)) for v in ("value", "low", "high")}
+    for source in sources:
+        for target in targets:
+            records = runs.get(source if source == target else f"{source} -> {target}", [])
+            if records:
+                row = score(records, [metric]).loc[metric]
+                for part, frame in parts.items():
+                    frame.loc[source, target] = row[part]
+    return parts["value"], parts["low"], parts["high"]
+
+
+def confused_pairs(runs: Runs, top: int = 3) -> pd.DataFrame:
+    """The most frequent confusions of each system, both directions of a pair together, as a share of the images of both classes."""
+    rows = []
+    for name, records in runs.items():
+        matrix = confusion(records)
+        pairs = [(matrix[i, j] + matrix[j, i], matrix[[i, j]].sum(), f"{FER2013[i]} <-> {FER2013[j]}")
+                 for i in range(len(matrix)) for j in range(i)]  # fmt: skip
+        rows += [{"system": name, "pair": pair, "images confused": int(n), "share of both classes": f"{100 * n / total:.1f} %"}
+                 for n, total, pair in sorted(pairs, reverse=True)[:top]]  # fmt: skip
+    return pd.DataFrame(rows).set_index("system") if rows else pd.DataFrame()
+
+
+def reliability(records: Sequence[Record], view: str = "last_single", subset: str = "test") -> pd.DataFrame:
+    """Bins of confidence with their accuracy (see ``metrics.reliability``)."""
+    logits, labels, _ = pooled(records, view, subset)
+    return metrics.reliability(logits, labels)
+
+
+def saliency_regions(runs: Runs) -> pd.DataFrame:
+    """Share of the class-mean saliency in the upper, middle and lower third of the image."""
+    rows = []
+    for name, records in runs.items():
+        maps, counts = saliency(records)
+        for label, (m, n) in enumerate(zip(maps, counts, strict=True)):
+            thirds = [part.sum() for part in np.array_split(np.nan_to_num(m), 3, axis=0)]
+            if n and sum(thirds):
+                shares = [f"{100 * t / sum(thirds):.0f} %" for t in thirds]
+                rows.append([name, FER2013[label], *shares, int(n)])
+    heads = [
+        "system",
+        "class",
+        "upper third (brows, eyes)",
+        "middle third (nose, cheeks)",
+        "lower third (mouth, jaw)",
+        "images",
+    ]
+    return pd.DataFrame(rows, columns=heads).set_index(["system", "class"])
+
+
+def comparison_numbers(runs: Runs) -> dict[str, str]:
+    """What other pages quote of the comparison: accuracy on the test split by model."""
+    models = {title(model): model for model in (*LADDER, "hog_svm")}
+    return {f"accuracy_{models[n]}": percent(interval(r) if r else MISSING) for n, r in runs.items() if n in models}

@@ -1,0 +1,46 @@
+"""A page of the book: what it says, what other pages may quote, and where it comes from."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import pandas as pd
+
+from .runs import Record
+
+
+class Page:
+    """An executed page: started at its first cell, closed by ``provenance`` at its last."""
+
+    def __init__(self, edition: str) -> None:
+        self.edition, self.start = edition, time.perf_counter()
+
+    def provenance(self, records: Sequence[Record | None] = (), **versions: str) -> pd.DataFrame:
+        """Where the page and its records come from: one row a fact."""
+        there = [r for r in records if r]
+        unique = lambda key: ", ".join(sorted({str(r.env.get(key, "")) for r in there})) or "-"  # noqa: E731
+        rows = {
+            "edition": self.edition, **versions,
+            "this page took": f"{time.perf_counter() - self.start:.0f} s",
+            "records": f"{len(there)} ({sum(r.published for r in there)} published)",
+            "records made with commit": unique("commit"),
+            "device": unique("device"), "precision": unique("precision"), "torch of the records": unique("torch"),
+            "training time in all": f"{sum(r.env.get('seconds', 0) for r in there) / 60:.1f} min",
+        }  # fmt: skip
+        return pd.DataFrame({"value": rows}).rename_axis("provenance")
+
+
+def show(text: str) -> None:
+    """A sentence with measured numbers in it, as Markdown."""
+    from IPython.display import Markdown, display
+
+    display(Markdown(text))
+
+
+def glue(edition: str, **values: str | float) -> None:
+    """Numbers for the prose of other pages; ``edition`` is part of each name, as in ``fer2013_accuracy_cbam``."""
+    from myst_nb import glue as paste
+
+    for name, value in values.items():
+        paste(f"{edition}_{name}", value, display=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+
 import torch
 from torch import nn
 
@@ -23,7 +25,7 @@ class TimmModel(FaceModel):
 
         super().__init__()
         if not timm.is_model(name):
-            close = timm.list_models(f"*{name[:6]}*")[:5]
+            close = difflib.get_close_matches(name, timm.list_models(), n=5)
             raise InputError(f"unknown timm model {name!r}; near: {', '.join(close) or 'none (see timm.list_models())'}")
         options = {"drop_rate": drop_rate}
         if drop_path_rate:
@@ -48,4 +50,5 @@ class TimmModel(FaceModel):
         body = self._body()
         inside = {id(p) for part in body for p in part.parameters()}
         rest = [c for c in self.net.children() if any(id(p) not in inside for p in c.parameters())]
-        return [*reversed(rest), *reversed(body)]
+        own = list(self.net.parameters(recurse=False))  # a class token, position embeddings: with the stem
+        return [*reversed(rest), *reversed(body), *([nn.ParameterList(own)] if own else [])]

@@ -1,0 +1,36 @@
+"""What several tests share: a scratch store and small configs."""
+
+from __future__ import annotations
+
+import pytest
+
+from fer_study.config import DataConfig, ModelConfig, PhaseConfig, RunConfig
+
+OPTIONS = {"width": 0.125, "hidden": 8, "dropout": 0.25, "head_dropout": 0.5}
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch):
+    """An empty store of this test alone."""
+    monkeypatch.setenv("FER_STUDY_RUNS", str(tmp_path / "runs"))
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def tiny_run():
+    """Maker of a run that takes a second: 100 synthetic faces, a narrow network, two epochs; keywords change fields."""
+
+    def make(**changes: object) -> RunConfig:
+        from fer_study.data import synthetic
+
+        mark = synthetic.fingerprint(100, 0, "wild")
+        parts = {
+            "name": "tiny",
+            "data": DataConfig(dataset="synthetic", faces=100, style="wild", fingerprint=mark),
+            "model": ModelConfig(name="emotion_cnn", options=OPTIONS, input_size=16),
+            "phases": (PhaseConfig(epochs=2, lr=1e-3),),
+            "batch_size": 16,
+        }
+        return RunConfig(**{**parts, **changes})
+
+    return make

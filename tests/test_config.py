@@ -1,0 +1,151 @@
+"""Configs: keys that stay, strictness, YAML."""
+
+from __future__ import annotations
+
+import json
+from typing import ClassVar
+
+import pytest
+from pydantic import ValidationError
+
+from fer_study import models
+from fer_study.config import (
+    AugmentConfig,
+    DataConfig,
+    Frozen,
+    ModelConfig,
+    PhaseConfig,
+    RunConfig,
+    TransferConfig,
+    parse,
+    read_yaml,
+    run_key,
+)
+from fer_study.errors import InputError
+from fer_study.recipes import Recipe, load_recipe
+
+CONTENT = {
+    "data": {"dataset": "fer2013", "fingerprint": "d6f4311b00ec234e"},
+    "model": {"name": "cbam_cnn"},
+    "augment": {"flip": 0.5, "rotate": 10, "crop_area": [0.8, 1.0]},
+    "phases": [{"epochs": 20, "lr": 1e-3}],
+}
+
+
+@pytest.fixture
+def config() -> RunConfig:
+    made = parse(RunConfig, CONTENT, "here")
+    return made.model_copy(update={"model": models.resolve(made.model)})
+
+
+def changed(config: RunConfig, **changes: object) -> RunConfig:
+    return config.model_copy(update=changes)
+
+
+def test_the_key_of_a_trained_run_never_changes(config):
+    assert config.key == "d0696e1f2d8c16e3"
+
+
+def test_the_key_survives_the_file(config):
+    assert parse(RunConfig, json.loads(json.dumps(config.model_dump(mode="json"))), "file").key == config.key
+
+
+def test_the_name_is_no_part_of_the_key(config):
+    assert changed(config, name="another").key == config.key
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 1},
+        {"batch_size": 32},
+        {"clip": 1.0},
+        {"augment": AugmentConfig()},
+        {"phases": (PhaseConfig(epochs=21, lr=1e-3),)},
+        {"data": DataConfig(dataset="fer2013")},
+        {"model": ModelConfig(name="cbam_cnn", input_size=96)},
+    ],
+)
+def test_everything_else_is(config, change):
+    assert changed(config, **change).key != config.key
+
+
+def test_the_group_ignores_seed_and_fold_only(config):
+    folds = [config.data.model_copy(update={"folds": 5, "fold": fold}) for fold in (0, 3)]
+    assert changed(config, seed=4).group == config.group
+    assert changed(config, data=folds[0]).group == changed(config, data=folds[1], seed=2).group != config.group
+    assert changed(config, batch_size=32).group != config.group
+
+
+def test_a_transfer_has_a_key_of_its_own(config):
+    here, there = (TransferConfig(run=config, target=DataConfig(dataset=d)) for d in ("muxspace", "fer2013"))
+    assert len({here.key, there.key, config.key}) == 3
+    assert here.model_copy(update={"run": changed(config, seed=3)}).group == here.group
+
+
+def test_an_added_field_leaves_the_key_while_it_has_its_default():
+    class Before(Frozen):
+        a: int = 1
+
+    class After(Before):
+        added: ClassVar[frozenset[str]] = frozenset({"b"})
+        b: int = 2
+
+    After.__name__ = "Before"
+    assert run_key(After()) == run_key(Before())
+    assert run_key(After(b=3)) != run_key(Before())
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        ("colour", 1, ["unknown key 'colour'", "batch_size"]),
+        ("batch_size", "64", ["batch_size", "'64'", "integer"]),
+        ("batch_size", 0, ["batch_size", "0", "greater than or equal to 1"]),
+        ("augment", {"fill": "pink"}, ["augment.fill", "'pink'", "zeros"]),
+        ("phases", [{"epochs": 1}], ["phases.0.lr is missing"]),
+        ("data", {"dataset": "fer2013", "folds": 3, "fold": 3}, ["fold is 3", "0..2"]),
+        ("data", {"dataset": "fer2013", "folds": 1}, ["folds is 1", "2 and more"]),
+    ],
+)
+def test_what_is_wrong_is_named_in_one_line(path, value, words):
+    with pytest.raises(InputError) as caught:
+        parse(RunConfig, {**CONTENT, path: value}, "params/x.yaml")
+    message = str(caught.value)
+    assert message.startswith("params/x.yaml: ") and "\n" not in message
+    assert all(word in message for word in words), message
+
+
+def test_configs_are_frozen(config):
+    with pytest.raises(ValidationError, match="frozen"):
+        config.seed = 3
+
+
+def test_yaml_reads_exponents_as_numbers(tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text("a: 1e-3\nb: 2E+5\nc: 1.5e2\nd: one\ne: 12\n")
+    assert read_yaml(path) == {"a": 0.001, "b": 200000.0, "c": 150.0, "d": "one", "e": 12}
+
+
+@pytest.mark.parametrize(("text", "word"), [("- 1\n", "found list"), ("a: [1\n", "not readable"), (None, "no such file")])
+def test_files_that_are_no_mapping_are_refused(tmp_path, text, word):
+    path = tmp_path / "a.yaml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(InputError, match=word) as caught:
+        read_yaml(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_recipes_know_their_names_and_make_runs(tmp_path):
+    with pytest.raises(InputError, match=r"unknown recipe 'nothing'; known: .*ladder"):
+        load_recipe("nothing")
+    recipe = load_recipe("ladder")
+    run = recipe.run(name="x", data=DataConfig(dataset="fer2013"), model=ModelConfig(name="cbam_cnn"), seed=5, batch_size=8)
+    assert (run.seed, run.batch_size, run.phases, run.augment) == (5, 8, recipe.phases, recipe.augment)
+
+
+def test_every_field_of_a_recipe_is_one_of_a_run():
+    assert set(Recipe.model_fields) - {"source"} < set(RunConfig.model_fields)
+    for name in set(Recipe.model_fields) - {"source"}:
+        assert Recipe.model_fields[name].default == RunConfig.model_fields[name].default

@@ -1,0 +1,82 @@
+"""Losses against values worked out by hand and against PyTorch."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from fer_study.losses import class_weights, smooth, soft_cross_entropy
+
+COUNTS = torch.tensor([10, 20, 30, 40, 0, 50, 50])
+
+
+@pytest.fixture
+def batch() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """``logits (12, 7)``, ``labels (12,)`` and their one-hot targets."""
+    generator = torch.Generator().manual_seed(0)
+    logits, labels = torch.randn(12, 7, generator=generator), torch.randint(7, (12,), generator=generator)
+    return logits, labels, F.one_hot(labels, 7).float()
+
+
+def test_by_hand():
+    logits = torch.tensor([[0.0, 0.0], [math.log(3.0), 0.0]])  # probabilities (1/2, 1/2) and (3/4, 1/4)
+    target = torch.tensor([[1.0, 0.0], [0.5, 0.5]])
+    expected = (math.log(2) + (math.log(4 / 3) + math.log(4)) / 2) / 2
+    assert soft_cross_entropy(logits, target).item() == pytest.approx(expected)
+
+
+def test_weights_by_hand():
+    logits, target = torch.zeros(2, 2), torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    weights = torch.tensor([3.0, 1.0])
+    assert soft_cross_entropy(logits, target, weights, "count").item() == pytest.approx(2 * math.log(2))
+    assert soft_cross_entropy(logits, target, weights, "weights").item() == pytest.approx(math.log(2))
+
+
+def test_equals_pytorch_for_hard_labels(batch):
+    logits, labels, target = batch
+    weights = torch.linspace(0.5, 3, 7)
+    assert soft_cross_entropy(logits, target).item() == pytest.approx(F.cross_entropy(logits, labels).item())
+    by_weights = soft_cross_entropy(logits, target, weights, "weights")
+    assert by_weights.item() == pytest.approx(F.cross_entropy(logits, labels, weights).item())
+    by_count = soft_cross_entropy(logits, target, weights, "count")
+    assert by_count.item() == pytest.approx(F.cross_entropy(logits, target, weights).item())
+    assert by_count.item() != pytest.approx(by_weights.item(), rel=1e-3)
+
+
+def test_smoothing_equals_pytorch(batch):
+    logits, labels, target = batch
+    ours = soft_cross_entropy(logits, smooth(target, 0.1))
+    assert ours.item() == pytest.approx(F.cross_entropy(logits, labels, label_smoothing=0.1).item())
+    assert smooth(target, 0.0) is target
+    assert torch.allclose(smooth(target, 0.7)[0, labels[0]], torch.tensor(0.3 + 0.1))
+
+
+def test_gradient_is_prediction_minus_target(batch):
+    logits, _, target = batch
+    logits.requires_grad_()
+    soft_cross_entropy(logits, smooth(target, 0.2)).backward()
+    expected = (logits.detach().softmax(dim=1) - smooth(target, 0.2)) / len(logits)
+    assert torch.allclose(logits.grad, expected, atol=1e-6)
+
+
+def test_computed_in_float32(batch):
+    logits, _, target = batch
+    half = logits.bfloat16()
+    assert soft_cross_entropy(half, target).dtype == torch.float32
+    assert soft_cross_entropy(half, target) == soft_cross_entropy(half.float(), target)
+
+
+def test_inverse_class_weights():
+    weights = class_weights("inverse", COUNTS)
+    assert torch.allclose(weights, torch.tensor([200 / 70, 200 / 140, 200 / 210, 200 / 280, 0, 200 / 350, 200 / 350]))
+    assert (weights * COUNTS).sum().item() == pytest.approx(200 * 6 / 7)
+
+
+def test_other_class_weights():
+    assert class_weights("none", COUNTS) is None
+    assert class_weights("heavy", COUNTS).tolist() == [1, 15, 8, 1, 1, 1, 1]
+    with pytest.raises(ValueError, match="'light', allowed: none, inverse, heavy"):
+        class_weights("light", COUNTS)

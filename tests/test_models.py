@@ -1,0 +1,154 @@
+"""Networks: the contract of every one that is registered, and of two from timm."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from fer_study import models
+from fer_study.config import ModelConfig
+from fer_study.errors import InputError
+from fer_study.models import registry
+from fer_study.models.ladder import CBAM, FIXED_KERNELS, FixedKernels
+
+LADDER = ["emotion_cnn", "kernel_cnn", "simple_resnet", "cbam_cnn"]
+TIMM = ["timm:test_convnext", "timm:test_vit"]
+
+
+def make(name: str, size: int = 48, channels: int = 1, **options: object) -> models.FaceModel:
+    torch.manual_seed(0)
+    return models.create_model(ModelConfig(name=name, input_size=size, options=options), 7, channels)
+
+
+def test_every_registered_name_is_tested_here():
+    assert set(models.names()) == {*LADDER, "timm"}
+
+
+@pytest.mark.parametrize(("name", "size"), [(n, s) for n in LADDER for s in (16, 48, 64)] + [(TIMM[0], 48), (TIMM[1], 64)])
+def test_shape_and_all_gradients(name, size):
+    model = make(name, size).train()
+    logits, penalty = model.forward_with_penalty(torch.randn(3, 1, size, size))
+    assert logits.shape == (3, 7) and penalty.shape == ()
+    (logits * torch.randn(3, 7)).sum().backward()
+    without = [n for n, p in model.named_parameters() if p.grad is None or not torch.isfinite(p.grad).all()]
+    silent = [n for n, p in model.named_parameters() if p.grad is not None and not p.grad.any()]
+    assert not without, without
+    assert len(silent) <= 0.1 * len(list(model.parameters())), silent  # a ReLU may be silent on three images
+
+
+@pytest.mark.parametrize("name", LADDER)
+def test_three_channels(name):
+    assert make(name, 48, channels=3)(torch.randn(2, 3, 48, 48)).shape == (2, 7)
+
+
+@pytest.mark.parametrize("name", LADDER + TIMM)
+def test_stages_hold_every_parameter_once_from_head_to_stem(name):
+    model = make(name, 64)
+    held = [id(p) for stage in model.stages() for p in stage.parameters()]
+    assert len(held) == len(set(held)) and set(held) == {id(p) for p in model.parameters()}
+    order = {id(p): i for i, p in enumerate(model.parameters())}
+    stages = [s for s in model.stages() if not isinstance(s, nn.ParameterList)]  # the order of bare parameters says nothing
+    first = [min(order[id(p)] for p in stage.parameters()) for stage in stages]
+    assert first == sorted(first, reverse=True)
+    assert 7 in {p.shape[0] for p in stages[0].parameters()}  # the head has the classes
+
+
+@pytest.mark.parametrize("name", LADDER + TIMM[:1])
+def test_cam_layer_gives_a_map(name):
+    model, seen = make(name, 64), []
+    handle = model.cam_layer.register_forward_hook(lambda _module, _inputs, output: seen.append(output.shape))
+    model(torch.randn(2, 1, 64, 64))
+    handle.remove()
+    assert len(seen) == 1 and len(seen[0]) == 4 and seen[0][-1] > 1
+
+
+PARAMETERS = {
+    "emotion_cnn": (320 + 18496 + 73856) + (4608 * 128 + 128) + (128 * 7 + 7),
+    "kernel_cnn": (5 * 9 * 32 + 32 + 18496 + 73856) + (4608 * 128 + 128) + (128 * 7 + 7),
+    "simple_resnet": (5 * 9 * 32 + 64)
+    + sum(9 * i * o + 2 * o + 9 * o * o + 2 * o + i * o + 2 * o for i, o in ((32, 64), (64, 128), (128, 256)))
+    + (256 * 7 + 7),
+    "cbam_cnn": sum(
+        9 * i * o + 2 * o + 2 * o * max(o // 16, 4) + o + max(o // 16, 4) + 98 for i, o in ((5, 64), (64, 128), (128, 256))
+    )
+    + (9216 * 512 + 512)
+    + (512 * 7 + 7),
+}
+
+
+@pytest.mark.parametrize("name", LADDER)
+def test_number_of_parameters(name):
+    assert sum(p.numel() for p in make(name).parameters()) == PARAMETERS[name]
+
+
+def test_fixed_kernels_are_fixed_and_right():
+    layer, images = FixedKernels(), torch.randn(2, 3, 8, 8)
+    assert not list(layer.parameters()) and "kernels" in layer.state_dict()
+    out, grey = layer(images), images.mean(dim=1)
+    for channel, kernel in enumerate(FIXED_KERNELS.values()):
+        patch = (grey[:, 2:5, 3:6] * torch.tensor(kernel, dtype=torch.float32)).sum(dim=(1, 2))
+        assert torch.allclose(out[:, channel, 3, 4], patch, atol=1e-5)
+    model = make("kernel_cnn", 16)
+    optimiser = torch.optim.SGD(model.parameters(), 1.0)
+    model(torch.randn(4, 1, 16, 16)).sum().backward()
+    optimiser.step()
+    assert torch.equal(model.kernels.kernels, layer.kernels)
+
+
+def test_cbam_by_hand():
+    torch.manual_seed(1)
+    block, x = CBAM(8, kernel_size=3), torch.randn(2, 8, 5, 5)
+    (first, _, second), expected = block.channel, x.clone()
+    for b in range(2):
+        pooled = [x[b].flatten(1).mean(dim=1), x[b].flatten(1).max(dim=1).values]
+        scale = sum(second.weight @ (first.weight @ p + first.bias).clamp(min=0) + second.bias for p in pooled)
+        expected[b] = x[b] * (1 / (1 + torch.exp(-scale)))[:, None, None]
+        maps = F.pad(torch.stack([expected[b].mean(dim=0), expected[b].max(dim=0).values]), (1, 1, 1, 1))
+        for i in range(5):
+            for j in range(5):
+                logit = (maps[:, i : i + 3, j : j + 3] * block.spatial.weight[0]).sum()
+                expected[b, :, i, j] = expected[b, :, i, j] * torch.sigmoid(logit)
+    assert torch.allclose(block(x), expected, atol=1e-6)
+
+
+def test_the_ablation_removes_its_parts():
+    assert not any(isinstance(m, CBAM) for m in make("cbam_cnn", attention=False).modules())
+    assert not any(isinstance(m, FixedKernels) for m in make("cbam_cnn", kernels=False).modules())
+    assert sum(isinstance(m, CBAM) for m in make("cbam_cnn").modules()) == 3
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"name": "nothing"}, "unknown model 'nothing'; known: cbam_cnn, .*timm:<name>"),
+        ({"name": "timm"}, "unknown model 'timm'"),
+        ({"name": "timm:resnet18x"}, "unknown timm model 'resnet18x'; near: .*resnet18"),
+        ({"name": "cbam_cnn", "input_size": 20}, "input_size is 20, allowed: multiples of 8 from 16"),
+        ({"name": "emotion_cnn", "input_size": 50}, "input_size is 50, allowed: multiples of 8"),
+        ({"name": "cbam_cnn", "options": {"depth": 3}}, "unknown option 'depth'; allowed: width, kernels"),
+        ({"name": "cbam_cnn", "options": {"kernels": 1}}, "option kernels is 1, expected bool"),
+        ({"name": "cbam_cnn", "options": {"hidden": "many"}}, "option hidden is 'many', expected int"),
+    ],
+)
+def test_wrong_input_is_refused(config, words):
+    with pytest.raises(InputError, match=words) as caught:
+        models.create_model(ModelConfig(**config), 7)
+    assert "\n" not in str(caught.value)
+
+
+def test_options_are_spelled_out():
+    resolved = models.resolve(ModelConfig(name="emotion_cnn", options={"width": 1}))
+    assert resolved.options == {"width": 1, "hidden": 128, "dropout": 0.25, "head_dropout": 0.5}
+    assert models.resolve(resolved) == resolved
+
+
+def test_a_name_is_registered_once():
+    with pytest.raises(KeyError, match="cbam_cnn"):
+        registry.register("cbam_cnn")(lambda: None)
+
+
+def test_the_same_seed_gives_the_same_weights():
+    one, two = make("simple_resnet").state_dict(), make("simple_resnet").state_dict()
+    assert all(torch.equal(one[key], two[key]) for key in one)

@@ -1,0 +1,120 @@
+"""Splits: who trains, who chooses, who is scored."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fer_study.config import DataConfig
+from fer_study.data.faceset import FaceSet
+from fer_study.errors import InputError
+from fer_study.protocol import image_ids, split, vote_targets
+
+
+def make_faces(counts: tuple[int, int, int] = (500, 60, 60), votes: bool = False) -> FaceSet:
+    """Every image differs; labels are uneven."""
+    rng, n = np.random.default_rng(0), sum(counts)
+    images = rng.integers(0, 256, (n, 1, 8, 8), dtype=np.uint8)
+    labels = rng.choice(7, n, p=[0.3, 0.05, 0.05, 0.2, 0.2, 0.1, 0.1])
+    return FaceSet(
+        "made", images, labels.astype(np.int64), np.repeat(["train", "validation", "test"], counts),
+        np.array([f"{i}" for i in range(n)]), votes=rng.integers(0, 4, (n, 10), dtype=np.uint8) if votes else None,
+    )  # fmt: skip
+
+
+def config(**fields: object) -> DataConfig:
+    return DataConfig(dataset="made", **fields)
+
+
+@pytest.fixture
+def faces() -> FaceSet:
+    return make_faces()
+
+
+def test_official(faces):
+    rows = split(faces, config())
+    for name in ("train", "validation", "test"):
+        assert getattr(rows, name).tolist() == np.flatnonzero(faces.split == name).tolist()
+    assert np.array_equal(rows.targets.argmax(axis=1), faces.labels) and (rows.targets.sum(axis=1) == 1).all()
+
+
+def test_resplit_is_80_20_by_class_and_scores_the_merged_images(faces):
+    rows = split(faces, config(protocol="resplit"))
+    official = np.flatnonzero(faces.split == "train")
+    assert sorted([*rows.train, *rows.validation]) == official.tolist()
+    assert rows.test.tolist() == np.flatnonzero(faces.split != "train").tolist()
+    for label in range(7):
+        n, held = (faces.labels[official] == label).sum(), (faces.labels[rows.validation] == label).sum()
+        assert abs(held - n / 5) < 1
+    again, other = split(faces, config(protocol="resplit")), split(faces, config(protocol="resplit", world_seed=1))
+    assert np.array_equal(rows.validation, again.validation)
+    assert not np.array_equal(rows.validation, other.validation)
+
+
+def test_folds_part_the_training_split(faces):
+    folds = [split(faces, config(folds=4, fold=k)) for k in range(4)]
+    official = np.flatnonzero(faces.split == "train")
+    assert sorted(np.concatenate([f.validation for f in folds])) == official.tolist()
+    for fold in folds:
+        assert sorted([*fold.train, *fold.validation]) == official.tolist()
+        assert np.array_equal(fold.test, folds[0].test)
+        for label in range(7):
+            assert abs((faces.labels[fold.validation] == label).sum() - (faces.labels[official] == label).sum() / 4) < 1
+
+
+def test_max_train_draws_from_the_training_split(faces):
+    rows = split(faces, config(max_train=40))
+    assert len(rows.train) == 40 == len(set(rows.train)) and (faces.split[rows.train] == "train").all()
+    assert (np.diff(rows.train) > 0).all()
+    assert np.array_equal(rows.train, split(faces, config(max_train=40)).train)
+    assert set(rows.train) < set(split(faces, config(max_train=80)).train)
+    assert not np.array_equal(rows.train, split(faces, config(max_train=40, world_seed=1)).train)
+    assert len(split(faces, config(max_train=9999)).train) == 500
+
+
+@pytest.fixture
+def copied(faces) -> FaceSet:
+    """Row 3 is in validation (500) and test (560); 10, 11 and 12 are one; test 561 is a copy of validation 501."""
+    images = faces.images.copy()
+    images[[500, 560]] = images[3]
+    images[[11, 12]] = images[10]
+    images[561] = images[501]
+    return FaceSet("made", images, faces.labels, faces.split, faces.ids)
+
+
+def test_flags_of_copies(copied):
+    rows = split(copied, config())
+    assert np.flatnonzero(rows.copy_in_train).tolist() == [10, 11, 12, 500, 560]  # 3 has no other copy in train
+    assert np.flatnonzero(rows.copy_in_validation).tolist() == [3, 560, 561]
+
+
+def test_deduplicate(copied):
+    rows = split(copied, config(deduplicate=True))
+    assert set(np.flatnonzero(copied.split == "train")) - set(rows.train) == {3, 11, 12}
+    assert np.flatnonzero(rows.copy_in_train).tolist() == [11, 12]
+    assert rows.test.tolist() == list(range(560, 620))
+
+
+def test_image_ids(copied):
+    same = image_ids(copied.images)
+    assert same[3] == same[500] == same[560] and same[10] == same[11] == same[12]
+    assert len(set(same)) == len(copied) - 5
+
+
+def test_vote_targets():
+    faces = make_faces((20, 5, 5), votes=True)
+    faces.votes[0] = [1, 0, 0, 3, 0, 0, 4, 9, 9, 9]
+    faces.votes[1] = [0, 0, 0, 0, 0, 0, 0, 2, 3, 5]
+    targets = split(faces, config(targets="votes")).targets
+    assert targets[0].tolist() == [0.125, 0, 0, 0.375, 0, 0, 0.5]
+    assert targets[1].argmax() == faces.labels[1] and targets[1].max() == 1
+    assert targets.dtype == np.float32 and np.allclose(targets.sum(axis=1), 1)
+
+
+def test_what_is_missing_is_said(faces):
+    with pytest.raises(InputError, match=r"targets are votes, but the data has none; .*fer2013new\.csv"):
+        vote_targets(faces)
+    with pytest.raises(InputError, match="no test images"):
+        split(faces.select(faces.split != "test"), config())
+    with pytest.raises(InputError, match="no training images"):
+        split(faces.select(faces.split != "train"), config())

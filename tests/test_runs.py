@@ -1,0 +1,213 @@
+"""The store: atomic, locked, complete, and true to its own predictions."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fer_study import evaluation, runs
+from fer_study.config import TransferConfig
+from fer_study.labels import FER2013
+
+
+def small_table(n: int = 40) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(
+        {
+            "row": np.arange(n, dtype=np.int32),
+            "split": np.repeat(["validation", "test"], n // 2),
+            "label": rng.integers(0, 7, n).astype(np.int8),
+            "copy_in_train": rng.random(n) < 0.2,
+            "copy_in_validation": rng.random(n) < 0.2,
+        }
+    )
+    return table, {name: evaluation.stored(rng.normal(size=(n, 7)) - 3) for name in ("last_single", "best_flip")}
+
+
+def save(folder, config) -> runs.Record:
+    table, views = small_table()
+    return runs.save(
+        folder, config, history=pd.DataFrame([{"epoch": 1, "train_loss": 0.5}]), table=table, views=views,
+        metrics=evaluation.score(table, views, FER2013), env={"seconds": 1.5},
+        cam={"maps": np.full((7, 4, 4), np.nan, np.float16), "counts": np.arange(7)},
+    )  # fmt: skip
+
+
+@pytest.fixture
+def published(tmp_path, monkeypatch):
+    """An empty ``results/`` of this test alone."""
+    monkeypatch.setattr(runs, "published_root", lambda: tmp_path / "results")
+    return tmp_path / "results"
+
+
+@pytest.fixture
+def record(store, published, tiny_run) -> runs.Record:
+    config = tiny_run()
+    with runs.locked(config.key) as folder:
+        return save(folder, config)
+
+
+def test_predictions_come_back_in_half_precision(tmp_path):
+    table, views = small_table()
+    views["last_single"][0, 0] = -2.00048828  # between two half floats
+    runs.write_predictions(tmp_path / "p.parquet", table, views)
+    back = runs.read_predictions(tmp_path / "p.parquet")
+    pd.testing.assert_frame_equal(back.table, table)
+    assert list(back.views) == list(views)
+    for name, values in views.items():
+        assert back.views[name].dtype == np.float32
+        assert np.array_equal(back.views[name], values.astype(np.float16).astype(np.float32))
+
+
+def test_subsets(tmp_path):
+    table = pd.DataFrame(
+        {
+            "split": ["validation", "validation", "test", "test", "test"],
+            "copy_in_train": [False, True, False, True, False],
+            "copy_in_validation": [False, False, True, False, False],
+        }
+    )
+    subset = {name: np.flatnonzero(runs.Predictions(table, {}).subset(name)).tolist() for name in runs.SUBSETS}
+    assert subset == {
+        "validation": [0, 1], "test": [2, 3, 4], "test_clean": [4], "merged": [0, 1, 2, 3, 4], "merged_clean": [0, 2, 4],
+    }  # fmt: skip
+    with pytest.raises(ValueError, match="'train', allowed: validation"):
+        runs.Predictions(table, {}).subset("train")
+
+
+def test_a_record_comes_back(record, tiny_run):
+    found = runs.lookup(tiny_run().key)
+    assert found == record and not found.published and found.key == tiny_run().key
+    assert found.config == tiny_run()
+    assert found.history["train_loss"].tolist() == [0.5] and found.env == {"seconds": 1.5}
+    assert found.cam["counts"].tolist() == list(range(7)) and np.isnan(found.cam["maps"]).all()
+    assert found.weights("ema").name == "ema.safetensors"
+
+
+def test_an_undefined_metric_is_nan_not_null(record):
+    content = json.loads((record.folder / "metrics.json").read_text())
+    content["last_single"]["test"]["recall_fear"] = None
+    runs.write_atomically(record.folder / "metrics.json", json.dumps(content))
+    assert np.isnan(runs.lookup(record.key).metrics["last_single"]["test"]["recall_fear"])
+
+
+def test_a_transfer_comes_back_as_one(store, published, tiny_run):
+    config = TransferConfig(run=tiny_run(), target=tiny_run().data)
+    with runs.locked(config.key) as folder:
+        save(folder, config)
+    assert runs.lookup(config.key).config == config
+
+
+@pytest.mark.parametrize("part", ["history.csv", "predictions.parquet", "metrics.json", "env.json", "cam.npz", "done"])
+def test_a_half_written_record_is_never_read(store, published, tiny_run, monkeypatch, part):
+    real, config = runs.write_atomically, tiny_run()
+
+    def broken(path, content):
+        if path.name == part:
+            raise OSError("the disk is full")
+        real(path, content)
+
+    monkeypatch.setattr(runs, "write_atomically", broken)
+    with pytest.raises(OSError, match="full"), runs.locked(config.key) as folder:
+        save(folder, config)
+    assert runs.lookup(config.key) is None and runs.records() == []
+    monkeypatch.undo()
+
+
+def test_a_file_is_replaced_whole(tmp_path, monkeypatch):
+    path = tmp_path / "a.json"
+    runs.write_atomically(path, "old")
+    monkeypatch.setattr(runs.os, "replace", lambda *_: (_ for _ in ()).throw(OSError("killed here")))
+    with pytest.raises(OSError, match="killed here"):
+        runs.write_atomically(path, "new" * 1000)
+    assert path.read_text() == "old"
+
+
+HOLD = """
+import sys
+from fer_study import runs
+with runs.locked("0123"):
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_a_second_process_is_refused(store):
+    with subprocess.Popen([sys.executable, "-c", HOLD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(runs.Busy, match="another process works on this run"), runs.locked("0123"):
+            pass
+        other.kill()
+        other.wait()
+    with runs.locked("0123", timeout=5) as folder:  # a killed process holds nothing
+        assert folder == store / "0123"
+
+
+def test_publish_copies_no_weights(record, published):
+    for name in ("last.safetensors", "best.safetensors", "checkpoint.pt", ".lock"):
+        (record.folder / name).write_bytes(b"heavy")
+    target = runs.publish(record)
+    assert target == published / record.key
+    assert {p.name for p in target.iterdir()} == {
+        "config.json", "history.csv", "predictions.parquet", "metrics.json", "env.json", "cam.npz", "done",
+    }  # fmt: skip
+    assert [p.name for p in published.iterdir()] == [record.key]
+
+
+def test_local_hides_published(record, published, monkeypatch, tmp_path):
+    runs.publish(record)
+    assert not runs.lookup(record.key).published
+    assert [r.published for r in runs.records()] == [False]
+    assert [r.published for r in runs.records(published_only=True)] == [True]
+    monkeypatch.setenv("FER_STUDY_RUNS", str(tmp_path / "elsewhere"))
+    assert runs.lookup(record.key).published
+    assert [r.published for r in runs.records()] == [True]
+
+
+def test_an_interrupted_publication_is_no_record(record, published, monkeypatch):
+    monkeypatch.setattr(runs.os, "replace", lambda *_: (_ for _ in ()).throw(OSError("killed here")))
+    with pytest.raises(OSError, match="killed here"):
+        runs.publish(record)
+    monkeypatch.undo()
+    assert runs.records(published_only=True) == []
+
+
+def assert_metrics_are_of_the_predictions(record: runs.Record) -> None:
+    """Every stored metric, recomputed from the stored predictions."""
+    predictions = record.predictions
+    assert set(record.metrics) == set(predictions.views)
+    for view, subsets in record.metrics.items():
+        again = evaluation.score(predictions.table, {view: predictions.views[view]}, FER2013, list(subsets))[view]
+        for subset, stored in subsets.items():
+            for name, value in stored.items():
+                expected = float("nan") if again[subset][name] is None else again[subset][name]
+                assert value == pytest.approx(expected, abs=1e-6, nan_ok=True), (record.key, view, subset, name)
+            assert stored.keys() == again[subset].keys()
+
+
+def test_metrics_are_those_of_the_predictions(record):
+    assert_metrics_are_of_the_predictions(record)
+
+
+def test_another_metric_is_noticed(record):
+    content = json.loads((record.folder / "metrics.json").read_text())
+    content["best_flip"]["merged"]["accuracy"] += 2e-6
+    runs.write_atomically(record.folder / "metrics.json", json.dumps(content))
+    with pytest.raises(AssertionError, match="accuracy"):
+        assert_metrics_are_of_the_predictions(runs.lookup(record.key))
+
+
+PUBLISHED = sorted(p.parent for p in (runs.ROOT / "results").glob("[!.]*/metrics.json"))
+
+
+@pytest.mark.parametrize("folder", PUBLISHED, ids=lambda p: p.name)
+def test_every_published_record_is_true_to_its_predictions(folder):
+    record = runs.Record(folder, published=True)
+    assert_metrics_are_of_the_predictions(record)
+    assert record.config.key == record.key
+    assert not list(folder.glob("*.safetensors")) and not list(folder.glob("*.pt"))

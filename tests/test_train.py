@@ -1,0 +1,298 @@
+"""Training: equal to the last bit, resumable anywhere, and doing what its config says."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from fer_study import runs, study, train
+from fer_study.checkpoint import Progress, copy_state
+from fer_study.config import AugmentConfig, EmaConfig, LossConfig, ModelConfig, OptimiserConfig, PhaseConfig
+from fer_study.data.batches import Batches
+from fer_study.device import make_fabric
+from fer_study.errors import InputError
+from fer_study.models import create_model
+from fer_study.modes import evaluating
+
+TIMING = ["seconds", "images_per_second"]
+FULL = {
+    "augment": AugmentConfig(flip=0.5, rotate=10.0, crop_area=(0.8, 1.0), erase=0.3),
+    "loss": LossConfig(mixup=0.4, label_smoothing=0.1, class_weights="inverse"),
+    "phases": (PhaseConfig(epochs=1, lr=1e-3, unfreeze=1), PhaseConfig(epochs=2, lr=2e-3, schedule="one_cycle")),
+    "ema": EmaConfig(decay=0.9, every=2),
+    "clip": 1.0,
+}
+"""Every part of the loop in one run of three epochs."""
+
+
+def same(one: runs.Record, two: runs.Record) -> None:
+    """Two records are equal to the last bit, but for their timing."""
+    pd.testing.assert_frame_equal(one.history.drop(columns=TIMING), two.history.drop(columns=TIMING), check_exact=True)
+    for name in ("metrics.json", "predictions.parquet", "config.json", "cam.npz"):
+        assert (one.folder / name).read_bytes() == (two.folder / name).read_bytes(), name
+    for kind in ("last", "best", "ema"):
+        assert one.weights(kind).read_bytes() == two.weights(kind).read_bytes(), kind
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory):
+    """The full run, made once in a store of its own; ``make`` is called with the config."""
+    made = {}
+
+    def make(config) -> runs.Record:
+        if config.key not in made:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv("FER_STUDY_RUNS", str(tmp_path_factory.mktemp("reference")))
+                made[config.key] = study.run(config)
+        return made[config.key]
+
+    return make
+
+
+def test_the_same_config_gives_the_same_bits(store, reference, tiny_run):
+    config = tiny_run(**FULL)
+    first, second = reference(config), study.run(config)
+    assert first.folder != second.folder and second.folder.parent == store
+    same(first, second)
+    assert not (second.folder / "checkpoint.pt").exists()
+    assert list(second.predictions.views) == [
+        f"{kind}_{tta}" for kind in ("ema", "best", "last") for tta in ("single", "flip", "ten_crop")
+    ]
+    assert study.run(config).folder == second.folder  # the second call finds it
+    assert len(second.history) == 3 and second.env["images_per_second"] > 0
+
+
+def test_another_seed_gives_other_bits(store, reference, tiny_run):
+    other = study.run(tiny_run(**FULL, seed=1))
+    assert other.history["train_loss"].tolist() != reference(tiny_run(**FULL)).history["train_loss"].tolist()
+
+
+def test_stopped_by_the_clock_it_goes_on_exactly(store, reference, tiny_run, monkeypatch):
+    config, clock = tiny_run(**FULL), iter([0.0, 2.0])
+    with monkeypatch.context() as patch:
+        patch.setattr(train.time, "monotonic", lambda: next(clock))  # the deadline passes after the first epoch
+        with pytest.raises(train.OutOfTime, match="stopped after epoch 1 of 3"):
+            study.run(config, deadline=1.0)
+    assert runs.lookup(config.key) is None and (store / config.key / "checkpoint.pt").is_file()
+    same(reference(config), study.run(config))
+
+
+SLOW = """
+import sys, time
+from fer_study import study, train
+from fer_study.config import RunConfig, parse
+import json
+epoch = train.train_epoch
+def slow(config, number, *rest):
+    if number == 2:
+        print("two epochs done", flush=True)
+        time.sleep(60)
+    return epoch(config, number, *rest)
+train.train_epoch = slow
+study.run(parse(RunConfig, json.loads(sys.argv[1]), "argument"))
+"""
+
+
+def test_killed_it_goes_on_exactly(store, reference, tiny_run):
+    config = tiny_run(**FULL)
+    command = [sys.executable, "-c", SLOW, config.model_dump_json()]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as other:
+        assert other.stdout.readline() == "two epochs done\n"
+        with pytest.raises(runs.Busy):
+            study.run(config)
+        other.send_signal(signal.SIGKILL)
+        other.wait()
+    assert runs.lookup(config.key) is None and (store / config.key / "checkpoint.pt").is_file()
+    same(reference(config), study.run(config))
+
+
+def test_a_loss_that_is_not_finite_is_said_in_one_line(store, tiny_run):
+    config = tiny_run(optimiser=OptimiserConfig(name="sgd"), phases=(PhaseConfig(epochs=1, lr=1e30),))
+    with pytest.raises(
+        train.TrainingFailed, match=r"tiny: loss is (nan|inf) in epoch 1; lr 1e\+30 may be too high"
+    ) as caught:
+        study.run(config)
+    assert "\n" not in str(caught.value) and runs.lookup(config.key) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"phases": ()}, "too few epochs"),
+        (
+            {"model": ModelConfig(name="emotion_cnn", input_size=16, weights="imagenet")},
+            "weights are 'imagenet', allowed: scratch",
+        ),
+    ],
+)
+def test_what_cannot_be_trained_is_refused(store, tiny_run, changes, words):
+    with pytest.raises(InputError, match=words):
+        study.run(tiny_run(**changes))
+
+
+def test_one_image_is_too_few(store, tiny_run):
+    with pytest.raises(InputError, match="too few training images"):
+        study.run(tiny_run(data=tiny_run().data.model_copy(update={"max_train": 1})))
+
+
+def test_other_data_under_the_same_name_is_refused(store, tiny_run):
+    with pytest.raises(InputError, match=r"fingerprint is .*, the run was defined on 0000"):
+        study.run(tiny_run(data=tiny_run().data.model_copy(update={"fingerprint": "0000"})))
+
+
+def fit(config, folder, images: int = 64) -> tuple[train.Weights, nn.Module]:
+    """Train on noise: ``(weights, network)``."""
+    rng, fabric = np.random.default_rng(0), make_fabric()
+    pixels, labels = rng.integers(0, 256, (images + 20, 1, 16, 16), dtype=np.uint8), rng.integers(0, 7, images + 20)
+    torch.manual_seed(0)
+    model = create_model(config.model, 7)
+    batches = Batches(pixels[20:], np.eye(7, dtype=np.float32)[labels[20:]], config.batch_size, fabric.device)
+    return train.fit(config, model, batches, (torch.from_numpy(pixels[:20]), labels[:20]), folder, fabric), model
+
+
+@pytest.fixture(autouse=True)
+def _float32(monkeypatch):
+    monkeypatch.setenv("FER_STUDY_PRECISION", "32-true")
+
+
+def test_one_sgd_step_by_hand(tmp_path, tiny_run):
+    quiet = {"width": 0.125, "hidden": 8, "dropout": 0.0, "head_dropout": 0.0}
+    config = tiny_run(
+        model=ModelConfig(name="emotion_cnn", options=quiet, input_size=16), batch_size=64,
+        optimiser=OptimiserConfig(name="sgd", momentum=0.0, nesterov=False, weight_decay=0.1),
+        phases=(PhaseConfig(epochs=1, lr=0.5),),
+    )  # fmt: skip
+    weights, _ = fit(config, tmp_path)
+    rng = np.random.default_rng(0)
+    pixels, labels = rng.integers(0, 256, (84, 1, 16, 16), dtype=np.uint8), rng.integers(0, 7, 84)
+    torch.manual_seed(0)
+    model = create_model(config.model, 7)
+    x = (torch.from_numpy(pixels[20:]).float() / 255 - 0.5) / 0.5
+    loss = nn.functional.cross_entropy(model(x), torch.from_numpy(labels[20:]))
+    loss.backward()
+    assert weights.history["train_loss"][0] == pytest.approx(loss.item(), rel=1e-5)
+    for name, p in model.named_parameters():
+        assert torch.allclose(weights.last[name], p - 0.5 * (p.grad + 0.1 * p), atol=1e-5), name
+
+
+def test_ema_by_hand(tmp_path, tiny_run, monkeypatch):
+    seen = []
+    real = train.AveragedModel.update_parameters
+
+    def watch(self, model):
+        seen.append(copy_state(model))
+        real(self, model)
+
+    monkeypatch.setattr(train.AveragedModel, "update_parameters", watch)
+    weights, _ = fit(tiny_run(ema=EmaConfig(decay=0.75, every=2)), tmp_path)  # 4 steps an epoch, 2 epochs
+    assert len(seen) == 4
+    expected = seen[0]["head.4.weight"]
+    for state in seen[1:]:
+        expected = 0.75 * expected + 0.25 * state["head.4.weight"]
+    assert torch.allclose(weights.ema["head.4.weight"], expected, atol=1e-6)
+    assert weights.ema.keys() == weights.last.keys()
+
+
+def test_phases_freeze_what_they_say(tmp_path, tiny_run, monkeypatch):
+    states = []
+    real = train.train_epoch
+
+    def watch(config, epoch, wrapped, *rest):
+        row = real(config, epoch, wrapped, *rest)
+        states.append((copy_state(wrapped.module), {n for n, m in wrapped.module.named_modules() if m.training}))
+        return row
+
+    monkeypatch.setattr(train, "train_epoch", watch)
+    config = tiny_run(
+        model=ModelConfig(name="simple_resnet", options={"width": 0.125}, input_size=16),
+        phases=tuple(PhaseConfig(epochs=1, lr=1e-2, unfreeze=u) for u in (1, 2, "all")),
+        optimiser=OptimiserConfig(name="adamw", weight_decay=0.1),
+    )  # fmt: skip
+    weights, _ = fit(config, tmp_path)
+    torch.manual_seed(0)
+    before = copy_state(create_model(config.model, 7))
+    floats = [
+        n for n in before if before[n].is_floating_point() and not n.startswith("cam_layer")
+    ]  # a second name of a block
+    moved = []
+    for state, _training in states:
+        moved.append({name for name in floats if not torch.equal(state[name], before[name])})
+        before = state
+    assert moved[0] == {"head.weight", "head.bias"}  # and no batch statistics
+    last_block = {n for n in floats if n.startswith("blocks.2")}
+    assert moved[1] == moved[0] | last_block
+    assert {n.split(".")[0] for n in moved[2]} == {"head", "blocks", "stem"}
+    assert "blocks.2" not in states[0][1] and "blocks.2" in states[1][1] and "blocks.1" not in states[1][1]
+    assert torch.equal(weights.last["head.bias"], before["head.bias"])
+
+
+def test_learning_rates_by_hand(tiny_run):
+    phases = (
+        PhaseConfig(epochs=1, lr=1.0),
+        PhaseConfig(epochs=0, lr=99.0),
+        PhaseConfig(epochs=2, lr=0.1, schedule="cosine"),
+        PhaseConfig(epochs=2, lr=0.4, schedule="one_cycle"),
+    )
+    config = tiny_run(phases=phases)
+    rates = [[train.learning_rate(config, epoch, step, 4) for step in range(4)] for epoch in range(5)]
+    assert rates[0] == [1.0] * 4
+    cosine = [0.05 * (1 + np.cos(np.pi * i / 8)) for i in range(8)]
+    assert rates[1] + rates[2] == pytest.approx(cosine)
+    down = [0.2 * (1 + np.cos(np.pi * i / 6)) for i in range(6)]
+    assert rates[3] + rates[4] == pytest.approx([0.0, 0.2, *down])
+    assert [train.phase_of(config, epoch).lr for epoch in range(5)] == [1.0, 0.1, 0.1, 0.4, 0.4]
+    with pytest.raises(ValueError, match=r"past the end, allowed: 0\.\.4"):
+        train.phase_of(config, 5)
+
+
+def test_early_stop(tmp_path, tiny_run, monkeypatch):
+    scores = iter([0.2, 0.5, 0.5, 0.4, 0.9, 0.9])
+    monkeypatch.setattr(
+        train, "validate", lambda *_: {"validation_loss": 1.0, "validation_accuracy": next(scores)}
+    )  # fmt: skip
+    weights, _ = fit(tiny_run(phases=(PhaseConfig(epochs=6, lr=1e-3),), patience=2), tmp_path)
+    assert weights.history["epoch"].tolist() == [1, 2, 3, 4]  # best in epoch 2, then two without a better one
+    assert not torch.equal(weights.best["head.4.weight"], weights.last["head.4.weight"])
+
+
+def test_no_early_stop_without_validation(tiny_run):
+    config = tiny_run(patience=1)
+    assert not train.stopped_early(config, Progress(epoch=1))
+    assert train.stopped_early(config, Progress(epoch=2, best_epoch=1))
+    assert not train.stopped_early(config, Progress(epoch=1, best_epoch=1))
+    assert not train.stopped_early(tiny_run(), Progress(epoch=9, best_epoch=1))
+
+
+def test_mixup_mixes_images_and_targets_alike():
+    images, target = torch.arange(6.0).view(6, 1, 1, 1), torch.eye(6)
+    mixed, mixed_target = train.mixup(images, target, 0.5, torch.Generator().manual_seed(3))
+    assert torch.allclose(mixed_target.sum(dim=1), torch.ones(6))
+    assert torch.allclose(mixed.flatten(), mixed_target @ torch.arange(6.0), atol=1e-5)
+    assert not torch.equal(mixed_target, target)
+
+
+def test_batches_visit_every_image_once():
+    batches = Batches(np.arange(33, dtype=np.uint8).reshape(33, 1, 1, 1), np.zeros((33, 7)), 8, torch.device("cpu"))
+    seen = [images.flatten().tolist() for images, _ in batches.epoch(torch.Generator().manual_seed(0))]
+    assert [len(s) for s in seen] == [8, 8, 8, 8] and len(batches) == 4  # a last batch of one is left out
+    assert len({i for s in seen for i in s}) == 32
+    halves = [Batches(batches.images.numpy(), np.zeros((33, 7)), 8, torch.device("cpu"), rank, 2) for rank in (0, 1)]
+    parts = [
+        [i for images, _ in h.epoch(torch.Generator().manual_seed(0)) for i in images.flatten().tolist()] for h in halves
+    ]
+    assert sorted(parts[0] + parts[1]) == sorted(i for s in seen for i in s)
+
+
+def test_evaluation_restores_the_modes():
+    model = nn.Sequential(nn.Dropout(), nn.BatchNorm1d(3))
+    model[1].eval()
+    with evaluating(model) as quiet:
+        assert not any(m.training for m in quiet.modules()) and torch.is_inference_mode_enabled()
+    assert model.training and model[0].training and not model[1].training

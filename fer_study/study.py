@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 
 from . import audit, baseline, runs, transfer
 from .config import AuditConfig, RunConfig, TransferConfig
+from .data import synthetic
 from .data.batches import Batches
 from .data.faceset import FaceSet
 from .device import device_environment, make_fabric
@@ -136,6 +137,15 @@ def audit_rows(faces: FaceSet, report: audit.AuditReport) -> dict[str, np.ndarra
     rows = {"near_copy": near}
     if faces.votes is not None:
         rows["crowd"] = audit.majority(faces.votes, faces.num_classes).astype(np.int8)
+    if "region_masks" in faces.truth:
+        rows["regions"] = mean_regions(faces).astype(np.float16)
     if "true_label" in faces.truth:
         rows["true_label"] = faces.truth["true_label"].astype(np.int8)
     return rows
+
+
+def mean_regions(faces: FaceSet) -> np.ndarray:
+    """(K, H, W) float32 in [0, 1]: how often a pixel lies in a region that the expression of a class moves (synthetic faces only),
+    over the faces whose true expression it is."""
+    masks = [synthetic.moved_region(faces, name)[faces.truth["true_label"] == k] for k, name in enumerate(faces.classes)]
+    return np.stack([mask.mean(axis=0) for mask in masks]).astype(np.float32)

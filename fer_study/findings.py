@@ -125,6 +125,28 @@ def saliency_regions(runs: Runs) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=heads).set_index(["system", "class"])
 
 
+def saliency_on_truth(runs: Runs, regions: np.ndarray) -> pd.DataFrame:
+    """Class-mean saliency against the regions that the class truly moves.
+
+    Args:
+        regions: (K, H, W) in [0, 1], how often a pixel lies in a moved region (``Record.rows["regions"]``).
+
+    Returns:
+        Row a system and class: share of the saliency inside the regions, share of the area that they take, and their ratio: 1 is
+        what a map that knows nothing would reach.
+    """
+    rows = []
+    for name, records in runs.items():
+        maps, counts = saliency(records)
+        for label, (heat, n) in enumerate(zip(np.nan_to_num(maps), counts, strict=True)):
+            region = regions[label].astype(np.float64)
+            if n and heat.sum() and region.sum():
+                inside, area = (heat * region).sum() / heat.sum(), region.mean()
+                rows.append([name, FER2013[label], f"{100 * inside:.0f} %", f"{100 * area:.0f} %", round(inside / area, 2), int(n)])
+    heads = ["system", "class", "saliency inside", "area", "ratio", "images"]
+    return pd.DataFrame(rows, columns=heads).set_index(["system", "class"])
+
+
 def comparison_numbers(runs: Runs) -> dict[str, str]:
     """What other pages quote of the comparison: accuracy on the test split by model."""
     models = {title(model): model for model in (*LADDER, "hog_svm")}

@@ -84,7 +84,7 @@ class Record:
     def rows(self) -> dict[str, np.ndarray]:
         """What an audit says of each image, by row of the FaceSet: ``crowd`` (N,) int8, the class that most votes name (-1:
         none), ``near_copy`` (N,) bool, a test image with a near copy in train or validation, ``true_label`` (N,) int8 where
-        known."""
+        known; and ``regions`` (K, H, W) float16, how often a pixel lies in a region that the class moves, where known."""
         with np.load(self.folder / "faces.npz", allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files if name != "mean"}
 

@@ -50,7 +50,7 @@ def data_command(args: argparse.Namespace) -> int:
 
     report = doctor(args.path)
     sys.stdout.write(json.dumps(report, indent=1) + "\n" if args.json else render(report) + "\n")
-    return 0 if report["ok"] else 2
+    return 2 if report["problems"] else 0
 
 
 def plan_command(args: argparse.Namespace) -> int:

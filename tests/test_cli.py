@@ -1,0 +1,141 @@
+"""The command line: exit codes, one line for every error, never a traceback."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+from reader_trees import csv_rows, random_images, write_csv
+
+from fer_study import cli, config, recipes, runs, stages, study, train
+
+
+@pytest.fixture
+def fer(store, capsys, caplog, monkeypatch, tmp_path):
+    """Run a command: ``(exit code, lines of errors)``."""
+    monkeypatch.delenv("FER_STUDY_DATA", raising=False)
+    monkeypatch.setattr(runs, "published_root", lambda: tmp_path / "results")
+
+    def run(*arguments: str) -> tuple[int, list[str]]:
+        caplog.clear()
+        code = cli.main(list(arguments))
+        assert "Traceback" not in caplog.text + capsys.readouterr().err
+        return code, [r.getMessage() for r in caplog.records if r.levelname == "ERROR"]
+
+    return run
+
+
+@pytest.fixture
+def params(tmp_path, monkeypatch):
+    """A copy of ``params/`` that a test may spoil."""
+    folder = tmp_path / "params"
+    shutil.copytree(config.PARAMS, folder)
+    for module in (stages, recipes, config):
+        monkeypatch.setattr(module, "PARAMS", folder)
+    for function in (stages.editions, stages.load_edition, stages.parameters, recipes.load_recipe):
+        place = folder / "recipes" if function is recipes.load_recipe else folder
+        monkeypatch.setattr(function, "__defaults__", (place,))
+    return folder
+
+
+def spoil(path, old: str, new: str) -> None:
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+
+
+def refused(result: tuple[int, list[str]], *words: str) -> None:
+    code, errors = result
+    assert code == 2 and len(errors) == 1 and "\n" not in errors[0]
+    assert errors[0].startswith("fer-study: ") and all(word in errors[0] for word in words), errors[0]
+
+
+def test_plan_lists_what_is_missing(fer, capsys):
+    assert cli.main(["plan", "smoke"]) == 0
+    out = capsys.readouterr().out
+    count = len(stages.jobs("smoke"))
+    assert f"{count} of {count} runs left" in out and out.count("missing") == count
+
+
+@pytest.mark.parametrize("command", ["plan", "train", "publish", "execute"])
+def test_unknown_edition(fer, command):
+    refused(fer(command, "mars"), "unknown edition 'mars'", "smoke", "fer2013")
+
+
+def test_unknown_recipe(fer, params):
+    spoil(params / "smoke" / "03_model_comparison.yaml", "recipes: [smoke]", "recipes: [tea]")
+    refused(fer("plan", "smoke"), "unknown recipe 'tea'", "ladder")
+
+
+def test_wrong_type_in_the_parameters(fer, params):
+    spoil(params / "smoke" / "03_model_comparison.yaml", "seeds: [0, 1]", "seeds: many")
+    refused(fer("train", "smoke"), "03_model_comparison.yaml", "seeds is 'many'", "array")
+
+
+def test_wrong_type_in_a_recipe(fer, params):
+    spoil(params / "recipes" / "smoke.yaml", "batch_size: 64", "batch_size: big")
+    refused(fer("plan", "smoke"), "smoke.yaml", "batch_size", "'big'", "integer")
+
+
+def test_unknown_key_in_an_edition(fer, params):
+    spoil(params / "smoke" / "edition.yaml", "live: {", "colour: red\nlive: {")
+    refused(fer("plan", "smoke"), "edition.yaml", "unknown key 'colour'", "allowed: data, live")
+
+
+def test_only_without_a_match(fer):
+    refused(fer("train", "smoke", "--only", "nothing/*"), "--only 'nothing/*' matches no run of edition smoke")
+
+
+def test_missing_data(fer, tmp_path):
+    refused(fer("--data", str(tmp_path), "train", "fer2013", "--only", "hog_svm/*"), "fer2013 not found in", "--data")
+
+
+def test_doctor(tmp_path, capsys):
+    assert cli.main(["data", "doctor", str(tmp_path)]) == 2
+    assert "layout not recognised" in capsys.readouterr().out
+    (tmp_path / "data").mkdir()
+    write_csv(tmp_path / "data", csv_rows(random_images()))
+    assert cli.main(["data", "doctor", str(tmp_path / "data"), "--json"]) == 2
+    assert json.loads(capsys.readouterr().out)["problems"]  # not the official counts
+
+
+@pytest.mark.parametrize("arguments", [[], ["fly"], ["train"], ["train", "smoke", "--minutes", "soon"]])
+def test_wrong_usage(arguments):
+    with pytest.raises(SystemExit) as caught:
+        cli.main(arguments)
+    assert caught.value.code == 2
+
+
+def test_failed_work(fer, monkeypatch):
+    def broken(*_arguments, **_named):
+        raise train.TrainingFailed("tiny: loss is nan in epoch 1")
+
+    monkeypatch.setattr(study, "run", broken)
+    code, errors = fer("train", "smoke")
+    assert code == 1 and errors == [
+        "fer-study: TrainingFailed: tiny: loss is nan in epoch 1 (FER_STUDY_DEBUG=1 shows where)"
+    ]
+    monkeypatch.setenv("FER_STUDY_DEBUG", "1")
+    with pytest.raises(train.TrainingFailed):
+        cli.main(["train", "smoke"])
+
+
+def test_interrupted(fer, monkeypatch):
+    def stopped(*_arguments, **_named):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(study, "run", stopped)
+    assert fer("train", "smoke") == (1, ["fer-study: interrupted; run the same command again to go on"])
+
+
+def test_out_of_time_is_no_error(fer, store):
+    assert fer("train", "smoke", "--minutes", "0") == (0, [])
+    assert not list(store.glob("*/done"))
+
+
+def test_train_then_publish(fer, tmp_path):
+    assert fer("train", "smoke", "--only", "hog_svm/*") == (0, [])
+    (job,) = [job for job in stages.jobs("smoke") if job.name == "hog_svm"]
+    assert runs.lookup(job.key).metrics["last_single"]["test"]["n"] == 60
+    assert fer("publish", "smoke") == (0, [])
+    assert [p.name for p in (tmp_path / "results").iterdir()] == [job.key]

@@ -1,0 +1,132 @@
+"""Every YAML in ``params/`` parses, and every stage of every edition says which runs it needs."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from fer_study import models, stages
+from fer_study.config import PARAMS, DataConfig, RunConfig, TransferConfig, read_yaml
+from fer_study.data import official
+from fer_study.errors import InputError
+from fer_study.recipes import load_recipe
+
+EDITIONS = stages.editions()
+PAIRS = [(edition, stage) for edition in EDITIONS for stage in stages.STAGES]
+
+
+def test_the_editions_are_there():
+    assert {"smoke", "synthetic", "fer2013"} <= set(EDITIONS)
+
+
+@pytest.mark.parametrize("path", sorted((PARAMS / "recipes").glob("*.yaml")), ids=lambda p: p.stem)
+def test_recipes_parse(path):
+    recipe = load_recipe(path.stem)
+    assert len(recipe.source) > 20 and sum(phase.epochs for phase in recipe.phases) > 0
+
+
+def test_every_yaml_belongs_somewhere():
+    for path in PARAMS.rglob("*.yaml"):
+        assert path.parent.name == "recipes" or path.stem == "edition" or path.stem in stages.STAGES, path
+
+
+@pytest.mark.parametrize(("edition", "stage"), PAIRS)
+def test_every_stage_says_what_it_needs(edition, stage):
+    assert read_yaml(PARAMS / edition / f"{stage}.yaml")["edition"] == edition
+    jobs = stages.jobs_of(edition, stage)
+    assert len({job.key for job in jobs}) == len(jobs)
+    assert bool(jobs) == (stage != "01_dataset_audit")
+    for job in jobs:
+        run = job.run if isinstance(job, TransferConfig) else job
+        assert run.data.fingerprint and job.name
+        assert models.resolve(run.model) == run.model
+        if run.model.name not in models.registry.NOT_NETWORKS:
+            assert run.epochs > 0
+            models.create_model(run.model, 7)
+
+
+@pytest.mark.parametrize("edition", EDITIONS)
+def test_all_jobs_of_an_edition(edition):
+    jobs = stages.jobs(edition)
+    keys = [job.key for job in jobs]
+    assert len(keys) == len(set(keys))
+    assert set(keys) == {job.key for stage in stages.STAGES for job in stages.jobs_of(edition, stage)}
+    comparison = [job.key for job in stages.jobs_of(edition, "03_model_comparison")]
+    assert keys[: len(comparison)] == comparison
+    trained = {job.key for job in jobs if isinstance(job, RunConfig)}
+    assert all(job.run.key in trained for job in jobs if isinstance(job, TransferConfig))
+
+
+def test_seeds_come_first_in_the_comparison():
+    seeds = [job.seed for job in stages.jobs_of("fer2013", "03_model_comparison") if job.name != "hog_svm"]
+    assert seeds == sorted(seeds) and seeds.count(0) == 4
+
+
+def test_the_arms_change_one_part():
+    jobs = {job.name: job for job in stages.jobs_of("fer2013", "04_ablations")}
+    full = jobs.pop("full")
+    assert jobs["longer"].epochs == 1.5 * full.epochs == 30
+    assert jobs["l2"].optimiser.weight_decay == 1e-4 and full.optimiser.weight_decay == 0
+    for job in jobs.values():
+        fields = [f for f in RunConfig.model_fields if f != "name" and getattr(job, f) != getattr(full, f)]
+        assert len(fields) == 1, fields
+    differ = {k for k, v in jobs["no_cbam"].model.options.items() if v != full.model.options[k]}
+    assert differ == {"attention"}
+
+
+def test_the_live_recipe_narrows_networks():
+    (run, *_), edition = stages.jobs_of("synthetic", "03_model_comparison"), stages.load_edition("synthetic")
+    assert run.model.options["width"] == edition.live.width and run.data.max_train == edition.live.max_train
+    (full, *_) = stages.jobs_of("fer2013", "03_model_comparison")
+    assert full.model.options["width"] == 1.0 and full.data.max_train is None
+
+
+def test_fingerprints_need_no_data():
+    assert stages.load_edition("fer2013").data.fingerprint == official.FINGERPRINTS["fer2013"]
+    data = stages.with_fingerprint(DataConfig(dataset="synthetic"))
+    assert (data.faces, data.style) == (12000, "wild") and len(data.fingerprint) == 16
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: stages.load_edition("mars"), "unknown edition 'mars'; known: .*smoke"),
+        (lambda: stages.jobs("mars"), "unknown edition 'mars'"),
+        (lambda: stages.jobs_of("smoke", "08_nothing"), "unknown stage '08_nothing'; known: 01_dataset_audit"),
+        (lambda: stages.domain("mars", stages.load_edition("smoke")), "unknown dataset 'mars'; known: fer2013"),
+        (lambda: stages.domain("synthetic-oil", stages.load_edition("smoke")), "allowed: synthetic-wild, synthetic-lab"),
+        (
+            lambda: stages.ablations(edition="smoke", recipes=["smoke"], model="cbam_cnn", arms=["no_legs"], seeds=[0]),
+            "unknown arm 'no_legs'; allowed: full, no_cbam",
+        ),
+        (
+            lambda: stages.class_weighting(edition="smoke", recipes=["tea"], model="cbam_cnn", schemes=["none"], seeds=[0]),
+            "unknown recipe 'tea'; known: ",
+        ),
+    ],
+)
+def test_unknown_names_are_refused(call, words):
+    with pytest.raises(InputError, match=words) as caught:
+        call()
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("seeds: [0]", "seeds: 0", "seeds is 0: .*array"),
+        ("seeds: [0]", "seeds: ['0']", "seeds.0 is '0': .*integer"),
+        ("seeds: [0]\n", "", "seeds is missing"),
+        ("schemes: [none, inverse, heavy]", "schemes: [none, 3]", "schemes.1 is 3: .*string"),
+    ],
+)
+def test_wrong_parameters_are_named(tmp_path, monkeypatch, old, new, words):
+    shutil.copytree(PARAMS / "smoke", tmp_path / "smoke")
+    path = tmp_path / "smoke" / "02_class_weighting.yaml"
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+    monkeypatch.setattr(stages, "parameters", lambda edition, stage: read_yaml(tmp_path / edition / f"{stage}.yaml"))
+    with pytest.raises(InputError, match=words) as caught:
+        stages.jobs_of("smoke", "02_class_weighting")
+    assert str(caught.value).startswith("params/smoke/02_class_weighting.yaml: ") and "\n" not in str(caught.value)

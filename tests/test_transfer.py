@@ -1,0 +1,75 @@
+"""Zero-shot transfer of a run's weights."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fer_study import plan, runs, stages, study, transfer
+from fer_study.config import TransferConfig
+from fer_study.data import synthetic
+
+
+@pytest.fixture
+def config(tiny_run):
+    mark = synthetic.fingerprint(100, 0, "lab")
+    target = tiny_run().data.model_copy(update={"style": "lab", "fingerprint": mark})
+    return TransferConfig(name="wild -> lab", run=tiny_run(), target=target)
+
+
+def test_without_weights_it_says_what_to_do(store, config, tmp_path, monkeypatch):
+    with pytest.raises(
+        transfer.SourceMissing, match=rf"tiny \({config.run.key}\) is not trained; train it with: "
+    ) as caught:
+        study.run(config)
+    assert "\n" not in str(caught.value)
+    record = study.run(config.run)
+    record.weights("last").unlink()  # what a published record looks like
+    with pytest.raises(transfer.SourceMissing, match="has a record without weights"):
+        study.run(config)
+    assert runs.lookup(config.key) is None
+
+
+def test_the_command_names_edition_and_run(store):
+    job = next(job for job in stages.jobs("smoke") if isinstance(job, TransferConfig))
+    with pytest.raises(transfer.SourceMissing, match=rf"fer-study train smoke --only '\*/{job.run.key}'"):
+        study.run(job)
+    assert any(plan.matches(other, f"*/{job.run.key}") for other in stages.jobs("smoke"))
+
+
+def test_scores_the_test_split_of_the_target(store, config):
+    study.run(config.run)
+    record = study.run(config)
+    faces, predictions = study.faces_of(config.target), record.predictions
+    assert list(predictions.views) == ["last_single", "last_flip"]
+    assert predictions.table["row"].tolist() == np.flatnonzero(faces.split == "test").tolist()
+    assert predictions.table["label"].tolist() == faces.labels[faces.split == "test"].tolist()
+    assert not predictions.table[["copy_in_train", "copy_in_validation"]].to_numpy().any()
+    assert {view: list(subsets) for view, subsets in record.metrics.items()} == {
+        "last_single": ["test"],
+        "last_flip": ["test"],
+    }
+    assert len(record.history) == 0 and record.config == config
+
+
+def test_on_its_own_data_it_repeats_the_run(store, config):
+    """The same weights on the same images: the same predictions, to the last bit."""
+    source = study.run(config.run)
+    record = study.run(config.model_copy(update={"target": config.run.data}))
+    rows = source.predictions.subset("test")
+    for view in ("last_single", "last_flip"):
+        assert np.array_equal(record.predictions.views[view], source.predictions.views[view][rows])
+
+
+def test_a_set_without_a_test_split_is_used_whole(store, config):
+    faces = study.faces_of(config.target)
+    assert len(transfer.test_rows(faces)) == 10
+    assert len(transfer.test_rows(faces.select(faces.split != "test"))) == 90
+
+
+def test_plan_leaves_it_over(store, config, caplog):
+    with caplog.at_level("INFO"):
+        assert plan.train_jobs([config]) == (0, 1)
+    assert "left over: tiny" in caplog.text and "is not trained" in caplog.text
+    assert plan.train_jobs([config, config.run]) == (2, 0)  # trainings come first
+    assert plan.train_jobs([config, config.run]) == (0, 0)

@@ -32,10 +32,18 @@ CONTENT = {
 }
 
 
+OPTIONS = {
+    "width": 1.0, "kernels": True, "attention": True, "convolutions": 1, "hidden": 512, "dropout": 0.25, "head_dropout": 0.5,
+}  # fmt: skip
+"""Every option spelled out, so that other defaults in the code do not matter to the key."""
+
+
 @pytest.fixture
 def config() -> RunConfig:
     made = parse(RunConfig, CONTENT, "here")
-    return made.model_copy(update={"model": models.resolve(made.model)})
+    model = made.model.model_copy(update={"options": OPTIONS})
+    assert models.resolve(model) == model
+    return made.model_copy(update={"model": model})
 
 
 def changed(config: RunConfig, **changes: object) -> RunConfig:

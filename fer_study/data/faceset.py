@@ -50,7 +50,7 @@ class FaceSet:
         for name in ("labels", "split", "ids") + (("votes",) if self.votes is not None else ()):
             if len(getattr(self, name)) != n:
                 raise InputError(f"{name} has {len(getattr(self, name))} rows, images {n}")
-        if n and not (0 <= self.labels.min() and self.labels.max() < len(self.classes)):
+        if n and not (self.labels.min() >= 0 and self.labels.max() < len(self.classes)):
             raise InputError(f"labels span {self.labels.min()}..{self.labels.max()}, allowed 0..{len(self.classes) - 1}")
         if self.votes is not None and self.votes.shape[1] != len(VOTE_NAMES):
             raise InputError(f"votes must have {len(VOTE_NAMES)} columns, got {self.votes.shape[1]}")

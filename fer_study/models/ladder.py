@@ -169,8 +169,8 @@ class CustomFERCNN(FaceModel):
 
     Args:
         kernels, attention: the two parts that the ablation removes.
-        dropout: after the pooling of each block; the text names none there for this network, and its validation loss of 1.8 at
-            epoch 20 speaks against it.
+        dropout: after the pooling of each block; the text names none there for this network, and its validation loss of 1.8
+            at epoch 20 speaks against it.
         convolutions: 3x3 convolutions per block (the text says "conv block"; 1 is the smallest reading).
     """
 

@@ -63,7 +63,7 @@ study: setup  ## train all an edition lists: make study EDITION=fer2013 ARGS="--
 lint: setup  ## ruff, and no outputs in the source notebooks
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@if ls notebooks/*.ipynb $(LABS) >/dev/null 2>&1; then $(BIN)/nbstripout --verify notebooks/*.ipynb $(LABS); fi
+	@if ls notebooks/*.ipynb $(LABS) >/dev/null 2>&1; then $(BIN)/nbstripout --keep-id --verify notebooks/*.ipynb $(LABS); fi
 
 bench: setup  ## measurements of speed
 	@$(BIN)/python -m pytest -s -m bench $(ARGS)

@@ -18,17 +18,19 @@ def reading(audit: dict) -> str:
     near = leaked(audit, "test in train+validation", "near")
     lines = [
         f"**{audit['name']}** (fingerprint `{audit['fingerprint']}`): {audit['images']:,} images. "
-        f"{exact['groups']:,} groups of pixel-identical images hold {exact['images']:,} images; {exact['crosses']:,} groups cross "
-        f"splits and {exact['conflicting']:,} carry labels that contradict each other. "
-        f"**{test['with_copy']:,} of {test['images']:,} test images ({100 * test['share']:.2f} %) have an exact copy in train or "
-        f"validation**, {near['with_copy']:,} ({100 * near['share']:.2f} %) a near copy (correlation of at least "
+        f"{exact['groups']:,} groups of pixel-identical images hold {exact['images']:,} images; {exact['crosses']:,} groups "
+        f"cross splits and {exact['conflicting']:,} carry labels that contradict each other. "
+        f"**{test['with_copy']:,} of {test['images']:,} test images ({100 * test['share']:.2f} %) have an exact copy in "
+        f"train or validation**, {near['with_copy']:,} ({100 * near['share']:.2f} %) a near copy (correlation of at least "
         f"{audit['threshold']:g}). Blank images: {sum(audit['blank'].values())} with one grey level, "
         f"{sum(audit['nearly_blank'].values())} with almost one."
     ]
     if audit["agreement"]:
         every = audit["agreement"]["eight emotions"]["all"]
-        lines.append(f"The label equals the crowd's majority in {100 * every['equal']:.1f} % of the {every['voted']:,} images that "
-                     f"have one, and got no vote at all in {100 * every['no_vote']:.1f} % of the images.")  # fmt: skip
+        lines.append(
+            f"The label equals the crowd's majority in {100 * every['equal']:.1f} % of the {every['voted']:,} images that "
+            f"have one, and got no vote at all in {100 * every['no_vote']:.1f} % of the images."
+        )
     return "\n\n".join(lines)
 
 
@@ -60,7 +62,7 @@ def counts(audit: dict) -> Styler:
 def leakage(audit: dict) -> pd.DataFrame:
     """Copies over all classes: a row a relation, exact and near."""
     table = pd.DataFrame([r for r in audit["leakage"] if r["class"] == "all"])
-    table["share"] = table["share"].map(lambda s: "-" if s is None or s != s else f"{100 * s:.2f} %")
+    table["share"] = table["share"].map(_per_cent)
     columns = ["images", "with_copy", "share", "same_label", "all_same_label"]
     shown = table.set_index(["relation", "kind"])[columns]
     return shown.rename(columns={"with_copy": "with a copy", "same_label": "a copy with the same label",
@@ -70,9 +72,7 @@ def leakage(audit: dict) -> pd.DataFrame:
 def leakage_by_class(audit: dict, relation: str, kind: str) -> tuple[pd.Series, list[str]]:
     """Share of each class with a copy, and texts such as ``118 of 416``."""
     rows = [leaked(audit, relation, kind, name) for name in FER2013]
-    shares = pd.Series(
-        [r["share"] if r["share"] is not None else float("nan") for r in rows], index=list(FER2013), dtype=float
-    )
+    shares = pd.Series([r["share"] for r in rows], index=list(FER2013), dtype=float)
     return shares, [f"{r['with_copy']:,} of {r['images']:,}" for r in rows]
 
 
@@ -85,17 +85,11 @@ def transitions(audit: dict, options: str = "eight emotions") -> pd.DataFrame:
 def agreement(audit: dict, options: str = "eight emotions") -> Styler:
     """Agreement of label and crowd by class, over the emotions that may win."""
     table = pd.DataFrame(audit["agreement"][options]).T.loc[[*FER2013, "all"]]
-    shares = table[["equal", "equal_strict", "equal_lenient", "no_vote", "tied"]].map(lambda x: f"{100 * x:.1f} %")
-    shares.columns = [
-        "equal to the majority",
-        "... ties count as wrong",
-        "... ties count as right",
-        "label got no vote",
-        "majority tied",
-    ]
-    return pd.concat([table[["images", "voted"]].astype(int), shares], axis=1).style.format(
-        "{:,}", subset=["images", "voted"]
-    )
+    shares = table[["equal", "equal_strict", "equal_lenient", "no_vote", "tied"]].map(_per_cent, digits=1)
+    shares.columns = ["equal to the majority", "... ties count as wrong", "... ties count as right", "label got no vote",
+                      "majority tied"]  # fmt: skip
+    counted = table[["images", "voted"]].astype(int)
+    return pd.concat([counted, shares], axis=1).style.format("{:,}", subset=["images", "voted"])
 
 
 def weights(audit: dict) -> Styler:
@@ -103,10 +97,13 @@ def weights(audit: dict) -> Styler:
     table = pd.DataFrame(audit["weights"]).T[list(FER2013)]
     if audit["weight_verdicts"]:
         verdict = pd.DataFrame(audit["weight_verdicts"]).T
-        table["gives the printed weights"] = (
-            verdict["reproduces"].map({True: "yes", False: "no"}).reindex(table.index).fillna("")
-        )
+        answers = verdict["reproduces"].map({True: "yes", False: "no"})
+        table["gives the printed weights"] = answers.reindex(table.index).fillna("")
     return table.style.format("{:.2f}", subset=list(FER2013), na_rep="-")
+
+
+def _per_cent(share: float | None, digits: int = 2) -> str:
+    return "-" if pd.isna(share) else f"{100 * share:.{digits}f} %"
 
 
 def _present(names: Sequence[str], order: Sequence[str]) -> list[str]:

@@ -1,21 +1,23 @@
-"""Execute notebooks with papermill, strictly: wrong parameters are refused, a failed page leaves nothing that looks finished."""
+"""Execute notebooks with papermill, strictly: wrong parameters are refused, a failed page leaves nothing behind."""
 
 from __future__ import annotations
 
 import ast
 import hashlib
+import inspect
 import json
 import logging
 import os
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import joblib
 import yaml
 
 from .config import PARAMS, _Loader, read_yaml
 from .errors import InputError
-from .runs import ROOT, local_root, published_root, write_atomically
+from .runs import ROOT, local_root, lookup, published_root, write_atomically
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +28,15 @@ PAGES = {"fer2013": ROOT / "book" / "fer2013", "synthetic": ROOT / "book" / "syn
 
 class PageFailed(RuntimeError):
     """A cell of a notebook failed."""
+
+
+class Task(NamedTuple):
+    """A page that is to be made: its notebook, where it goes, all its parameters and the hash of what it depends on."""
+
+    notebook: Path
+    page: Path
+    parameters: dict
+    content: str
 
 
 def stage_names() -> list[str]:
@@ -84,10 +95,10 @@ def check_parameters(given: dict, allowed: dict, where: str) -> None:
 
 
 def content_hash(notebook: Path, parameters: dict, data: str | None) -> str:
-    """What a page depends on: its notebook, parameters, the module, recipes, editions and published records."""
+    """What a page depends on: its notebook, parameters, the module, claims, recipes, editions and published records."""
     digest = hashlib.sha256(json.dumps([parameters, data], sort_keys=True).encode())
-    sources = [notebook, *sorted((ROOT / "fer_study").rglob("*.py")), *sorted(PARAMS.rglob("*.yaml"))]
-    for path in sources:
+    module = sorted(p for p in (ROOT / "fer_study").rglob("*") if p.suffix in (".py", ".csv"))
+    for path in (notebook, *module, *sorted(PARAMS.rglob("*.yaml"))):
         digest.update(path.read_bytes())
     for done in sorted(published_root().glob("*/done")):
         digest.update(done.parent.name.encode())
@@ -95,7 +106,7 @@ def content_hash(notebook: Path, parameters: dict, data: str | None) -> str:
 
 
 def target_of(edition: str, stage: str, changed: dict) -> Path:
-    """Where a page is written: into the book, or under the store when a parameter was changed or the edition is not in the book."""
+    """Where a page is written: into the book, or below the store if a parameter changed or the book lacks the edition."""
     if changed:
         mark = hashlib.sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()[:8]
         return local_root() / "pages" / edition / f"{stage}-{mark}.ipynb"
@@ -103,10 +114,11 @@ def target_of(edition: str, stage: str, changed: dict) -> Path:
 
 
 def is_current(page: Path, content: str) -> bool:
-    """The page exists and was made from this content."""
+    """The page exists, was made from this content, and no record has come since that it lacked."""
     if not page.is_file():
         return False
-    return json.loads(page.read_text(encoding="utf-8"))["metadata"].get("fer_study", {}).get("content") == content
+    made = json.loads(page.read_text(encoding="utf-8"))["metadata"].get("fer_study", {})
+    return made.get("content") == content and not any(map(lookup, made.get("missing", [])))
 
 
 def run(edition: str, stages: list[str], overrides: dict[str, str], root: str | None = None) -> int:
@@ -124,7 +136,7 @@ def run(edition: str, stages: list[str], overrides: dict[str, str], root: str | 
     if not (PARAMS / edition / "edition.yaml").is_file():
         known = ", ".join(sorted(p.parent.name for p in PARAMS.glob("*/edition.yaml")))
         raise InputError(f"unknown edition {edition!r}; known: {known}")
-    changed = {name: yaml.load(value, _Loader) for name, value in overrides.items()}
+    changed = {name: value_of(name, text) for name, text in overrides.items()}
     todo = []
     for stage in find_stages(stages):
         notebook, where = NOTEBOOKS / f"{stage}.ipynb", PARAMS / edition / f"{stage}.yaml"
@@ -136,67 +148,98 @@ def run(edition: str, stages: list[str], overrides: dict[str, str], root: str | 
         if is_current(page, content):
             log.info("%s %s is up to date", edition, stage)
         else:
-            todo.append((notebook, page, parameters, content))
-    if not todo:
-        return 0
-    train_live(edition, [stage for stage, *_ in todo], bool(changed), root)
-    workers = min(len(todo), os.cpu_count() or 1)
-    failures = [f for f in joblib.Parallel(n_jobs=workers)(joblib.delayed(attempt)(*task, root) for task in todo) if f]
-    for failure in failures:
-        log.error("fer-study: %s", failure)
-    return 1 if failures else 0
+            todo.append(Task(notebook, page, allowed | parameters, content))
+    return make(todo, root) if todo else 0
 
 
-def train_live(edition: str, notebooks: list[Path], changed: bool, root: str | None) -> None:
-    """Train what the pages would train, several networks at a time, before they open."""
+def value_of(name: str, text: str) -> object:
+    """The value of ``-p NAME TEXT``, read as YAML.
+
+    Raises:
+        InputError: the text is no YAML.
+    """
+    try:
+        return yaml.load(text, _Loader)
+    except yaml.YAMLError as error:
+        raise InputError(f"-p {name}: not readable as YAML: {' '.join(str(error).split())}") from None
+
+
+def make(todo: list[Task], root: str | None) -> int:
+    """Train what the pages train by themselves, then execute them, as many at a time as there are cores.
+
+    Returns:
+        0 when every page is there, 1 when one failed.
+    """
+    missing = train_live(todo, root)
+    pool = joblib.Parallel(n_jobs=min(len(todo), os.cpu_count() or 1), return_as="generator_unordered")
+    failed = 0
+    for task, failure, seconds in pool(joblib.delayed(attempt)(*page) for page in zip(todo, missing, strict=True)):
+        if failure:
+            failed += 1
+            log.error("fer-study: %s", failure)
+        else:
+            log.info("%s %s done in %.0f s", task.parameters["edition"], task.notebook.stem, seconds)
+    return 1 if failed else 0
+
+
+def train_live(todo: list[Task], root: str | None) -> list[list[str]]:
+    """Train what the pages would train, several networks at a time, before they open.
+
+    Returns:
+        For each page the keys of the records that it needs and that are still not there.
+    """
     from . import plan, stages
 
-    if changed:  # the notebook itself knows what it needs
-        return
-    jobs = [job for notebook in notebooks for job in stages.jobs_of(edition, notebook.stem)]
-    plan.train_jobs(plan.live_jobs(edition, jobs), parallel=os.cpu_count() or 1, root=root)
+    needs = []
+    for task in todo:
+        function = stages.STAGES.get(task.notebook.stem, stages.dataset_audit)
+        wanted = inspect.signature(function).parameters
+        needs.append(function(**{name: value for name, value in task.parameters.items() if name in wanted}))
+    live = [job for task, jobs in zip(todo, needs, strict=True) for job in plan.live_jobs(task.parameters["edition"], jobs)]
+    plan.train_jobs(list({job.key: job for job in live}.values()), parallel=os.cpu_count() or 1, root=root)
+    return [sorted({job.key for job in jobs if lookup(job.key) is None}) for jobs in needs]
 
 
-def attempt(notebook: Path, page: Path, parameters: dict, content: str, root: str | None) -> str | None:
-    """Execute one page; the message of its failure, or None."""
+def attempt(task: Task, missing: list[str]) -> tuple[Task, str | None, float]:
+    """Execute one page: the task, the message of its failure or None, and its seconds."""
     start = time.perf_counter()
     try:
-        execute(notebook, page, parameters, content)
+        execute(task, missing)
     except PageFailed as failure:
-        return str(failure)
-    logging.getLogger("fer_study").info(
-        "%s %s done in %.0f s", parameters["edition"], notebook.stem, time.perf_counter() - start
-    )
-    return None
+        return task, str(failure), time.perf_counter() - start
+    return task, None, time.perf_counter() - start
 
 
-def execute(notebook: Path, page: Path, parameters: dict, content: str) -> None:
-    """Execute into a temporary name beside ``page`` and rename when every cell ran.
+def execute(task: Task, missing: list[str]) -> None:
+    """Execute into a temporary name beside the page and rename when every cell ran.
 
     Raises:
         PageFailed: a cell failed; the message names it.
     """
     import papermill
 
+    notebook, page, parameters, content = task
     page.parent.mkdir(parents=True, exist_ok=True)
     temporary = page.with_name(f".{page.stem}.{os.getpid()}.tmp.ipynb")
     try:
         papermill.execute_notebook(notebook, temporary, parameters, kernel_name="python3", cwd=NOTEBOOKS, progress_bar=False,
                                    log_output=False)  # fmt: skip
-        write_atomically(page, finished(temporary, content))
+        write_atomically(page, finished(temporary, content, missing))
     except papermill.PapermillExecutionError as error:
-        raise PageFailed(f"{notebook.name}: cell {error.exec_count} failed with {error.ename}: {error.evalue}") from None
+        reason = " ".join(f"{error.ename}: {error.evalue}".split())
+        raise PageFailed(f"{notebook.name}: cell {error.exec_count} failed with {reason}") from None
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def finished(executed: Path, content: str) -> str:
-    """The executed notebook without what belongs to this machine (paths, process ids), marked with its content hash."""
+def finished(executed: Path, content: str, missing: list[str]) -> str:
+    """The executed notebook without what belongs to this machine (paths, process ids), marked with its content hash and the
+    keys of the records that it lacks."""
     notebook = json.loads(executed.read_text(encoding="utf-8"))
     papermill = notebook["metadata"].pop("papermill", {})
     kept = ("parameters", "start_time", "end_time", "duration", "version")
     notebook["metadata"]["papermill"] = {key: papermill[key] for key in kept if key in papermill}
-    notebook["metadata"]["fer_study"] = {"content": content}
+    notebook["metadata"]["fer_study"] = {"content": content, "missing": missing}
     for cell in notebook["cells"]:
         cell["metadata"].pop("papermill", None)
         cell["metadata"].pop("execution", None)

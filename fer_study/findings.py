@@ -29,16 +29,18 @@ def confusion(records: Sequence[Record], view: str = "last_single", subset: str 
 def saliency(records: Sequence[Record]) -> tuple[np.ndarray, np.ndarray]:
     """Class-mean Grad-CAM over seeds: maps (K, h, w) float32, NaN where no seed has one, and images behind them (K,)."""
     stored = [r.cam for r in records if r.cam]
+    if not stored:
+        return np.full((len(FER2013), 1, 1), np.nan, np.float32), np.zeros(len(FER2013), np.int64)
     maps = np.stack([c["maps"].astype(np.float32) for c in stored])
     there = ~np.isnan(maps).all(axis=(2, 3))
     total = np.where(there[..., None, None], np.nan_to_num(maps), 0).sum(axis=0)
     with np.errstate(invalid="ignore"):
-        mean = total / there.sum(axis=0)[:, None, None]
+        mean = (total / there.sum(axis=0)[:, None, None]).astype(np.float32)
     return mean, np.where(there, np.stack([c["counts"] for c in stored]), 0).sum(axis=0)
 
 
 def against_reported(runs: Runs, edition: str, view: str = "last_single", subset: str = "test") -> pd.DataFrame:
-    """``name, value, low, high, n, reported``: accuracy beside what the source reports, on the edition that it reports on."""
+    """``name, value, low, high, n, reported``: accuracy beside what the source reports, on the edition it reports on."""
     table = scores(runs, ["accuracy"], view, subset).drop(columns="metric")
     stated = {title(name): claims.reported(claim) for name, claim in LADDER.items()} if edition == "fer2013" else {}
     return table.assign(reported=table["name"].map(stated).astype(float)).dropna(subset="value").set_index("name")
@@ -60,15 +62,17 @@ def verdict_table(runs: Runs, edition: str) -> pd.DataFrame:
 
 
 def curve_ends(runs: Runs) -> pd.DataFrame:
-    """Loss and accuracy at the last epoch, means over seeds, with the gap between training and validation."""
+    """Loss and accuracy at the last epoch, means over seeds, with the gap between training and validation; systems without
+    epochs are left out."""
     columns = ["train_loss", "validation_loss", "train_accuracy", "validation_accuracy"]
     rows = {}
     for name, records in runs.items():
-        if records:
-            ends = pd.DataFrame([r.history.iloc[-1] for r in records])
-            rows[name] = {"epochs": int(ends["epoch"].iloc[0]), **ends[columns].mean().round(4), "seeds": len(records)}
-    table = pd.DataFrame(rows).T
-    return table.assign(gap=(table["validation_loss"] - table["train_loss"]).round(4)) if len(table) else table
+        trained = [r.history.iloc[-1] for r in records if len(r.history)]
+        if trained:
+            ends = pd.DataFrame(trained)
+            rows[name] = {"epochs": int(ends["epoch"].max()), **ends[columns].mean().round(4), "seeds": len(trained)}
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=["epochs", *columns, "seeds"]).rename_axis("system")
+    return table.assign(gap=(table["validation_loss"] - table["train_loss"]).round(4))
 
 
 def transfer(
@@ -87,14 +91,16 @@ def transfer(
 
 
 def confused_pairs(runs: Runs, top: int = 3) -> pd.DataFrame:
-    """The most frequent confusions of each system, both directions of a pair together, as a share of the images of both classes."""
+    """The most frequent confusions of each system, both directions of a pair together: predictions of all seeds, and their
+    share of all predictions for images of the two classes."""
     rows = []
     for name, records in runs.items():
         matrix = confusion(records)
         pairs = [(matrix[i, j] + matrix[j, i], matrix[[i, j]].sum(), f"{FER2013[i]} <-> {FER2013[j]}")
                  for i in range(len(matrix)) for j in range(i)]  # fmt: skip
-        rows += [{"system": name, "pair": pair, "images confused": int(n), "share of both classes": f"{100 * n / total:.1f} %"}
-                 for n, total, pair in sorted(pairs, reverse=True)[:top]]  # fmt: skip
+        found = [pair for pair in sorted(pairs, reverse=True)[:top] if pair[0]]
+        rows += [{"system": name, "pair": pair, "predictions": int(n), "share of both classes": f"{100 * n / total:.1f} %"}
+                 for n, total, pair in found]  # fmt: skip
     return pd.DataFrame(rows).set_index("system") if rows else pd.DataFrame()
 
 
@@ -114,14 +120,8 @@ def saliency_regions(runs: Runs) -> pd.DataFrame:
             if n and sum(thirds):
                 shares = [f"{100 * t / sum(thirds):.0f} %" for t in thirds]
                 rows.append([name, FER2013[label], *shares, int(n)])
-    heads = [
-        "system",
-        "class",
-        "upper third (brows, eyes)",
-        "middle third (nose, cheeks)",
-        "lower third (mouth, jaw)",
-        "images",
-    ]
+    heads = ["system", "class", "upper third (brows, eyes)", "middle third (nose, cheeks)", "lower third (mouth, jaw)",
+             "images"]  # fmt: skip
     return pd.DataFrame(rows, columns=heads).set_index(["system", "class"])
 
 
@@ -132,8 +132,8 @@ def saliency_on_truth(runs: Runs, regions: np.ndarray) -> pd.DataFrame:
         regions: (K, H, W) in [0, 1], how often a pixel lies in a moved region (``Record.rows["regions"]``).
 
     Returns:
-        Row a system and class: share of the saliency inside the regions, share of the area that they take, and their ratio: 1 is
-        what a map that knows nothing would reach.
+        Row a system and class: share of the saliency inside the regions, share of the area that they take, and their ratio:
+        1 is what a map that knows nothing would reach.
     """
     rows = []
     for name, records in runs.items():
@@ -142,7 +142,8 @@ def saliency_on_truth(runs: Runs, regions: np.ndarray) -> pd.DataFrame:
             region = regions[label].astype(np.float64)
             if n and heat.sum() and region.sum():
                 inside, area = (heat * region).sum() / heat.sum(), region.mean()
-                rows.append([name, FER2013[label], f"{100 * inside:.0f} %", f"{100 * area:.0f} %", round(inside / area, 2), int(n)])
+                shares = [f"{100 * x:.0f} %" for x in (inside, area)]
+                rows.append([name, FER2013[label], *shares, round(inside / area, 2), int(n)])
     heads = ["system", "class", "saliency inside", "area", "ratio", "images"]
     return pd.DataFrame(rows, columns=heads).set_index(["system", "class"])
 

@@ -19,7 +19,10 @@ class Page:
     def provenance(self, records: Sequence[Record | None] = (), **versions: str) -> pd.DataFrame:
         """Where the page and its records come from: one row a fact."""
         there = [r for r in records if r]
-        unique = lambda key: ", ".join(sorted({str(r.env.get(key, "")) for r in there})) or "-"  # noqa: E731
+
+        def unique(key: str) -> str:
+            return ", ".join(sorted({str(r.env[key]) for r in there if r.env.get(key)})) or "-"
+
         rows = {
             "edition": self.edition, **versions,
             "this page took": f"{time.perf_counter() - self.start:.0f} s",

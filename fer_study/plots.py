@@ -162,7 +162,7 @@ def recall_by_class(
 ) -> Axes:  # fmt: skip
     """Shares, rows systems, columns classes: a dot and interval a system, side by side; ``counts``: images of a class."""
     ax, places = _start(ax, (7.4, 3.6)), np.arange(value.shape[1])
-    shifts = (np.arange(len(value)) - (len(value) - 1) / 2) * min(0.15, 0.7 / len(value))
+    shifts = (np.arange(len(value)) - (len(value) - 1) / 2) * min(0.15, 0.7 / max(len(value), 1))
     for i, (system, row) in enumerate(value.iterrows()):
         colour = SERIES_COLOURS[i % 7]
         ax.plot(places + shifts[i], row, MARKERS[i % 7], color=colour, markersize=5, label=str(system))
@@ -287,7 +287,7 @@ def class_saliency(
     maps: np.ndarray, counts: Sequence[int], faces: np.ndarray, classes: Sequence[str] = FER2013,
     ax: AnyAxes = None, **head: Unpack[Head],
 ) -> Axes:  # fmt: skip
-    """(K, h, w) mean saliency >= 0 (NaN: no map) of ``counts`` images over (K, H, W) mean ``faces``; contour: half the maximum."""
+    """(K, h, w) mean saliency >= 0 (NaN: no map) of ``counts`` images over (K, H, W) mean ``faces``; contour: half peak."""
     ax, top = _start(ax, (8.6, 2.1)), max(float(np.nan_to_num(maps).max()), 1e-12)
     extents = _tiles(ax, faces, [f"{name}\nn = {n:,}" for name, n in zip(classes, counts, strict=True)], len(classes))
     scale = mpl.colors.Normalize(0, top)

@@ -9,16 +9,19 @@ import numpy as np
 from . import findings, report, verdicts
 from .labels import FER2013
 from .metrics import Estimate
-from .report import Record, Runs, difference, interval, percent, points, title
+from .report import Record, Runs, difference, interval, percent, title
 
 NOT_YET = "The records that this reading needs are not there yet; `fer-study plan` lists them."
 
 
-def direction(
-    effect: Estimate, more: str = "more", less: str = "less", same: str = "no more and no less, as far as the interval tells"
-) -> str:
+def direction(effect: Estimate, more: str = "more", less: str = "less", same: str = "not distinguishable") -> str:
     """The word for an effect: its sign where the interval excludes zero."""
     return more if effect.low > 0 else less if effect.high < 0 else same
+
+
+def points(effect: Estimate) -> str:
+    """A difference with its unit: ``+1.2 [+0.3, +2.1] points``."""
+    return "not measured" if np.isnan(effect.value) else f"{report.points(effect)} points"
 
 
 def weighting(runs: Runs, schemes: Sequence[str], stated: str) -> str:
@@ -29,28 +32,29 @@ def weighting(runs: Runs, schemes: Sequence[str], stated: str) -> str:
         there = runs.get(title(scheme), [])
         if not base or not there:
             continue
-        disgust, fear, all_ = (difference(there, base, m) for m in ("recall_disgust", "recall_fear", "accuracy"))
+        disgust, fear, every = (difference(there, base, m) for m in ("recall_disgust", "recall_fear", "accuracy"))
         before, after = interval(base, "recall_disgust"), interval(there, "recall_disgust")
+        often = direction(disgust, "more often", "less often", "as often, as far as the interval tells")
         lines.append(
-            f"- **{title(scheme)}**: recall of disgust {percent(before)} -> {percent(after)} ({points(disgust)} points), of fear "
-            f"{points(fear)} points; accuracy {points(all_)} points. Disgust is recalled {direction(disgust)} often, and the accuracy is "
-            f"{direction(all_, 'higher', 'lower', 'not distinguishable')}."
+            f"- **{title(scheme)}**: recall of disgust {percent(before)} -> {percent(after)} ({points(disgust)}), of fear "
+            f"{points(fear)}; accuracy {points(every)}. Disgust is recalled {often}, and the accuracy is "
+            f"{direction(every, 'higher', 'lower')}."
         )
     return "\n".join([f"The source states {stated} for the recall of disgust.", *lines]) if lines else NOT_YET
 
 
-def ordering(runs: Runs, order: Sequence[str]) -> str:
-    """The stated ordering of models, step by step, and its verdict."""
+def ordering(runs: Runs, order: Sequence[str], edition: str) -> str:
+    """The stated ordering of models, step by step, and its verdict; on other data than FER2013 it is none on the claim."""
     there = [runs.get(title(name), []) for name in order]
     if not all(there):
         return NOT_YET
-    steps = [difference(a, b) for a, b in zip(there[:-1], there[1:], strict=True)]
-    lines = [
-        f"- {title(a)} minus {title(b)}: {points(d)} points" for a, b, d in zip(order[:-1], order[1:], steps, strict=True)
-    ]
+    pairs = zip(order[:-1], order[1:], there[:-1], there[1:], strict=True)
+    steps = [(title(a), title(b), difference(ours, theirs)) for a, b, ours, theirs in pairs]
+    found = verdicts.ordering([effect for _, _, effect in steps])
+    verdict = f"Verdict: **{found}**" if edition == "fer2013" else f"The claim is about FER2013; on these faces: **{found}**"
+    lines = [f"- {a} minus {b}: {points(effect)}" for a, b, effect in steps]
     stated = " > ".join(title(name) for name in order)
-    verdict = verdicts.ordering(steps)
-    return "\n".join([f"Stated: {stated}. Verdict: **{verdict}**. Paired differences on the same test images:", *lines])
+    return "\n".join([f"Stated: {stated}. {verdict}. Paired differences on the same test images:", *lines])
 
 
 def ablation(runs: Runs, base: Sequence[Record]) -> str:
@@ -60,7 +64,7 @@ def ablation(runs: Runs, base: Sequence[Record]) -> str:
         if there and base and there[0] is not base[0]:
             effect = difference(there, base)
             word = direction(effect, "better", "worse", "not distinguishable from it")
-            lines.append(f"- **{name}**: {points(effect)} points of accuracy against the full network: {word}.")
+            lines.append(f"- **{name}**: accuracy {points(effect)} against the full network: {word}.")
     return "\n".join(lines) if lines else NOT_YET
 
 
@@ -72,9 +76,11 @@ def votes(runs: Runs, targets: Sequence[str], crowd: np.ndarray) -> str:
     on_labels = difference(soft, hard)
     table = report.scores_against({"hard": hard, "soft": soft}, crowd, ["accuracy"]).set_index("name")["value"]
     gain = 100 * (table["soft"] - table["hard"])
-    return (f"Trained on votes instead of hard labels, the network gains {points(on_labels)} points on the hard labels of the test "
-            f"split: {direction(on_labels, 'better', 'worse', 'not distinguishable')}. Against the crowd's majority it changes from "
-            f"{100 * table['hard']:.1f} to {100 * table['soft']:.1f} % ({gain:+.1f} points).")  # fmt: skip
+    return (
+        f"Trained on votes instead of hard labels, the network changes by {points(on_labels)} of accuracy on the hard "
+        f"labels of the test split: {direction(on_labels, 'better', 'worse')}. Against the crowd's majority it changes from "
+        f"{100 * table['hard']:.1f} to {100 * table['soft']:.1f} % ({gain:+.1f} points)."
+    )
 
 
 def transfer(runs: Runs, sources: Sequence[str], targets: Sequence[str]) -> str:
@@ -86,21 +92,29 @@ def transfer(runs: Runs, sources: Sequence[str], targets: Sequence[str]) -> str:
         home = value.loc[source].get(source, np.nan)
         if np.isnan(home) or row.empty:
             continue
-        lines.append(f"- Trained on **{source}**: {100 * home:.1f} % balanced accuracy at home; elsewhere from "
-                     f"{100 * row.min():.1f} ({row.idxmin()}) to {100 * row.max():.1f} % ({row.idxmax()}). Chance is 14.3 %.")  # fmt: skip
-    return "\n".join(lines) if lines else NOT_YET
+        away = f"{100 * row.min():.1f} % ({row.idxmin()})"
+        if len(row) > 1:
+            away = f"from {away} to {100 * row.max():.1f} % ({row.idxmax()})"
+        lines.append(f"- Trained on **{source}**: {100 * home:.1f} % balanced accuracy at home, elsewhere {away}.")
+    return "\n".join([*lines, "", "Chance is 14.3 %."]) if lines else NOT_YET
 
 
 def errors(runs: Runs) -> str:
     """The most confused pair and the best and worst recalled classes of each network."""
+    value, low, high = report.recalls(runs)
+    pairs = findings.confused_pairs(runs, top=1)
     lines = []
-    for name, there in runs.items():
-        value, low, high = report.recalls({name: there})
-        best, worst = value.loc[name].idxmax(), value.loc[name].idxmin()
+    for name, recall in value.iterrows():
+        best, worst = recall.idxmax(), recall.idxmin()
         above = [c for c in FER2013 if low.loc[name, c] > 0.7]
-        pair = findings.confused_pairs({name: there}, top=1).iloc[0]
+        confused = "confuses nothing"
+        if name in pairs.index:
+            pair = pairs.loc[name]
+            confused = f"confuses {pair['pair']} most ({pair['share of both classes']} of the predictions for these two)"
         bounds = f"[{100 * low.loc[name, worst]:.1f}, {100 * high.loc[name, worst]:.1f}]"
-        lines.append(f"- **{name}**: confuses {pair['pair']} most ({pair['images confused']} images); recalls {best} best "
-                     f"({100 * value.loc[name, best]:.1f} %) and {worst} least ({100 * value.loc[name, worst]:.1f} % {bounds}); classes "
-                     f"recalled above 70 % beyond doubt: {', '.join(above) or 'none'}.")  # fmt: skip
+        lines.append(
+            f"- **{name}**: {confused}; recalls {best} best ({100 * recall[best]:.1f} %) and {worst} "
+            f"least ({100 * recall[worst]:.1f} % {bounds}); classes recalled above 70 % beyond doubt: "
+            f"{', '.join(above) or 'none'}."
+        )
     return "\n".join(lines) if lines else NOT_YET

@@ -27,7 +27,7 @@ SUBSET_NAMES = {
     "merged": "merged (validation + test)", "merged_clean": "merged, no copy in train",
 }  # fmt: skip
 UNSCALED = ("log_loss", "brier", "cohen_kappa")
-"""Metrics that are not shares."""
+"""Metrics that are not shares; all others are printed in per cent, their differences in points."""
 
 MISSING = Estimate(float("nan"), float("nan"), 0, float("nan"), float("nan"))
 Runs = dict[str, list[Record]]
@@ -58,7 +58,7 @@ def coverage(jobs: Sequence[RunConfig | TransferConfig], records: Sequence[Recor
             "system": title(name), "seeds": len({j.seed for j, _ in mine}), "records": len(there),
             "origin": ", ".join(dict.fromkeys(origin[r.published] for r in there)) or "missing",
             "epochs": next((len(r.history) for r in there), np.nan),
-            "minutes": np.mean([r.env["seconds"] for r in there]) / 60 if there else np.nan,
+            "minutes": round(np.mean([r.env["seconds"] for r in there]) / 60, 2) if there else np.nan,
             "device": ", ".join(dict.fromkeys(r.env["device"] for r in there)),
         })  # fmt: skip
     return pd.DataFrame(rows).set_index("system")
@@ -100,33 +100,32 @@ def scores(runs: Runs, names: Sequence[str], view: str = "last_single", subset: 
     return pd.concat(parts, ignore_index=True)[["name", "metric", "value", "low", "high", "n", "seeds"]]
 
 
-def wide(table: pd.DataFrame, percent: Sequence[str] = ("accuracy", "balanced_accuracy", "macro_f1")) -> pd.DataFrame:
+def wide(table: pd.DataFrame) -> pd.DataFrame:
     """``scores`` for reading: a row a system, a column a metric, cells such as ``62.2 [60.6, 63.8]``."""
 
     def cell(row: pd.Series) -> str:
         if np.isnan(row["value"]):
             return "-"
-        is_share = row["metric"] in percent or row["metric"].startswith("recall_")
-        scale, digits = (100, 1) if is_share else (1, 3)
-        return f"{scale * row['value']:.{digits}f} [{scale * row['low']:.{digits}f}, {scale * row['high']:.{digits}f}]"
+        scale, digits = (1, 3) if row["metric"] in UNSCALED else (100, 1)
+        value, low, high = (f"{scale * row[part]:.{digits}f}" for part in ("value", "low", "high"))
+        return value if np.isnan(row["low"]) else f"{value} [{low}, {high}]"
 
     cells = table.assign(cell=table.apply(cell, axis=1))
     shown = cells.pivot(index="name", columns="metric", values="cell")
     shown = shown.loc[list(dict.fromkeys(table["name"])), list(dict.fromkeys(table["metric"]))]
     first = table.groupby("name")[["n", "seeds"]].first().loc[shown.index]
-    is_share = [m in percent or m.startswith("recall_") for m in shown.columns]
-    heads = [m.replace("_", " ") + (" (%)" if s else "") for m, s in zip(shown.columns, is_share, strict=True)]
-    shown.columns = heads
+    shown.columns = [m.replace("_", " ") + ("" if m in UNSCALED else " (%)") for m in shown.columns]
     return shown.assign(images=first["n"], seeds=first["seeds"]).rename_axis("system")
 
 
 def recalls(runs: Runs, view: str = "last_single", subset: str = "test") -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Recall by class: value, low, high, each with a row per system and a column per class."""
-    table = scores({k: v for k, v in runs.items() if v}, [f"recall_{c}" for c in FER2013], view, subset)
-    table["class"] = table["metric"].str.removeprefix("recall_")
-    order = [name for name, records in runs.items() if records]
-    value, low, high = (table.pivot(index="name", columns="class", values=v).loc[order, list(FER2013)] for v in
-                        ("value", "low", "high"))  # fmt: skip
+    """Recall by class: value, low, high, each with a row per system that has records and a column per class."""
+    names = [f"recall_{c}" for c in FER2013]
+    there = {name: score(records, names, view, subset) for name, records in runs.items() if records}
+    value, low, high = (
+        pd.DataFrame([table[part].to_numpy(float) for table in there.values()], index=list(there), columns=list(FER2013))
+        for part in ("value", "low", "high")
+    )
     return value, low, high
 
 
@@ -150,23 +149,20 @@ def interval(
 def difference(a: Sequence[Record], b: Sequence[Record], metric: str = "accuracy", view: str = "last_single",
                subset: str = "test") -> Estimate:  # fmt: skip
     """a minus b on the same images, for the seeds that both have: bootstrap over images."""
-    seeds = [s for s in [r.config.seed for r in a] if s in {r.config.seed for r in b}]
+    ours, theirs = ({r.config.seed: r for r in records} for records in (a, b))
+    seeds = [seed for seed in ours if seed in theirs]
     if not seeds:
         return MISSING
-    pick = lambda records: [next(r for r in records if r.config.seed == s) for s in seeds]  # noqa: E731
-    logits_a, labels, rows = pooled(pick(a), view, subset)
-    logits_b, _, rows_b = pooled(pick(b), view, subset)
+    logits_a, labels, rows = pooled([ours[seed] for seed in seeds], view, subset)
+    logits_b, _, rows_b = pooled([theirs[seed] for seed in seeds], view, subset)
     if not np.array_equal(rows, rows_b):
         raise ValueError("the two systems were scored on different images, allowed: the same images in the same order")
     return metrics.paired_bootstrap_difference(logits_a, logits_b, labels, metric, groups=rows if len(seeds) > 1 else None)
 
 
 def points(estimate: Estimate, digits: int = 1) -> str:
-    """A difference of shares in points with its sign and interval: ``+1.2 [0.3, 2.1]``."""
-    if np.isnan(estimate.value):
-        return "not measured"
-    low, high = (f"{100 * x:+.{digits}f}" for x in (estimate.low, estimate.high))
-    return f"{100 * estimate.value:+.{digits}f} [{low}, {high}]"
+    """A difference of shares in points with its sign and interval: ``+1.2 [+0.3, +2.1]``."""
+    return plain(Estimate(*(100 * x for x in estimate)), digits)
 
 
 def percent(estimate: Estimate, digits: int = 1) -> str:
@@ -190,7 +186,7 @@ def note(runs: Runs, subset: str = "test", view: str = "last_single") -> str:
 def effects(
     runs: Runs, base: Sequence[Record], names: Sequence[str], view: str = "last_single", subset: str = "test"
 ) -> pd.DataFrame:
-    """Every system minus the base, paired by image and seed: ``+1.2 [+0.3, +2.1]`` in points (log loss and the like as they are)."""
+    """Every system minus the base, paired by image and seed: ``+1.2 [+0.3, +2.1]`` in points (``UNSCALED``: as it is)."""
     rows = {}
     for name, records in runs.items():
         if records and base and records[0] is not base[0]:
@@ -222,7 +218,8 @@ def scores_against(
 
 
 def plain(estimate: Estimate, digits: int = 3) -> str:
-    """A difference as it is, with its sign and interval."""
+    """A difference as it is, with its sign and interval where there is one."""
     if np.isnan(estimate.value):
         return "not measured"
-    return f"{estimate.value:+.{digits}f} [{estimate.low:+.{digits}f}, {estimate.high:+.{digits}f}]"
+    bounds = "" if np.isnan(estimate.low) else f" [{estimate.low:+.{digits}f}, {estimate.high:+.{digits}f}]"
+    return f"{estimate.value:+.{digits}f}{bounds}"

@@ -145,7 +145,7 @@ def audit_rows(faces: FaceSet, report: audit.AuditReport) -> dict[str, np.ndarra
 
 
 def mean_regions(faces: FaceSet) -> np.ndarray:
-    """(K, H, W) float32 in [0, 1]: how often a pixel lies in a region that the expression of a class moves (synthetic faces only),
-    over the faces whose true expression it is."""
+    """(K, H, W) float32 in [0, 1]: how often a pixel lies in a region that the expression of a class moves (synthetic faces
+    only), over the faces whose true expression it is."""
     masks = [synthetic.moved_region(faces, name)[faces.truth["true_label"] == k] for k, name in enumerate(faces.classes)]
     return np.stack([mask.mean(axis=0) for mask in masks]).astype(np.float32)

@@ -1,0 +1,75 @@
+"""Records with known predictions, for the tests of everything that turns records into pages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from fer_study import evaluation, runs
+from fer_study.config import DataConfig, ModelConfig, PhaseConfig, RunConfig
+from fer_study.labels import FER2013
+
+VALIDATION, TEST = 10, 40
+FIRST_ROW = 100  # rows of the FaceSet are not positions in the table
+
+
+def log_probabilities(predicted: np.ndarray, sure: float = 0.7) -> np.ndarray:
+    """(n, 7) log-probabilities: ``sure`` for the predicted class, the rest spread evenly."""
+    p = np.full((len(predicted), 7), (1 - sure) / 6)
+    p[np.arange(len(predicted)), predicted] = sure
+    return np.log(p)
+
+
+def labels_of(count: int) -> np.ndarray:
+    """(count,) labels 0, 1, ..., 6, 0, ..."""
+    return np.arange(count) % 7
+
+
+def predictions(right: int, validation_right: int = 5) -> np.ndarray:
+    """(50,) predictions: so many right ones, first, among the 10 validation and the 40 test images; the others name the next
+    class."""
+    parts = []
+    for count, hits in ((VALIDATION, validation_right), (TEST, right)):
+        labels = labels_of(count)
+        parts.append(np.where(np.arange(count) < hits, labels, (labels + 1) % 7))
+    return np.concatenate(parts)
+
+
+def make_record(folder: Path, predicted: np.ndarray | int, *, name: str = "emotion_cnn", seed: int = 0, sure: float = 0.7,
+                first_row: int = FIRST_ROW, clean: bool = True, published: bool = False, history: pd.DataFrame | None = None,
+                cam: dict[str, np.ndarray] | None = None, env: dict | None = None) -> runs.Record:  # fmt: skip
+    """A record of 10 validation and 40 test images; ``predicted`` is (50,) classes or how many test images are right.
+
+    Args:
+        clean: False marks the first 20 test images as copies of training images.
+    """
+    predicted = predictions(predicted) if isinstance(predicted, int) else predicted
+    config = RunConfig(name=name, data=DataConfig(dataset="synthetic", faces=100), model=ModelConfig(name=name),
+                       phases=(PhaseConfig(epochs=2, lr=1e-3),), seed=seed)  # fmt: skip
+    count = VALIDATION + TEST
+    place = np.arange(count)
+    table = pd.DataFrame({
+        "row": (first_row + place).astype(np.int32), "split": np.where(place < VALIDATION, "validation", "test"),
+        "label": np.concatenate([labels_of(VALIDATION), labels_of(TEST)]).astype(np.int8),
+        "copy_in_train": (place >= VALIDATION) & (place < VALIDATION + 20) & (not clean),
+        "copy_in_validation": np.zeros(count, dtype=bool),
+    })  # fmt: skip
+    views = {"last_single": evaluation.stored(log_probabilities(predicted, sure))}
+    folder = folder / f"{name}-{seed}"
+    folder.mkdir(parents=True)
+    saved = runs.save(
+        folder, config, history=two_epochs() if history is None else history, table=table, views=views,
+        metrics=evaluation.score(table, views, FER2013), cam=cam,
+        env={"seconds": 90.0, "device": "cpu: test", "commit": "abc", "precision": "32-true", "torch": "2.0"} | (env or {}),
+    )  # fmt: skip
+    return runs.Record(saved.folder, published)
+
+
+def two_epochs(last_validation_loss: float = 1.5) -> pd.DataFrame:
+    """A history of two epochs."""
+    return pd.DataFrame({
+        "epoch": [1, 2], "train_loss": [2.0, 1.0], "train_accuracy": [0.2, 0.6],
+        "validation_loss": [1.9, last_validation_loss], "validation_accuracy": [0.25, 0.5],
+    })  # fmt: skip

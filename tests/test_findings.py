@@ -1,0 +1,163 @@
+"""What single pages need of the records, from predictions that are known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from page_records import TEST, VALIDATION, labels_of, make_record, predictions, two_epochs
+
+from fer_study import findings
+from fer_study.labels import FER2013
+
+NO_EPOCHS = pd.DataFrame(columns=["epoch"])
+
+
+def test_histories_carry_their_seed(tmp_path):
+    records = [make_record(tmp_path, 20, seed=s, history=two_epochs(1.0 + s)) for s in (0, 3)]
+    table = findings.histories(records)
+    assert table["seed"].tolist() == [0, 0, 3, 3]
+    assert table["validation_loss"].tolist() == [1.9, 1.0, 1.9, 4.0]
+
+
+def test_confusion_sums_over_seeds(tmp_path):
+    matrix = findings.confusion([make_record(tmp_path, 40), make_record(tmp_path, 0, seed=1)])
+    counts = np.bincount(labels_of(TEST), minlength=7)
+    assert np.array_equal(np.diag(matrix), counts)  # the first seed has all right, the second names the next class
+    assert np.array_equal(matrix[np.arange(7), (np.arange(7) + 1) % 7], counts)
+    assert matrix.sum() == 80
+
+
+def cam(value: float, count: int, empty: int = 6) -> dict[str, np.ndarray]:
+    """Constant maps of 3x3; class ``empty`` has none."""
+    maps = np.full((7, 3, 3), value, np.float16)
+    maps[empty] = np.nan
+    return {"maps": maps, "counts": np.where(np.arange(7) == empty, 5, count)}
+
+
+def test_saliency_averages_the_seeds_that_have_a_map(tmp_path):
+    records = [make_record(tmp_path, 20, cam=cam(0.25, 30)), make_record(tmp_path, 20, seed=1, cam=cam(0.75, 40, empty=0)),
+               make_record(tmp_path, 20, seed=2)]  # fmt: skip
+    maps, counts = findings.saliency(records)
+    assert maps.dtype == np.float32
+    assert maps[1:6].tolist() == np.full((5, 3, 3), 0.5).tolist()
+    assert (maps[0] == 0.25).all() and (maps[6] == 0.75).all(), "one seed each"
+    assert counts.tolist() == [30, 70, 70, 70, 70, 70, 40], "images behind a map that is not there do not count"
+
+
+def test_saliency_that_no_seed_has_is_nan(tmp_path):
+    maps, counts = findings.saliency([make_record(tmp_path, 20, cam=cam(1.0, 30))])
+    assert np.isnan(maps[6]).all() and counts[6] == 0
+    maps, counts = findings.saliency([make_record(tmp_path, 20, seed=1)])
+    assert maps.shape[0] == 7 and np.isnan(maps).all() and counts.tolist() == [0] * 7
+
+
+def test_saliency_regions_are_thirds(tmp_path):
+    stored = cam(0.0, 30)
+    stored["maps"][:6, 0], stored["maps"][:6, 2] = 0.25, 0.75  # upper row, lower row
+    stored["maps"][1] = 0  # looks nowhere
+    table = findings.saliency_regions({"x": [make_record(tmp_path, 20, cam=stored)], "none": []})
+    assert [label for _, label in table.index] == [c for c in FER2013 if c not in ("disgust", "neutral")]
+    assert set(map(tuple, table.to_numpy())) == {("25 %", "0 %", "75 %", 30)}
+
+
+def test_saliency_is_scored_against_the_moved_regions(tmp_path):
+    stored = cam(0.0, 30)
+    stored["maps"][:6, 0] = 1.0  # all of it in the upper row, equally over its three pixels
+    regions = np.zeros((7, 3, 3))
+    regions[:, 0, :2] = 1.0
+    regions[1] = 0.0
+    table = findings.saliency_on_truth({"x": [make_record(tmp_path, 20, cam=stored)]}, regions)
+    assert [label for _, label in table.index] == [c for c in FER2013 if c not in ("disgust", "neutral")]
+    assert table.loc[("x", "angry")].tolist() == ["67 %", "22 %", 3.0, 30]
+
+
+def test_reported_accuracy_stands_beside_the_measured_one_on_fer2013_only(tmp_path):
+    runs = {"EmotionCNN": [make_record(tmp_path, 20)], "HOG + SVM": [make_record(tmp_path, 20, name="hog_svm")],
+            "CBAM + kernels": []}  # fmt: skip
+    table = findings.against_reported(runs, "fer2013")
+    assert list(table.index) == ["EmotionCNN", "HOG + SVM"], "what was not measured is left out"
+    assert table.loc["EmotionCNN", ["value", "reported"]].tolist() == [0.5, 0.5826]
+    assert np.isnan(table.loc["HOG + SVM", "reported"])
+    assert findings.against_reported(runs, "synthetic")["reported"].isna().all()
+
+
+@pytest.fixture
+def ladder(tmp_path):
+    """Three seeds of two networks: 62.5 % and 50 % right on the test split, fewer on validation."""
+
+    def seeds(name: str, *hits: int) -> list:
+        return [make_record(tmp_path, h, name=name, seed=s, clean=False) for s, h in enumerate(hits)]
+
+    return {"EmotionCNN": seeds("emotion_cnn", 25, 25, 25), "CBAM + kernels": seeds("cbam_cnn", 20, 20, 20)}
+
+
+def test_verdicts_on_the_reported_accuracies(ladder):
+    table = findings.verdict_table(ladder, "fer2013")
+    assert list(table.index) == ["EmotionCNN", "CNN + fixed kernels", "SimpleResNetFER", "CBAM + kernels"]
+    first, last = table.loc["EmotionCNN"], table.loc["CBAM + kernels"]
+    assert (first["claim"], first["reported"], first["seeds"]) == ("ladder-01", "58.26 %", 3)
+    assert first["test"] == "62.5 % [62.5, 62.5]"
+    assert first["test, no copy in train or validation"] == "25.0 % [25.0, 25.0]"  # 5 of the 20 others
+    assert first["merged (validation + test)"] == "60.0 % [60.0, 60.0]"
+    assert (first["verdict, test"], first["verdict, merged"]) == ("exceeded", "reproduced")
+    assert (last["verdict, test"], last["verdict, merged"]) == ("below", "below")
+    missing = table.loc["SimpleResNetFER"]
+    assert (missing["seeds"], missing["test"], missing["verdict, test"]) == (0, "not measured", "open")
+
+
+def test_no_verdict_on_other_faces_than_those_of_the_claim(ladder):
+    table = findings.verdict_table(ladder, "synthetic")
+    verdicts = table[[c for c in table.columns if c.startswith("verdict")]]
+    assert verdicts.shape == (4, 2) and (verdicts == "not FER2013").all(axis=None)
+    assert table.loc["EmotionCNN", "test"] == "62.5 % [62.5, 62.5]", "what was measured is shown all the same"
+
+
+def test_curve_ends(tmp_path):
+    runs = {"x": [make_record(tmp_path, 20, seed=s, history=two_epochs(1.5 + s)) for s in (0, 1)], "none": [],
+            "hog": [make_record(tmp_path, 20, name="hog_svm", history=NO_EPOCHS)]}  # fmt: skip
+    table = findings.curve_ends(runs)
+    assert list(table.index) == ["x"], "a system without epochs has no curve"
+    assert table.loc["x"].to_dict() == {
+        "epochs": 2, "train_loss": 1.0, "validation_loss": 2.0, "train_accuracy": 0.6, "validation_accuracy": 0.5,
+        "seeds": 2, "gap": 1.0,
+    }  # fmt: skip
+    assert findings.curve_ends({"none": []}).empty
+
+
+def test_transfer_matrix_leaves_gaps(tmp_path):
+    runs = {"a": [make_record(tmp_path, 40, name="a")], "a -> b": [make_record(tmp_path, 20, name="ab")],
+            "b -> a": [make_record(tmp_path, 10, name="ba")], "b": []}  # fmt: skip
+    value, low, high = findings.transfer(runs, ["a", "b"], ["a", "b", "c"], "accuracy")
+    expected = pd.DataFrame([[1.0, 0.5, np.nan], [0.25, np.nan, np.nan]], index=["a", "b"], columns=["a", "b", "c"])
+    pd.testing.assert_frame_equal(value, expected)
+    assert low.isna().equals(value.isna()) and high.isna().equals(value.isna())
+    assert low.loc["a", "b"] < 0.5 < high.loc["a", "b"]
+
+
+def test_confused_pairs_go_both_ways(tmp_path):
+    labels, predicted = labels_of(TEST), predictions(40)
+    test = predicted[VALIDATION:]
+    test[labels == 4] = 6  # 6 sad for neutral (labels 0..4 have 6 images of 40, the others 5)
+    test[np.flatnonzero(labels == 6)[:2]] = 4  # 2 neutral for sad
+    test[np.flatnonzero(labels == 0)[:3]] = 2
+    runs = {"x": [make_record(tmp_path, predicted)], "right": [make_record(tmp_path, 40, name="right")], "none": []}
+    table = findings.confused_pairs({k: v for k, v in runs.items() if v})
+    assert table.to_numpy().tolist() == [["neutral <-> sad", 8, f"{100 * 8 / 11:.1f} %"], ["fear <-> angry", 3, "25.0 %"]]
+    assert list(table.index) == ["x", "x"], "who confuses nothing has no row"
+    assert len(findings.confused_pairs({"x": runs["x"]}, top=1)) == 1
+    assert findings.confused_pairs({}).empty
+
+
+def test_reliability_is_of_all_seeds(tmp_path):
+    table = findings.reliability([make_record(tmp_path, 30), make_record(tmp_path, 10, seed=1)])
+    (row,) = table[table["n"] > 0].itertuples()
+    assert (row.n, row.accuracy) == (80, 0.5)
+    assert row.confidence == pytest.approx(0.7, abs=1e-3)
+
+
+def test_numbers_that_other_pages_quote(tmp_path):
+    runs = {"EmotionCNN": [make_record(tmp_path, 40)], "HOG + SVM": [], "something else": []}
+    assert findings.comparison_numbers(runs) == {
+        "accuracy_emotion_cnn": "100.0 % [100.0, 100.0]", "accuracy_hog_svm": "not measured",
+    }  # fmt: skip

@@ -1,0 +1,194 @@
+"""From records to tables: every number checked against predictions that are known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from page_records import FIRST_ROW, TEST, VALIDATION, labels_of, make_record, predictions
+
+from fer_study import report
+from fer_study.config import DataConfig, ModelConfig, RunConfig
+from fer_study.labels import FER2013
+from fer_study.metrics import Estimate
+
+NAN = float("nan")
+
+
+def job(name: str, seed: int = 0) -> RunConfig:
+    return RunConfig(name=name, data=DataConfig(dataset="synthetic"), model=ModelConfig(name=name), phases=(), seed=seed)
+
+
+def test_score_counts_right_answers_on_each_subset(tmp_path):
+    record = make_record(tmp_path, 30, clean=False)
+    test = report.score([record], ["accuracy", "recall_angry"]).loc["accuracy"]
+    assert (test["value"], test["n"]) == (30 / 40, 40)
+    assert 0.55 < test["low"] < 0.75 < test["high"] < 0.95
+    values = {
+        s: report.score([record], ["accuracy"], subset=s).loc["accuracy"] for s in ("validation", "test_clean", "merged")
+    }
+    assert {name: (row["value"], row["n"]) for name, row in values.items()} == {
+        "validation": (0.5, 10), "test_clean": (10 / 20, 20), "merged": (35 / 50, 50),
+    }  # fmt: skip
+
+
+def test_seeds_are_pooled_by_image(tmp_path):
+    one, other = make_record(tmp_path, 30), make_record(tmp_path, 10, seed=1)
+    logits, labels, rows = report.pooled([one, other], "last_single", "test")
+    assert logits.shape == (80, 7)
+    assert rows.tolist() == 2 * list(range(FIRST_ROW + VALIDATION, FIRST_ROW + VALIDATION + TEST))
+    assert labels.tolist() == 2 * labels_of(TEST).tolist()
+    both = report.score([one, other], ["accuracy"]).loc["accuracy"]
+    assert (both["value"], both["n"]) == (0.5, 40)
+
+
+def test_a_second_equal_seed_does_not_narrow_the_interval(tmp_path):
+    one, twin = make_record(tmp_path, 30), make_record(tmp_path, 30, seed=1)
+    alone, together = (report.score(r, ["accuracy", "log_loss"])[["value", "low", "high"]] for r in ([one], [one, twin]))
+    np.testing.assert_allclose(alone, together)
+
+
+def test_scores_keep_systems_without_records(tmp_path):
+    table = report.scores({"a": [make_record(tmp_path, 20)], "b": []}, ["accuracy", "log_loss"])
+    assert list(table.columns) == ["name", "metric", "value", "low", "high", "n", "seeds"]
+    assert table[["name", "seeds", "n"]].drop_duplicates().to_numpy().tolist() == [["a", 1, 40], ["b", 0, 0]]
+    assert table.set_index(["name", "metric"])["value"].isna().tolist() == [False, False, True, True]
+
+
+def test_a_subset_without_images_is_not_measured(tmp_path):
+    record = make_record(tmp_path, 20)
+    record.predictions.table["copy_in_train"] = True
+    assert np.isnan(report.score([record], ["accuracy"], subset="test_clean").loc["accuracy", "value"])
+
+
+def test_wide_prints_shares_in_per_cent_and_the_rest_as_it_is():
+    rows = [
+        ("b", "accuracy", 0.62184, 0.6061, 0.6379), ("b", "log_loss", 1.2346, 1.1, 1.3), ("b", "recall_disgust", 0.0, 0.0, 0.0),
+        ("b", "expected_calibration_error", 0.123, 0.1, 0.15), ("b", "cohen_kappa", -0.032, -0.073, 0.001),
+        ("a", "accuracy", 1.0, 1.0, 1.0), ("a", "log_loss", NAN, NAN, NAN), ("a", "recall_disgust", 0.5, NAN, NAN),
+        ("a", "expected_calibration_error", 0.1, 0.0, 0.2), ("a", "cohen_kappa", 1.0, 1.0, 1.0),
+    ]  # fmt: skip
+    table = pd.DataFrame(rows, columns=["name", "metric", "value", "low", "high"])
+    shown = report.wide(table.assign(n=table["name"].map({"a": 7, "b": 3589}), seeds=2))
+    assert list(shown.index) == ["b", "a"], "the order of the systems is kept"
+    assert shown.loc["b"].to_dict() == {
+        "accuracy (%)": "62.2 [60.6, 63.8]", "log loss": "1.235 [1.100, 1.300]", "recall disgust (%)": "0.0 [0.0, 0.0]",
+        "expected calibration error (%)": "12.3 [10.0, 15.0]", "cohen kappa": "-0.032 [-0.073, 0.001]",
+        "images": 3589, "seeds": 2,
+    }  # fmt: skip
+    assert shown.loc["a", "log loss"] == "-"
+    assert shown.loc["a", "recall disgust (%)"] == "50.0", "a value without an interval"
+    assert shown.loc["a", "accuracy (%)"] == "100.0 [100.0, 100.0]"
+
+
+def test_recalls_by_class(tmp_path):
+    predicted = predictions(40)
+    predicted[VALIDATION:][labels_of(TEST) == 1] = 2  # every disgust is taken for fear
+    value, low, high = report.recalls({"x": [make_record(tmp_path, predicted)], "none": []})
+    assert list(value.index) == ["x"] and list(value.columns) == list(FER2013)
+    assert value.loc["x"].to_dict() == {name: 0.0 if name == "disgust" else 1.0 for name in FER2013}
+    assert (low <= value).all(axis=None) and (value <= high).all(axis=None)
+
+
+def test_recalls_without_any_record():
+    value, low, high = report.recalls({"x": []})
+    assert value.shape == low.shape == high.shape == (0, 7)
+
+
+def test_difference_pairs_images_and_seeds(tmp_path):
+    a = [make_record(tmp_path, hits, name="a", seed=seed) for seed, hits in enumerate((30, 40))]
+    b = [make_record(tmp_path, hits, name="b", seed=seed) for seed, hits in ((1, 20), (2, 40))]
+    found = report.difference(a, b)  # seed 1 only: 40 against 20 right
+    assert found.value == 0.5
+    assert 0.3 < found.low < 0.5 < found.high < 0.7
+    back = report.difference(b, a)
+    assert (back.value, back.low, back.high) == pytest.approx((-0.5, -found.high, -found.low), abs=0.05)
+    assert np.isnan(report.difference(a[:1], b[1:]).value), "no seed in common"
+
+
+def test_difference_of_the_same_answers_is_zero_without_doubt(tmp_path):
+    a, b = make_record(tmp_path, 30, name="a"), make_record(tmp_path, 30, name="b")
+    assert report.difference([a], [b])[:1] + report.difference([a], [b])[3:] == (0.0, 0.0, 0.0)
+
+
+def test_difference_refuses_other_images(tmp_path):
+    a, b = make_record(tmp_path, 30, name="a"), make_record(tmp_path, 30, name="b", first_row=0)
+    with pytest.raises(ValueError, match="scored on different images, allowed: the same images"):
+        report.difference([a], [b])
+
+
+def test_effects_are_in_points_or_as_they_are(tmp_path):
+    runs = {name: [make_record(tmp_path, hits, name=name, sure=sure)] for name, hits, sure in
+            (("base", 20, 0.7), ("better", 30, 0.7), ("surer", 20, 0.9))}  # fmt: skip
+    table = report.effects(runs | {"missing": []}, runs["base"], ["accuracy", "log_loss", "expected_calibration_error"])
+    assert list(table.index) == ["better", "surer"]
+    assert table.loc["better", "accuracy"].startswith("+25.0 [+1")
+    assert table.loc["surer", "accuracy"] == "+0.0 [+0.0, +0.0]"
+    # half are right: (log 0.9 + log 0.0167) / 2 against (log 0.7 + log 0.05) / 2
+    assert table.loc["surer", "log loss"].startswith("+0.42") and table.loc["better", "log loss"].startswith("-0.66")
+    assert table.loc["surer", "expected calibration error"].startswith("+20.0 [")
+
+
+def test_scores_against_other_labels(tmp_path):
+    record = make_record(tmp_path, 40)
+    other = np.full(FIRST_ROW + VALIDATION + TEST, -1)
+    other[FIRST_ROW + VALIDATION :][:20] = labels_of(TEST)[:20]  # as the set says
+    other[FIRST_ROW + VALIDATION :][20:30] = (labels_of(TEST)[20:30] + 1) % 7  # another class; ten more have no label
+    table = report.scores_against({"x": [record], "none": []}, other, ["accuracy"]).set_index("name")
+    assert (table.loc["x", "value"], table.loc["x", "n"]) == (20 / 30, 30)
+    assert np.isnan(table.loc["none", "value"]) and table.loc["none", "seeds"] == 0
+
+
+def test_over_seeds_is_a_t_interval(tmp_path):
+    records = [make_record(tmp_path, hits, seed=seed) for seed, hits in enumerate((28, 32, 36))]
+    found = report.over_seeds(records)
+    half = 4.302652729696142 * 0.1 / 3**0.5
+    assert found == pytest.approx((0.8, 0.1, 3, 0.8 - half, 0.8 + half))
+    assert report.interval(records) == found, "three seeds: the interval over seeds"
+    assert np.isnan(report.over_seeds(records[:1]).low)
+    assert np.isnan(report.over_seeds([]).value)
+
+
+def test_below_three_seeds_the_interval_is_the_bootstrap(tmp_path):
+    records = [make_record(tmp_path, hits, seed=seed) for seed, hits in enumerate((28, 36))]
+    found, table = report.interval(records), report.score(records, ["accuracy"]).loc["accuracy"]
+    assert (found.value, found.low, found.high, found.n) == (table["value"], table["low"], table["high"], 2)
+
+
+def test_coverage_says_where_records_come_from(tmp_path):
+    jobs = [job("emotion_cnn", 0), job("emotion_cnn", 1), job("cbam_cnn"), job("simple_resnet")]
+    records = [make_record(tmp_path, 20, published=True), make_record(tmp_path, 20, seed=1, env={"device": "cuda: big"}),
+               make_record(tmp_path, 20, name="cbam_cnn"), None]  # fmt: skip
+    table = report.coverage(jobs, records)
+    assert table["seeds"].to_dict() == {"EmotionCNN": 2, "CBAM + kernels": 1, "SimpleResNetFER": 1}
+    assert table["records"].tolist() == [2, 1, 0]
+    assert table["origin"].tolist() == ["published record, trained here", "trained here", "missing"]
+    assert table.loc["EmotionCNN", "device"] == "cpu: test, cuda: big"
+    assert (table["epochs"].tolist()[:2], table["minutes"].tolist()[:2]) == ([2, 2], [1.5, 1.5])
+    assert table.loc["SimpleResNetFER", ["epochs", "minutes"]].isna().all()
+
+
+def test_by_name_keeps_names_without_records(tmp_path):
+    record = make_record(tmp_path, 20)
+    runs = report.by_name([job("emotion_cnn"), job("cbam_cnn")], [record, None])
+    assert runs == {"EmotionCNN": [record], "CBAM + kernels": []}
+
+
+@pytest.mark.parametrize(
+    ("estimate", "difference", "share"),
+    [
+        (Estimate(0.012, NAN, 40, 0.003, 0.021), "+1.2 [+0.3, +2.1]", "1.2 % [0.3, 2.1]"),
+        (Estimate(-0.5, NAN, 1, NAN, NAN), "-50.0", "-50.0 %"),
+        (report.MISSING, "not measured", "not measured"),
+    ],
+)
+def test_numbers_in_words(estimate, difference, share):
+    assert (report.points(estimate), report.percent(estimate)) == (difference, share)
+
+
+def test_note_says_images_split_seeds_and_interval(tmp_path):
+    runs = {"a": [make_record(tmp_path, 20, seed=s) for s in (0, 1)], "b": [make_record(tmp_path, 20, name="b")], "c": []}
+    assert report.note(runs, "merged") == (
+        "n = 50 images, merged (validation + test); 1-2 seed(s); last weights, single; 95 % intervals"
+    )
+    assert report.note({"c": []}) == "no record yet"

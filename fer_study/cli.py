@@ -33,7 +33,6 @@ def build_parser() -> argparse.ArgumentParser:
     train.add_argument("--only", metavar="PATTERN", help="shell pattern over name/model/seed/key")
     train.add_argument("--jobs", type=int, default=1, help="processes on this machine")
     train.add_argument("--scheduler-file", help="of a Dask cluster, instead of processes here")
-    train.add_argument("--devices", type=int, default=1, help="devices per run")
 
     execute = commands.add_parser("execute", help="execute the notebooks of an edition")
     execute.add_argument("edition")
@@ -68,7 +67,7 @@ def train_command(args: argparse.Namespace) -> int:
     from . import plan
 
     made, left = plan.train(args.edition, minutes=args.minutes, only=args.only, parallel=args.jobs,
-                            scheduler_file=args.scheduler_file, devices=args.devices, root=args.data)  # fmt: skip
+                            scheduler_file=args.scheduler_file, root=args.data)  # fmt: skip
     log.info("%d runs made, %d left", made, left)
     return 0
 

@@ -54,7 +54,7 @@ def estimate(job: RunConfig | TransferConfig, speed: dict[str, float]) -> float:
 
 
 def train(edition: str, *, minutes: float | None = None, only: str | None = None, parallel: int = 1,
-          scheduler_file: str | None = None, devices: int = 1, root: str | None = None) -> tuple[int, int]:  # fmt: skip
+          scheduler_file: str | None = None, root: str | None = None) -> tuple[int, int]:  # fmt: skip
     """Work off what is missing, in order, until done or out of time; interrupted runs go on where they stopped.
 
     Args:
@@ -62,7 +62,6 @@ def train(edition: str, *, minutes: float | None = None, only: str | None = None
         only: shell pattern over ``name/model/seed/key``, e.g. ``*/cbam_cnn/0/*``.
         parallel: processes on this machine, which share its cores.
         scheduler_file: of a Dask cluster with one worker per device (resource ``GPU``), instead.
-        devices: devices per run.
 
     Returns:
         Records made and jobs left over.
@@ -71,11 +70,11 @@ def train(edition: str, *, minutes: float | None = None, only: str | None = None
     if not jobs:
         raise InputError(f"--only {only!r} matches no run of edition {edition}; see fer-study plan {edition}")
     deadline = None if minutes is None else time.monotonic() + 60 * minutes
-    return train_jobs(jobs, deadline=deadline, parallel=parallel, scheduler_file=scheduler_file, devices=devices, root=root)
+    return train_jobs(jobs, deadline=deadline, parallel=parallel, scheduler_file=scheduler_file, root=root)
 
 
 def train_jobs(jobs: list[RunConfig | TransferConfig], *, deadline: float | None = None, parallel: int = 1,
-               scheduler_file: str | None = None, devices: int = 1, root: str | None = None) -> tuple[int, int]:  # fmt: skip
+               scheduler_file: str | None = None, root: str | None = None) -> tuple[int, int]:  # fmt: skip
     """Make the records that are missing; transfers wait until every training is through.
 
     Returns:
@@ -88,7 +87,7 @@ def train_jobs(jobs: list[RunConfig | TransferConfig], *, deadline: float | None
         for kind in (RunConfig, TransferConfig):
             pool = joblib.Parallel(n_jobs=parallel, return_as="generator_unordered", batch_size=1, pre_dispatch="n_jobs")
             part = [job for job in todo if isinstance(job, kind)]
-            made += sum(pool(joblib.delayed(work)(job, root, deadline, devices, threads) for job in part))
+            made += sum(pool(joblib.delayed(work)(job, root, deadline, threads) for job in part))
     return made, len(todo) - made
 
 
@@ -123,7 +122,7 @@ def matches(job: RunConfig | TransferConfig, pattern: str | None) -> bool:
     return pattern is None or fnmatch.fnmatch(f"{job.name}/{model}/{job.seed}/{job.key}", pattern)
 
 
-def work(job: RunConfig | TransferConfig, root: str | None, deadline: float | None, devices: int, threads: int) -> bool:
+def work(job: RunConfig | TransferConfig, root: str | None, deadline: float | None, threads: int) -> bool:
     """One job in this process; True when its record is there. Another process's run is left to it."""
     if deadline is not None and time.monotonic() > deadline:
         return False
@@ -132,7 +131,7 @@ def work(job: RunConfig | TransferConfig, root: str | None, deadline: float | No
 
         torch.set_num_threads(threads)
     try:
-        study.run(job, root=root, deadline=deadline, devices=devices)
+        study.run(job, root=root, deadline=deadline)
     except OutOfTime as stop:
         log.info("%s", stop)
         return False

@@ -29,8 +29,7 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 
-def run(config: RunConfig | TransferConfig, *, root: str | None = None, deadline: float | None = None,
-        devices: int = 1) -> runs.Record:  # fmt: skip
+def run(config: RunConfig | TransferConfig, *, root: str | None = None, deadline: float | None = None) -> runs.Record:
     """The record of a config: from the store where it is done, else made now.
 
     Args:
@@ -50,11 +49,10 @@ def run(config: RunConfig | TransferConfig, *, root: str | None = None, deadline
         faces = faces_of(config.data, root)
         if config.model.name == baseline.NAME:
             return baseline.fit_and_predict(config, faces, folder)
-        return train_and_predict(config, faces, folder, deadline, devices)
+        return train_and_predict(config, faces, folder, deadline)
 
 
-def train_and_predict(config: RunConfig, faces: FaceSet, folder: Path, deadline: float | None = None,
-                      devices: int = 1) -> runs.Record:  # fmt: skip
+def train_and_predict(config: RunConfig, faces: FaceSet, folder: Path, deadline: float | None = None) -> runs.Record:
     """Train a network, or go on where it stopped, and save its record: weights, every view, metrics and mean saliency.
 
     Args:
@@ -65,7 +63,7 @@ def train_and_predict(config: RunConfig, faces: FaceSet, folder: Path, deadline:
     """
     if config.model.weights != "scratch":
         raise InputError(f"{config.name or config.key}: weights are {config.model.weights!r}, allowed: scratch")
-    start, rows, fabric = time.perf_counter(), split(faces, config.data), make_fabric(devices)
+    start, rows, fabric = time.perf_counter(), split(faces, config.data), make_fabric()
     torch.manual_seed(config.seed)
     model = create_model(config.model, faces.num_classes, faces.images.shape[1]).to(memory_format=torch.channels_last)
     batches = Batches(faces.images[rows.train], rows.targets[rows.train], config.batch_size, fabric.device,

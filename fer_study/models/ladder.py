@@ -85,13 +85,16 @@ class _Plain(FaceModel):
             nn.Flatten(), nn.Linear(widths[-1] * side**2, hidden), nn.ReLU(), nn.Dropout(head_dropout),
             nn.Linear(hidden, num_classes),
         )  # fmt: skip
-        self.cam_layer = self.blocks[-1][1]
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         x = self.kernels(images)
         for block in self.blocks:
             x = block(x)
         return self.head(x)
+
+    @property
+    def cam_layer(self) -> nn.Module:
+        return self.blocks[-1][1]
 
     def stages(self) -> list[nn.Module]:
         return [self.head, *reversed(self.blocks)]
@@ -149,7 +152,6 @@ class SimpleResNetFER(FaceModel):
         )
         self.blocks = nn.ModuleList(ResidualBlock(i, o) for i, o in pairwise(widths))
         self.head = nn.Linear(widths[-1], num_classes)
-        self.cam_layer = self.blocks[-1]
         if input_size < 16:
             raise InputError(f"model simple_resnet: input_size is {input_size}, allowed: 16 and more")
 
@@ -158,6 +160,10 @@ class SimpleResNetFER(FaceModel):
         for block in self.blocks:
             x = block(x)
         return self.head(x.mean(dim=(2, 3)))
+
+    @property
+    def cam_layer(self) -> nn.Module:
+        return self.blocks[-1]
 
     def stages(self) -> list[nn.Module]:
         return [self.head, *reversed(self.blocks), self.stem]
@@ -189,7 +195,6 @@ class CustomFERCNN(FaceModel):
             nn.Flatten(), nn.Linear(widths[-1] * side**2, hidden), nn.ReLU(), nn.Dropout(head_dropout),
             nn.Linear(hidden, num_classes),
         )  # fmt: skip
-        self.cam_layer = self.blocks[-1][-2]
 
     @staticmethod
     def _block(inputs: int, outputs: int, convolutions: int, attention: bool, dropout: float) -> nn.Sequential:
@@ -207,6 +212,10 @@ class CustomFERCNN(FaceModel):
         for block in self.blocks:
             x = block(x)
         return self.head(x)
+
+    @property
+    def cam_layer(self) -> nn.Module:
+        return self.blocks[-1][-2]
 
     def stages(self) -> list[nn.Module]:
         return [self.head, *reversed(self.blocks)]

@@ -25,7 +25,10 @@ class FaceModel(nn.Module):
     is the layer whose activations Grad-CAM weighs.
     """
 
-    cam_layer: nn.Module
+    @property
+    def cam_layer(self) -> nn.Module:
+        """The layer whose activations Grad-CAM weighs; a property, so that its weights are stored once."""
+        raise NotImplementedError
 
     def forward_with_penalty(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """``(logits (B, K), penalty scalar)``; the penalty is 0 unless a network says otherwise."""

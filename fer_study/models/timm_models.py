@@ -34,7 +34,6 @@ class TimmModel(FaceModel):
             self.net = timm.create_model(name, num_classes=num_classes, in_chans=in_channels, img_size=input_size, **options)
         except TypeError:  # fully convolutional families take no img_size
             self.net = timm.create_model(name, num_classes=num_classes, in_chans=in_channels, **options)
-        self.cam_layer = self._body()[-1]
 
     def _body(self) -> list[nn.Module]:
         """Direct children of the network that come before its classifier, stem first."""
@@ -45,6 +44,10 @@ class TimmModel(FaceModel):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return self.net(images)
+
+    @property
+    def cam_layer(self) -> nn.Module:
+        return self._body()[-1]
 
     def stages(self) -> list[nn.Module]:
         body = self._body()

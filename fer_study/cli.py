@@ -81,7 +81,8 @@ def execute_command(args: argparse.Namespace) -> int:
 def publish_command(args: argparse.Namespace) -> int:
     from . import runs, stages
 
-    found = [record for job in stages.jobs(args.edition) if (record := runs.lookup(job.key)) and not record.published]
+    everything = [stages.edition_audit(args.edition), *stages.jobs(args.edition)]
+    found = [record for job in everything if (record := runs.lookup(job.key)) and not record.published]
     for record in found:
         runs.publish(record)
     log.info("%d records published to %s", len(found), runs.published_root())

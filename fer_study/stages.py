@@ -206,6 +206,12 @@ def parameters(edition: str, stage: str, folder: Path = PARAMS) -> dict:
     return read_yaml(folder / edition / f"{stage}.yaml")
 
 
+def edition_audit(edition: str) -> AuditConfig:
+    """The audit that stage 01 of an edition shows."""
+    load_edition(edition)
+    return audit_config(**parameters(edition, "01_dataset_audit"))
+
+
 def jobs_of(edition: str, stage: str) -> list[Job]:
     """The runs that a stage of an edition needs.
 

@@ -95,6 +95,8 @@ def confused_pairs(runs: Runs, top: int = 3) -> pd.DataFrame:
     share of all predictions for images of the two classes."""
     rows = []
     for name, records in runs.items():
+        if not records:
+            continue
         matrix = confusion(records)
         pairs = [(matrix[i, j] + matrix[j, i], matrix[[i, j]].sum(), f"{FER2013[i]} <-> {FER2013[j]}")
                  for i in range(len(matrix)) for j in range(i)]  # fmt: skip

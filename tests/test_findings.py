@@ -142,7 +142,7 @@ def test_confused_pairs_go_both_ways(tmp_path):
     test[np.flatnonzero(labels == 6)[:2]] = 4  # 2 neutral for sad
     test[np.flatnonzero(labels == 0)[:3]] = 2
     runs = {"x": [make_record(tmp_path, predicted)], "right": [make_record(tmp_path, 40, name="right")], "none": []}
-    table = findings.confused_pairs({k: v for k, v in runs.items() if v})
+    table = findings.confused_pairs(runs)
     assert table.to_numpy().tolist() == [["neutral <-> sad", 8, f"{100 * 8 / 11:.1f} %"], ["fear <-> angry", 3, "25.0 %"]]
     assert list(table.index) == ["x", "x"], "who confuses nothing has no row"
     assert len(findings.confused_pairs({"x": runs["x"]}, top=1)) == 1

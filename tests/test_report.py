@@ -63,7 +63,7 @@ def test_a_subset_without_images_is_not_measured(tmp_path):
 
 def test_wide_prints_shares_in_per_cent_and_the_rest_as_it_is():
     rows = [
-        ("b", "accuracy", 0.62184, 0.6061, 0.6379), ("b", "log_loss", 1.2346, 1.1, 1.3), ("b", "recall_disgust", 0.0, 0.0, 0.0),
+        ("b", "accuracy", 0.62184, 0.6061, 0.6379), ("b", "log_loss", 1.2346, 1.1, 1.3), ("b", "recall_disgust", 0, 0, 0),
         ("b", "expected_calibration_error", 0.123, 0.1, 0.15), ("b", "cohen_kappa", -0.032, -0.073, 0.001),
         ("a", "accuracy", 1.0, 1.0, 1.0), ("a", "log_loss", NAN, NAN, NAN), ("a", "recall_disgust", 0.5, NAN, NAN),
         ("a", "expected_calibration_error", 0.1, 0.0, 0.2), ("a", "cohen_kappa", 1.0, 1.0, 1.0),

@@ -1,0 +1,234 @@
+"""Strict execution: wrong parameters are refused before anything runs, a failed page leaves nothing, a current one is kept."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from fer_study import cli, execute
+from fer_study.errors import InputError
+from fer_study.runs import as_json
+
+PARAMETERS = 'edition = "smoke"\nscale = 1.0\nseeds = [0]\nmodel = "cbam_cnn"\nfull = True'
+BODY = """import sys, warnings
+print("edition", edition, "seeds", seeds, "scale", scale)
+print("a warning of this machine", file=sys.stderr)
+warnings.warn("and another one")"""
+
+
+def write_notebook(path: Path, *cells: str, parameters: str = PARAMETERS) -> None:
+    head = nbformat.v4.new_code_cell(parameters, id="parameters", metadata={"tags": ["parameters"]})
+    body = [nbformat.v4.new_code_cell(source, id=f"cell-{i}") for i, source in enumerate(cells)]
+    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=[head, *body], metadata=metadata), path)
+
+
+@pytest.fixture
+def place(store, tmp_path, monkeypatch):
+    """Two small notebooks and their parameters, instead of the seven of the study."""
+    for name, folder in (("NOTEBOOKS", "notebooks"), ("PARAMS", "params")):
+        (tmp_path / folder).mkdir()
+        monkeypatch.setattr(execute, name, tmp_path / folder)
+    (tmp_path / "params" / "smoke").mkdir()
+    (tmp_path / "params" / "smoke" / "edition.yaml").write_text("{}")
+    monkeypatch.setattr(execute, "PAGES", {})
+    for stage in ("01_first", "02_second"):
+        write_notebook(tmp_path / "notebooks" / f"{stage}.ipynb", BODY)
+        (tmp_path / "params" / "smoke" / f"{stage}.yaml").write_text("edition: smoke\nseeds: [1, 2]\n")
+    return tmp_path
+
+
+@pytest.fixture
+def never(monkeypatch):
+    """Fails where anything is trained or executed."""
+
+    def fail(*_: object) -> None:
+        raise AssertionError("something was executed")
+
+    monkeypatch.setattr(execute, "make", fail)
+
+
+def page_files(place: Path) -> list[str]:
+    """Everything under ``pages/`` of the store, hidden and temporary files too."""
+    return sorted(p.name for p in (place / "runs" / "pages").rglob("*") if p.is_file())
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"sedes": "[1]"}, "-p for 01_first: unknown parameter 'sedes'; allowed: edition, scale, seeds, model, full"),
+        ({"seeds": "1"}, r"seeds is 1 \(int\), expected list"),
+        ({"seeds": "[a]"}, "seeds holds 'a', expected int"),
+        ({"model": "3"}, r"model is 3 \(int\), expected str"),
+        ({"full": "1"}, r"full is 1 \(int\), expected bool"),
+        ({"scale": "true"}, r"scale is True \(bool\), expected float"),
+        ({"seeds": "[1"}, "-p seeds: not readable as YAML: while parsing a flow sequence"),
+    ],
+)
+def test_wrong_parameters_on_the_command_line(place, never, overrides, message):
+    with pytest.raises(InputError, match=message) as refusal:
+        execute.run("smoke", ["01"], overrides)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_whole_number_is_a_number(place):
+    execute.check_parameters({"scale": 2, "seeds": []}, execute.defaults(place / "notebooks" / "01_first.ipynb"), "here")
+
+
+def test_wrong_parameters_in_yaml(place, never):
+    path = place / "params" / "smoke" / "02_second.yaml"
+    path.write_text("edition: smoke\nsedes: [1]\n")
+    with pytest.raises(InputError, match=r"02_second\.yaml: unknown parameter 'sedes'; allowed: edition, scale, seeds"):
+        execute.run("smoke", [], {})
+    path.write_text("edition: smoke\nseeds: 1\n")
+    with pytest.raises(InputError, match=r"02_second\.yaml: seeds is 1 \(int\), expected list"):
+        execute.run("smoke", [], {})
+
+
+def test_unknown_edition_and_stage(place, never):
+    with pytest.raises(InputError, match="unknown edition 'real'; known: smoke"):
+        execute.run("real", [], {})
+    with pytest.raises(InputError, match="unknown stage '3'; known: 01_first, 02_second"):
+        execute.run("smoke", ["3"], {})
+
+
+def test_stages_are_found_by_number_and_name(place):
+    assert execute.find_stages([]) == ["01_first", "02_second"]
+    assert execute.find_stages(["2", "01_first"]) == ["02_second", "01_first"]
+
+
+def test_parameters_cell_must_be_plain(place):
+    path = place / "notebooks" / "01_first.ipynb"
+    write_notebook(path, parameters="import os\nseeds = [0]")
+    with pytest.raises(InputError, match="more than plain values"):
+        execute.defaults(path)
+    write_notebook(path, parameters="seeds = list(range(3))")
+    with pytest.raises(InputError, match="more than plain values"):
+        execute.defaults(path)
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("seeds = [0]", id="x")]), path)
+    with pytest.raises(InputError, match="no cell is tagged 'parameters'"):
+        execute.defaults(path)
+
+
+def test_a_finished_page(place, capsys):
+    assert cli.main(["execute", "smoke", "01"]) == 0
+    assert page_files(place) == ["01_first.ipynb"]
+    page = place / "runs" / "pages" / "smoke" / "01_first.ipynb"
+    text = page.read_text()
+    notebook = nbformat.reads(text, as_version=4)
+    assert nbformat.validate(notebook) is None
+    outputs = [o for cell in notebook.cells for o in cell.get("outputs", [])]
+    assert [(o.output_type, o.name) for o in outputs] == [("stream", "stdout")], "what goes to stderr does not stay"
+    assert outputs[0].text == "edition smoke seeds [1, 2] scale 1.0\n"
+    assert "this machine" not in "".join(o.text for o in outputs)
+    assert str(place) not in text and str(Path(execute.__file__).parents[1]) not in text and sys.prefix not in text
+    assert notebook.metadata.papermill.parameters == {
+        "edition": "smoke", "scale": 1.0, "seeds": [1, 2], "model": "cbam_cnn", "full": True,
+    }  # fmt: skip
+    assert [c.id for c in notebook.cells if "injected-parameters" not in c.metadata.get("tags", [])] == [
+        "parameters",
+        "cell-0",
+    ]
+
+    before = page.stat().st_mtime_ns
+    assert cli.main(["execute", "smoke", "01"]) == 0
+    assert page.stat().st_mtime_ns == before, "an up-to-date page is left alone"
+
+
+def test_changed_parameters_go_elsewhere(place):
+    published = place / "runs" / "pages" / "smoke" / "01_first.ipynb"
+    published.parent.mkdir(parents=True)
+    published.write_text("the published page")
+    assert cli.main(["execute", "smoke", "01", "-p", "seeds", "[7]"]) == 0
+    assert published.read_text() == "the published page"
+    (other,) = [p for p in published.parent.glob("*.ipynb") if p != published]
+    assert "seeds [7]" in other.read_text()
+
+
+@pytest.mark.parametrize("edition", ["fer2013", "synthetic", "smoke"])
+def test_pages_of_the_book_are_written_without_changes_only(store, edition):
+    assert execute.target_of(edition, "03_x", {}) == execute.PAGES.get(edition, store / "pages" / "smoke") / "03_x.ipynb"
+    one, other = (execute.target_of(edition, "03_x", {"seeds": seeds}) for seeds in ([1], [2]))
+    assert one != other and {one.parent, other.parent} == {store / "pages" / edition}
+    assert (edition == "smoke") == (edition not in execute.PAGES)
+
+
+def test_a_failing_cell_leaves_nothing(place, caplog):
+    write_notebook(place / "notebooks" / "01_first.ipynb", BODY, "raise ValueError('first line\\nsecond line')", "print(1)")
+    assert cli.main(["execute", "smoke", "01"]) == 1
+    assert page_files(place) == []
+    errors = [r.getMessage() for r in caplog.records if r.levelname == "ERROR"]
+    assert errors == ["fer-study: 01_first.ipynb: cell 4 failed with ValueError: first line second line"]
+
+
+def test_content_depends_on_all_that_makes_a_page(place, monkeypatch):
+    module = place / "fer_study"
+    module.mkdir()
+    for name in ("report.py", "claims.csv"):
+        (module / name).write_text("1")
+    monkeypatch.setattr(execute, "ROOT", place)
+    monkeypatch.setattr(execute, "published_root", lambda: place / "results")
+    notebook, given = place / "notebooks" / "01_first.ipynb", {"edition": "smoke", "seeds": [1]}
+
+    def content(parameters: dict | None = None, data: str | None = None) -> str:
+        return execute.content_hash(notebook, parameters or given, data)
+
+    first = content()
+    assert content({"seeds": [1], "edition": "smoke"}) == first, "the order does not matter"
+    seen = [first, content(given | {"seeds": [2]}), content(data="elsewhere")]
+    changes = [module / "report.py", module / "claims.csv", place / "params" / "smoke" / "edition.yaml", notebook]
+    for path in changes:
+        path.write_text(path.read_text() + " ")
+        seen.append(content())
+    (place / "results" / "abc").mkdir(parents=True)
+    (place / "results" / "abc" / "done").touch()
+    seen.append(content())
+    assert len(set(seen)) == len(seen) == 8
+    (module / "notes.txt").write_text("not part of it")
+    assert content() == seen[-1]
+
+
+def test_a_page_without_records_is_made_again_when_they_come(store, tmp_path):
+    page = tmp_path / "page.ipynb"
+    assert not execute.is_current(page, "c")
+    page.write_text(as_json({"metadata": {"fer_study": {"content": "c", "missing": ["aaaa", "bbbb"]}}}))
+    assert execute.is_current(page, "c") and not execute.is_current(page, "d")
+    (store / "bbbb").mkdir(parents=True)
+    assert execute.is_current(page, "c"), "started is not done"
+    (store / "bbbb" / "done").touch()
+    assert not execute.is_current(page, "c")
+
+
+def test_what_a_page_lacks_is_known(store, monkeypatch):
+    from fer_study import plan, stages
+
+    trained = []
+    monkeypatch.setattr(plan, "train_jobs", lambda jobs, **_: trained.extend(job.key for job in jobs))
+    notebooks, edition = execute.NOTEBOOKS, "smoke"
+    names = ["01_dataset_audit", "03_model_comparison", "07_error_analysis"]
+    todo = [execute.Task(notebooks / f"{n}.ipynb", store / n, execute.defaults(notebooks / f"{n}.ipynb"), "") for n in names]
+    todo[1].parameters.update(edition=edition, seeds=[5])
+    audit, comparison, errors = execute.train_live(todo, None)
+    assert audit == []
+    assert len(comparison) == 5 and len(errors) == 4  # four networks and the baseline; seeds 5 and 0
+    assert len(trained) == len(set(trained)) == 9 and set(trained) == {*comparison, *errors}
+    assert stages.jobs_of(edition, "07_error_analysis")[0].key in errors
+
+
+def test_an_up_to_date_page_costs_no_torch(store):
+    notebook = execute.NOTEBOOKS / "01_dataset_audit.ipynb"
+    parameters = execute.read_yaml(execute.PARAMS / "smoke" / "01_dataset_audit.yaml")
+    page = execute.target_of("smoke", "01_dataset_audit", {})
+    page.parent.mkdir(parents=True)
+    content = execute.content_hash(notebook, parameters, None)
+    page.write_text(json.dumps({"metadata": {"fer_study": {"content": content, "missing": ["0123456789abcdef"]}}}))
+    before = page.read_bytes()
+    code = "import sys; from fer_study.cli import main; sys.exit(main(sys.argv[1:]) or 3 * ('torch' in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code, "execute", "smoke", "01"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "smoke 01_dataset_audit is up to date\n")
+    assert page.read_bytes() == before

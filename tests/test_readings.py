@@ -1,0 +1,145 @@
+"""Sentences of the pages: they hold the measured numbers, the right words, and say when nothing was measured."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from page_records import FIRST_ROW, TEST, VALIDATION, labels_of, make_record, predictions
+
+from fer_study import readings, report
+from fer_study.metrics import Estimate
+
+NAN = float("nan")
+LADDER = ["cbam_cnn", "kernel_cnn", "emotion_cnn", "simple_resnet"]
+
+
+def blind(*classes: int) -> np.ndarray:
+    """(50,) predictions: all right but for the classes given, which are taken for the next one."""
+    predicted = predictions(40, validation_right=VALIDATION)
+    test = predicted[VALIDATION:]
+    for label in classes:
+        test[labels_of(TEST) == label] = (label + 1) % 7
+    return predicted
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "word"),
+    [(0.01, 0.2, "more"), (-0.2, -0.01, "less"), (-0.1, 0.1, "same"), (0.0, 0.1, "same"), (-0.1, 0.0, "same"),
+     (NAN, NAN, "same")],
+)  # fmt: skip
+def test_direction(low, high, word):
+    assert readings.direction(Estimate(0.0, NAN, 3, low, high), "more", "less", "same") == word
+
+
+def test_points_have_a_unit_only_where_something_was_measured():
+    assert readings.points(Estimate(0.012, NAN, 3, 0.003, 0.021)) == "+1.2 [+0.3, +2.1] points"
+    assert readings.points(report.MISSING) == "not measured"
+
+
+def test_weighting(tmp_path):
+    none, heavy = make_record(tmp_path, blind(1, 2), name="none"), make_record(tmp_path, blind(0), name="heavy")
+    runs = {report.title(n): r for n, r in (("none", [none]), ("heavy", [heavy]), ("inverse", []))}
+    text = readings.weighting(runs, ["none", "inverse", "heavy"], "0.28 -> 0.55")
+    first, *lines = text.split("\n")
+    assert first == "The source states 0.28 -> 0.55 for the recall of disgust."
+    assert len(lines) == 1 and lines[0].startswith("- **heavy (disgust x15, fear x8)**: ")
+    assert "0.0 % [0.0, 0.0] -> 100.0 % [100.0, 100.0] (+100.0 [+100.0, +100.0] points)" in lines[0]
+    assert "of fear +100.0 [+100.0, +100.0] points" in lines[0]
+    assert "Disgust is recalled more often, and the accuracy is not distinguishable." in lines[0]
+    assert "accuracy +15.0 [" in lines[0]  # 12 images of 40 wrong before, 6 after
+
+
+def test_weighting_in_the_other_direction_and_without_effect(tmp_path):
+    none, inverse = make_record(tmp_path, blind(), name="none"), make_record(tmp_path, blind(1, 2, 3), name="inverse")
+    heavy = make_record(tmp_path, blind(), name="heavy")
+    runs = {report.title(n): [r] for n, r in (("none", none), ("inverse", inverse), ("heavy", heavy))}
+    _, worse, same = readings.weighting(runs, ["none", "inverse", "heavy"], "x").split("\n")
+    assert worse.endswith("Disgust is recalled less often, and the accuracy is lower.")
+    assert same.endswith(
+        "Disgust is recalled as often, as far as the interval tells, and the accuracy is not distinguishable."
+    )
+
+
+def ladder(tmp_path, *hits: int) -> dict:
+    return {report.title(n): [make_record(tmp_path, h, name=n)] for n, h in zip(LADDER, hits, strict=True)}
+
+
+@pytest.mark.parametrize(
+    ("hits", "verdict"),
+    [((40, 30, 20, 10), "reproduced"), ((40, 30, 10, 20), "contradicted"), ((40, 30, 30, 10), "undecided")],
+)
+def test_ordering(tmp_path, hits, verdict):
+    text = readings.ordering(ladder(tmp_path, *hits), LADDER, "fer2013")
+    head, *steps = text.split("\n")
+    assert head.startswith("Stated: CBAM + kernels > CNN + fixed kernels > EmotionCNN > SimpleResNetFER. ")
+    assert f"Verdict: **{verdict}**." in head
+    assert len(steps) == 3 and steps[0].startswith("- CBAM + kernels minus CNN + fixed kernels: +25.0 [+")
+
+
+def test_ordering_on_other_faces_is_no_verdict(tmp_path):
+    text = readings.ordering(ladder(tmp_path, 40, 30, 20, 10), LADDER, "synthetic")
+    assert "Verdict" not in text and "The claim is about FER2013; on these faces: **reproduced**" in text
+
+
+def test_ablation(tmp_path):
+    base = [make_record(tmp_path, 30, name="full")]
+    runs = {"full network": base, "without kernels": [make_record(tmp_path, 10, name="no_kernels")],
+            "longer": [make_record(tmp_path, 40, name="longer")], "twin": [make_record(tmp_path, 30, name="l2")],
+            "missing": []}  # fmt: skip
+    worse, better, same = readings.ablation(runs, base).split("\n")
+    assert worse.startswith("- **without kernels**: accuracy -50.0 [-") and worse.endswith(
+        "points against the full network: worse."
+    )
+    assert better.startswith("- **longer**: accuracy +25.0 [+") and better.endswith(": better.")
+    assert same == ("- **twin**: accuracy +0.0 [+0.0, +0.0] points against the full network: not distinguishable from it.")
+
+
+def test_votes(tmp_path):
+    hard, soft = make_record(tmp_path, 40, name="labels"), make_record(tmp_path, 20, name="votes")
+    crowd = np.full(FIRST_ROW + VALIDATION + TEST, -1)
+    crowd[-20:] = (labels_of(TEST)[-20:] + 1) % 7  # where the labels of the set are wrong, the soft network is right
+    text = readings.votes({"hard labels": [hard], "votes of the crowd": [soft]}, ["labels", "votes"], crowd)
+    assert "changes by -50.0 [-" in text and "of the test split: worse." in text
+    assert text.endswith("from 0.0 to 100.0 % (+100.0 points).")
+
+
+def test_transfer(tmp_path):
+    runs = {"a": [make_record(tmp_path, 40, name="a")], "a -> b": [make_record(tmp_path, 0, name="ab")],
+            "a -> c": [make_record(tmp_path, blind(0), name="ac")], "b": [make_record(tmp_path, 40, name="b")],
+            "b -> a": [make_record(tmp_path, blind(1, 2), name="ba")], "c": []}  # fmt: skip
+    lines = readings.transfer(runs, ["a", "b", "c"], ["a", "b", "c"]).split("\n")
+    assert lines == [
+        "- Trained on **a**: 100.0 % balanced accuracy at home, elsewhere from 0.0 % (b) to 85.7 % (c).",
+        "- Trained on **b**: 100.0 % balanced accuracy at home, elsewhere 71.4 % (a).",
+        "",
+        "Chance is 14.3 %.",
+    ]
+
+
+def test_errors(tmp_path):
+    runs = {"x": [make_record(tmp_path, blind(4))], "right": [make_record(tmp_path, blind(), name="right")], "none": []}
+    one, right = readings.errors(runs).split("\n")
+    assert one == (
+        "- **x**: confuses surprise <-> sad most (54.5 % of the predictions for these two); recalls angry best (100.0 %) and "
+        "sad least (0.0 % [0.0, 0.0]); classes recalled above 70 % beyond doubt: angry, disgust, fear, happy, surprise, neutral."
+    )
+    assert right.startswith("- **right**: confuses nothing; recalls angry best")
+
+
+def test_without_records_nothing_is_claimed(tmp_path):
+    record = [make_record(tmp_path, 20)]
+    every = np.zeros(FIRST_ROW + VALIDATION + TEST, int)
+    found = [
+        readings.weighting({"no weights": record, "inverse frequency": []}, ["none", "inverse"], "x"),
+        readings.weighting({"no weights": [], "inverse frequency": record}, ["none", "inverse"], "x"),
+        readings.weighting({}, ["none", "inverse"], "x"),
+        readings.ordering({"CBAM + kernels": record, "EmotionCNN": []}, ["cbam_cnn", "emotion_cnn"], "fer2013"),
+        readings.ablation({"full network": [], "with L2 1e-4": record}, []),
+        readings.ablation({"full network": record, "with L2 1e-4": []}, record),
+        readings.votes({"hard labels": record, "votes of the crowd": []}, ["labels", "votes"], every),
+        readings.transfer({"a": record, "b": []}, ["a", "b"], ["a", "b"]),
+        readings.transfer({"a -> b": record, "b": []}, ["a", "b"], ["a", "b"]),
+        readings.errors({"x": []}),
+        readings.errors({}),
+    ]
+    assert set(found) == {readings.NOT_YET}

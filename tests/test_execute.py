@@ -1,4 +1,4 @@
-"""Strict execution: wrong parameters are refused before anything runs, a failed page leaves nothing, a current one is kept."""
+"""Strict execution: wrong parameters are refused, a failed page leaves nothing, a current one is kept."""
 
 from __future__ import annotations
 

@@ -41,6 +41,14 @@ def build_parser() -> argparse.ArgumentParser:
 
     publish = commands.add_parser("publish", help="copy an edition's records to results/")
     publish.add_argument("edition")
+
+    claims = commands.add_parser("claims", help="the claims of the sources")
+    claims.add_argument("--id", metavar="PATTERN", default="*", help="shell pattern over ids, e.g. 'ladder-*'")
+    claims.add_argument("--json", action="store_true")
+
+    diff = commands.add_parser("diff", help="compare two records; exit code 1 where they differ")
+    diff.add_argument("a", metavar="A", help="a key or a folder")
+    diff.add_argument("b", metavar="B")
     return parser
 
 
@@ -89,6 +97,23 @@ def publish_command(args: argparse.Namespace) -> int:
     return 0
 
 
+def claims_command(args: argparse.Namespace) -> int:
+    from . import claims
+
+    table = claims.matching(args.id)
+    as_json = json.dumps(table.reset_index().to_dict("records"), indent=1) + "\n"
+    sys.stdout.write(as_json if args.json else claims.render(table))
+    return 0
+
+
+def diff_command(args: argparse.Namespace) -> int:
+    from . import diff
+
+    found = diff.compare(diff.find(args.a), diff.find(args.b))
+    sys.stdout.write(diff.render(found))
+    return 1 if found.verdict == diff.DIFFERENT else 0
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
@@ -98,7 +123,7 @@ def main(arguments: list[str] | None = None) -> int:
     if args.data:
         os.environ["FER_STUDY_DATA"] = args.data
     commands = {"data": data_command, "plan": plan_command, "train": train_command, "execute": execute_command,
-                "publish": publish_command}  # fmt: skip
+                "publish": publish_command, "claims": claims_command, "diff": diff_command}  # fmt: skip
     try:
         return commands[args.command](args)
     except InputError as error:

@@ -31,6 +31,7 @@ LAYERS = (
 SIDE = {
     "plots": {"labels"},
     "verdicts": {"errors", "claims", "metrics"},
+    "diff": {"errors", "runs"},
     "report": {"errors", "labels", "config", "claims", "metrics", "runs", "verdicts", "plots"},
 }
 """Modules beside the layers, and all that they may import; of the layers only ``execute`` and ``cli`` may import them."""
@@ -38,7 +39,7 @@ SIDE = {
 TORCH_FREE = {
     "layers": ["errors", "labels", "config", "recipes", "claims", "metrics", "runs", "protocol", "evaluation", "sources"],
     "data": ["data", "data.doctor", "data.synthetic", "audit", "baseline"],
-    "sides": ["plots", "report", "verdicts", "execute", "cli"],
+    "sides": ["plots", "report", "verdicts", "diff", "execute", "cli"],
 }
 
 PAGES_ONLY = {"audit_tables", "readings", "findings", "page"}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import resource
-import subprocess
 import time
 from collections.abc import Sequence
 
@@ -12,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from . import metrics, runs
+from .checkout import commit
 from .data.faceset import FaceSet
 from .protocol import Split
 
@@ -73,20 +73,3 @@ def environment(start: float, device: str | None = None) -> dict[str, object]:
         "peak_memory_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
         "commit": commit(),
     }
-
-
-def commit() -> str:
-    """Short commit of the code, with ``+`` where the module was changed since; ``unknown`` outside a checkout."""
-    head = _git("rev-parse", "--short=10", "HEAD")
-    if head is None:
-        return "unknown"
-    return head + ("+" if _git("status", "--porcelain", "--", "fer_study") else "")
-
-
-def _git(*arguments: str) -> str | None:
-    """What git says about the checkout, None where it fails or is not installed."""
-    try:
-        done = subprocess.run(["git", "-C", str(runs.ROOT), *arguments], capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return done.stdout.strip()

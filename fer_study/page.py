@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from .checkout import commit, versions
 from .runs import Record
 
 
@@ -16,7 +17,7 @@ class Page:
     def __init__(self, edition: str) -> None:
         self.edition, self.start = edition, time.perf_counter()
 
-    def provenance(self, records: Sequence[Record | None] = (), **versions: str) -> pd.DataFrame:
+    def provenance(self, records: Sequence[Record | None] = ()) -> pd.DataFrame:
         """Where the page and its records come from: one row a fact."""
         there = [r for r in records if r]
 
@@ -24,11 +25,11 @@ class Page:
             return ", ".join(sorted({str(r.env[key]) for r in there if r.env.get(key)})) or "-"
 
         rows = {
-            "edition": self.edition, **versions,
+            "edition": self.edition, "page made with commit": commit(), "with": versions(),
             "this page took": f"{time.perf_counter() - self.start:.0f} s",
             "records": f"{len(there)} ({sum(r.published for r in there)} published)",
             "records made with commit": unique("commit"),
-            "device": unique("device"), "precision": unique("precision"), "torch of the records": unique("torch"),
+            "device of the records": unique("device"), "precision": unique("precision"), "torch of the records": unique("torch"),
             "training time in all": f"{sum(r.env.get('seconds', 0) for r in there) / 60:.1f} min",
         }  # fmt: skip
         return pd.DataFrame({"value": rows}).rename_axis("provenance")

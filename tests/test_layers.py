@@ -14,7 +14,7 @@ import fer_study
 ROOT = Path(fer_study.__file__).parent
 
 LAYERS = (
-    {"errors"},
+    {"errors", "checkout"},
     {"labels", "config", "claims", "modes"},
     {"data", "augment", "losses", "models", "metrics", "runs", "recipes"},
     {"audit", "protocol", "sources", "predict", "stages"},
@@ -37,7 +37,19 @@ SIDE = {
 """Modules beside the layers, and all that they may import; of the layers only ``execute`` and ``cli`` may import them."""
 
 TORCH_FREE = {
-    "layers": ["errors", "labels", "config", "recipes", "claims", "metrics", "runs", "protocol", "evaluation", "sources"],
+    "layers": [
+        "errors",
+        "labels",
+        "config",
+        "recipes",
+        "claims",
+        "metrics",
+        "runs",
+        "protocol",
+        "evaluation",
+        "sources",
+        "checkout",
+    ],
     "data": ["data", "data.doctor", "data.synthetic", "audit", "baseline"],
     "sides": ["plots", "report", "verdicts", "diff", "execute", "cli"],
 }

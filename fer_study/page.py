@@ -29,7 +29,8 @@ class Page:
             "this page took": f"{time.perf_counter() - self.start:.0f} s",
             "records": f"{len(there)} ({sum(r.published for r in there)} published)",
             "records made with commit": unique("commit"),
-            "device of the records": unique("device"), "precision": unique("precision"), "torch of the records": unique("torch"),
+            "device of the records": unique("device"), "precision": unique("precision"),
+            "torch of the records": unique("torch"),
             "training time in all": f"{sum(r.env.get('seconds', 0) for r in there) / 60:.1f} min",
         }  # fmt: skip
         return pd.DataFrame({"value": rows}).rename_axis("provenance")

@@ -92,11 +92,15 @@ def evaluate_views(
     images = torch.from_numpy(faces.images[np.concatenate([rows.validation, rows.test])]).to(fabric.device)
     views = {}
     for kind, state in reversed(weights.states().items()):  # the last weights come last: the saliency is theirs
+        if kind == "best" and state is weights.last:
+            continue
         model.load_state_dict(state)
         for tta in TTA:
             with fabric.autocast():
                 logits = log_probabilities(model, images, config.augment, config.model.input_size, tta)
             views[f"{kind}_{tta}"] = stored(logits)
+    if weights.best is weights.last:
+        views |= {f"best_{tta}": views[f"last_{tta}"] for tta in TTA}
     test, labels = images[len(rows.validation) :], faces.labels[rows.test]
     return views, class_saliency(model, test, labels, config.augment, config.model.input_size, faces.num_classes)
 

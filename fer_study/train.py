@@ -160,7 +160,9 @@ def fit(
         bar.set_postfix(loss=f"{row['train_loss']:.3f}", validation=f"{row['validation_accuracy']:.4f}")
     bar.close()
     last = copy_state(model)
-    return Weights(last, best or last, copy_state(ema.module) if ema else None, pd.DataFrame(progress.history))
+    if best is None or progress.best_epoch == progress.epoch:
+        best = last  # one object, so that it is scored once
+    return Weights(last, best, copy_state(ema.module) if ema else None, pd.DataFrame(progress.history))
 
 
 def train_epoch(

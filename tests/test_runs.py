@@ -170,10 +170,9 @@ def test_local_hides_published(record, published, monkeypatch, tmp_path):
 
 
 def test_an_interrupted_publication_is_no_record(record, published, monkeypatch):
-    monkeypatch.setattr(runs.os, "replace", lambda *_: (_ for _ in ()).throw(OSError("killed here")))
-    with pytest.raises(OSError, match="killed here"):
+    with monkeypatch.context() as killed, pytest.raises(OSError, match="killed here"):
+        killed.setattr(runs.os, "replace", lambda *_: (_ for _ in ()).throw(OSError("killed here")))
         runs.publish(record)
-    monkeypatch.undo()
     assert runs.records(published_only=True) == []
 
 

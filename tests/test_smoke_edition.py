@@ -46,7 +46,7 @@ def check_page(page: nbformat.NotebookNode, stage: str, text: str, store: Path) 
 
     (last,) = code[-1].outputs
     table = last.data["text/plain"]
-    assert [line.split()[0] for line in table.splitlines()[2:4]] == ["edition", "this"], stage
+    assert [line.split()[0] for line in table.splitlines()[2:5]] == ["edition", "page", "with"], stage
     assert "smoke" in table and "records made with commit" in table and "cpu" in table and "training time" in table
     assert page.metadata.fer_study.missing == []
 

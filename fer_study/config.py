@@ -178,14 +178,9 @@ class EmaConfig(Frozen):
     every: Annotated[int, Field(ge=1)] = 1
 
 
-class RunConfig(Frozen):
-    """One model trained once. ``name`` is what tables print; it is not part of the key."""
+class TrainingConfig(Frozen):
+    """How a network is trained, whatever the data, network and seed."""
 
-    unkeyed: ClassVar[frozenset[str]] = frozenset({"name"})
-
-    name: str = ""
-    data: DataConfig
-    model: ModelConfig
     augment: AugmentConfig = AugmentConfig()
     loss: LossConfig = LossConfig()
     optimiser: OptimiserConfig = OptimiserConfig()
@@ -194,6 +189,16 @@ class RunConfig(Frozen):
     ema: EmaConfig | None = None
     clip: Annotated[float, Field(gt=0)] | None = None
     patience: Annotated[int, Field(ge=1)] | None = None
+
+
+class RunConfig(TrainingConfig):
+    """One model trained once. ``name`` is what tables print; it is not part of the key."""
+
+    unkeyed: ClassVar[frozenset[str]] = frozenset({"name"})
+
+    name: str = ""
+    data: DataConfig
+    model: ModelConfig
     seed: Annotated[int, Field(ge=0)] = 0
 
     @property

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .audit import copy_groups
 from .config import DataConfig
 from .data.faceset import FaceSet
 from .errors import InputError
@@ -27,12 +28,6 @@ class Split:
     targets: np.ndarray
     copy_in_train: np.ndarray
     copy_in_validation: np.ndarray
-
-
-def image_ids(images: np.ndarray) -> np.ndarray:
-    """(N,) int64: equal for pixel-identical images. ``images: (N, C, H, W) uint8``."""
-    flat = np.ascontiguousarray(images).reshape(len(images), -1)
-    return np.unique(flat.view(f"V{flat.shape[1]}").ravel(), return_inverse=True)[1].reshape(-1)
 
 
 def label_targets(faces: FaceSet) -> np.ndarray:
@@ -74,7 +69,7 @@ def split(faces: FaceSet, config: DataConfig) -> Split:
     if config.folds:
         part = _parts(faces.labels[train], config.folds, config.world_seed)
         train, validation = train[part != config.fold], train[part == config.fold]
-    same = image_ids(faces.images)
+    same = copy_groups(faces.images)
     if config.deduplicate:
         train = train[~np.isin(same[train], same[np.concatenate([validation, test])])]
         train = np.sort(train[np.unique(same[train], return_index=True)[1]])

@@ -3,39 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import Field
-
-from .config import (
-    PARAMS,
-    AugmentConfig,
-    DataConfig,
-    EmaConfig,
-    Frozen,
-    LossConfig,
-    ModelConfig,
-    OptimiserConfig,
-    PhaseConfig,
-    RunConfig,
-    parse,
-    read_yaml,
-)
+from .config import PARAMS, DataConfig, ModelConfig, RunConfig, TrainingConfig, parse, read_yaml
 from .errors import InputError
 
 
-class Recipe(Frozen):
+class Recipe(TrainingConfig):
     """A named way to train: everything of a ``RunConfig`` but data, model and seed, with its source."""
 
     source: str
-    augment: AugmentConfig = AugmentConfig()
-    loss: LossConfig = LossConfig()
-    optimiser: OptimiserConfig = OptimiserConfig()
-    batch_size: Annotated[int, Field(ge=1)] = 64
-    phases: tuple[PhaseConfig, ...]
-    ema: EmaConfig | None = None
-    clip: Annotated[float, Field(gt=0)] | None = None
-    patience: Annotated[int, Field(ge=1)] | None = None
 
     def run(self, *, name: str, data: DataConfig, model: ModelConfig, seed: int, **changes: object) -> RunConfig:
         """The run of this recipe; ``changes`` replace whole parts (``phases=...``, ``loss=...``)."""

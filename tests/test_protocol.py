@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from fer_study.audit import copy_groups
 from fer_study.config import DataConfig
 from fer_study.data.faceset import FaceSet
 from fer_study.errors import InputError
-from fer_study.protocol import image_ids, split, vote_targets
+from fer_study.protocol import split, vote_targets
 
 
 def make_faces(counts: tuple[int, int, int] = (500, 60, 60), votes: bool = False) -> FaceSet:
@@ -95,8 +96,8 @@ def test_deduplicate(copied):
     assert rows.test.tolist() == list(range(560, 620))
 
 
-def test_image_ids(copied):
-    same = image_ids(copied.images)
+def test_copy_groups(copied):
+    same = copy_groups(copied.images)
     assert same[3] == same[500] == same[560] and same[10] == same[11] == same[12]
     assert len(set(same)) == len(copied) - 5
 

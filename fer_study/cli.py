@@ -19,10 +19,23 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", help="data root; default: $FER_STUDY_DATA, then data/")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    doctor = commands.add_parser("data", help="look at a dataset").add_subparsers(dest="action", required=True)
-    doctor = doctor.add_parser("doctor", help="what is there, what is wrong, how to mend it")
-    doctor.add_argument("path")
+    actions = commands.add_parser("data", help="look at a dataset, or import it").add_subparsers(
+        dest="action", required=True
+    )
+    doctor = actions.add_parser("doctor", help="what is there, what is wrong, how to mend it")
     doctor.add_argument("--json", action="store_true")
+    importer = actions.add_parser("import", help="write a dataset in canonical form, once, so that later loads are instant")
+    importer.add_argument("--to", metavar="FOLDER", help="default: <dataset>.faces in the data root")
+    importer.add_argument("--size", type=int, default=48, help="side of the images; default: 48")
+    importer.add_argument("--colour", action="store_true", help="three channels instead of gray")
+    importer.add_argument("--skip-bad", action="store_true", help="leave out wrong rows and count them, by reason")
+    for command in (doctor, importer):
+        command.add_argument("path")
+        command.add_argument("--dataset", help="where the files could be several, e.g. ferplus")
+        command.add_argument("--classes", type=int, default=7, help="7, or 8 with contempt")
+        command.add_argument(
+            "--annotation", default="majority", help="of FER+: majority, probability, crossentropy, multi_target"
+        )
 
     plan = commands.add_parser("plan", help="what an edition still needs, and what it costs")
     plan.add_argument("edition")
@@ -53,9 +66,15 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def data_command(args: argparse.Namespace) -> int:
+    from . import data
     from .data.doctor import doctor, render
 
-    report = doctor(args.path)
+    if args.action == "import":
+        options = data.Options(args.size, args.classes, args.colour, args.annotation, args.skip_bad)
+        faces, target = data.import_to(args.path, args.to, args.dataset, options)
+        log.info("%d images written to %s, fingerprint %s", len(faces), target, faces.fingerprint)
+        return 0
+    report = doctor(args.path, args.dataset, data.Options(classes=args.classes, annotation=args.annotation))
     sys.stdout.write(json.dumps(report, indent=1) + "\n" if args.json else render(report) + "\n")
     return 2 if report["problems"] else 0
 

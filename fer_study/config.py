@@ -60,17 +60,18 @@ class DataConfig(Frozen):
     """Which images, split how, with which targets.
 
     Attributes:
-        dataset: ``fer2013``, ``muxspace``, ``synthetic``.
+        dataset: ``synthetic``, or one of ``data.official.DATASETS``.
         faces, style, world_seed: the synthetic world; None for real data.
-        protocol: ``official`` trains on Training; ``resplit`` trains on 80 % of it, chooses on the rest and tests on the
-            merged PublicTest and PrivateTest.
-        folds, fold: k-fold cross-validation inside the training split (folds = 0: none); the test split stays the test
-            split.
-        targets: ``labels`` (one-hot) or ``votes`` (the FER+ distribution over the seven classes).
+        protocol: ``official``, or ``resplit``: 80/20 of Training, tested on the merged PublicTest and PrivateTest.
+        folds, fold: k-fold cross-validation inside the training split (folds = 0: none); the test split stays.
+        targets: ``labels`` (one-hot) or ``votes`` (the distribution of the votes, of ``ferplus`` as by ``annotation``).
         deduplicate: leave out training images that have an exact copy in validation or test, and all but one of each group.
-        max_train: train on this many images of the training split, drawn by ``world_seed`` (None: all).
+        max_train: train on so many images of the training split, drawn by ``world_seed``.
+        classes, annotation: as in ``data.Options``.
         fingerprint: of the FaceSet this resolves to; checked when the data is loaded.
     """
+
+    added: ClassVar[frozenset[str]] = frozenset({"classes", "annotation"})
 
     dataset: str
     faces: Annotated[int, Field(ge=100)] | None = None
@@ -82,6 +83,8 @@ class DataConfig(Frozen):
     targets: Literal["labels", "votes"] = "labels"
     deduplicate: bool = False
     max_train: Annotated[int, Field(ge=1)] | None = None
+    classes: Literal[7, 8] = 7
+    annotation: Literal["majority", "probability", "crossentropy", "multi_target"] = "majority"
     fingerprint: str = ""
 
     @model_validator(mode="after")
@@ -104,8 +107,7 @@ class AugmentConfig(Frozen):
         crop_area, crop_ratio: random resized crop: range of the area kept and of its aspect ratio (None: no crop).
         brightness, contrast: range of the factor.
         erase: probability of erasing one rectangle of 2-20 % of the area.
-        fill: what lies outside the image.
-        mean, std: normalisation of pixels in [0, 1], also at test time.
+        fill: what lies outside the image. mean, std: normalisation of pixels in [0, 1], also at test time.
     """
 
     flip: Probability = 0.0
@@ -140,8 +142,7 @@ class LossConfig(Frozen):
     """Cross-entropy against distributions.
 
     Attributes:
-        class_weights: ``none``, ``inverse`` (N / (K n_c), counted on the training split) or ``heavy`` (disgust x15, fear
-            x8).
+        class_weights: ``none``, ``inverse`` (N / (K n_c), of the training split) or ``heavy`` (disgust x15, fear x8).
         reduction: ``count`` divides the weighted sum by the batch size (Keras), ``weights`` by the sum of weights (PyTorch).
         label_smoothing: share of the target spread evenly over the classes.
         mixup: alpha of the Beta distribution; 0 is off.

@@ -36,14 +36,19 @@ def label_targets(faces: FaceSet) -> np.ndarray:
 
 
 def vote_targets(faces: FaceSet) -> np.ndarray:
-    """Share of the votes for each of the seven classes (FER+, "probability" mode: Barsoum et al., 2016).
+    """Share of the votes for each class, or the distribution that the dataset defines itself (``ferplus``).
+
+    DEVIATION: of the modes of Barsoum et al. (2016), these shares are nearest to "crossentropy", but no single vote is
+    discarded as an outlier and no image is dropped, so that the arm trains on the same images as the hard labels.
 
     Returns:
-        (N, 7) float32. An image without a vote for any of the seven keeps its hard label.
+        (N, K) float32. An image without a vote for any class keeps its hard label.
 
     Raises:
         InputError: the set has no votes.
     """
+    if faces.targets is not None:
+        return faces.targets
     if faces.votes is None:
         raise InputError(f"{faces.name}: targets are votes, but the data has none; FER+ votes (fer2013new.csv) are needed")
     votes = faces.votes[:, : faces.num_classes].astype(np.float32)

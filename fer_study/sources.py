@@ -26,7 +26,8 @@ def faces_of(config: DataConfig, root: str | None = None) -> FaceSet:
     if config.dataset == "synthetic":
         faces = _synthetic(config.faces or 12000, config.world_seed, config.style or "wild")
     else:
-        faces = _found(config.dataset, root or os.environ.get("FER_STUDY_DATA"))
+        options = data.Options(classes=config.classes, annotation=config.annotation)
+        faces = _found(config.dataset, root or os.environ.get("FER_STUDY_DATA"), options)
     if config.fingerprint and faces.fingerprint != config.fingerprint:
         raise InputError(
             f"{config.dataset}: fingerprint is {faces.fingerprint}, the run was defined on {config.fingerprint}; "
@@ -36,8 +37,8 @@ def faces_of(config: DataConfig, root: str | None = None) -> FaceSet:
 
 
 @functools.lru_cache(maxsize=2)
-def _found(dataset: str, root: str | None) -> FaceSet:
-    return data.find(dataset, root)
+def _found(dataset: str, root: str | None, options: data.Options) -> FaceSet:
+    return data.find(dataset, root, options=options)
 
 
 @functools.lru_cache(maxsize=2)

@@ -25,6 +25,7 @@ from .config import (
 from .data import official, synthetic
 from .errors import InputError
 from .recipes import Recipe, load_recipe
+from .sources import faces_of
 
 Job = RunConfig | TransferConfig
 
@@ -63,14 +64,16 @@ def load_edition(name: str, folder: Path = PARAMS) -> Edition:
 
 
 def with_fingerprint(data: DataConfig) -> DataConfig:
-    """The config with the fingerprint that its data must have: known without the data."""
+    """The config with the fingerprint that its data must have: known without the data for synthetic faces and published
+    sets; any other set has to be there, best in canonical form, which says it at once."""
     if data.dataset == "synthetic":
         faces, style = data.faces or 12000, data.style or "wild"
         mark = synthetic.fingerprint(faces, data.world_seed, style)
         return data.model_copy(update={"faces": faces, "style": style, "fingerprint": mark})
-    if data.dataset not in official.FINGERPRINTS:
-        raise InputError(f"unknown dataset {data.dataset!r}; known: {', '.join(official.FINGERPRINTS)}, synthetic")
-    return data.model_copy(update={"fingerprint": official.FINGERPRINTS[data.dataset]})
+    if data.dataset not in official.DATASETS:
+        raise InputError(f"unknown dataset {data.dataset!r}; known: {', '.join(official.DATASETS)}, synthetic")
+    mark = official.FINGERPRINTS.get(data.dataset) if data.classes == 7 else None
+    return data.model_copy(update={"fingerprint": mark or faces_of(data).fingerprint})
 
 
 def make_run(edition: Edition, recipe: str, model: str, seed: int, *, name: str, options: dict | None = None,

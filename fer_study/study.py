@@ -66,8 +66,7 @@ def train_and_predict(config: RunConfig, faces: FaceSet, folder: Path, deadline:
     start, rows, fabric = time.perf_counter(), split(faces, config.data), make_fabric()
     torch.manual_seed(config.seed)
     model = create_model(config.model, faces.num_classes, faces.images.shape[1]).to(memory_format=torch.channels_last)
-    batches = Batches(faces.images[rows.train], rows.targets[rows.train], config.batch_size, fabric.device,
-                      fabric.global_rank, fabric.world_size)  # fmt: skip
+    batches = Batches(faces.images, rows.targets, rows.train, config.batch_size, fabric.device)
     validation = (torch.from_numpy(faces.images[rows.validation]).to(fabric.device), faces.labels[rows.validation])
     weights = fit(config, model, batches, validation, folder, fabric, deadline)
     views, saliency = evaluate_views(config, model, weights, faces, rows, fabric)
@@ -129,7 +128,9 @@ def mean_faces(faces: FaceSet, minimum: int = 30) -> np.ndarray:
     for label in range(faces.num_classes):
         rows = np.flatnonzero((faces.labels == label) & (faces.split == "train"))
         if len(rows) >= minimum:
-            means[label] = faces.images[rows].mean(axis=(0, 1), dtype=np.float64) / 255
+            parts = np.array_split(rows, len(rows) // 4096 + 1)  # a set in a memory map is never loaded whole
+            total = sum(faces.images[part].mean(axis=1, dtype=np.float64).sum(axis=0) for part in parts)
+            means[label] = total / len(rows) / 255
     return means
 
 

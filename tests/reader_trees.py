@@ -93,10 +93,10 @@ def check_votes(faces, votes):
         assert (faces.votes[:, VOTE_NAMES.index(column)] == votes[:, i]).all()
 
 
-def fails(path, *parts, dataset=None, verify=False):
+def fails(path, *parts, dataset=None, verify=False, options=None):
     """Loading fails with one line that contains every part."""
     with pytest.raises(InputError) as caught:
-        load(path, dataset, verify)
+        load(path, dataset, verify, options)
     message = str(caught.value)
     assert "\n" not in message
     assert not [p for p in parts if str(p) not in message], message

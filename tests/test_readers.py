@@ -27,8 +27,9 @@ from reader_trees import (
     write_votes,
 )
 
-from fer_study.data import find, load, muxspace, official
+from fer_study.data import find, load, muxspace, official, rows
 from fer_study.data.doctor import doctor, render
+from fer_study.data.people import hashed
 from fer_study.errors import InputError
 from fer_study.labels import FER2013, FERPLUS_COLUMNS, VOTE_NAMES
 
@@ -154,8 +155,8 @@ def test_muxspace(tmp_path):
     person = faces.attributes["person"]
     assert person[0] == person[1] != person[2] and person[3] is None
     assert faces.split[0] == faces.split[1]
-    assert faces.attributes.attrs["dropped"] == {"contempt": 1}
-    everything = faces.attributes.to_csv() + str(faces.attributes.attrs) + " ".join(faces.ids)
+    assert faces.dropped == {"contempt": 1}
+    everything = faces.attributes.to_csv() + " ".join(faces.ids)
     assert not [w for w in ("Ada", "Example", "Bob", "Cleo", "Dora", ".jpg") if w in everything]
 
 
@@ -179,12 +180,12 @@ def test_muxspace_geometry():
     """The face stays in the middle and keeps its shape; the border is repeated to both sides."""
     picture = np.zeros((96, 48), np.uint8)
     picture[:, 24:] = 200
-    square = muxspace.square_48(Image.fromarray(picture))
+    square = rows.pixels(Image.fromarray(picture), rows.Options())[0]
     assert (square[:, :20] == 0).all() and (square[:, 28:] == 200).all()
 
 
 def test_muxspace_split_proportions():
-    split = [muxspace.split_of(muxspace.hashed(str(i))) for i in range(5000)]
+    split = [muxspace.split_of(hashed(str(i), muxspace.SALT)) for i in range(5000)]
     assert abs(split.count("train") / 5000 - 0.8) < 0.02 and abs(split.count("test") / 5000 - 0.1) < 0.02
 
 
@@ -208,10 +209,13 @@ def test_doctor(tmp_path, images):
 def test_doctor_of_what_cannot_be_read(tmp_path, images):
     rows = csv_rows(images)
     rows[0][0] = "9"
-    for path in (tmp_path / "none", tmp_path, write_csv(tmp_path / "csv", rows)):
+    for path in (tmp_path / "none", tmp_path):
         report = doctor(path)
         assert len(report["problems"]) == len(report["mend"]) == 1 and report["images"] is None
         assert report["problems"][0] in render(report)
+    report = doctor(write_csv(tmp_path / "csv", rows))
+    assert report["images"] == 13 and report["left_out"] == {"label not allowed": 1}
+    assert "row 0 (line 2): label is '9'" in report["wrong_rows"][0] and report["wrong_rows"][0] in render(report)
 
 
 # --------------------------------------------------------------------------------------------------------- the real files
@@ -255,6 +259,6 @@ def test_real_duplicates():
 def test_real_muxspace():
     faces = find("muxspace", REAL)
     assert faces.fingerprint == official.FINGERPRINTS["muxspace"]
-    assert faces.attributes.attrs["dropped"] == {"contempt": 9}
+    assert faces.dropped == {"contempt": 9}
     people = faces.attributes.assign(split=faces.split).dropna(subset="person")
     assert (people.groupby("person")["split"].nunique() == 1).all()

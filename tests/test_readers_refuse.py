@@ -41,7 +41,7 @@ def test_missing_path_and_unknown_layout(tmp_path):
 def test_wrong_dataset(tmp_path, images):
     write_parquet(tmp_path, images)
     fails(tmp_path, "holds fer2013 (parquet), not muxspace", dataset="muxspace")
-    fails(tmp_path, "unknown dataset 'fer2014'", "fer2013, muxspace", dataset="fer2014")
+    fails(tmp_path, "unknown dataset 'fer2014'", "fer2013, ferplus, folders", dataset="fer2014")
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_csv_wrong_table(tmp_path, images):
     fails(
         write_csv(tmp_path / "a", [r[:2] for r in rows], ("emotion", "pixels")), "fer2013.csv: no column 'Usage'", "emotion"
     )
-    fails(write_csv(tmp_path / "b", [*rows, ["1", "2"]]), "fer2013.csv: not a CSV table", "3 columns")
+    fails(write_csv(tmp_path / "b", [*rows, ["1", "2"]]), "fer2013.csv, line 16: 2 columns, allowed 3")
     fails(write_csv(tmp_path / "c", []), "no images")
     (tmp_path / "c" / "fer2013.csv").write_text("")
     fails(tmp_path / "c", "no column 'emotion'", "an empty file")
@@ -120,9 +120,9 @@ def test_folders_wrong(tmp_path, images):
     save(images[0], tree / "happy" / "im1.png")
     fails(tmp_path, tree / "happy" / "im1.png", "file name is 'im1.png'", "{Training,PublicTest,PrivateTest}_NUMBER")
     (tree / "happy" / "im1.png").rename(tree / "happy" / "Training_1.png")
-    save(images[0], tree / "joyful" / "Training_2.png")
-    fails(tmp_path, "'joyful'", ", ".join(FER2013))
-    (tree / "joyful").rename(tree / "contempt")
+    save(images[0], tree / "gleeful" / "Training_2.png")
+    fails(tmp_path, "'gleeful'", ", ".join(FER2013))
+    (tree / "gleeful").rename(tree / "contempt")
     fails(tmp_path, "'contempt'", ", ".join(FER2013))
     (tree / "contempt").rename(tree / "surprised")
     save(images[0][:47], tree / "happy" / "Training_1.png")
@@ -136,4 +136,4 @@ def test_verify(tmp_path, images):
 
 
 def test_muxspace_wrong_emotion(tmp_path):
-    fails(write_muxspace(tmp_path, [*EMOTIONS[:4], "joy"]), "row 4: emotion is 'joy'", "contempt")
+    fails(write_muxspace(tmp_path, [*EMOTIONS[:4], "glee"]), "row 4: emotion is 'glee'", "contempt")

@@ -72,7 +72,7 @@ def ours(name: str, precision: str, images: np.ndarray, targets: np.ndarray) -> 
     from fer_study.train import train_epoch
 
     config, fabric, optimiser, wrapped = set_up(name, precision)
-    batches = Batches(images, targets, BATCH, fabric.device)
+    batches = Batches(images, targets, np.arange(len(images)), BATCH, fabric.device)
 
     def feed() -> None:
         generator = torch.Generator(device=fabric.device).manual_seed(0)

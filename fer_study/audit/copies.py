@@ -6,14 +6,13 @@ threshold; it does not see a change of brightness or contrast. A blank image has
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 from scipy.fft import dctn
 
-from ..data.faceset import SPLITS, FaceSet
+from ..data.faceset import SPLITS, FaceSet, copy_groups
 from ..errors import InputError
 
 NEAR = 0.95
@@ -37,19 +36,6 @@ def blank(images: np.ndarray, tolerance: int = 0) -> np.ndarray:
     """Images (N, C, H, W) uint8 that span at most ``tolerance`` grey levels: (N,) bool."""
     flat = images.reshape(len(images), int(np.prod(images.shape[1:])))
     return flat.max(axis=1) - flat.min(axis=1) <= tolerance
-
-
-def copy_groups(images: np.ndarray) -> np.ndarray:
-    """Groups of pixel-identical images.
-
-    Args:
-        images: (N, C, H, W) uint8.
-
-    Returns:
-        (N,) int64: two images have the same number exactly when all their pixels are equal (SHA-256).
-    """
-    digests = np.array([hashlib.sha256(np.ascontiguousarray(image)).digest() for image in images], dtype=object)
-    return pd.factorize(digests)[0].astype(np.int64)
 
 
 def _sketch(images: np.ndarray, size: int = 16) -> np.ndarray:

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import logging
 import os
+import tarfile
+import zipfile
 from pathlib import Path
 
 from ..errors import InputError
-from . import fer2013, muxspace, official
-from .faceset import SPLITS, FaceSet, fingerprint_of
+from . import affectnet, canonical, expw, fer2013, ferplus, folders, muxspace, official, posed, rafdb
+from .faceset import SPLITS, FaceSet, copy_groups, fingerprint_of
 from .layout import Layout
+from .rows import Left, Options, face_set, printable
 
-__all__ = ["LAYOUTS", "SPLITS", "FaceSet", "find", "fingerprint_of", "load", "recognise"]
+__all__ = [
+    "LAYOUTS", "SPLITS", "FaceSet", "Options", "copy_groups", "find", "fingerprint_of", "import_to", "load", "recognise",
+]  # fmt: skip
 
 log = logging.getLogger(__name__)
 
-LAYOUTS: tuple[Layout, ...] = (*fer2013.LAYOUTS, *muxspace.LAYOUTS)
+LAYOUTS: tuple[Layout, ...] = (
+    *fer2013.LAYOUTS, *ferplus.LAYOUTS, *muxspace.LAYOUTS, *rafdb.LAYOUTS, *affectnet.LAYOUTS, *expw.LAYOUTS, *posed.LAYOUTS,
+    *folders.LAYOUTS,
+)  # fmt: skip
 """Every layout that can be read; the first one that recognises a path reads it."""
 
 
@@ -25,56 +33,143 @@ def recognise(path: str | Path, dataset: str | None = None) -> Layout | None:
     return next((x for x in LAYOUTS if dataset in (None, x.dataset) and x.recognises(path)), None)
 
 
-def load(path: str | Path, dataset: str | None = None, verify: bool = True) -> FaceSet:
-    """Reads a dataset from a file or folder in any known layout.
+def load(path: str | Path, dataset: str | None = None, verify: bool = True, options: Options | None = None,
+         left: Left | None = None) -> FaceSet:  # fmt: skip
+    """Reads a dataset from a file or folder in any known layout, or in canonical form.
 
     Args:
         path: file or folder.
         dataset: name of the dataset that is expected; None takes whatever is found.
-        verify: refuse a set whose counts by split and class differ from the official ones.
+        verify: refuse a set without train or test images, or whose counts by split and class are not the official ones.
+        options: how it is read; the defaults are 48 px, gray, seven classes.
+        left: counts and describes what is left out.
 
     Raises:
         InputError: the path is missing, its layout unknown, its content wrong, or its counts not the official ones.
     """
     path = Path(path)
     _check_name(dataset)
-    if not path.exists():
-        raise InputError(f"{path}: no such file or folder")
-    layout = recognise(path, dataset)
-    if layout is None:
-        other = recognise(path) if dataset else None
-        found = f"holds {other.dataset} ({other.name}), not {dataset}" if other else "layout not recognised"
-        known = "; ".join(f"{x.dataset} {x.name}: {x.looks_like}" for x in LAYOUTS if dataset in (None, x.dataset))
-        raise InputError(f"{path}: {found}; known layouts: {known}")
-    faces = layout.read(path)
-    if not len(faces):
-        raise InputError(f"{path}: no images in it")
-    log.info("%s: %s (%s), %d images, fingerprint %s", path, layout.dataset, layout.name, len(faces), faces.fingerprint)
-    if verify and (wrong := official.difference(faces)):
-        raise InputError(f"{path}: not the official {faces.name}: {wrong}; verify=False loads it all the same")
+    try:
+        if canonical.is_canonical(path):
+            faces = _as_asked(canonical.read(path), dataset, options, path)
+        else:
+            layout = _layout(path, dataset)
+            options = options or Options()
+            faces = face_set(layout.dataset, layout.rows(path, options), options, left or Left())
+            log.info("%s: %s (%s), %d images, fingerprint %s", printable(path), layout.dataset, layout.name, len(faces),
+                     faces.fingerprint)  # fmt: skip
+    except OSError as error:
+        raise InputError(f"{printable(error.filename or path)}: cannot be read: {error.strerror}") from None
+    report(faces, path)
+    if verify:
+        check(faces, path)
     return faces
 
 
-def find(dataset: str, root: str | Path | None = None, verify: bool = True) -> FaceSet:
-    """Finds a dataset at a data root or in the folder of its name below it, and loads it.
+def import_to(
+    path: str | Path, target: str | Path | None = None, dataset: str | None = None, options: Options | None = None
+) -> tuple[FaceSet, Path]:
+    """Writes the canonical form of a dataset once (see ``canonical``).
+
+    Args:
+        target: the folder to write; None: ``<dataset>.faces`` in the data root, where ``find`` looks first.
+
+    Raises:
+        InputError: as ``load``; the target exists. Nothing is left behind.
+    """
+    path = Path(path)
+    _check_name(dataset)
+    if canonical.is_canonical(path):
+        raise InputError(f"{printable(path)}: is in canonical form already")
+    layout, options = _layout(path, dataset), options or Options()
+    target = Path(target) if target else root_of() / f"{layout.dataset}{canonical.SUFFIX}"
+    faces = canonical.write(layout.dataset, layout.name, layout.rows(path, options), options, target, Left())
+    report(faces, path)
+    return faces, target
+
+
+def find(dataset: str, root: str | Path | None = None, verify: bool = True, options: Options | None = None) -> FaceSet:
+    """Finds a dataset at a data root or in a folder of its name below it, and loads it.
 
     Args:
         dataset: name of the dataset, e.g. ``fer2013``.
         root: the data root; None takes ``$FER_STUDY_DATA``, else ``data`` in the working directory.
-        verify: as in ``load``.
+        verify, options: as in ``load``.
 
     Raises:
         InputError: the dataset is unknown, not there, or not right.
     """
     _check_name(dataset)
-    root = Path(root or os.environ.get("FER_STUDY_DATA") or "data")
-    for path in (root, root / dataset):
-        if path.exists() and recognise(path, dataset):
-            return load(path, dataset, verify)
+    root = root_of(root)
+    home = "fer2013" if dataset == "ferplus" else dataset
+    places = (root / f"{dataset}{canonical.SUFFIX}", root, root / dataset, root / home)
+    for path in places:
+        if path.exists() and (canonical.is_canonical(path) or recognise(path, dataset)):
+            return load(path, dataset, verify, options)
     raise InputError(
-        f"{dataset} not found in {root} nor in {root / dataset}; say where it is with --data or $FER_STUDY_DATA "
-        f"(layouts: {'; '.join(x.looks_like for x in LAYOUTS if x.dataset == dataset)})"
+        f"{dataset} not found in {printable(root)} nor in {printable(root / dataset)}; say where it is with --data or "
+        f"$FER_STUDY_DATA (layouts: {'; '.join(x.looks_like for x in LAYOUTS if x.dataset == dataset)})"
     )
+
+
+def root_of(root: str | Path | None = None) -> Path:
+    """The data root: as given, else ``$FER_STUDY_DATA``, else ``data``."""
+    return Path(root or os.environ.get("FER_STUDY_DATA") or "data")
+
+
+def check(faces: FaceSet, path: Path) -> None:
+    """Refuses a set that no run should be made on.
+
+    Raises:
+        InputError: there are no train or no test images, or the counts are not the official ones.
+    """
+    remedy = "verify=False loads it all the same"
+    if missing := [s for s in ("train", "test") if not (faces.split == s).any()]:
+        raise InputError(f"{printable(path)}: no {missing[0]} images, both train and test are needed; {remedy}")
+    if not faces.left_out and (wrong := official.difference(faces)):
+        raise InputError(f"{printable(path)}: not the official {faces.name}: {wrong}; {remedy}")
+
+
+def report(faces: FaceSet, path: Path) -> None:
+    """Logs what a set does without.
+
+    Raises:
+        InputError: nothing is left.
+    """
+    for name, count in faces.dropped.items():
+        log.info("%s: %d images of %s dropped, the %d classes have no such", printable(path), count, name, faces.num_classes)
+    for reason, count in faces.left_out.items():
+        log.warning("%s: %d rows left out: %s", printable(path), count, reason)
+    if not len(faces):
+        raise InputError(f"{printable(path)}: no images in it")
+
+
+def _layout(path: Path, dataset: str | None) -> Layout:
+    if not path.exists():
+        raise InputError(f"{printable(path)}: no such file or folder")
+    if path.is_file() and path.suffix != ".parquet" and (zipfile.is_zipfile(path) or tarfile.is_tarfile(path)):
+        raise InputError(f"{printable(path)}: is an archive; unpack it and give the folder")
+    layout = recognise(path, dataset)
+    if layout is None:
+        other = recognise(path) if dataset else None
+        found = f"holds {other.dataset} ({other.name}), not {dataset}" if other else "layout not recognised"
+        known = "; ".join(f"{x.dataset} {x.name}: {x.looks_like}" for x in LAYOUTS if dataset in (None, x.dataset))
+        raise InputError(f"{printable(path)}: {found}; known layouts: {known}")
+    return layout
+
+
+def _as_asked(faces: FaceSet, dataset: str | None, options: Options | None, path: Path) -> FaceSet:
+    """An imported set, whose options were chosen when it was imported.
+
+    Raises:
+        InputError: it is another dataset, or has other classes than are asked for.
+    """
+    if dataset not in (None, faces.name):
+        raise InputError(f"{printable(path)}: holds {faces.name} (canonical), not {dataset}")
+    if options and options.names != faces.classes:
+        raise InputError(f"{printable(path)}: imported with {faces.num_classes} classes, {options.classes} are asked for; "
+                         f"import it again with --classes {options.classes}")  # fmt: skip
+    return faces
 
 
 def _check_name(dataset: str | None) -> None:

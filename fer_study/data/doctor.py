@@ -2,49 +2,80 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from ..errors import InputError
-from . import LAYOUTS, load, official, recognise
-from .faceset import FaceSet
+from . import LAYOUTS, canonical, load, official, recognise
+from .faceset import SPLITS, FaceSet, copy_groups
+from .official import DATASETS
+from .rows import Left, Options
+
+REMEDIES = {
+    "image cannot be decoded": "the file is damaged or no image: fetch it again, or remove it",
+    "image file missing": "the table names a file that is not there: unpack all parts of the download",
+    "label missing": "the image has no label file: unpack the annotations too",
+    "class unknown": "rename the folder to a known class name, or move it away",
+    "class without images": "fill or remove the empty folder",
+    "file name not of this layout": "move the file away: it is no part of the dataset",
+    "twice": "remove the second row",
+    "image of another size": "this layout holds 48x48 pictures: a resized copy is another dataset",
+}
+"""Reason of a bad row -> what to do; any other: the row has to be mended or removed."""
 
 
-def doctor(path: str | Path) -> dict[str, Any]:
+def doctor(path: str | Path, dataset: str | None = None, options: Options | None = None) -> dict[str, Any]:
     """Examines a file or folder; wrong input becomes a problem in the report, not an error.
 
+    Rows that are wrong are left out and counted, so that one damaged file does not hide the rest.
+
     Returns:
-        ``path``, ``dataset``, ``layout``, ``images``, ``counts`` and ``official`` (split -> class -> images), ``matches``
-        (whether these two are equal), ``fingerprint``, ``is_official`` (whether it is that of the official set), ``votes``
-        (whether there are FER+ votes), ``dropped`` (class -> images left out), ``duplicates`` (see ``duplicates``),
-        ``problems`` and ``mend`` (one remedy for each problem). None where it cannot be known.
+        ``path``, ``dataset``, ``layout``, ``about`` (``official.Dataset``), ``images``, ``counts`` and ``official`` (split
+        -> class -> images), ``matches`` (whether these two are equal), ``fingerprint``, ``is_official`` (whether it is that
+        of the official set), ``votes`` (whether there are FER+ votes), ``dropped`` (class -> images left out as of no class
+        of the set), ``left_out`` (reason -> wrong rows), ``wrong_rows`` (the first lines of each reason), ``duplicates`` (see
+        ``duplicates``), ``people`` (see ``people``), ``problems`` and ``mend`` (one remedy for each problem). None where it
+        cannot be known.
     """
-    keys = ("dataset", "layout", "images", "counts", "official", "matches", "fingerprint", "is_official", "votes", "dropped")
-    report: dict[str, Any] = {"path": str(path)} | dict.fromkeys((*keys, "duplicates")) | {"problems": [], "mend": []}
+    path, left = Path(path), Left()
+    keys = ("dataset", "layout", "about", "images", "counts", "official", "matches", "fingerprint", "is_official", "votes",
+            "dropped", "left_out", "duplicates", "people")  # fmt: skip
+    report: dict[str, Any] = {"path": str(path)} | dict.fromkeys(keys) | {"wrong_rows": [], "problems": [], "mend": []}
     try:
-        layout = recognise(path)
-        if layout:
-            report |= {"dataset": layout.dataset, "layout": layout.name}
-        faces = load(path, verify=False)
-    except InputError as error:
+        if canonical.is_canonical(path):
+            faces = canonical.read(path, check=True)
+            report["layout"] = "canonical"
+        else:
+            if layout := recognise(path, dataset):
+                report |= {"dataset": layout.dataset, "layout": layout.name}
+            asked = dataclasses.replace(options or Options(), skip_bad=True)
+            faces = load(path, dataset, verify=False, options=asked, left=left)
+    except (InputError, OSError) as error:
         report["problems"].append(str(error))
-        report["mend"].append(_remedy(Path(path), report["layout"]))
+        report["mend"].append(_remedy(path, report["layout"]))
+        report["wrong_rows"] = [line for _, line in left.lines]
         return report
-    known = official.OFFICIAL_COUNTS.get(faces.name)
+    known = official.OFFICIAL_COUNTS.get(faces.name) if faces.num_classes == 7 else None
     report |= {
+        "dataset": faces.name,
+        "about": dataclasses.asdict(DATASETS[faces.name]),
         "images": len(faces),
         "counts": faces.counts().to_dict("index"),
         "official": official.official_counts(faces.name).to_dict("index") if known else None,
-        "matches": official.difference(faces) is None if known else None,
+        "matches": official.difference(faces) is None if known or faces.name in official.OFFICIAL_TOTALS else None,
         "fingerprint": faces.fingerprint,
         "is_official": faces.fingerprint == official.FINGERPRINTS.get(faces.name),
         "votes": faces.votes is not None,
-        "dropped": faces.attributes.attrs.get("dropped", {}),
+        "dropped": faces.dropped,
+        "left_out": faces.left_out,
+        "wrong_rows": [line for _, line in left.lines],
         "duplicates": duplicates(faces),
+        "people": people(faces),
     }
-    for problem, remedy in _differences(faces):
+    for problem, remedy in _problems(faces, report):
         report["problems"].append(problem)
         report["mend"].append(remedy)
     return report
@@ -57,7 +88,7 @@ def duplicates(faces: FaceSet) -> dict[str, int]:
         ``groups`` of equal images, ``images`` in them, ``groups_across_splits``, and ``test_images_elsewhere``, the test
         images that are also in train or validation.
     """
-    table = pd.DataFrame({"image": pd.factorize(pd.Series([x.tobytes() for x in faces.images]))[0], "split": faces.split})
+    table = pd.DataFrame({"image": copy_groups(faces.images), "split": faces.split})
     groups = table.groupby("image")["split"]
     size, across = groups.size(), groups.nunique() > 1
     in_test = (table["split"] == "test") & table["image"].map(across)
@@ -69,6 +100,15 @@ def duplicates(faces: FaceSet) -> dict[str, int]:
     }
 
 
+def people(faces: FaceSet) -> dict[str, int] | None:
+    """``people`` in the set, ``images`` of them, and people ``in_several_splits``; None where nobody is known."""
+    if "person" not in faces.attributes or faces.attributes["person"].isna().all():
+        return None
+    splits = pd.Series(faces.split).groupby(faces.attributes["person"].to_numpy()).nunique()
+    known = int(faces.attributes["person"].notna().sum())
+    return {"people": len(splits), "images": known, "in_several_splits": int((splits > 1).sum())}
+
+
 def _remedy(path: Path, layout: str | None) -> str:
     if not path.exists():
         return "give the file or folder that holds the data, or set $FER_STUDY_DATA to the folder above it"
@@ -77,21 +117,31 @@ def _remedy(path: Path, layout: str | None) -> str:
     return "download this file again, or mend or remove the row that is named"
 
 
-def _differences(faces: FaceSet) -> list[tuple[str, str]]:
+def _problems(faces: FaceSet, report: dict[str, Any]) -> list[tuple[str, str]]:
     """(problem, remedy) of a set that could be read."""
-    found = []
-    wrong = official.difference(faces)
-    if wrong:
-        found.append(
-            (wrong, "files or rows are missing, moved or added: fetch the dataset again; verify=False loads it as it is")
+    found = [
+        (
+            f"{n} rows are wrong: {reason}",
+            REMEDIES.get(reason, "mend or remove these rows") + "; --skip-bad imports the rest",
         )
-    elif faces.fingerprint != official.FINGERPRINTS.get(faces.name):
-        problem = "the counts are official, the pixels or their order are not (a copy as JPEG, or in folders)"
+        for reason, n in faces.left_out.items()
+    ]
+    missing = [s for s in SPLITS if not (faces.split == s).any()]
+    if {"train", "test"} & set(missing):
+        found.append(
+            (f"no images in {' and '.join(missing)}", "train and test are both needed: add the missing folder or part")
+        )
+    wrong, known = official.difference(faces), faces.name in official.FINGERPRINTS
+    if wrong:
+        found.append((wrong, "files or rows are missing, moved or added: fetch the dataset again"))
+    elif known and faces.num_classes == 7 and not report["is_official"]:
+        problem = "the counts are official, the pixels or their order are not (a copy as JPEG, in folders, or resized)"
         found.append((problem, "usable, but published records are found only for the original files, as parquet or CSV"))
     if faces.name == "fer2013" and faces.votes is None:
-        found.append(
-            ("no FER+ votes", "put fer2013new.csv beside fer2013.csv; folders of images cannot be joined with the votes")
-        )
+        remedy = "put fer2013new.csv beside fer2013.csv; folders of images cannot be joined with the votes"
+        found.append(("no FER+ votes", remedy))
+    if report["people"] and report["people"]["in_several_splits"]:
+        found.append((f"{report['people']['in_several_splits']} people are in more than one split", "split by person"))
     return found
 
 
@@ -99,30 +149,41 @@ def render(report: dict[str, Any]) -> str:
     """The report of ``doctor`` as text."""
     lines = [f"path         {report['path']}"]
     if report["layout"] is None:
-        lines += ["layout       not recognised; known layouts:"] + [
-            f"  {x.dataset:<9}  {x.name}: {x.looks_like}" for x in LAYOUTS
-        ]
+        lines += ["layout       not recognised; known layouts:"]
+        lines += [f"  {x.dataset:<9}  {x.name}: {x.looks_like}" for x in LAYOUTS]
     else:
         lines += [f"layout       {report['dataset']}, {report['layout']}"]
     if report["images"] is not None:
-        lines += [f"images       {report['images']}", "", *_counts_table(report).splitlines(), ""]
-        lines += [f"counts       {'as official' if report['matches'] else 'differ from the official ones'}"]
-        lines += [
-            f"fingerprint  {report['fingerprint']} ({'official' if report['is_official'] else 'not the official one'})"
-        ]
-        lines += [f"FER+ votes   {'yes' if report['votes'] else 'no'}"]
-        lines += [f"dropped      {n} images of {name}" for name, n in report["dropped"].items()]
-        d = report["duplicates"]
-        groups = f"{d['groups']} groups of equal images ({d['images']} images), {d['groups_across_splits']} across splits"
-        lines += [f"duplicates   {groups}"]
-        lines += [f"             {d['test_images_elsewhere']} test images are also in train or validation"]
+        lines += _about(report)
     for problem, remedy in zip(report["problems"], report["mend"], strict=True):
         lines += [f"problem      {problem}", f"  to mend    {remedy}"]
+    if report["wrong_rows"]:
+        lines += ["", "the first wrong rows:", *[f"  {line}" for line in report["wrong_rows"]]]
     return "\n".join(lines + ([] if report["problems"] else ["no problems"]))
 
 
+def _about(report: dict[str, Any]) -> list[str]:
+    about, d, known = report["about"], report["duplicates"], report["people"]
+    lines = [f"dataset      {about['title']}: {about['images']}", f"labels       {about['labels']}",
+             f"split        {about['split']}", f"licence      {about['licence']}"]  # fmt: skip
+    lines += [f"images       {report['images']}", "", *_counts_table(report).splitlines(), ""]
+    if report["matches"] is not None:
+        lines += [f"counts       {'as official' if report['matches'] else 'differ from the official ones'}"]
+    official_mark = " (official)" if report["is_official"] else ""
+    lines += [f"fingerprint  {report['fingerprint']}{official_mark}", f"FER+ votes   {'yes' if report['votes'] else 'no'}"]
+    lines += [f"dropped      {n} images of {name}" for name, n in report["dropped"].items()]
+    groups = f"{d['groups']} groups of equal images ({d['images']} images), {d['groups_across_splits']} across splits"
+    lines += [f"duplicates   {groups}"]
+    lines += [f"             {d['test_images_elsewhere']} test images are also in train or validation"]
+    if known:
+        lines += [
+            f"people       {known['people']} in {known['images']} images, {known['in_several_splits']} in several splits"
+        ]
+    return lines
+
+
 def _counts_table(report: dict[str, Any]) -> str:
-    """Counts by split and class; where they differ, the official ones stand below."""
+    """Counts by split and class; the official ones stand below, where there are any."""
     table = pd.DataFrame.from_dict(report["counts"], orient="index")
     if report["official"]:
         reference = pd.DataFrame.from_dict(report["official"], orient="index").rename(

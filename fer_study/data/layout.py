@@ -1,21 +1,24 @@
-"""What the readers share: the description of a layout on disk, and the opening of parquet, CSV and image files."""
+"""What the readers share: the description of a layout on disk, and the opening of folders, parquet and CSV files."""
 
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from itertools import count, islice
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
-from PIL import Image
 
 from ..errors import InputError
-from .faceset import FaceSet
+from .rows import BadRow, Face, Options, Row, open_image, printable
+
+JUNK = {"thumbs.db", "desktop.ini", "__macosx"}
+"""Files that systems leave in every folder; names that begin with a dot are passed over too."""
 
 
 @dataclass(frozen=True)
@@ -27,14 +30,21 @@ class Layout:
         name: name of the layout, unique within the dataset.
         looks_like: one line that shows the files, for messages.
         recognises: cheap look (names and headers only) whether a path has this layout.
-        read: reads it whole; every wrong input is one ``InputError``.
+        rows: its rows, in the order of the set; every wrong input is one ``InputError``, of a single row a ``BadRow``.
     """
 
     dataset: str
     name: str
     looks_like: str
     recognises: Callable[[Path], bool]
-    read: Callable[[Path], FaceSet]
+    rows: Callable[[Path, Options], list[Row]]
+
+
+def visible(folder: Path) -> list[Path]:
+    """Entries of a folder by name, without hidden files and junk; none where it is no folder."""
+    if not folder.is_dir():
+        return []
+    return sorted(x for x in folder.iterdir() if not x.name.startswith(".") and x.name.lower() not in JUNK)
 
 
 def parquet_files(path: Path) -> list[Path]:
@@ -54,8 +64,8 @@ def parquet_schema(file: Path) -> pa.Schema:
     """
     try:
         return pq.read_schema(file)
-    except (pa.ArrowInvalid, OSError):
-        raise InputError(f"{file}: not a readable parquet file, perhaps cut short; download it again") from None
+    except (pa.ArrowException, OSError, ValueError):
+        raise InputError(f"{printable(file)}: not a readable parquet file, perhaps cut short; download it again") from None
 
 
 def parquet_columns(file: Path, names: list[str]) -> dict[str, list]:
@@ -64,20 +74,20 @@ def parquet_columns(file: Path, names: list[str]) -> dict[str, list]:
     Raises:
         InputError: a column is missing or has gaps, ``image`` is no struct of bytes, or the file cannot be read.
     """
-    schema = parquet_schema(file)
+    schema, name = parquet_schema(file), printable(file)
     if missing := [n for n in names if n not in schema.names]:
-        raise InputError(f"{file}: no column {missing[0]!r}; found {', '.join(schema.names)}")
+        raise InputError(f"{name}: no column {missing[0]!r}; found {', '.join(schema.names)}")
     if not is_image(schema):
-        raise InputError(f"{file}: column 'image' is {schema.field('image').type}, allowed: a struct with the field bytes")
+        raise InputError(f"{name}: column 'image' is {schema.field('image').type}, allowed: a struct with the field bytes")
     try:
         table = pq.read_table(file, columns=names, partitioning=None)
-    except (pa.ArrowInvalid, OSError):
-        raise InputError(f"{file}: its data cannot be read, perhaps damaged; download it again") from None
-    columns = {n: table[n].to_pylist() for n in names if n != "image"}
-    for name, values in columns.items():
+        columns = {n: table[n].to_pylist() for n in names if n != "image"}
+        structs = table["image"].to_pylist()
+    except (pa.ArrowException, OSError, ValueError):
+        raise InputError(f"{name}: its data cannot be read, perhaps damaged; download it again") from None
+    for column, values in columns.items():
         if None in values:
-            raise InputError(f"{file}, row {values.index(None)}: column {name!r} is empty")
-    structs = table["image"].to_pylist()
+            raise InputError(f"{name}, row {values.index(None)}: column {column!r} is empty")
     return columns | {"bytes": [s and s["bytes"] for s in structs], "path": [(s and s.get("path")) or "" for s in structs]}
 
 
@@ -93,51 +103,85 @@ def csv_header(file: Path) -> list[str]:
         return [name.strip() for name in next(csv.reader([lines.readline(1 << 16)]), [])]
 
 
-def csv_columns(file: Path, names: list[str]) -> dict[str, list[str]]:
-    """Columns of a CSV file as text.
+def csv_columns(file: Path, names: list[str], header: list[str] | None = None) -> dict[str, list[Any]]:
+    """Columns of a CSV file as text, whatever its line ends, with or without a byte-order mark.
+
+    Args:
+        names: the columns wanted; others may be there.
+        header: column names where the file has no line for them.
+
+    Returns:
+        name -> values; also ``line``, the line number of each row, and ``bad``, a ``BadRow`` for each line with another
+        number of columns.
 
     Raises:
-        InputError: a column is missing, or the lines are no table.
+        InputError: a column is missing, or the file is no table.
     """
-    header = csv_header(file)
-    if missing := [n for n in names if n not in header]:
-        raise InputError(f"{file}: no column {missing[0]!r}; found {', '.join(header)[:200] or 'an empty file'}")
+    found, where = header or csv_header(file), printable(file)
+    if missing := [n for n in names if n not in found]:
+        raise InputError(f"{where}: no column {missing[0]!r}; found {', '.join(found)[:200] or 'an empty file'}")
+    if len(set(found)) < len(found):
+        raise InputError(f"{where}: two columns have the same name; found {', '.join(found)[:200]}")
+    bad: dict[int, BadRow] = {}
+
+    def wrong(row: Any) -> str:
+        what = f"{row.actual_columns} columns, allowed {row.expected_columns}"
+        bad[row.number] = BadRow(f"{where}, line {row.number}", "wrong number of columns", what)
+        return "skip"
+
     try:
         table = pyarrow.csv.read_csv(
             file,
-            pyarrow.csv.ReadOptions(column_names=header, skip_rows=1, use_threads=False),
-            convert_options=pyarrow.csv.ConvertOptions(
-                include_columns=names, column_types=dict.fromkeys(header, pa.string())
-            ),
+            pyarrow.csv.ReadOptions(column_names=found, skip_rows=0 if header else 1, use_threads=False),
+            pyarrow.csv.ParseOptions(invalid_row_handler=wrong),
+            pyarrow.csv.ConvertOptions(include_columns=names, column_types=dict.fromkeys(found, pa.string())),
         )
-    except (pa.ArrowInvalid, OSError) as error:
-        raise InputError(f"{file}: not a CSV table: {str(error).splitlines()[0][:120]}") from None
-    return {n: table[n].to_pylist() for n in names}
+    except (pa.ArrowException, OSError, ValueError) as error:
+        if "Empty CSV" in str(error):
+            return {n: [] for n in names} | {"line": [], "bad": []}
+        raise InputError(f"{where}: not a CSV table in UTF-8: {printable(str(error).splitlines()[0])[:120]}") from None
+    lines = (line for line in count(1 if header else 2) if line not in bad)
+    return {n: table[n].to_pylist() for n in names} | {"line": list(islice(lines, len(table))), "bad": list(bad.values())}
 
 
-def decode(data: bytes | None, where: str) -> Image.Image:
-    """A grayscale picture from the bytes of an image file.
+def text_lines(file: Path) -> list[tuple[int, str]]:
+    """(line number from 1, text without spaces around it) of the lines of a text file that are not empty."""
+    try:
+        text = file.read_bytes().removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
+    except OSError as error:
+        raise InputError(f"{printable(file)}: cannot be read: {error.strerror}") from None
+    return [(i, line.strip()) for i, line in enumerate(text.split("\n"), start=1) if line.strip()]
 
-    Args:
-        data: content of an image file of any kind that Pillow reads.
-        where: file and row, for the message.
+
+def label_of(text: str, classes: dict[str, str], where: str) -> str:
+    """The class of a label as it is written in the data.
 
     Raises:
-        InputError: the bytes are no image.
+        BadRow: it is not one of ``classes``.
     """
     try:
-        return Image.open(io.BytesIO(data or b"")).convert("L")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        raise InputError(f"{where}: cannot decode the image ({len(data or b'')} bytes); allowed: PNG, JPEG") from None
+        return classes[text]
+    except KeyError:
+        allowed = ", ".join(f"{key} {name}" for key, name in classes.items())
+        raise BadRow(where, "label not allowed", f"label is {text[:40]!r}, allowed: {allowed}") from None
 
 
-def decode_48(data: bytes | None, where: str) -> np.ndarray:
-    """(48, 48) uint8 pixels of an image file, which must have this size.
+def numbered_rows(root: Path, splits: dict[str, str], classes: dict[str, str]) -> list[Row]:
+    """Rows of ``split/NUMBER/image``; a split or class without images is refused."""
+    return [
+        partial(_numbered_row, root, split, file, classes)
+        for folder, split in splits.items()
+        for parent in visible(root / folder)
+        for file in images_of(parent)
+    ]
 
-    Raises:
-        InputError: the bytes are no image, or one of another size.
-    """
-    picture = decode(data, where)
-    if picture.size != (48, 48):
-        raise InputError(f"{where}: image is {picture.width}x{picture.height}, allowed 48x48")
-    return np.asarray(picture)
+
+def images_of(folder: Path) -> list[Path]:
+    """The files of a class folder; the folder itself where it has none, or is none, which is then refused as an image."""
+    return visible(folder) or [folder]
+
+
+def _numbered_row(root: Path, split: str, file: Path, classes: dict[str, str]) -> Face:
+    folder = file if file.is_dir() else file.parent
+    label = label_of(folder.name, classes, printable(file))
+    return Face(partial(open_image, file), label, split, printable(file.relative_to(root).as_posix()))

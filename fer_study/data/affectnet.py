@@ -1,0 +1,92 @@
+"""AffectNet (Mollahosseini et al., 2019): web faces, 0 neutral ... 7 contempt; 8 none, 9 uncertain, 10 no face are dropped.
+
+Its test split was never released: the published validation split is what everybody scores, so it is read as ``test``, and
+there is no validation split. The release of 8 classes has 287,651 training images.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import InputError
+from ..labels import NATIVE
+from .layout import Layout, csv_columns, csv_header, label_of, numbered_rows, visible
+from .rows import BadRow, Face, Options, Row, cropped, open_image, printable, refuse
+
+CLASSES = {str(number): name for number, name in NATIVE["affectnet"].items()}
+_SETS = {"train_set": "train", "val_set": "test"}
+_TABLES = {"training.csv": "train", "validation.csv": "test"}
+_FOLDERS = {"train": "train", "val": "test"}
+_BOX = ("face_x", "face_y", "face_width", "face_height")
+_IMAGE_FOLDERS = ("Manually_Annotated_Images", "Manually_Annotated", "images", ".")
+
+
+def _annotation_rows(path: Path, _: Options) -> list[Row]:
+    """One small file of NumPy an image holds its label."""
+    return [
+        partial(_annotation_row, path / folder, split, image)
+        for folder, split in _SETS.items()
+        for image in visible(path / folder / "images")
+    ]
+
+
+def _annotation_row(folder: Path, split: str, image: Path) -> Face:
+    file = folder / "annotations" / f"{image.stem}_exp.npy"
+    try:
+        label = str(np.load(file, allow_pickle=False).item())
+    except FileNotFoundError:
+        raise BadRow(printable(file), "label missing", f"no such file; {image.name} has no label without it") from None
+    except (OSError, ValueError, EOFError):
+        raise BadRow(printable(file), "label not readable", "not a NumPy file with one label") from None
+    name = printable(f"{folder.name}/{image.name}")
+    return Face(partial(open_image, image), label_of(label, CLASSES, printable(file)), split, name)
+
+
+def _is_tree(path: Path) -> bool:
+    names = {x.name for split in _FOLDERS for x in visible(path / split) if x.is_dir()}
+    return "0" in names and names <= set(CLASSES) and not (path / "test").is_dir()
+
+
+def _tables(path: Path) -> list[Path]:
+    files = [x for p in (path, path / "Manually_Annotated_file_lists") for n in _TABLES if (x := p / n).is_file()]
+    return [x for x in files if "subDirectory_filePath" in csv_header(x)]
+
+
+def _table_rows(path: Path, _: Options) -> list[Row]:
+    rows: list[Row] = []
+    folder = next(path / x for x in _IMAGE_FOLDERS if (path / x).is_dir())
+    for file in _tables(path):
+        header = csv_header(file)
+        if "expression" not in header:
+            raise InputError(f"{printable(file)}: no column 'expression'; found {', '.join(header)[:200]}")
+        data = csv_columns(file, ["subDirectory_filePath", "expression", *[c for c in _BOX if c in header]])
+        rows += [partial(_table_row, folder, file, data, i) for i in range(len(data["line"]))]
+        rows += [refuse(error) for error in data["bad"]]
+    return rows
+
+
+def _table_row(folder: Path, file: Path, data: dict, i: int) -> Face:
+    where, name = f"{printable(file)}, line {data['line'][i]}", data["subDirectory_filePath"][i]
+    box = None
+    if all(c in data for c in _BOX):
+        try:
+            x, y, width, height = (float(data[c][i]) for c in _BOX)
+        except ValueError:
+            what = f"face box is {[data[c][i][:20] for c in _BOX]}, allowed: numbers"
+            raise BadRow(where, "box not allowed", what) from None
+        box = (x, y, x + width, y + height)
+    picture = partial(cropped, folder / name, box, where)
+    return Face(picture, label_of(data["expression"][i].strip(), CLASSES, where), _TABLES[file.name], printable(name))
+
+
+LAYOUTS = (
+    Layout("affectnet", "annotations", "train_set|val_set/images/ID.jpg and annotations/ID_exp.npy",
+           lambda path: any((path / x / "annotations").is_dir() for x in _SETS), _annotation_rows),
+    Layout("affectnet", "folders", "train|val/0..7/*.jpg", _is_tree,
+           lambda path, _: numbered_rows(path, _FOLDERS, CLASSES)),
+    Layout("affectnet", "tables", "training.csv and validation.csv (subDirectory_filePath, face_x, ..., expression)",
+           lambda path: bool(_tables(path)), _table_rows),
+)  # fmt: skip

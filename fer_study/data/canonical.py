@@ -1,0 +1,137 @@
+"""The canonical form: a dataset written once, so that every later load takes less than a second.
+
+``images.npy`` (N, C, S, S) uint8, mapped into memory and never loaded whole; ``faces.parquet``, one row a face; and
+``faceset.json``, written last, with the fingerprint and where it all came from.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from ..errors import InputError
+from .faceset import FaceSet, fingerprint_of
+from .rows import Left, Options, Row, collect, printable
+
+FORMAT = 1
+SUFFIX = ".faces"
+"""A canonical folder is called after its dataset: ``fer2013.faces``."""
+
+_FILES = ("images.npy", "faces.parquet", "faceset.json")
+
+
+def is_canonical(path: Path) -> bool:
+    """Whether a folder holds a finished import."""
+    return (path / _FILES[2]).is_file()
+
+
+def write(name: str, layout: str, rows: list[Row], options: Options, target: Path, left: Left) -> FaceSet:
+    """Writes the canonical form of some rows, image by image; memory does not grow with the pixels.
+
+    Everything goes into a folder beside the target, which takes its name only when all is there: an import that breaks off
+    leaves nothing that looks finished.
+
+    Raises:
+        InputError: the target is there already, cannot be written, or a row is wrong.
+    """
+    if target.exists():
+        raise InputError(f"{printable(target)}: is there already; remove it to import again, or name another with --to")
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        temporary.mkdir(parents=True)
+    except OSError as error:
+        raise InputError(f"{printable(target)}: cannot be written: {error.strerror}") from None
+    try:
+        parts = _write_images(temporary / _FILES[0], name, rows, options, left)
+        faces = FaceSet(images=np.load(temporary / _FILES[0], mmap_mode="r"), **parts)
+        _write_table(faces, temporary)
+        head = {
+            "format": FORMAT, "name": name, "classes": list(faces.classes), "shape": list(faces.images.shape),
+            "fingerprint": faces.fingerprint, "layout": layout,
+            "annotation": options.annotation if name == "ferplus" else None,
+            "targets": faces.targets is not None, "votes": faces.votes is not None,
+            "dropped": faces.dropped, "left_out": faces.left_out,
+        }  # fmt: skip
+        (temporary / _FILES[2]).write_text(json.dumps(head, indent=1) + "\n", encoding="utf-8")
+        temporary.rename(target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return read(target)
+
+
+def _write_images(file: Path, name: str, rows: list[Row], options: Options, left: Left) -> dict[str, Any]:
+    """The pixels of all rows behind a header that is written again, at the same length, when their number is known."""
+    shape = (3 if options.colour else 1, options.size, options.size)
+    with file.open("wb") as out:
+        _header(out, (0, *shape))
+        parts = collect(name, rows, options, lambda image: out.write(np.ascontiguousarray(image).data), left)
+        start = out.tell()
+        out.seek(0)
+        _header(out, (len(parts["labels"]), *shape))
+        assert out.tell() <= start
+    return parts
+
+
+def _header(out: BinaryIO, shape: tuple[int, ...]) -> None:
+    np.lib.format.write_array_header_1_0(out, {"descr": "|u1", "fortran_order": False, "shape": shape})
+
+
+def _write_table(faces: FaceSet, folder: Path) -> None:
+    columns: dict[str, Any] = {"label": faces.labels, "split": faces.split, "id": faces.ids}
+    for name in ("votes", "targets"):
+        if (values := getattr(faces, name)) is not None:
+            columns |= {f"{name}_{i}": values[:, i] for i in range(values.shape[1])}
+    columns |= {f"attribute_{name}": faces.attributes[name] for name in faces.attributes.columns}
+    pd.DataFrame(columns).to_parquet(folder / _FILES[1], index=False)
+
+
+def read(path: Path, check: bool = False) -> FaceSet:
+    """A set in canonical form; its images are mapped, not loaded.
+
+    Args:
+        check: compute the fingerprint again, which reads every pixel.
+
+    Raises:
+        InputError: a file is missing, damaged or of another import.
+    """
+    where = printable(path)
+    try:
+        head = json.loads((path / _FILES[2]).read_text(encoding="utf-8"))
+        if head["format"] != FORMAT:
+            raise InputError(f"{where}: canonical form {head['format']}, this version reads {FORMAT}; import it again")
+        images = np.load(path / _FILES[0], mmap_mode="r", allow_pickle=False)
+        table = pd.read_parquet(path / _FILES[1])
+        if list(images.shape) != head["shape"] or len(table) != len(images) or images.dtype != np.uint8:
+            found = f"{list(images.shape)} pixels and {len(table)} rows"
+            raise InputError(f"{where}: {found}, expected {head['shape']}; import it again")
+        faces = _face_set(head, images, table)
+    except InputError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, EOFError, pa.ArrowException) as error:
+        text = printable(" ".join(str(error).split()))[:160]
+        raise InputError(f"{where}: the canonical form is damaged ({text}); import it again") from None
+    if check and fingerprint_of(faces) != faces.fingerprint:
+        raise InputError(f"{where}: the pixels or labels are not those that were imported; import it again")
+    return faces
+
+
+def _face_set(head: dict[str, Any], images: np.ndarray, table: pd.DataFrame) -> FaceSet:
+    def block(name: str, kind: type) -> np.ndarray | None:
+        columns = [c for c in table.columns if c.startswith(f"{name}_")] if head[name] else []
+        return table[columns].to_numpy(kind) if columns else None
+
+    attributes = {c.removeprefix("attribute_"): table[c] for c in table.columns if c.startswith("attribute_")}
+    frame = pd.DataFrame(attributes, dtype=object)
+    return FaceSet(
+        name=head["name"], images=images, labels=table["label"].to_numpy(np.int64), split=table["split"].to_numpy(str),
+        ids=table["id"].to_numpy(str), votes=block("votes", np.uint8), targets=block("targets", np.float32),
+        attributes=frame.where(frame.notna(), None), classes=tuple(head["classes"]), dropped=head["dropped"],
+        left_out=head["left_out"], fingerprint=head["fingerprint"],
+    )  # fmt: skip

@@ -1,0 +1,140 @@
+"""FER+ (Barsoum et al., 2016): FER2013's images, labelled again by ten people each.
+
+The four ways in which its authors turn ten votes into a training target; all first discard single votes as outliers:
+
+``majority``
+    one emotion with more than half of what is left;
+``probability``, ``crossentropy``
+    the most voted emotions until three quarters of the votes are covered, at most three of them; the first draws one label a
+    time from this distribution, the second trains on the distribution itself, which has the same expected gradient;
+``multi_target``
+    every emotion with at least 30 % of the votes.
+
+Images of which too little agreement is left, or on which *unknown* or *no face* leads, are dropped and counted.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import InputError
+from ..labels import EIGHT, FERPLUS_COLUMNS, VOTE_NAMES
+from . import fer2013
+from .layout import Layout, csv_columns, parquet_schema
+from .rows import BadRow, Face, Options, Row, open_image, printable, refuse
+
+FOLDERS = {"FER2013Train": "train", "FER2013Valid": "validation", "FER2013Test": "test"}
+_FILE_ORDER = [VOTE_NAMES.index(name) for name in FERPLUS_COLUMNS.values()]
+
+
+def distribution(votes: np.ndarray, annotation: str = "majority") -> np.ndarray:
+    """What the votes on one image teach, by the rules of the authors' published code.
+
+    Args:
+        votes: (10,) counts over ``VOTE_NAMES``. Ties are taken in the order of the columns of ``fer2013new.csv``.
+        annotation: one of ``rows.ANNOTATIONS``.
+
+    Returns:
+        (10,) float64 that sums to 1; all on ``unknown`` where the votes agree too little.
+    """
+    raw = np.asarray(votes, np.float64)[_FILE_ORDER]
+    raw = np.where(raw <= 1, 0, raw)
+    total, kept = raw.sum(), np.zeros(10)
+    if annotation == "majority":
+        if raw.max() > 0.5 * total:
+            kept[raw.argmax()] = raw.max()
+    elif annotation == "multi_target":
+        kept = np.where(raw >= 0.3 * total, raw, 0)
+    else:
+        kept = _covering(raw)
+    if kept.sum() <= 0.5 * total:
+        kept = np.eye(10)[8]
+    out = np.zeros(10)
+    out[_FILE_ORDER] = kept / kept.sum()
+    return out
+
+
+def _covering(raw: np.ndarray) -> np.ndarray:
+    """The most voted options until three quarters of the votes are covered; zero where that takes more than three."""
+    left, kept, count, valid = raw.copy(), np.zeros(10), 0, True
+    while kept.sum() < 0.75 * raw.sum() and count < 3 and valid:
+        highest = left.max()
+        for i in np.flatnonzero(left == highest):
+            kept[i], left[i] = highest, 0
+            count += 1
+            if i >= 8:  # unknown or no face: beside emotions it is passed over, alone it ends the search
+                valid = False
+                if kept.sum() > highest:
+                    kept[i] = 0
+                    count -= 1
+                break
+    return kept if count <= 3 else np.zeros(10)
+
+
+def _with_label(face: Face, options: Options) -> Face:
+    """A face with the label and the target that its votes give; ties of the label as in ``distribution``."""
+    shares = distribution(face.votes, options.annotation)
+    label = VOTE_NAMES[_FILE_ORDER[int(shares[_FILE_ORDER].argmax())]]
+    if label not in EIGHT:
+        return face._replace(label=label)
+    target = shares[: options.classes]
+    return face._replace(label=label, target=target / target.sum() if target.sum() else target)
+
+
+def _joined(path: Path, options: Options) -> list[Row]:
+    layout = next(x for x in fer2013.LAYOUTS if x.recognises(path))
+
+    def read(row: Row) -> Face:
+        return _with_label(row(), options)
+
+    return [partial(read, row) for row in layout.rows(path, options)]
+
+
+def _has_votes(path: Path) -> bool:
+    if csv := fer2013.csv_file(path):
+        return (csv.parent / fer2013.VOTES_NAME).is_file()
+    layout = next((x for x in fer2013.LAYOUTS if x.name == "parquet" and x.recognises(path)), None)
+    return bool(layout) and "ferplus_neutral" in parquet_schema(fer2013.parquet_files(path)[0]).names
+
+
+def _folder_rows(path: Path, options: Options) -> list[Row]:
+    """``label.csv`` has no header: image, the face's box, then the ten votes."""
+    rows: list[Row] = []
+    header = ["image", "box", *FERPLUS_COLUMNS]
+    for folder, split in FOLDERS.items():
+        if not (path / folder).is_dir():
+            continue
+        file = path / folder / "label.csv"
+        if not file.is_file():
+            raise InputError(f"{printable(file)}: no such file; images in {folder} have no votes without it")
+        data = csv_columns(file, ["image", *FERPLUS_COLUMNS], header)
+        rows += [partial(_folder_row, path / folder, file, split, data, i, options) for i in range(len(data["image"]))]
+        rows += [refuse(error) for error in data["bad"]]
+    return rows
+
+
+def _folder_row(folder: Path, file: Path, split: str, data: dict, i: int, options: Options) -> Face:
+    where, votes = f"{printable(file)}, line {data['line'][i]}", np.zeros(10, np.uint8)
+    for column, name in FERPLUS_COLUMNS.items():
+        text = data[column][i].strip()
+        if text not in _COUNTS:
+            raise BadRow(where, "votes not allowed", f"{column} is {text!r}, allowed a number of votes 0..10")
+        votes[VOTE_NAMES.index(name)] = int(text)
+    image = folder / data["image"][i]
+    name = printable(f"{folder.name}/{data['image'][i]}")
+    if not votes.any():
+        raise BadRow(where, "no votes", f"{name} has no votes")
+    return _with_label(Face(partial(open_image, image), "unknown", split, name, votes), options)
+
+
+_COUNTS = {str(i) for i in range(11)}
+
+LAYOUTS = (
+    Layout("ferplus", "folders", "FER2013Train|Valid|Test/label.csv with ferXXXXXXX.png",
+           lambda path: any((path / f / "label.csv").is_file() for f in FOLDERS), _folder_rows),
+    Layout("ferplus", "joined", f"FER2013 as CSV with {fer2013.VOTES_NAME}, or as parquet with ferplus_* columns",
+           _has_votes, _joined),
+)  # fmt: skip

@@ -1,0 +1,58 @@
+"""RAF-DB, basic emotions (Li et al., 2017): 15,339 aligned colour faces of 100 px, 1 surprise ... 7 neutral.
+
+Train and test are official; there is no validation split. The compound emotions of its other half are not read.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from pathlib import Path
+
+from ..errors import InputError
+from ..labels import NATIVE
+from .layout import Layout, label_of, numbered_rows, text_lines, visible
+from .rows import BadRow, Face, Options, Row, open_image, printable
+
+_LISTS = ("list_patition_label.txt", "list_partition_label.txt")
+CLASSES = {str(number): name for number, name in NATIVE["rafdb"].items()}
+_NAME = re.compile(r"(train|test)_\d+")
+
+
+def _list(path: Path) -> Path | None:
+    return next((x for p in (path / "EmoLabel", path) for n in _LISTS if (x := p / n).is_file()), None)
+
+
+def _list_rows(path: Path, _: Options) -> list[Row]:
+    file = _list(path)
+    folder = next((x for x in (path / "Image" / "aligned", path / "aligned") if x.is_dir()), None)
+    if folder is None:
+        raise InputError(f"{printable(path)}: no folder Image/aligned beside {file.name}")
+    return [partial(_list_row, folder, file, *line) for line in text_lines(file)]
+
+
+def _list_row(folder: Path, file: Path, line: int, text: str) -> Face:
+    where, parts = f"{printable(file)}, line {line}", text.split()
+    if len(parts) != 2 or not (found := _NAME.match(parts[0])):
+        what = f"found {text[:60]!r}, allowed: train_N.jpg or test_N.jpg, and a label"
+        raise BadRow(where, "wrong number of columns", what)
+    stem, suffix = Path(parts[0]).stem, Path(parts[0]).suffix
+    picture = partial(open_image, folder / f"{stem}_aligned{suffix}")
+    return Face(picture, label_of(parts[1], CLASSES, where), found[1], printable(stem))
+
+
+def _root(path: Path) -> Path:
+    return path / "DATASET" if (path / "DATASET").is_dir() else path
+
+
+def _is_tree(path: Path) -> bool:
+    names = {x.name for split in ("train", "test") for x in visible(_root(path) / split) if x.is_dir()}
+    return bool(names) and names <= set(CLASSES) and not (_root(path) / "val").is_dir()
+
+
+LAYOUTS = (
+    Layout("rafdb", "list", "EmoLabel/list_patition_label.txt and Image/aligned/*_aligned.jpg",
+           lambda path: _list(path) is not None, _list_rows),
+    Layout("rafdb", "folders", "DATASET/{train,test}/1..7/*.jpg", _is_tree,
+           lambda path, _: numbered_rows(_root(path), {"train": "train", "test": "test"}, CLASSES)),
+)  # fmt: skip

@@ -1,0 +1,213 @@
+"""Every dataset in its exact layout, written from synthetic faces and read back; and the canonical form."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+from dataset_trees import FACES, TREES, dropped, truth
+from reader_trees import fails
+
+from fer_study import cli
+from fer_study.data import Options, canonical, find, import_to, load, official
+from fer_study.data.doctor import doctor, render
+from fer_study.data.faceset import fingerprint_of
+from fer_study.data.ferplus import distribution
+from fer_study.data.people import hashed, split_by_group
+from fer_study.labels import EIGHT, NATIVE, VOTE_NAMES, label_map
+from fer_study.labels import canonical as spelled
+
+LOSSLESS = {"ferplus", "ckplus", "jaffe", "folders"}
+
+
+@pytest.mark.parametrize("tree", TREES, ids=lambda t: t.__name__)
+@pytest.mark.parametrize("classes", [7, 8])
+def test_every_layout(tmp_path, tree, classes):
+    """Labels, splits and pixels come back face by face, found by the identity of the picture, not by its place."""
+    dataset, layout, path = tree(tmp_path)
+    faces = load(path, verify=False, options=Options(classes=classes))
+    assert faces.name == dataset and faces.classes == EIGHT[:classes]
+    expected = truth(dataset, classes)
+    assert len(faces) == len(expected) and faces.dropped == dropped(dataset, classes, layout)
+    found = {}
+    for image, label, split in zip(faces.images[:, 0].astype(int), faces.labels, faces.split, strict=True):
+        nearest = int(np.abs(FACES.astype(int) - image).mean(axis=(1, 2)).argmin())
+        error = np.abs(FACES[nearest].astype(int) - image).mean()
+        assert error == 0 if dataset in LOSSLESS else error < 12, error
+        found[nearest] = (faces.classes[label], split)
+    if dataset in ("expw", "ckplus", "jaffe"):  # the split is ours, by picture or person
+        assert {i: name for i, (name, _) in found.items()} == {i: name for i, (name, _) in expected.items()}
+    else:
+        assert found == expected
+    report = doctor(path)
+    assert (report["dataset"], report["layout"]) == (dataset, layout)
+    assert official.DATASETS[dataset].licence in render(report)
+
+
+@pytest.mark.parametrize("tree", [t for t in TREES if t.__name__ in ("ckplus", "jaffe")], ids=lambda t: t.__name__)
+def test_nobody_is_in_two_splits(tmp_path, tree):
+    _, _, path = tree(tmp_path)
+    faces = load(path, verify=False)
+    table = faces.attributes.assign(split=faces.split)
+    assert (table.groupby("person")["split"].nunique() == 1).all() and table["person"].nunique() > 2
+    assert set(faces.split) == {"train", "validation", "test"}
+    assert not [i for i in faces.ids if i.startswith(("KA", "MK"))]  # initials are hashed
+
+
+def test_splits_by_group_are_80_10_10():
+    groups = [f"g{i % 97}" for i in range(970)]
+    split = split_by_group(groups, "salt")
+    shares = {s: sum(split[g] == s for g in groups) / 970 for s in ("train", "validation", "test")}
+    assert abs(shares["test"] - 0.1) < 0.02 and abs(shares["validation"] - 0.1) < 0.02
+    assert split == split_by_group(groups[::-1], "salt") != split_by_group(groups, "pepper")
+    assert len(hashed("name", "salt")) == 12 != hashed("name", "pepper")
+
+
+def test_sizes_and_colour(tmp_path):
+    _, _, path = next(t for t in TREES if t.__name__ == "folders")(tmp_path)
+    small, colour = load(path, verify=False), load(path, verify=False, options=Options(size=64, colour=True))
+    assert small.images.shape[1:] == (1, 48, 48) and colour.images.shape[1:] == (3, 64, 64)
+    with pytest.raises(ValueError, match=r"size is 8, allowed: 16\.\.1024"):
+        Options(size=8)
+    with pytest.raises(ValueError, match="classes is 9"):
+        Options(classes=9)
+    with pytest.raises(ValueError, match="annotation is 'mean'"):
+        Options(annotation="mean")
+
+
+def test_sixteen_bits_are_scaled(tmp_path):
+    from PIL import Image
+
+    folder = tmp_path / "train" / "happy"
+    folder.mkdir(parents=True)
+    Image.fromarray(np.full((48, 48), 128 * 257, np.uint16)).save(folder / "a.png")
+    assert (load(tmp_path, verify=False).images == 128).all()
+
+
+# ---------------------------------------------------------------------------------------------------------------- labels
+
+
+def test_every_native_order_maps_to_ours():
+    """The codes of the documentation of each dataset, typed here a second time."""
+    assert NATIVE["rafdb"] == {1: "surprise", 2: "fear", 3: "disgust", 4: "happy", 5: "sad", 6: "angry", 7: "neutral"}
+    affectnet = ["neutral", "happy", "sad", "surprise", "fear", "disgust", "angry", "contempt"]
+    assert list(NATIVE["affectnet"].values())[:8] == affectnet
+    mapped = label_map(affectnet)
+    assert mapped.index.tolist() == [6, 3, 4, 5, 2, 1, 0, -1] and mapped.lost == ("contempt",) and mapped.absent == ()
+    assert label_map(affectnet, EIGHT).lost == ()
+    ckplus = label_map(["anger", "contempt", "disgust", "fear", "happy", "sadness", "surprise"])
+    assert ckplus.absent == ("neutral",) and ckplus.lost == ("contempt",)
+    for order in NATIVE.values():
+        assert not label_map(list(order.values())).absent
+
+
+def test_spellings():
+    for text in ("Anger", "ANGRY", " angry ", "0_angry", "01-Angry"):
+        assert spelled(text) == "angry"
+    assert spelled("Happily Surprised") == "happy+surprise"
+    assert label_map(["Happiness", "Happily Disgusted"]).lost == ("happy+disgust",)
+    with pytest.raises(ValueError, match="unknown class name 'positive'"):
+        label_map(["positive", "negative"])
+    with pytest.raises(ValueError, match="none in common"):
+        label_map(["contempt"])
+    with pytest.raises(ValueError, match="stands twice"):
+        label_map(["happy"], ["happy", "joy"])
+
+
+# ------------------------------------------------------------------------------------------------------------------ FER+
+
+
+def votes(**counts):
+    out = np.zeros(10, np.uint8)
+    for name, n in counts.items():
+        out[VOTE_NAMES.index(name)] = n
+    return out
+
+
+@pytest.mark.parametrize(
+    ("counts", "annotation", "expected"),
+    [
+        ({"happy": 6, "neutral": 4}, "majority", {"happy": 1}),
+        ({"happy": 5, "neutral": 5}, "majority", {"unknown": 1}),  # half is no majority
+        ({"happy": 5, "neutral": 4, "sad": 1}, "majority", {"happy": 1}),  # the single vote is an outlier: 5 of 9
+        ({"happy": 6, "neutral": 4}, "crossentropy", {"happy": 0.6, "neutral": 0.4}),
+        ({"happy": 8, "neutral": 2}, "crossentropy", {"happy": 1}),  # three quarters are covered
+        ({"angry": 2, "fear": 2, "sad": 2, "disgust": 2, "neutral": 2}, "probability", {"unknown": 1}),  # five of them
+        ({"happy": 4, "not_face": 6}, "probability", {"not_face": 1}),
+        ({"happy": 4, "neutral": 3, "sad": 3}, "multi_target", {"happy": 0.4, "neutral": 0.3, "sad": 0.3}),
+        ({"happy": 5, "neutral": 2, "sad": 2}, "multi_target", {"happy": 1}),
+        (dict.fromkeys(VOTE_NAMES, 1), "majority", {"unknown": 1}),
+    ],
+)  # fmt: skip
+def test_ferplus_annotations(counts, annotation, expected):
+    found = {n: round(float(v), 6) for n, v in zip(VOTE_NAMES, distribution(votes(**counts), annotation), strict=True) if v}
+    assert found == expected
+
+
+@pytest.mark.skipif(not os.environ.get("FER_STUDY_DATA"), reason="no real data here")
+def test_real_ferplus_majority():
+    """The counts of the field: 25,060 / 3,199 / 3,153 images with a majority, contempt among them."""
+    faces = find("ferplus", options=Options(classes=8))
+    assert faces.counts()["total"].tolist() == [25060, 3199, 3153]
+    assert faces.targets.sum(axis=1).tolist() == [1.0] * len(faces)
+
+
+# -------------------------------------------------------------------------------------------------------- canonical form
+
+
+@pytest.mark.parametrize("tree", TREES, ids=lambda t: t.__name__)
+def test_import_is_the_same_set(tmp_path, tree):
+    dataset, _, path = tree(tmp_path / "raw")
+    options = Options(classes=8)
+    plain = load(path, verify=False, options=options)
+    made, target = import_to(path, tmp_path / f"{dataset}.faces", options=options)
+    again = load(target, verify=False, options=options)
+    for faces in (made, again):
+        assert faces.fingerprint == plain.fingerprint == fingerprint_of(faces)
+        assert (faces.ids == plain.ids).all() and faces.dropped == plain.dropped
+        assert (faces.votes is None) == (plain.votes is None) and (faces.targets is None) == (plain.targets is None)
+        assert faces.attributes.equals(plain.attributes) or not len(plain.attributes.columns)
+        assert isinstance(faces.images, np.memmap)
+    assert find(dataset, tmp_path, verify=False, options=options).fingerprint == plain.fingerprint
+    fails(target, "imported with 8 classes, 7 are asked for", options=Options())
+    assert doctor(target)["fingerprint"] == plain.fingerprint
+
+
+def test_import_by_command(tmp_path, monkeypatch, capsys):
+    _, _, path = next(t for t in TREES if t.__name__ == "rafdb_list")(tmp_path / "raw")
+    monkeypatch.setenv("FER_STUDY_DATA", str(tmp_path))
+    assert cli.main(["data", "import", str(path), "--size", "32"]) == 0
+    assert load(tmp_path / "rafdb.faces", verify=False).images.shape[2:] == (32, 32)
+    assert cli.main(["data", "import", str(path)]) == 2  # never over what is there
+    assert cli.main(["data", "import", str(path), "--size", "4", "--to", str(tmp_path / "x")]) == 2
+
+
+def test_a_broken_import_leaves_nothing(tmp_path):
+    _, _, path = next(t for t in TREES if t.__name__ == "folders")(tmp_path / "raw")
+    bad = sorted(path.rglob("*.png"))[5]
+    bad.write_bytes(bad.read_bytes()[:60])
+    with pytest.raises(ValueError, match="cannot decode"):
+        import_to(path, tmp_path / "folders.faces")
+    assert [p.name for p in tmp_path.iterdir()] == ["raw"]
+    faces, _ = import_to(path, tmp_path / "folders.faces", options=Options(skip_bad=True))
+    assert faces.left_out == {"image cannot be decoded": 1}
+
+
+def test_a_damaged_import_is_refused(tmp_path):
+    _, _, path = next(t for t in TREES if t.__name__ == "folders")(tmp_path / "raw")
+    faces, target = import_to(path, tmp_path / "folders.faces")
+    pixels = (target / "images.npy").read_bytes()
+    (target / "images.npy").write_bytes(pixels[:-1] + bytes([pixels[-1] ^ 1]))
+    report = doctor(target)  # one bit: the fingerprint tells
+    assert "not those that were imported" in report["problems"][0]
+    (target / "images.npy").write_bytes(pixels[:-100])
+    fails(target, "the canonical form is damaged")
+    (target / "images.npy").write_bytes(pixels)
+    head = json.loads((target / "faceset.json").read_text())
+    (target / "faceset.json").write_text(json.dumps(head | {"format": 99}))
+    fails(target, "canonical form 99")
+    (target / "faceset.json").write_text("{")
+    fails(target, "the canonical form is damaged")
+    (target / "faceset.json").unlink()
+    assert not canonical.is_canonical(target)
+    assert len(faces) == len(load(path, verify=False))

@@ -49,6 +49,47 @@ def kept(*without, splits=("train", "validation", "test")):
     return [i for i in range(NUMBER) if LABELS[i] not in without and SPLIT[i] in splits]
 
 
+USAGE = {"train": "Training", "validation": "PublicTest", "test": "PrivateTest"}
+
+
+def fer2013_csv(root):
+    """With a byte-order mark and Windows line ends, and the votes beside it."""
+    pixels = [" ".join(map(str, FACES[i].ravel())) for i in kept("contempt")]
+    usages = [USAGE[SPLIT[i]] for i in kept("contempt")]
+    labels = [code("fer2013", LABELS[i]) for i in kept("contempt")]
+    lines = ["emotion,pixels,Usage", *(f"{k},{p},{u}" for k, p, u in zip(labels, pixels, usages, strict=True))]
+    put(root / "fer2013.csv", b"\xef\xbb\xbf" + "\r\n".join(lines).encode() + b"\r\n")
+    votes = [f"{u},fer{i:07d}.png," + ",".join(["1"] * 10) for i, u in enumerate(usages)]
+    put(root / "fer2013new.csv", "\r\n".join([f"Usage,Image name,{','.join(FERPLUS_COLUMNS)}", *votes]) + "\r\n")
+    return "fer2013", "csv", root
+
+
+def fer2013_usage(root):
+    for i in kept("contempt"):
+        folder = root / ("train" if SPLIT[i] == "train" else "test") / LABELS[i]
+        put(folder / f"{USAGE[SPLIT[i]]}_{7 * i}.png", encoded(FACES[i]))
+    return "fer2013", "folders with usage", root
+
+
+def fer2013_numbers(root):
+    """Far fewer than the official number of PublicTest images: all in ``test/`` are taken for validation."""
+    spelled = {"angry": "angry", "disgust": "disgusted", "fear": "fearful", "surprise": "surprised"}
+    for i in kept("contempt"):
+        folder = root / ("train" if SPLIT[i] == "train" else "test")
+        put(folder / spelled.get(LABELS[i], LABELS[i]) / f"im{i}.png", encoded(FACES[i]))
+    return "fer2013", "folders with numbers", root
+
+
+def muxspace_legend(root):
+    lines = ["user.id,image,emotion"]
+    for i in kept():
+        name = f"Ada_{'abcdefghijklmnopqrstuvwxyz'[i % 26]}_{i:04d}.jpg"
+        lines.append(f"{i % 5},{name},{LABELS[i].upper()}")
+        put(root / "images" / name, encoded(big(FACES[i]), "JPEG"))
+    put(root / "data" / "legend.csv", "\n".join(lines) + "\n")
+    return "muxspace", "legend", root
+
+
 def ferplus(root):
     for folder, split in (("FER2013Train", "train"), ("FER2013Valid", "validation"), ("FER2013Test", "test")):
         lines = []
@@ -145,10 +186,12 @@ def folders(root):
     return "folders", "folders", root
 
 
-TREES = [ferplus, rafdb_list, rafdb_folders, affectnet_annotations, affectnet_folders, affectnet_tables, expw, ckplus, jaffe,
-         folders]  # fmt: skip
+TREES = [
+    fer2013_csv, fer2013_usage, fer2013_numbers, muxspace_legend, ferplus, rafdb_list, rafdb_folders, affectnet_annotations,
+    affectnet_folders, affectnet_tables, expw, ckplus, jaffe, folders,
+]  # fmt: skip
 
-_WITHOUT = {"rafdb": ("contempt",), "expw": ("contempt",), "ckplus": ("neutral",), "jaffe": ("contempt",)}
+_WITHOUT = dict.fromkeys(("fer2013", "rafdb", "expw", "jaffe"), ("contempt",)) | {"ckplus": ("neutral",)}
 _SPLITS = {"rafdb": ("train", "test"), "affectnet": ("train", "test")}
 
 

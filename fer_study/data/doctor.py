@@ -35,10 +35,9 @@ def doctor(path: str | Path, dataset: str | None = None, options: Options | None
     Returns:
         ``path``, ``dataset``, ``layout``, ``about`` (``official.Dataset``), ``images``, ``counts`` and ``official`` (split
         -> class -> images), ``matches`` (whether these two are equal), ``fingerprint``, ``is_official`` (whether it is that
-        of the official set), ``votes`` (whether there are FER+ votes), ``dropped`` (class -> images left out as of no class
-        of the set), ``left_out`` (reason -> wrong rows), ``wrong_rows`` (the first lines of each reason), ``duplicates`` (see
-        ``duplicates``), ``people`` (see ``people``), ``problems`` and ``mend`` (one remedy for each problem). None where it
-        cannot be known.
+        of the official set), ``votes`` (whether there are FER+ votes), ``dropped`` (class -> images left out, for the set
+        has no such), ``left_out`` (reason -> wrong rows), ``wrong_rows`` (the first lines of each reason), ``duplicates``
+        and ``people`` (see there), ``problems`` and ``mend`` (one remedy for each problem). None where it cannot be known.
     """
     path, left = Path(path), Left()
     keys = ("dataset", "layout", "about", "images", "counts", "official", "matches", "fingerprint", "is_official", "votes",

@@ -6,12 +6,11 @@ import csv
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from itertools import count, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.parquet as pq
 
 from ..errors import InputError
@@ -99,8 +98,11 @@ def is_image(schema: pa.Schema) -> bool:
 
 def csv_header(file: Path) -> list[str]:
     """Column names of a CSV file, without the spaces around them."""
-    with file.open(encoding="utf-8-sig", errors="replace", newline="") as lines:
-        return [name.strip() for name in next(csv.reader([lines.readline(1 << 16)]), [])]
+    with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
+        try:
+            return [name.strip() for name in next(csv.reader([lines.readline(1 << 16)]), [])]
+        except csv.Error:
+            return []
 
 
 def csv_columns(file: Path, names: list[str], header: list[str] | None = None) -> dict[str, list[Any]]:
@@ -118,30 +120,27 @@ def csv_columns(file: Path, names: list[str], header: list[str] | None = None) -
         InputError: a column is missing, or the file is no table.
     """
     found, where = header or csv_header(file), printable(file)
+    listed = printable(", ".join(found))[:200] or "an empty file"
     if missing := [n for n in names if n not in found]:
-        raise InputError(f"{where}: no column {missing[0]!r}; found {', '.join(found)[:200] or 'an empty file'}")
+        raise InputError(f"{where}: no column {missing[0]!r}; found {listed}")
     if len(set(found)) < len(found):
-        raise InputError(f"{where}: two columns have the same name; found {', '.join(found)[:200]}")
-    bad: dict[int, BadRow] = {}
-
-    def wrong(row: Any) -> str:
-        what = f"{row.actual_columns} columns, allowed {row.expected_columns}"
-        bad[row.number] = BadRow(f"{where}, line {row.number}", "wrong number of columns", what)
-        return "skip"
-
+        raise InputError(f"{where}: two columns have the same name; found {listed}")
+    columns: dict[str, list[Any]] = {n: [] for n in (*names, "line", "bad")}
+    places = [(found.index(n), columns[n]) for n in names]
     try:
-        table = pyarrow.csv.read_csv(
-            file,
-            pyarrow.csv.ReadOptions(column_names=found, skip_rows=0 if header else 1, use_threads=False),
-            pyarrow.csv.ParseOptions(invalid_row_handler=wrong),
-            pyarrow.csv.ConvertOptions(include_columns=names, column_types=dict.fromkeys(found, pa.string())),
-        )
-    except (pa.ArrowException, OSError, ValueError) as error:
-        if "Empty CSV" in str(error):
-            return {n: [] for n in names} | {"line": [], "bad": []}
-        raise InputError(f"{where}: not a CSV table in UTF-8: {printable(str(error).splitlines()[0])[:120]}") from None
-    lines = (line for line in count(1 if header else 2) if line not in bad)
-    return {n: table[n].to_pylist() for n in names} | {"line": list(islice(lines, len(table))), "bad": list(bad.values())}
+        with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
+            reader = csv.reader(lines)
+            for row in islice(reader, 0 if header else 1, None):
+                if len(row) == len(found):
+                    columns["line"].append(reader.line_num)
+                    for place, column in places:
+                        column.append(row[place])
+                elif row:
+                    what = f"{len(row)} columns, allowed {len(found)}"
+                    columns["bad"].append(BadRow(f"{where}, line {reader.line_num}", "wrong number of columns", what))
+    except (csv.Error, OSError) as error:
+        raise InputError(f"{where}: not a CSV table: {printable(str(error))[:120]}") from None
+    return columns
 
 
 def text_lines(file: Path) -> list[tuple[int, str]]:

@@ -24,7 +24,7 @@ DEGRADATIONS = {
     "hand": {"occlusion": 1, "occluder_x": 0.6, "occluder_y": 0.35}, "hair": {"occlusion": 2, "occluder_x": -0.5},
     "watermark": {"watermark": True}, "blur": {"blur": 0.18}, "noise": {"noise": 0.03}, "JPEG": {"jpeg": 0.035},
 }  # fmt: skip
-"""What may spoil a picture of the ``wild`` style, each at the strongest that occurs, and the parameters that it sets."""
+"""What may spoil a picture of the ``wild`` style, each near the strongest that occurs, and the parameters that it sets."""
 
 
 def by_class(faces: FaceSet, columns: int, start: int = 0) -> np.ndarray:

@@ -102,6 +102,14 @@ def weights(audit: dict) -> Styler:
     return table.style.format("{:.2f}", subset=list(FER2013), na_rep="-")
 
 
+def planted(audit: dict) -> pd.DataFrame:
+    """How well the audit found what was planted: a row a fault."""
+    table = pd.DataFrame(audit["truth"]).T.loc[["exact_copies", "near_copies", "blank"]]
+    counted = table[["planted", "found"]].astype(int)
+    shares = table[["precision", "recall"]].map(_per_cent)
+    return pd.concat([counted, shares], axis=1).rename(index=lambda name: name.replace("_", " ")).rename_axis("fault")
+
+
 def _per_cent(share: float | None, digits: int = 2) -> str:
     return "-" if pd.isna(share) else f"{100 * share:.{digits}f} %"
 

@@ -39,18 +39,18 @@ class Task(NamedTuple):
     content: str
 
 
-def stage_names() -> list[str]:
-    """All notebooks, in order."""
-    return sorted(p.stem for p in NOTEBOOKS.glob("[0-9]*.ipynb"))
+def stage_names(edition: str) -> list[str]:
+    """The notebooks that an edition has parameters for: its stages, in order, then other pages."""
+    return sorted(p.stem for p in NOTEBOOKS.glob("*.ipynb") if (PARAMS / edition / f"{p.stem}.yaml").is_file())
 
 
-def find_stages(wanted: list[str]) -> list[str]:
+def find_stages(edition: str, wanted: list[str]) -> list[str]:
     """Full names of the stages meant by names or numbers; all of them for an empty list.
 
     Raises:
         InputError: an unknown stage.
     """
-    known = stage_names()
+    known = stage_names(edition)
     found = []
     for name in wanted or known:
         matches = [k for k in known if k == name or k.split("_")[0] == name.zfill(2)]
@@ -138,7 +138,7 @@ def run(edition: str, stages: list[str], overrides: dict[str, str], root: str | 
         raise InputError(f"unknown edition {edition!r}; known: {known}")
     changed = {name: value_of(name, text) for name, text in overrides.items()}
     todo = []
-    for stage in find_stages(stages):
+    for stage in find_stages(edition, stages):
         notebook, where = NOTEBOOKS / f"{stage}.ipynb", PARAMS / edition / f"{stage}.yaml"
         allowed, parameters = defaults(notebook), read_yaml(where)
         check_parameters(parameters, allowed, str(where))

@@ -98,34 +98,34 @@ def _bin_of(confidence: np.ndarray, bins: int) -> np.ndarray:
     return np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
 
 
-def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     return np.divide(numerator, denominator, out=np.full(np.shape(denominator), np.nan), where=denominator > 0)
 
 
 def _per_n(total: np.ndarray, sums: Sums) -> np.ndarray:
-    return _ratio(total, sums.images.sum(axis=-1))
+    return ratio(total, sums.images.sum(axis=-1))
 
 
 def _mean_defined(values: np.ndarray) -> np.ndarray:
     """Mean over the last axis of what is not NaN."""
     defined = ~np.isnan(values)
-    return _ratio(np.where(defined, values, 0).sum(axis=-1), defined.sum(axis=-1))
+    return ratio(np.where(defined, values, 0).sum(axis=-1), defined.sum(axis=-1))
 
 
 def _kappa(sums: Sums) -> np.ndarray:
     n, chance = sums.images.sum(axis=-1), (sums.images * sums.predicted).sum(axis=-1)
-    return _ratio(n * sums.hits.sum(axis=-1) - chance, n * n - chance)
+    return ratio(n * sums.hits.sum(axis=-1) - chance, n * n - chance)
 
 
 BY_CLASS: dict[str, Metric] = {
-    "recall": lambda sums: _ratio(sums.hits, sums.images),
-    "precision": lambda sums: _ratio(sums.hits, sums.predicted),
+    "recall": lambda sums: ratio(sums.hits, sums.images),
+    "precision": lambda sums: ratio(sums.hits, sums.predicted),
 }  # each gives (..., K) float64
 
 SCALARS: dict[str, Metric] = {
     "accuracy": lambda sums: _per_n(sums.hits.sum(axis=-1), sums),
     "balanced_accuracy": lambda sums: _mean_defined(BY_CLASS["recall"](sums)),
-    "macro_f1": lambda sums: _mean_defined(_ratio(2 * sums.hits, sums.images + sums.predicted)),
+    "macro_f1": lambda sums: _mean_defined(ratio(2 * sums.hits, sums.images + sums.predicted)),
     "log_loss": lambda sums: _per_n(sums.log_loss, sums),
     "cohen_kappa": _kappa,
     "brier": lambda sums: _per_n(sums.brier, sums),
@@ -184,7 +184,7 @@ def reliability(logits: np.ndarray, labels: np.ndarray, bins: int = BINS) -> pd.
     confidence = np.exp(log_softmax(logits).max(axis=1))
     where = _bin_of(confidence, bins)
     n, edges = np.bincount(where, minlength=bins), np.arange(bins + 1) / bins
-    means = [_ratio(np.bincount(where, x, bins), n) for x in (confidence, logits.argmax(axis=1) == labels)]
+    means = [ratio(np.bincount(where, x, bins), n) for x in (confidence, logits.argmax(axis=1) == labels)]
     return pd.DataFrame({"low": edges[:-1], "high": edges[1:], "n": n, "confidence": means[0], "accuracy": means[1]})
 
 
@@ -207,7 +207,7 @@ def _metric(name: str, classes: Sequence[str]) -> Metric:
     return lambda sums: BY_CLASS[family](sums)[..., list(classes).index(of)]
 
 
-def _resampled(per_image: np.ndarray, groups: np.ndarray | None, repetitions: int, seed: int) -> np.ndarray:
+def resampled(per_image: np.ndarray, groups: np.ndarray | None, repetitions: int, seed: int) -> np.ndarray:
     """(N, D) -> (1 + repetitions, D): the sum over images, then sums over images (or groups) drawn with replacement."""
     if groups is not None:
         if np.shape(groups) != per_image.shape[:1]:
@@ -223,7 +223,7 @@ def _resampled(per_image: np.ndarray, groups: np.ndarray | None, repetitions: in
     return np.concatenate(sums)
 
 
-def _estimate(values: np.ndarray, n: int, level: float) -> Estimate:
+def estimate(values: np.ndarray, n: int, level: float) -> Estimate:
     """From (1 + R,) the value, then its bootstrap draws: the percentile interval of the draws that are defined."""
     value, draws = float(values[0]), values[1:][~np.isnan(values[1:])]
     if len(draws) < 2 or np.isnan(value):
@@ -246,8 +246,8 @@ def bootstrap_interval(
         One row a metric (the index): ``value, sd, n, low, high``; the interval of an undefined metric is NaN.
     """
     functions = [_metric(name, classes) for name in metric_names]
-    sums = Sums.unpack(_resampled(_per_image(logits, labels, classes), groups, repetitions, seed))
-    rows = [_estimate(function(sums), len(labels), level) for function in functions]
+    sums = Sums.unpack(resampled(_per_image(logits, labels, classes), groups, repetitions, seed))
+    rows = [estimate(function(sums), len(labels), level) for function in functions]
     return pd.DataFrame(rows, index=pd.Index(metric_names, name="metric"), columns=Estimate._fields)
 
 
@@ -259,8 +259,8 @@ def paired_bootstrap_difference(
     """Metric of a minus metric of b, both on the same drawn images; arguments as in ``bootstrap_interval``."""
     function = _metric(metric, classes)
     both = np.concatenate([_per_image(logits, labels, classes) for logits in (logits_a, logits_b)], axis=1)
-    sums_a, sums_b = map(Sums.unpack, np.split(_resampled(both, groups, repetitions, seed), 2, axis=1))
-    return _estimate(function(sums_a) - function(sums_b), len(labels), level)
+    sums_a, sums_b = map(Sums.unpack, np.split(resampled(both, groups, repetitions, seed), 2, axis=1))
+    return estimate(function(sums_a) - function(sums_b), len(labels), level)
 
 
 def over_seeds(values: Sequence[float], level: float = 0.95) -> Estimate:

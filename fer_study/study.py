@@ -105,21 +105,27 @@ def evaluate_views(
 
 
 def audit_of(config: AuditConfig, *, root: str | None = None) -> runs.Record:
-    """The record of an audit: from the store where it is done, else made now.
+    """The record of an audit: from the store where it is done in the present form (``audit.FORM``), else made now.
 
     Raises:
         InputError: the data is missing or is not what the config names; another process holds the audit.
     """
-    if record := runs.lookup(config.key):
+    if record := current_audit(config):
         return record
     with runs.locked(config.key, timeout=600) as folder:
-        if record := runs.lookup(config.key):  # made while we waited for the lock
+        if record := current_audit(config):  # made while we waited for the lock
             return record
         start = time.perf_counter()
         faces = faces_of(config.data, root)
         report = audit.run(faces, config.threshold)
         rows, env = audit_rows(faces, report), environment(start)
         return runs.save_audit(folder, config, report.summary(), mean_faces(faces), rows, env)
+
+
+def current_audit(config: AuditConfig) -> runs.Record | None:
+    """The record of an audit, None where there is none or only one of an older form."""
+    record = runs.lookup(config.key)
+    return record if record and record.audit.get("form") == audit.FORM else None
 
 
 def mean_faces(faces: FaceSet, minimum: int = 30) -> np.ndarray:

@@ -244,9 +244,7 @@ def test_score_against_truth():
     assert found["exact_copies"] == {"planted": 4, "found": 4, "precision": 3 / 4, "recall": 3 / 4}
     assert found["near_copies"] == {"planted": 4, "found": 5, "precision": 4 / 5, "recall": 1}
     assert found["blank"] == {"planted": 1, "found": 2, "precision": 0.5, "recall": 1}
-    assert found["label_noise"] == pytest.approx(
-        {"planted": 4, "found": 3, "precision": 2 / 3, "recall": 2 / 4, "rate": 4 / 9, "estimated_rate": 3 / 9}
-    )
+    assert set(found) == {"exact_copies", "near_copies", "blank"}
 
 
 def test_a_selection_is_scored_only_on_request():

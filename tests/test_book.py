@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from fer_study import execute
+
 ROOT = Path(__file__).resolve().parents[1]
 BOOK = ROOT / "book"
 STAGES = (
@@ -63,9 +65,10 @@ def test_every_prose_page_is_in_the_toc():
     assert pages == set(prose_pages())
 
 
-@pytest.mark.parametrize("edition", EDITIONS)
-def test_toc_lists_every_stage_of_both_editions(edition):
-    assert [name for name in toc_files() if name.startswith(f"{edition}/")] == [f"{edition}/{stage}" for stage in STAGES]
+@pytest.mark.parametrize(("edition", "first"), [("fer2013", []), ("synthetic", ["twin"])])
+def test_toc_lists_every_page_of_both_editions(edition, first):
+    listed = [name.split("/")[1] for name in toc_files() if name.startswith(f"{edition}/")]
+    assert listed == [*first, *STAGES] and sorted(listed) == execute.stage_names(edition)
 
 
 def test_every_citation_is_in_the_bibliography():

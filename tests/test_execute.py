@@ -98,8 +98,8 @@ def test_unknown_edition_and_stage(place, never):
 
 
 def test_stages_are_found_by_number_and_name(place):
-    assert execute.find_stages([]) == ["01_first", "02_second"]
-    assert execute.find_stages(["2", "01_first"]) == ["02_second", "01_first"]
+    assert execute.find_stages("smoke", []) == ["01_first", "02_second"]
+    assert execute.find_stages("smoke", ["2", "01_first"]) == ["02_second", "01_first"]
 
 
 def test_parameters_cell_must_be_plain(place):

@@ -31,7 +31,7 @@ LAYERS = (
 """A module imports from rows above its own only; modules of one package import each other freely."""
 
 SIDE = {
-    "plots": {"labels"},
+    "plots": {"labels", "plots"},
     "verdicts": {"errors", "claims", "metrics"},
     "diff": {"errors", "runs"},
     "report": {"errors", "labels", "config", "claims", "metrics", "runs", "verdicts", "plots"},
@@ -56,7 +56,7 @@ TORCH_FREE = {
     "sides": ["plots", "report", "verdicts", "diff", "execute", "cli"],
 }
 
-PAGES_ONLY = {"audit_tables", "readings", "findings", "page"}
+PAGES_ONLY = {"audit_tables", "crowd_tables", "twin_sheets", "readings", "findings", "page"}
 """Helpers of the notebooks: they may import all but the doors, and nothing imports them but each other."""
 
 

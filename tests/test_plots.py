@@ -73,6 +73,10 @@ CALLS = {
     "duplicates_by_class": lambda **k: plots.duplicates_by_class(pd.Series(SEVEN / 10, FER2013), **k),
     "votes_bars": lambda **k: plots.votes_bars(pd.DataFrame([np.ones(10) / 10], ["votes"], VOTE_NAMES), **k),
     "reliability": lambda **k: plots.reliability(metrics.reliability(np.eye(7), np.arange(7)), **k),
+    "contact_sheet": lambda **k: plots.contact_sheet(np.zeros((2, 3, 8, 8), np.uint8), ["a", "b"], **k),
+    "overlay": lambda **k: plots.overlay(
+        np.zeros((2, 8, 8), np.uint8), np.ones((2, 3, 2)), np.ones((2, 1, 8, 8)) > 1, ["a", "b"], ["r"], **k
+    ),
     "face_grid": lambda **k: plots.face_grid(np.zeros((3, 8, 8), np.uint8), ["a", "b", "c"], **k),
     "mean_faces": lambda **k: plots.mean_faces(np.ones((7, 8, 8)), **k),
     "class_saliency": lambda **k: plots.class_saliency(np.random.rand(7, 3, 3), SEVEN, np.ones((7, 8, 8)), **k),
@@ -91,7 +95,9 @@ def test_heading_and_own_axes(name):
 
 def test_every_plot_has_a_test():
     public = {
-        k for k, v in vars(plots).items() if callable(v) and getattr(v, "__module__", "") == plots.__name__ and k[0] != "_"
+        k
+        for k, v in vars(plots).items()
+        if callable(v) and getattr(v, "__module__", "").startswith(plots.__name__) and k[0] != "_"
     }
     assert public - {"Head", "style", "class_style", "learning_curves"} == set(CALLS)
 
@@ -218,6 +224,25 @@ def test_faces():
     means = plots.mean_faces(np.linspace(0, 1, 7 * 4).reshape(7, 2, 2))
     assert texts(means)[:7] == list(FER2013) and means.images[0].get_clim() == (0, 1)
     assert len({image.get_extent()[3] for image in means.images}) == 1  # one row
+
+
+def test_contact_sheet():
+    images = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 2, 2)
+    ax = plots.contact_sheet(images, ["one", "two"], ["x", "", "z"])
+    assert texts(ax)[:5] == ["one", "two", "x", "", "z"] and len(ax.images) == 6
+    left, right, bottom, top = ax.images[5].get_extent()  # second row, third column
+    assert (ax.images[5].get_array() == images[1, 2]).all() and 2 < left < right < 3.2 and 1 < top < bottom < 2.1
+
+
+def test_overlay():
+    points = np.array([[[1.5, 3.5], [9, 1]], [[4, 4], [-3, 2]]])  # one of each face lies outside
+    masks = np.zeros((2, 2, 8, 8), bool)
+    masks[0, 1, 2:5, 2:5] = True
+    ax = plots.overlay(np.zeros((2, 8, 8), np.uint8), points, masks, ["a", "b"], ["brows", "mouth"])
+    assert len(ax.images) == 4 and texts(ax)[:2] == ["a", "b"] and legend(ax) == ["brows", "mouth"]
+    assert [line.get_xydata().tolist() for line in ax.lines] == [[[2 / 8, 4 / 8]], [[1.04 + 4.5 / 8, 4.5 / 8]]]
+    (outline,) = ax.collections
+    assert outline.get_edgecolor()[0] == pytest.approx(mpl.colors.to_rgba(ax.get_legend().get_lines()[1].get_color()))
 
 
 def test_class_saliency():

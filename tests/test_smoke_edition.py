@@ -56,7 +56,7 @@ def test_the_smoke_edition_from_nothing_to_seven_pages(store):
     fer_study("execute", "smoke")
     folder = store / "pages" / "smoke"
     assert [p.name for p in sorted(folder.iterdir())] == [f"{stage}.ipynb" for stage in STAGES] == [
-        f"{stage}.ipynb" for stage in execute.stage_names()
+        f"{stage}.ipynb" for stage in execute.stage_names("smoke")
     ]  # fmt: skip
     pages = {}
     for stage in STAGES:

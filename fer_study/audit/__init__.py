@@ -37,14 +37,18 @@ from .copies import (
     has_copy,
     leakage,
     near_pairs,
-    share,
 )
+from .crowd import human_ceiling, label_gaps, label_noise
 
 __all__ = [
-    "NEAR", "NEARLY_BLANK", "PRINTED_WEIGHTS", "RELATIONS", "VOTE_OPTIONS", "AuditReport", "agreement", "balance", "blank",
-    "class_weights", "clean_test_mask", "copy_groups", "count_copies", "duplicate_groups", "has_copy", "inverse_frequency",
-    "leakage", "majority", "near_pairs", "run", "score_against_truth", "summary", "transitions", "weight_verdicts",
+    "FORM", "NEAR", "NEARLY_BLANK", "PRINTED_WEIGHTS", "RELATIONS", "VOTE_OPTIONS", "AuditReport", "agreement", "balance",
+    "blank", "class_weights", "clean_test_mask", "copy_groups", "count_copies", "duplicate_groups", "has_copy",
+    "human_ceiling", "inverse_frequency", "label_gaps", "label_noise", "leakage", "majority", "near_pairs", "run",
+    "score_against_truth", "summary", "transitions", "weight_verdicts",
 ]  # fmt: skip
+
+FORM = 2
+"""Number of the form of a summary. Raise it when an entry is added or changes its meaning: older records are made anew."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,9 @@ class AuditReport:
         weight_verdicts: formulas against the printed weights (``weight_verdicts``); None for other sets than FER2013.
         agreement: key of ``VOTE_OPTIONS`` -> table (``agreement``); empty without votes.
         transitions: key of ``VOTE_OPTIONS`` -> table (``transitions``); empty without votes.
+        noise: label noise by class (``label_noise``); empty without votes.
+        ceiling: key of ``VOTE_OPTIONS`` -> how well people do (``human_ceiling``); empty without votes.
+        gaps: labels by group of an attribute (``label_gaps``); empty without votes, attributes or truth.
         truth: scores of the audit (``score_against_truth``); empty for real data.
     """
 
@@ -81,12 +88,16 @@ class AuditReport:
     weight_verdicts: pd.DataFrame | None
     agreement: dict[str, pd.DataFrame]
     transitions: dict[str, pd.DataFrame]
+    noise: dict[str, object]
+    ceiling: dict[str, dict[str, pd.DataFrame]]
+    gaps: pd.DataFrame
     truth: dict[str, dict[str, float]]
 
     def summary(self) -> dict:
         """The report without its rows of single images: plain dicts, lists, numbers and strings; undefined is None."""
         levels, per_class = self.blanks["levels"], self.balance.drop(columns="total")
         report = {
+            "form": FORM,
             "name": self.name,
             "fingerprint": self.fingerprint,
             "images": len(self.group),
@@ -103,6 +114,9 @@ class AuditReport:
             "weight_verdicts": self.weight_verdicts,
             "agreement": self.agreement,
             "transitions": self.transitions,
+            "noise": self.noise,
+            "ceiling": self.ceiling,
+            "gaps": self.gaps,
             "truth": self.truth,
         }
         return _plain(report)
@@ -119,6 +133,7 @@ def run(faces: FaceSet, threshold: float = NEAR, score: bool = True) -> AuditRep
     group, pairs = copy_groups(faces.images), near_pairs(faces.images, threshold)
     weights = class_weights(faces)
     options = VOTE_OPTIONS if faces.votes is not None else {}
+    knows_groups = bool(options) and len(faces.attributes) > 0 and "true_label" in faces.truth
     return AuditReport(
         name=faces.name,
         fingerprint=faces.fingerprint,
@@ -133,6 +148,9 @@ def run(faces: FaceSet, threshold: float = NEAR, score: bool = True) -> AuditRep
         weight_verdicts=weight_verdicts(weights) if "printed" in weights.index else None,
         agreement={name: agreement(faces, n) for name, n in options.items()},
         transitions={name: transitions(faces, n) for name, n in options.items()},
+        noise=label_noise(faces) if options else {},
+        ceiling={name: human_ceiling(faces, n) for name, n in options.items()},
+        gaps=label_gaps(faces) if knows_groups else pd.DataFrame(),
         truth=score_against_truth(faces, group, pairs) if score else {},
     )
 
@@ -152,9 +170,8 @@ def score_against_truth(faces: FaceSet, group: np.ndarray, pairs: pd.DataFrame) 
 
     Returns:
         ``exact_copies`` and ``near_copies``, over pairs of images that are not blank, where copies of one original are
-        pairs too; ``blank`` and ``label_noise``, over images. Each has ``planted``, ``found``, ``precision``, ``recall``;
-        label noise also ``rate`` and ``estimated_rate``, the shares of images whose label is not the true one, and not
-        the majority among the seven emotions, of the images that have one.
+        pairs too; ``blank``, over images. Each has ``planted``, ``found``, ``precision``, ``recall``. Label noise is scored
+        where it is estimated (``label_noise``).
 
     Raises:
         InputError: a row in ``duplicate_of`` is not in the dataset.
@@ -172,11 +189,6 @@ def score_against_truth(faces: FaceSet, group: np.ndarray, pairs: pd.DataFrame) 
     if "blank" in truth:
         known = truth["blank"].astype(bool)
         scores["blank"] = _score(int((known & blanks).sum()), int(blanks.sum()), int(known.sum()))
-    if "true_label" in truth and faces.votes is not None:
-        winner = majority(faces.votes, VOTE_OPTIONS["seven emotions"])
-        suspect, wrong = ((x != faces.labels)[winner >= 0] for x in (winner, truth["true_label"]))
-        scores["label_noise"] = _score(int((suspect & wrong).sum()), int(suspect.sum()), int(wrong.sum()))
-        scores["label_noise"] |= {"rate": share(wrong), "estimated_rate": share(suspect)}
     return scores
 
 

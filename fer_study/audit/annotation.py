@@ -50,7 +50,7 @@ def agreement(faces: FaceSet, num_options: int = 10) -> pd.DataFrame:
         that the label takes part in counts as agreement), ``tied``; and ``no_vote``, the share of all images whose label
         has no vote.
     """
-    classes, votes = _votes(faces)
+    classes, votes = crowd_columns(faces)
     options = np.where(np.arange(len(VOTE_NAMES)) < num_options, votes, 0)
     top = (options == options.max(axis=1, keepdims=True)) & (options > 0)
     voted, tied = options.any(axis=1), top.sum(axis=1) > 1
@@ -66,7 +66,7 @@ def agreement(faces: FaceSet, num_options: int = 10) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=names).set_index("class")
 
 
-def _votes(faces: FaceSet) -> tuple[np.ndarray, np.ndarray]:
+def crowd_columns(faces: FaceSet) -> tuple[np.ndarray, np.ndarray]:
     """Column of ``VOTE_NAMES`` of each class (K,), and the votes (N, 10)."""
     if faces.votes is None:
         raise InputError(f"{faces.name} has no crowd votes")
@@ -77,7 +77,7 @@ def _votes(faces: FaceSet) -> tuple[np.ndarray, np.ndarray]:
 
 def transitions(faces: FaceSet, num_options: int = 10) -> pd.DataFrame:
     """Images by label (rows) and majority vote (columns, ``none`` where no option has a vote); totals in row ``all``."""
-    _, votes = _votes(faces)
+    _, votes = crowd_columns(faces)
     names = (*VOTE_NAMES[:num_options], "none")
     table = np.zeros((faces.num_classes, len(names)), np.int64)
     np.add.at(table, (faces.labels, majority(votes, num_options)), 1)  # -1, no majority, is the last column

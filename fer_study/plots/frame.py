@@ -1,0 +1,69 @@
+"""What all figures share: look, colours, heading and axes."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TypedDict
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.axes import Axes
+
+from ..labels import FER2013
+
+Table, AnyTable, AnyAxes = pd.DataFrame, pd.DataFrame | None, Axes | None
+
+
+class Head(TypedDict, total=False):
+    """What every figure says above itself; without ``title`` it has one of its own."""
+
+    title: str
+    note: str
+
+
+INK, GREY, LIGHT = "#222222", "#666666", "#dddddd"
+CLASS_COLOURS = dict(zip(FER2013, ("#e67", "#283", "#a37", "#cb4", "#47a", "#6ce", "#bbb"), strict=True))
+SERIES_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#222222", "#56b4e9", "#e69f00")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
+HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\", "oo", "--")
+STYLE = {
+    "figure.facecolor": "white", "axes.facecolor": "white", "savefig.facecolor": "white", "figure.dpi": 110,
+    "savefig.dpi": 200, "font.size": 10, "axes.titlesize": 11, "xtick.labelsize": 9, "ytick.labelsize": 9,
+    "legend.fontsize": 9, "legend.frameon": False, "axes.spines.top": False, "axes.spines.right": False,
+    "axes.edgecolor": GREY, "axes.linewidth": 0.8, "axes.grid": True, "axes.axisbelow": True, "grid.color": LIGHT,
+    "grid.linewidth": 0.6, "text.color": INK, "axes.labelcolor": INK, "hatch.linewidth": 0.6,
+}  # fmt: skip
+
+
+def style() -> ExitStack:
+    """Set the look of all figures from here on, or, as ``with style():``, inside a block only."""
+    before, restore = {key: mpl.rcParams[key] for key in STYLE}, ExitStack()
+    mpl.rcParams.update(STYLE)
+    restore.callback(mpl.rcParams.update, before)
+    return restore
+
+
+def class_style(name: str) -> dict[str, object]:
+    """Colour, marker, line style and hatch of a class; black for a class that FER2013 does not have."""
+    i = FER2013.index(name) if name in FER2013 else 0
+    return {"color": CLASS_COLOURS.get(name, INK), "marker": MARKERS[i], "linestyle": LINES[i], "hatch": HATCHES[i]}
+
+
+def start(ax: AnyAxes, size: tuple[float, float]) -> Axes:
+    return ax if ax is not None else plt.subplots(figsize=size, layout="constrained")[1]
+
+
+def finish(ax: Axes, default: str, grid: str | None, title: str | None = None, note: str = "") -> Axes:
+    """Title and note at the left, grid along one axis only."""
+    ax.set_title(default if title is None else title, loc="left", fontweight="bold", pad=20 if note else 8)
+    ax.annotate(note, (0, 1), (0, 6), "axes fraction", "offset points", color=GREY, fontsize=9)
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.grid(grid in (axis.axis_name, "both"))
+    return ax
+
+
+def percent_axis(axis: mpl.axis.Axis, label: str) -> None:
+    axis.set_major_formatter(lambda x, _: f"{100 * x:g}")
+    axis.set_label_text(f"{label} (%)")

@@ -108,7 +108,7 @@ def execute_command(args: argparse.Namespace) -> int:
 def publish_command(args: argparse.Namespace) -> int:
     from . import runs, stages
 
-    everything = [stages.edition_audit(args.edition), *stages.jobs(args.edition)]
+    everything = [*stages.edition_audits(args.edition), *stages.jobs(args.edition)]
     found = [record for job in everything if (record := runs.lookup(job.key)) and not record.published]
     for record in found:
         runs.publish(record)

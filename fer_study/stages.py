@@ -180,9 +180,10 @@ def error_analysis(*, edition: str, recipes: list[str], models: list[str], seeds
     return model_comparison(edition=edition, recipes=recipes, models=models, baseline=False, seeds=seeds)
 
 
-def audit_config(*, edition: str, near_threshold: float) -> AuditConfig:
-    """Stage 01: the audit of the edition's data; stage 07 takes its mean faces from the same record."""
-    return AuditConfig(data=load_edition(edition).data, threshold=near_threshold)
+def audit_config(*, edition: str, near_threshold: float, dataset: str | None = None, **_: object) -> AuditConfig:
+    """Stage 01: the audit of the edition's data, which later stages take rows from, or of another ``dataset``."""
+    world = load_edition(edition)
+    return AuditConfig(data=domain(dataset, world) if dataset else world.data, threshold=near_threshold)
 
 
 def dataset_audit(**_: object) -> list[Job]:
@@ -213,6 +214,12 @@ def edition_audit(edition: str) -> AuditConfig:
     """The audit that stage 01 of an edition shows."""
     load_edition(edition)
     return audit_config(**parameters(edition, "01_dataset_audit"))
+
+
+def edition_audits(edition: str) -> list[AuditConfig]:
+    """The same, and those of the other datasets that stage 01 reports on."""
+    own, given = edition_audit(edition), parameters(edition, "01_dataset_audit")
+    return [own, *(audit_config(**given, dataset=name) for name in given.get("others", []))]
 
 
 def jobs_of(edition: str, stage: str) -> list[Job]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from dataset_trees import FACES, TREES, dropped, truth
 from reader_trees import fails
 
 from fer_study import cli
-from fer_study.data import Options, canonical, find, import_to, load, official
+from fer_study.data import LAYOUTS, Options, canonical, find, import_to, load, official
 from fer_study.data.doctor import doctor, render
 from fer_study.data.faceset import fingerprint_of
 from fer_study.data.ferplus import distribution
@@ -213,3 +214,11 @@ def test_a_damaged_import_is_refused(tmp_path):
     (target / "faceset.json").unlink()
     assert not canonical.is_canonical(target)
     assert len(faces) == len(load(path, verify=False))
+
+
+def test_the_book_documents_every_dataset():
+    text = (Path(__file__).parents[1] / "book" / "methods" / "data.md").read_text(encoding="utf-8")
+    for dataset in official.DATASETS.values():
+        for part in (dataset.title, dataset.images, dataset.labels, dataset.split, dataset.licence):
+            assert part in text, part
+    assert {x.dataset for x in LAYOUTS} == set(official.DATASETS)

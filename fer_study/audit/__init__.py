@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from ..data.doctor import examine
 from ..data.faceset import SPLITS, FaceSet
 from ..errors import InputError
 from .annotation import (
@@ -47,7 +48,7 @@ __all__ = [
     "score_against_truth", "summary", "transitions", "weight_verdicts",
 ]  # fmt: skip
 
-FORM = 2
+FORM = 3
 """Number of the form of a summary. Raise it when an entry is added or changes its meaning: older records are made anew."""
 
 
@@ -73,6 +74,7 @@ class AuditReport:
         ceiling: key of ``VOTE_OPTIONS`` -> how well people do (``human_ceiling``); empty without votes.
         gaps: labels by group of an attribute (``label_gaps``); empty without votes, attributes or truth.
         truth: scores of the audit (``score_against_truth``); empty for real data.
+        doctor: what the doctor says of the set (``data.doctor.examine``).
     """
 
     name: str
@@ -92,6 +94,7 @@ class AuditReport:
     ceiling: dict[str, dict[str, pd.DataFrame]]
     gaps: pd.DataFrame
     truth: dict[str, dict[str, float]]
+    doctor: dict[str, object]
 
     def summary(self) -> dict:
         """The report without its rows of single images: plain dicts, lists, numbers and strings; undefined is None."""
@@ -118,6 +121,7 @@ class AuditReport:
             "ceiling": self.ceiling,
             "gaps": self.gaps,
             "truth": self.truth,
+            "doctor": self.doctor,
         }
         return _plain(report)
 
@@ -152,6 +156,7 @@ def run(faces: FaceSet, threshold: float = NEAR, score: bool = True) -> AuditRep
         ceiling={name: human_ceiling(faces, n) for name, n in options.items()},
         gaps=label_gaps(faces) if knows_groups else pd.DataFrame(),
         truth=score_against_truth(faces, group, pairs) if score else {},
+        doctor=examine(faces),
     )
 
 

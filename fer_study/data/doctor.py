@@ -57,10 +57,15 @@ def doctor(path: str | Path, dataset: str | None = None, options: Options | None
         report["mend"].append(_remedy(path, report["layout"]))
         report["wrong_rows"] = [line for _, line in left.lines]
         return report
+    return report | examine(faces) | {"wrong_rows": [line for _, line in left.lines]}
+
+
+def examine(faces: FaceSet) -> dict[str, Any]:
+    """What ``doctor`` says of a set that could be read, all but its path, layout and wrong rows."""
     known = official.OFFICIAL_COUNTS.get(faces.name) if faces.num_classes == 7 else None
-    report |= {
+    report = {
         "dataset": faces.name,
-        "about": dataclasses.asdict(DATASETS[faces.name]),
+        "about": dataclasses.asdict(DATASETS[faces.name]) if faces.name in DATASETS else None,
         "images": len(faces),
         "counts": faces.counts().to_dict("index"),
         "official": official.official_counts(faces.name).to_dict("index") if known else None,
@@ -70,14 +75,11 @@ def doctor(path: str | Path, dataset: str | None = None, options: Options | None
         "votes": faces.votes is not None,
         "dropped": faces.dropped,
         "left_out": faces.left_out,
-        "wrong_rows": [line for _, line in left.lines],
         "duplicates": duplicates(faces),
         "people": people(faces),
     }
-    for problem, remedy in _problems(faces, report):
-        report["problems"].append(problem)
-        report["mend"].append(remedy)
-    return report
+    found = _problems(faces, report)
+    return report | {"problems": [problem for problem, _ in found], "mend": [remedy for _, remedy in found]}
 
 
 def duplicates(faces: FaceSet) -> dict[str, int]:
@@ -146,8 +148,10 @@ def _problems(faces: FaceSet, report: dict[str, Any]) -> list[tuple[str, str]]:
 
 def render(report: dict[str, Any]) -> str:
     """The report of ``doctor`` as text."""
-    lines = [f"path         {report['path']}"]
-    if report["layout"] is None:
+    lines = [f"path         {report['path']}"] if report.get("path") else []
+    if "layout" not in report:
+        pass
+    elif report["layout"] is None:
         lines += ["layout       not recognised; known layouts:"]
         lines += [f"  {x.dataset:<9}  {x.name}: {x.looks_like}" for x in LAYOUTS]
     else:
@@ -156,15 +160,17 @@ def render(report: dict[str, Any]) -> str:
         lines += _about(report)
     for problem, remedy in zip(report["problems"], report["mend"], strict=True):
         lines += [f"problem      {problem}", f"  to mend    {remedy}"]
-    if report["wrong_rows"]:
+    if report.get("wrong_rows"):
         lines += ["", "the first wrong rows:", *[f"  {line}" for line in report["wrong_rows"]]]
     return "\n".join(lines + ([] if report["problems"] else ["no problems"]))
 
 
 def _about(report: dict[str, Any]) -> list[str]:
     about, d, known = report["about"], report["duplicates"], report["people"]
-    lines = [f"dataset      {about['title']}: {about['images']}", f"labels       {about['labels']}",
-             f"split        {about['split']}", f"licence      {about['licence']}"]  # fmt: skip
+    lines = []
+    if about:
+        lines += [f"dataset      {about['title']}: {about['images']}", f"labels       {about['labels']}",
+                  f"split        {about['split']}", f"licence      {about['licence']}"]  # fmt: skip
     lines += [f"images       {report['images']}", "", *_counts_table(report).splitlines(), ""]
     if report["matches"] is not None:
         lines += [f"counts       {'as official' if report['matches'] else 'differ from the official ones'}"]

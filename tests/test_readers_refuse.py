@@ -1,5 +1,10 @@
 """Every wrong input gives one line that names the file and row, what was found and what is allowed."""
 
+import os
+import shutil
+import zipfile
+
+import numpy as np
 import pytest
 from reader_trees import (
     EMOTIONS,
@@ -17,7 +22,7 @@ from reader_trees import (
     write_votes,
 )
 
-from fer_study.data import LAYOUTS
+from fer_study.data import LAYOUTS, Options, load
 from fer_study.labels import FER2013
 
 
@@ -137,3 +142,97 @@ def test_verify(tmp_path, images):
 
 def test_muxspace_wrong_emotion(tmp_path):
     fails(write_muxspace(tmp_path, [*EMOTIONS[:4], "glee"]), "row 4: emotion is 'glee'", "contempt")
+
+
+# -------------------------------------------------------------------------------------------------------- other datasets
+
+
+def test_an_archive(tmp_path):
+    with zipfile.ZipFile(tmp_path / "fer2013.zip", "w") as archive:
+        archive.writestr("fer2013.csv", "x")
+    fails(tmp_path / "fer2013.zip", "is an archive; unpack it")
+
+
+def test_folders_of_any_set(tmp_path, images):
+    save(images[0], tmp_path / "train" / "Happy" / "a.png")
+    fails(tmp_path, "no test images", verify=True)
+    save(images[1], tmp_path / "TEST" / "Happy" / "a.png")
+    assert load(tmp_path).split.tolist() == ["train", "test"]
+    (tmp_path / "train" / "sad").mkdir()
+    fails(tmp_path, tmp_path / "train" / "sad", "a folder without images")
+    (tmp_path / "train" / "sad").rename(tmp_path / "train" / "0")
+    fails(tmp_path, "unknown class name '0'", "a number does not say which class it is")
+    (tmp_path / "train" / "0").rmdir()
+    (tmp_path / "train" / "Happy" / "b.jpg").write_text("no image")
+    fails(tmp_path, tmp_path / "train" / "Happy" / "b.jpg", "cannot decode the image (8 bytes)")
+    faces = load(tmp_path, options=Options(skip_bad=True))
+    assert len(faces) == 2 and faces.left_out == {"image cannot be decoded": 1}
+    whole = (tmp_path / "train" / "Happy" / "a.png").read_bytes()
+    (tmp_path / "train" / "Happy" / "b.jpg").write_bytes(whole)  # a PNG called JPEG is what it is
+    assert len(load(tmp_path)) == 3
+    (tmp_path / "train" / "Happy" / "b.jpg").write_bytes(whole[:-300])
+    fails(tmp_path, "cannot decode")
+    os.rename(tmp_path / "train" / "Happy" / "b.jpg", os.fsencode(tmp_path) + b"/train/Happy/\xff\n.png")
+    fails(tmp_path, r"\xff\n.png: cannot decode")
+
+
+def test_expw_rows(tmp_path, images):
+    save(images[0], tmp_path / "origin" / "a.jpg")
+    good = "a.jpg 0 0 0 40 40 1.0 3"
+    for line, parts in (
+        ("a.jpg 0 0 0 40 40 3", ("line 2", "7 columns, allowed 8")),
+        ("a.jpg 0 0 0 40 40 1.0 7", ("line 2", "label is '7'", "6 neutral")),
+        ("a.jpg 0 0 zero 40 40 1.0 1", ("line 2", "face box is", "numbers")),
+        ("a.jpg 1 90 90 99 99 1.0 1", ("line 2", "in a picture of 48x48")),
+        ("a.jpg 1 nan nan nan nan 1.0 1", ("line 2", "in a picture of 48x48")),
+        ("b.jpg 0 0 0 40 40 1.0 1", ("b.jpg", "No such file")),
+        (good, ("row 1", "the same image as row 0")),
+    ):
+        (tmp_path / "label.lst").write_text(f"{good}\n{line}\n")
+        fails(tmp_path, *parts)
+    shutil.rmtree(tmp_path / "origin")
+    fails(tmp_path, "no folder origin or image")
+
+
+def test_rafdb_rows(tmp_path, images):
+    save(images[0], tmp_path / "Image" / "aligned" / "train_1_aligned.jpg")
+    for line, parts in (
+        ("train_1.jpg 8", ("line 1", "label is '8'", "7 neutral")),
+        ("train_1.jpg", ("line 1", "train_N.jpg or test_N.jpg, and a label")),
+        ("valid_1.jpg 1", ("line 1", "train_N.jpg or test_N.jpg")),
+        ("train_2.jpg 1", ("train_2_aligned.jpg", "No such file")),
+    ):
+        (tmp_path / "list_patition_label.txt").write_text(line)
+        fails(tmp_path, *parts)
+
+
+def test_affectnet_annotations(tmp_path, images):
+    save(images[0], tmp_path / "train_set" / "images" / "1.jpg")
+    label = tmp_path / "train_set" / "annotations" / "1_exp.npy"
+    label.parent.mkdir()
+    fails(tmp_path, label, "no such file")
+    label.write_bytes(b"x")
+    fails(tmp_path, label, "not a NumPy file with one label")
+    np.save(label, np.array([1, 2]))
+    fails(tmp_path, label, "not a NumPy file with one label")
+    np.save(label, np.array({"a": 1}), allow_pickle=True)  # code is never unpickled
+    fails(tmp_path, label, "not a NumPy file with one label")
+    np.save(label, np.array("11"))
+    fails(tmp_path, label, "label is '11'")
+    np.save(label, np.array("9"))
+    fails(tmp_path, "no images")
+
+
+def test_ferplus_rows(tmp_path, images):
+    save(images[0], tmp_path / "FER2013Train" / "fer0.png")
+    for line, parts in (
+        ('fer0.png,"(0, 0, 48, 48)",1,2,3', ("line 1", "5 columns, allowed 12")),
+        ('fer0.png,"(0, 0, 48, 48)",1,2,3,0,0,0,0,0,x,0', ("line 1", "unknown is 'x'", "0..10")),
+        ('fer0.png,"(0, 0, 48, 48)"' + ",0" * 10, ("line 1", "fer0.png has no votes")),
+        ('fer1.png,"(0, 0, 48, 48)"' + ",0" * 9 + ",10", ("no images",)),  # no face: dropped before it is opened
+        ('fer1.png,"(0, 0, 48, 48)",10' + ",0" * 9, ("fer1.png", "No such file")),
+    ):
+        (tmp_path / "FER2013Train" / "label.csv").write_text(line + "\n")
+        fails(tmp_path, *parts)
+    (tmp_path / "FER2013Test").mkdir()
+    fails(tmp_path, "FER2013Test/label.csv: no such file")

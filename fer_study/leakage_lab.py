@@ -69,11 +69,12 @@ def make_world(faces: int, seed: int = 1, share: float = 0.25) -> World:
     rows = {name: rng.permutation(np.flatnonzero(base.split == name)) for name in ("train", "validation", "test")}
     leaked, rest = np.split(rows["test"], [round(share * len(rows["test"]))])
     inside, tenth, fifth = len(rows["train"]) // 20, len(leaked) // 10, len(leaked) // 5
-    harmless = np.concatenate([rows["train"][:inside], rest[:tenth]])  # copies inside one split leak nothing
-    shown = np.concatenate([rows["train"][inside : 2 * inside], rest[tenth : 2 * tenth]])
+    free, held = np.split(rows["train"], [-4 * inside])  # the copies in `held` leak no test image, and are in both sets
+    harmless = np.concatenate([held[: 2 * inside], rest[:tenth]])
+    shown = np.concatenate([held[3 * inside :], rows["validation"][-inside:], rest[tenth : 2 * tenth]])
     clean = with_copies(base, harmless, shown, rng)
     originals = np.concatenate([leaked[tenth:], leaked[-fifth:]])  # a fifth is in train twice, a tenth in validation only
-    target = np.concatenate([rows["train"][2 * inside :][: len(originals)], rows["validation"][:tenth]])
+    target = np.concatenate([free[: len(originals)], rows["validation"][:tenth]])
     return World(with_copies(clean, target, np.concatenate([originals, leaked[:tenth]]), rng), clean)
 
 
@@ -155,7 +156,7 @@ def _conflicting(faces: FaceSet) -> np.ndarray:
 def _gain(e: Experiment, part: np.ndarray) -> metrics.Estimate:
     """Accuracy with copies minus without, over a part (n,) bool, paired, all seeds of an image drawn together."""
     parts = (x[part] for x in (e.with_copies, e.without_copies, e.labels))
-    return metrics.paired_bootstrap_difference(*parts, groups=e.rows[part], repetitions=10_000, seed=1)
+    return metrics.paired_bootstrap_difference(*parts, groups=e.rows[part], repetitions=4000)
 
 
 def _gains(e: Experiment) -> np.ndarray:

@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 LABS := $(wildcard notebooks/labs/*.ipynb)
 
-.PHONY: help setup book html test study lint bench labs-ready browser-check lock clean
+.PHONY: help setup book html test study lint bench labs labs-ready browser-check lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -40,8 +40,9 @@ $(READY): requirements.lock pyproject.toml
 
 setup: $(READY)  ## create .venv from requirements.lock
 
-book: setup  ## execute the synthetic edition where it is out of date, then build the HTML
+book: setup  ## execute the synthetic edition and the labs where they are out of date, then build the HTML
 	@$(BIN)/fer-study execute synthetic
+	@$(BIN)/fer-study labs --pages
 	@$(MAKE) --no-print-directory html
 
 html: book/_build/.built  ## build book/_build/html from the executed pages that are there
@@ -68,14 +69,11 @@ lint: setup  ## ruff, and no outputs in the source notebooks
 bench: setup  ## measurements of speed
 	@$(BIN)/python -m pytest -s -m bench $(ARGS)
 
-labs-ready: setup  ## before class: run every lab on this machine and say how long each takes
-	@if [ -z "$(LABS)" ]; then echo "notebooks/labs/ holds no lab" >&2; exit 2; fi
-	@mkdir -p .build/labs
-	@failed=0; for lab in $(LABS); do \
-	  start=$$SECONDS; \
-	  if $(BIN)/papermill --cwd notebooks/labs --no-progress-bar --log-level ERROR "$$lab" ".build/labs/$$(basename "$$lab")"; \
-	  then echo "ready      $$((SECONDS - start)) s  $$lab"; else echo "NOT READY  $$lab" >&2; failed=1; fi; \
-	done; exit $$failed
+labs: setup  ## student and solution versions of the labs: labs/student/, labs/solution/
+	@$(BIN)/fer-study labs
+
+labs-ready: setup  ## before class: run every solution on this machine, say how long it takes and its points
+	@$(BIN)/fer-study labs --rehearse
 
 browser-check: setup  ## open every page of the built book in Chromium, with the network cut
 	@$(BIN)/python tests/browser_check.py book/_build/html --screenshots .build/screenshots
@@ -85,4 +83,4 @@ lock: setup  ## resolve requirements.lock afresh from pyproject.toml
 	  --no-annotate --extra book --extra cluster --extra test --extra dev pyproject.toml -o requirements.lock
 
 clean:  ## remove what was built; records in runs/ and the environment stay
-	@rm -rf book/_build book/synthetic .build .pytest_cache .ruff_cache
+	@rm -rf book/_build book/synthetic book/labs/*.ipynb .build .pytest_cache .ruff_cache

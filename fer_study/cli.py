@@ -52,6 +52,10 @@ def build_parser() -> argparse.ArgumentParser:
     execute.add_argument("stage", nargs="*", help="e.g. 03_model_comparison or 03; default: all")
     execute.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help="change a parameter")
 
+    labs = commands.add_parser("labs", help="student and solution versions of the labs, written to labs/")
+    labs.add_argument("--pages", action="store_true", help="also execute the solutions into the book where out of date")
+    labs.add_argument("--rehearse", action="store_true", help="execute the solutions: how long each takes, and its points")
+
     publish = commands.add_parser("publish", help="copy an edition's records to results/")
     publish.add_argument("edition")
 
@@ -105,6 +109,13 @@ def execute_command(args: argparse.Namespace) -> int:
     return execute.run(args.edition, args.stage, dict(args.p), root=args.data)
 
 
+def labs_command(args: argparse.Namespace) -> int:
+    from . import labs
+
+    labs.write()
+    return (labs.pages() if args.pages else 0) or (labs.rehearse() if args.rehearse else 0)
+
+
 def publish_command(args: argparse.Namespace) -> int:
     from . import runs, stages
 
@@ -142,6 +153,7 @@ def main(arguments: list[str] | None = None) -> int:
     if args.data:
         os.environ["FER_STUDY_DATA"] = args.data
     commands = {"data": data_command, "plan": plan_command, "train": train_command, "execute": execute_command,
+                "labs": labs_command,
                 "publish": publish_command, "claims": claims_command, "diff": diff_command}  # fmt: skip
     try:
         return commands[args.command](args)

@@ -22,6 +22,7 @@ STAGES = (
     "06_cross_dataset", "07_error_analysis",
 )  # fmt: skip
 EDITIONS = ("fer2013", "synthetic")
+LABS = tuple(f"labs/{path.stem}" for path in sorted((ROOT / "notebooks" / "labs").glob("[0-9]*.ipynb")))
 MACHINE_PATH = re.compile(r"(?<![\w.~-])/(?:work|root|home|Users|tmp|private|mnt)/\w+|[A-Z]:\\\\?Users\\")
 LOCK_LINE = re.compile(r"[a-z0-9][a-z0-9-]*==[\w.+!]+( ; [^#]+)?")
 SCRIPT_OR_LINK = re.compile(r"<(?:script|link|iframe)[^>]*https?:", re.IGNORECASE)
@@ -34,7 +35,7 @@ def toc_files() -> list[str]:
 
 
 def prose_pages() -> list[str]:
-    return [name for name in toc_files() if name.split("/")[0] not in EDITIONS]
+    return [name for name in toc_files() if name.split("/")[0] not in EDITIONS and name not in LABS]
 
 
 def tracked_files() -> list[Path]:
@@ -69,6 +70,10 @@ def test_every_prose_page_is_in_the_toc():
 def test_toc_lists_every_page_of_both_editions(edition, first):
     listed = [name.split("/")[1] for name in toc_files() if name.startswith(f"{edition}/")]
     assert listed == [*first, *STAGES] and sorted(listed) == execute.stage_names(edition)
+
+
+def test_toc_lists_every_lab():
+    assert LABS and tuple(name for name in toc_files() if name.startswith("labs/")) == ("labs/index", *LABS)
 
 
 def test_every_citation_is_in_the_bibliography():

@@ -26,6 +26,7 @@ LAYERS = (
     {"study"},
     {"plan"},
     {"execute"},
+    {"labs"},
     {"cli"},
 )
 """A module imports from rows above its own only; modules of one package import each other freely."""
@@ -53,10 +54,12 @@ TORCH_FREE = {
         "checkout",
     ],
     "data": ["data", "data.doctor", "data.synthetic", "audit", "baseline"],
-    "sides": ["plots", "report", "verdicts", "diff", "execute", "cli"],
+    "sides": ["plots", "report", "verdicts", "diff", "execute", "labs", "cli"],
 }
 
-PAGES_ONLY = {"audit_tables", "crowd_tables", "twin_sheets", "readings", "findings", "page"}
+PAGES_ONLY = {
+    "audit_tables", "crowd_tables", "twin_sheets", "readings", "findings", "page", "marking", "leakage_lab",
+}  # fmt: skip
 """Helpers of the notebooks: they may import all but the doors, and nothing imports them but each other."""
 
 
@@ -90,7 +93,7 @@ def allowed(room: str) -> set[str]:
         return SIDE[room]
     below: set[str] = {"__init__"}
     if room in PAGES_ONLY:
-        return below.union(*LAYERS[:-2], SIDE, PAGES_ONLY)
+        return below.union(*LAYERS[:-3], SIDE, PAGES_ONLY)
     for layer in LAYERS:
         if room in layer:
             return below | {room} | (set(SIDE) if room in ("execute", "cli") else set())

@@ -9,7 +9,8 @@ import pytest
 from dataset_trees import FACES, TREES, dropped, truth
 from reader_trees import fails
 
-from fer_study import cli
+from fer_study import cli, stages, study
+from fer_study.config import DataConfig
 from fer_study.data import LAYOUTS, Options, canonical, find, import_to, load, official
 from fer_study.data.doctor import doctor, render
 from fer_study.data.faceset import fingerprint_of
@@ -222,3 +223,18 @@ def test_the_book_documents_every_dataset():
         for part in (dataset.title, dataset.images, dataset.labels, dataset.split, dataset.licence):
             assert part in text, part
     assert {x.dataset for x in LAYOUTS} == set(official.DATASETS)
+
+
+@pytest.mark.parametrize(("name", "classes"), [("affectnet_folders", 8), ("rafdb_list", 7), ("ferplus", 8)])
+def test_a_run_on_imported_data(tmp_path, monkeypatch, store, tiny_run, name, classes):
+    """A training on another dataset, from its canonical form; without validation images the last epoch is the best."""
+    dataset, _, path = next(t for t in TREES if t.__name__ == name)(tmp_path / "raw")
+    monkeypatch.setenv("FER_STUDY_DATA", str(tmp_path))
+    monkeypatch.setattr(official, "OFFICIAL_COUNTS", {})
+    import_to(path, options=Options(classes=classes))
+    data = stages.with_fingerprint(
+        DataConfig(dataset=dataset, classes=classes, targets="votes" if dataset == "ferplus" else "labels")
+    )
+    record = study.run(tiny_run(data=data))
+    assert record.predictions.views["last_single"].shape[1] == classes
+    assert (record.history["validation_accuracy"].notna()).all() == (dataset == "ferplus")

@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from reader_trees import fails
 from fer_study import cli, stages, study
 from fer_study.config import DataConfig
 from fer_study.data import LAYOUTS, Options, canonical, find, import_to, load, official
-from fer_study.data.doctor import doctor, render
+from fer_study.data.doctor import doctor, examine, render
 from fer_study.data.faceset import fingerprint_of
 from fer_study.data.ferplus import distribution
 from fer_study.data.people import hashed, split_by_group
@@ -56,6 +57,15 @@ def test_nobody_is_in_two_splits(tmp_path, tree):
     assert (table.groupby("person")["split"].nunique() == 1).all() and table["person"].nunique() > 2
     assert set(faces.split) == {"train", "validation", "test"}
     assert not [i for i in faces.ids if i.startswith(("KA", "MK"))]  # initials are hashed
+
+
+def test_the_doctor_finds_people_in_two_splits(tmp_path):
+    _, _, path = next(t for t in TREES if t.__name__ == "ckplus")(tmp_path)
+    faces = load(path, verify=False)
+    mixed = replace(faces, split=np.array(["train", "test"] * len(faces))[: len(faces)])
+    report = examine(mixed)
+    assert examine(faces)["people"]["in_several_splits"] == 0 < report["people"]["in_several_splits"]
+    assert any("people are in more than one split" in problem for problem in report["problems"])
 
 
 def test_splits_by_group_are_80_10_10():

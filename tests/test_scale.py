@@ -94,3 +94,45 @@ def test_a_set_of_affectnets_size(tmp_path):
     assert found["images"] == IMAGES and found["import peak GB"] < 1.5
     if IMAGES * SIZE**2 > 2 * 2**30:
         assert not found["resident"] and found["training RssAnon GB"] < 1.5
+
+
+def loaded(path: Path) -> dict[str, float]:
+    """In a process of its own: seconds of a load."""
+    from fer_study.data import load
+
+    start = time.perf_counter()
+    load(path)
+    return {"s": time.perf_counter() - start, "peak GB": memory("VmHWM")}
+
+
+def drawn(images: int) -> dict[str, float]:
+    """In a process of its own: seconds of drawing the default synthetic set."""
+    from fer_study.data import synthetic
+
+    start = time.perf_counter()
+    synthetic.make(images)
+    return {"s": time.perf_counter() - start, "peak GB": memory("VmHWM")}
+
+
+@pytest.mark.bench
+def test_reading_and_drawing(tmp_path):
+    from fer_study.data import find, import_to
+
+    jobs = {"12,000 synthetic faces": (drawn, 12_000)}
+    if os.environ.get("FER_STUDY_DATA"):
+        faces, root = find("fer2013"), Path(os.environ["FER_STUDY_DATA"])
+        usage = {"train": "Training", "validation": "PublicTest", "test": "PrivateTest"}
+        words = np.array([str(i) for i in range(256)], dtype=object)
+        rows = zip(faces.labels, faces.images.reshape(len(faces), -1), faces.split, strict=True)
+        lines = [f"{label},{' '.join(words[pixels])},{usage[split]}" for label, pixels, split in rows]
+        (tmp_path / "fer2013.csv").write_text("\n".join(["emotion,pixels,Usage", *lines]) + "\n")
+        import_to(root / "fer2013", tmp_path / "fer2013.faces")
+        jobs |= {"FER2013, parquet": (loaded, root / "fer2013"), "FER2013, CSV": (loaded, tmp_path / "fer2013.csv"),
+                 "FER2013, canonical form": (loaded, tmp_path / "fer2013.faces")}  # fmt: skip
+    found = {}
+    for name, (job, argument) in jobs.items():
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+            found[name] = pool.submit(job, argument).result()
+    lines = [f"{name:32}{x['s']:8.2f} s{x['peak GB']:8.2f} GB" for name, x in found.items()]
+    sys.stdout.write("\n" + "\n".join(lines) + "\n")
+    assert found["12,000 synthetic faces"]["peak GB"] < 2

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -50,7 +52,9 @@ def write(name: str, layout: str, rows: list[Row], options: Options, target: Pat
         raise InputError(f"{printable(target)}: cannot be written: {error.strerror}") from None
     try:
         parts = _write_images(temporary / _FILES[0], name, rows, options, left)
-        faces = FaceSet(images=np.load(temporary / _FILES[0], mmap_mode="r"), **parts)
+        images = np.load(temporary / _FILES[0], mmap_mode="r")
+        faces = FaceSet(images=images, **parts, fingerprint="later")
+        faces = replace(faces, fingerprint=fingerprint_of(faces, _pixels(images)))
         _write_table(faces, temporary)
         head = {
             "format": FORMAT, "name": name, "classes": list(faces.classes), "shape": list(faces.images.shape),
@@ -81,6 +85,14 @@ def _write_images(file: Path, name: str, rows: list[Row], options: Options, left
 
 def _header(out: BinaryIO, shape: tuple[int, ...]) -> None:
     np.lib.format.write_array_header_1_0(out, {"descr": "|u1", "fortran_order": False, "shape": shape})
+
+
+def _pixels(images: np.memmap, size: int = 2**24) -> Iterator[bytes]:
+    """The bytes of a mapped array, read from its file: pages of the map would count as memory of this process."""
+    with open(images.filename, "rb") as file:
+        file.seek(images.offset)
+        while part := file.read(size):
+            yield part
 
 
 def _write_table(faces: FaceSet, folder: Path) -> None:
@@ -117,7 +129,7 @@ def read(path: Path, check: bool = False) -> FaceSet:
     except (OSError, ValueError, KeyError, TypeError, EOFError, pa.ArrowException) as error:
         text = printable(" ".join(str(error).split()))[:160]
         raise InputError(f"{where}: the canonical form is damaged ({text}); import it again") from None
-    if check and fingerprint_of(faces) != faces.fingerprint:
+    if check and fingerprint_of(faces, _pixels(images)) != faces.fingerprint:
         raise InputError(f"{where}: the pixels or labels are not those that were imported; import it again")
     return faces
 

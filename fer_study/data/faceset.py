@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -111,11 +112,16 @@ def copy_groups(images: np.ndarray) -> np.ndarray:
     return pd.factorize(digests)[0].astype(np.int64)
 
 
-def fingerprint_of(faces: FaceSet) -> str:
-    """16 hexadecimal digits of the SHA-256 of pixels, labels and split, in order (votes have a fingerprint of their own)."""
+def fingerprint_of(faces: FaceSet, pixels: Iterable[bytes] | None = None) -> str:
+    """16 hexadecimal digits of the SHA-256 of pixels, labels and split, in order.
+
+    Args:
+        pixels: the bytes of the images where they are at hand without ``faces.images``.
+    """
     digest = hashlib.sha256()
     digest.update(repr((faces.images.shape, faces.classes)).encode())
-    digest.update(np.ascontiguousarray(faces.images).data)
+    for part in pixels if pixels is not None else [np.ascontiguousarray(faces.images).data]:
+        digest.update(part)
     digest.update(faces.labels.astype("<i8").tobytes())
     digest.update("\n".join(faces.split.tolist()).encode())
     return digest.hexdigest()[:16]

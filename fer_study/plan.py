@@ -93,9 +93,7 @@ def train_jobs(jobs: list[RunConfig | TransferConfig], *, deadline: float | None
         RunsFailed: some failed; all others were tried.
     """
     todo = [job for job in jobs if runs.lookup(job.key) is None]
-    pinned = parallel == 1 or "OMP_NUM_THREADS" in os.environ
-    threads = 0 if pinned else max(1, (os.cpu_count() or 1) // parallel)
-    made, failed = 0, []
+    threads, made, failed = threads_each(parallel), 0, []
     with backend(scheduler_file):
         for kind in (RunConfig, TransferConfig):
             pool = joblib.Parallel(n_jobs=parallel, return_as="generator_unordered", batch_size=1, pre_dispatch="n_jobs")
@@ -108,6 +106,12 @@ def train_jobs(jobs: list[RunConfig | TransferConfig], *, deadline: float | None
     if failed:
         raise RunsFailed(f"{len(failed)} of {len(todo)} runs failed, {made} made: {'; '.join(failed)}")
     return made, len(todo) - made
+
+
+def threads_each(parallel: int) -> int:
+    """Threads of each of several processes, its share of the cores; 0 leaves them as they are: one process, or pinned."""
+    alone = parallel == 1 or "OMP_NUM_THREADS" in os.environ
+    return 0 if alone else max(1, (os.cpu_count() or 1) // parallel)
 
 
 def live_jobs(edition: str, jobs: list[RunConfig | TransferConfig]) -> list[RunConfig | TransferConfig]:

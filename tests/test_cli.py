@@ -8,7 +8,7 @@ import shutil
 import pytest
 from reader_trees import csv_rows, random_images, write_csv
 
-from fer_study import cli, config, evaluation, recipes, runs, stages, study, train
+from fer_study import cli, config, evaluation, plan, recipes, runs, stages, study, train
 
 
 @pytest.fixture
@@ -133,6 +133,14 @@ def test_one_failed_run_does_not_end_the_queue(fer, monkeypatch):
     code, (error,) = fer("train", "smoke")
     assert code == 1 and sorted(seen) == sorted(job.key for job in jobs)
     assert f"1 of {len(jobs)} runs failed, {len(jobs) - 1} made: {jobs[1].name} ({jobs[1].key}): TrainingFailed" in error
+
+
+def test_pinned_threads_stay_as_they_are(monkeypatch):
+    monkeypatch.setattr(plan.os, "cpu_count", lambda: 8)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert [plan.threads_each(parallel) for parallel in (1, 2, 4, 16)] == [0, 4, 2, 1]
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert plan.threads_each(4) == 0
 
 
 def test_plan_passes_over_records_it_cannot_read(fer, store, capsys):

@@ -1,18 +1,16 @@
 """Training configuration: frozen, strict, and named by its hash.
 
 A ``RunConfig`` says everything that an experiment is; where and how fast it runs (device, precision, paths) is not part of
-it. YAML is read through ``read_yaml``, which understands ``1e-3`` and reports file and key of whatever is wrong.
+it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, TypeVar
+from typing import Annotated, ClassVar, Literal, Self, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from .errors import InputError
@@ -34,6 +32,14 @@ class Frozen(BaseModel):
 
     unkeyed: ClassVar[frozenset[str]] = frozenset()
     """Fields that are never part of the key."""
+
+    def replace(self, **changes: object) -> Self:
+        """A copy with other values, validated as every config is (``model_copy`` checks nothing).
+
+        Raises:
+            InputError: an unknown field, or a value that is not allowed.
+        """
+        return build(type(self), {**dict(self), **changes})
 
     def resolved(self) -> dict:
         """What the key is the hash of: every field, nested, by name."""
@@ -129,7 +135,7 @@ class AugmentConfig(Frozen):
 class ModelConfig(Frozen):
     """A registered model: its name, its own options, the side of its input and where its weights come from.
 
-    ``weights`` is ``scratch``, ``imagenet``, ``run:<key>`` or a path to a safetensors file.
+    ``weights`` names where they come from; this version trains from ``scratch`` only and refuses anything else.
     """
 
     name: str
@@ -210,12 +216,6 @@ class RunConfig(TrainingConfig):
     def key(self) -> str:
         return run_key(self)
 
-    @property
-    def group(self) -> str:
-        """Key without seed and fold: runs of one group are repetitions of one experiment."""
-        data = self.data.model_copy(update={"fold": 0})
-        return run_key(self.model_copy(update={"seed": 0, "data": data}))
-
 
 class TransferConfig(Frozen):
     """Zero-shot evaluation of a trained run on the test split of another dataset (the whole set where it has no split)."""
@@ -229,10 +229,6 @@ class TransferConfig(Frozen):
     @property
     def key(self) -> str:
         return run_key(self)
-
-    @property
-    def group(self) -> str:
-        return run_key(self.model_copy(update={"run": self.run.model_copy(update={"seed": 0})}))
 
     @property
     def seed(self) -> int:
@@ -256,32 +252,6 @@ def run_key(config: Frozen) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:16]
 
 
-class _Loader(yaml.SafeLoader):
-    """SafeLoader that reads ``1e-3`` as a number (YAML 1.2), as people mean it."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"), list("-+0123456789.")
-)
-
-
-def read_yaml(path: Path) -> dict:
-    """A YAML mapping.
-
-    Raises:
-        InputError: the file is missing, no YAML, or no mapping.
-    """
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: expected keys and values, found {type(content).__name__}")
-    return content
-
-
 def parse(kind: type[Kind], content: dict, where: str) -> Kind:
     """Validate ``content`` as ``kind``.
 
@@ -291,10 +261,27 @@ def parse(kind: type[Kind], content: dict, where: str) -> Kind:
     try:
         return kind.model_validate_json(json.dumps(content))
     except ValidationError as failure:
-        error = failure.errors()[0]
-        key = ".".join(str(part) for part in error["loc"]) or "config"
-        if error["type"] == "extra_forbidden":
-            raise InputError(f"{where}: unknown key {key!r}; allowed: {', '.join(kind.model_fields)}") from None
-        if error["type"] == "missing":
-            raise InputError(f"{where}: {key} is missing") from None
-        raise InputError(f"{where}: {key} is {error['input']!r}: {error['msg']}") from None
+        raise _refusal(failure, kind, where) from None
+
+
+def build(kind: type[Kind], parts: dict) -> Kind:
+    """``kind(**parts)``, where parts may be configs already.
+
+    Raises:
+        InputError: as ``parse``.
+    """
+    try:
+        return kind.model_validate(parts)
+    except ValidationError as failure:
+        raise _refusal(failure, kind, kind.__name__) from None
+
+
+def _refusal(failure: ValidationError, kind: type[Frozen], where: str) -> InputError:
+    """The first thing that is wrong, in one line."""
+    error = failure.errors()[0]
+    key = ".".join(str(part) for part in error["loc"]) or "config"
+    if error["type"] == "extra_forbidden":
+        return InputError(f"{where}: unknown key {key!r}; allowed: {', '.join(kind.model_fields)}")
+    if error["type"] == "missing":
+        return InputError(f"{where}: {key} is missing")
+    return InputError(f"{where}: {key} is {error['input']!r}: {error['msg']}")

@@ -24,11 +24,11 @@ def precision() -> str:
     return "bf16-mixed" if any(native) else "32-true"
 
 
-def make_fabric(devices: int = 1) -> Fabric:
-    """Fabric on the best device at hand; ``$FER_STUDY_PRECISION`` overrides ``precision()``."""
+def make_fabric() -> Fabric:
+    """Fabric on the best device at hand, one a process; ``$FER_STUDY_PRECISION`` overrides ``precision()``."""
     from lightning_fabric import Fabric  # seconds to import, so not on every start
 
-    fabric = Fabric(accelerator="auto", devices=devices, precision=os.environ.get("FER_STUDY_PRECISION") or precision())
+    fabric = Fabric(accelerator="auto", devices=1, precision=os.environ.get("FER_STUDY_PRECISION") or precision())
     fabric.launch()
     return fabric
 
@@ -37,7 +37,6 @@ def device_environment(fabric: Fabric, start: float) -> dict[str, object]:
     """``evaluation.environment`` with the accelerator, its precision and the version of torch."""
     name = f"cuda: {torch.cuda.get_device_name()}" if fabric.device.type == "cuda" else None
     return environment(start, name) | {
-        "devices": fabric.world_size,
         "threads": torch.get_num_threads(),
         "precision": fabric._precision.precision,
         "torch": torch.__version__,

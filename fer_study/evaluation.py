@@ -12,6 +12,7 @@ import pandas as pd
 
 from . import metrics, runs
 from .checkout import commit
+from .config import RunConfig, TransferConfig
 from .data.faceset import FaceSet
 from .protocol import Split
 
@@ -43,20 +44,41 @@ def stored(log_probabilities: np.ndarray) -> np.ndarray:
     return log_probabilities.astype(np.float16).astype(np.float32)
 
 
+FITTED_ON_VALIDATION = {"hog_svm": ("log_loss", "brier", "expected_calibration_error")}
+"""Model -> metrics that depend on a temperature fitted on validation: not measured where validation is scored as test."""
+
+
+def scored_on(config: RunConfig | TransferConfig, view: str) -> tuple[str, ...]:
+    """Subsets that a view may be scored on: merged images only where PublicTest neither trained nor chose anything.
+
+    A transfer has only ``test``. No merged score have weights that validation chose (``best_...``, or an early stop), folds
+    and ``resplit``, whose validation images come from the training split.
+    """
+    if isinstance(config, TransferConfig):
+        return ("test",)
+    chosen = view.startswith("best_") or config.patience is not None
+    apart = config.data.protocol == "official" and not config.data.folds
+    return runs.SUBSETS if apart and not chosen else tuple(name for name in runs.SUBSETS if "merged" not in name)
+
+
 def score(
-    table: pd.DataFrame, views: dict[str, np.ndarray], classes: Sequence[str], subsets: Sequence[str] = runs.SUBSETS
+    table: pd.DataFrame, views: dict[str, np.ndarray], classes: Sequence[str], config: RunConfig | TransferConfig
 ) -> dict[str, dict[str, dict[str, float | None]]]:
     """view -> subset -> metric -> value, from what is stored; subsets without images are left out, NaN becomes None."""
     predictions, labels = runs.Predictions(table, views), table["label"].to_numpy().astype(np.int64)
-    masks = {name: predictions.subset(name) for name in subsets}
-    return {
-        view: {name: _defined(metrics.compute(logits[m], labels[m], classes)) for name, m in masks.items() if m.any()}
-        for view, logits in views.items()
-    }
+    fitted = () if isinstance(config, TransferConfig) else FITTED_ON_VALIDATION.get(config.model.name, ())
+    found: dict[str, dict] = {view: {} for view in views}
+    for view, logits in views.items():
+        for name in scored_on(config, view):
+            rows = predictions.subset(name)
+            if rows.any():
+                left_out = fitted if "merged" in name else ()
+                found[view][name] = _defined(metrics.compute(logits[rows], labels[rows], classes), left_out)
+    return found
 
 
-def _defined(scores: dict[str, float]) -> dict[str, float | None]:
-    return {name: None if np.isnan(value) else float(value) for name, value in scores.items()}
+def _defined(scores: dict[str, float], left_out: Sequence[str]) -> dict[str, float | None]:
+    return {name: None if np.isnan(value) or name in left_out else float(value) for name, value in scores.items()}
 
 
 def environment(start: float, device: str | None = None) -> dict[str, object]:

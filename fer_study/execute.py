@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import inspect
 import json
 import logging
 import os
@@ -13,11 +12,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import joblib
-import yaml
 
-from .config import PARAMS, _Loader, read_yaml
+from .config import PARAMS
 from .errors import InputError
 from .runs import ROOT, local_root, lookup, published_root, write_atomically
+from .yaml_files import read_yaml, value_of
 
 log = logging.getLogger(__name__)
 
@@ -136,7 +135,7 @@ def run(edition: str, stages: list[str], overrides: dict[str, str], root: str | 
     if not (PARAMS / edition / "edition.yaml").is_file():
         known = ", ".join(sorted(p.parent.name for p in PARAMS.glob("*/edition.yaml")))
         raise InputError(f"unknown edition {edition!r}; known: {known}")
-    changed = {name: value_of(name, text) for name, text in overrides.items()}
+    changed = {name: value_of(text, f"-p {name}") for name, text in overrides.items()}
     todo = []
     for stage in find_stages(edition, stages):
         notebook, where = NOTEBOOKS / f"{stage}.ipynb", PARAMS / edition / f"{stage}.yaml"
@@ -150,18 +149,6 @@ def run(edition: str, stages: list[str], overrides: dict[str, str], root: str | 
         else:
             todo.append(Task(notebook, page, allowed | parameters, content))
     return make(todo, root) if todo else 0
-
-
-def value_of(name: str, text: str) -> object:
-    """The value of ``-p NAME TEXT``, read as YAML.
-
-    Raises:
-        InputError: the text is no YAML.
-    """
-    try:
-        return yaml.load(text, _Loader)
-    except yaml.YAMLError as error:
-        raise InputError(f"-p {name}: not readable as YAML: {' '.join(str(error).split())}") from None
 
 
 def make(todo: list[Task], root: str | None) -> int:
@@ -192,11 +179,13 @@ def train_live(todo: list[Task], root: str | None) -> list[list[str]]:
 
     needs = []
     for task in todo:
-        function = stages.STAGES.get(task.notebook.stem, stages.dataset_audit)
-        wanted = inspect.signature(function).parameters
-        needs.append(function(**{name: value for name, value in task.parameters.items() if name in wanted}))
+        function = stages.STAGES.get(task.notebook.stem)  # none: a notebook that needs no runs
+        needs.append(function(task.notebook.stem, **task.parameters) if function else [])
     live = [job for task, jobs in zip(todo, needs, strict=True) for job in plan.live_jobs(task.parameters["edition"], jobs)]
-    plan.train_jobs(list({job.key: job for job in live}.values()), parallel=os.cpu_count() or 1, root=root)
+    try:
+        plan.train_jobs(list({job.key: job for job in live}.values()), parallel=os.cpu_count() or 1, root=root)
+    except plan.RunsFailed as failure:  # the pages that need these runs fail, the others are made
+        log.error("fer-study: %s", failure)
     return [sorted({job.key for job in jobs if lookup(job.key) is None}) for jobs in needs]
 
 

@@ -24,7 +24,7 @@ def grad_cam(
         classes: (N,) int64, the class whose score is explained.
 
     Returns:
-        (N, size, size) float32 in [0, 1], each map scaled by its maximum.
+        (N, size, size) float32 in [0, 1], each map stretched so that its minimum is 0 and its maximum 1 (by the library).
     """
     from pytorch_grad_cam import GradCAM  # seconds to import, so not on every start
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget

@@ -122,6 +122,8 @@ BY_CLASS: dict[str, Metric] = {
     "precision": lambda sums: ratio(sums.hits, sums.predicted),
 }  # each gives (..., K) float64
 
+# Brodersen et al. (2010); Sokolova and Lapalme (2009); Good (1952); Cohen (1960); Brier (1950), in [0, 2]; Guo et al. (2017,
+# eq. 3), over ``BINS`` equal bins of the top probability, by size
 SCALARS: dict[str, Metric] = {
     "accuracy": lambda sums: _per_n(sums.hits.sum(axis=-1), sums),
     "balanced_accuracy": lambda sums: _mean_defined(BY_CLASS["recall"](sums)),
@@ -133,24 +135,14 @@ SCALARS: dict[str, Metric] = {
 }  # each gives (...,) float64
 
 
-def _of_images(name: str, document: str) -> Callable[[np.ndarray, np.ndarray], float]:
-    """The metric of that name as a function of ``logits`` (N, K) and ``labels`` (N,)."""
-
-    def metric(logits: np.ndarray, labels: np.ndarray) -> float:
-        return float(SCALARS[name](_total(logits, labels)))
-
-    metric.__name__, metric.__qualname__, metric.__doc__ = name, name, document
-    return metric
+def accuracy(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Share of images whose prediction is the label."""
+    return float(SCALARS["accuracy"](_total(logits, labels)))
 
 
-accuracy = _of_images("accuracy", "Share of images whose prediction is the label.")
-balanced_accuracy = _of_images("balanced_accuracy", "Mean recall over classes with images (Brodersen et al., 2010).")
-macro_f1 = _of_images("macro_f1", "Mean over classes of 2 TP / (2 TP + FP + FN) (Sokolova and Lapalme, 2009).")
-log_loss = _of_images("log_loss", "Mean negative log-likelihood of the label, in nats, in [0, inf) (Good, 1952).")
-cohen_kappa = _of_images("cohen_kappa", "Agreement beyond chance, (p_o - p_e) / (1 - p_e), in [-1, 1] (Cohen, 1960).")
-brier = _of_images("brier", "Mean squared distance of probabilities and one-hot label, in [0, 2] (Brier, 1950).")
-_ECE = "Mean |accuracy - confidence| over ``BINS`` equal bins of the top probability, by size (Guo et al., 2017, eq. 3)."
-expected_calibration_error = _of_images("expected_calibration_error", _ECE)
+def log_loss(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Mean negative log-likelihood of the label, in nats, in [0, inf) (Good, 1952)."""
+    return float(SCALARS["log_loss"](_total(logits, labels)))
 
 
 def _total(logits: np.ndarray, labels: np.ndarray, classes: Sequence[str] | None = None) -> Sums:
@@ -162,16 +154,6 @@ def confusion(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     logits, labels = check(logits, labels)
     k = logits.shape[1]
     return np.bincount(labels * k + logits.argmax(axis=1), minlength=k * k).reshape(k, k)
-
-
-def recall_by_class(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """(K,) float64: share of the images of a class that are recognised; NaN for a class without images."""
-    return BY_CLASS["recall"](_total(logits, labels))
-
-
-def precision_by_class(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """(K,) float64: share of the predictions of a class that are right; NaN for a class never predicted."""
-    return BY_CLASS["precision"](_total(logits, labels))
 
 
 def reliability(logits: np.ndarray, labels: np.ndarray, bins: int = BINS) -> pd.DataFrame:
@@ -284,16 +266,3 @@ def wilson_interval(k: int, n: int, level: float = 0.95) -> tuple[float, float]:
         return np.nan, np.nan
     interval = scipy.stats.binomtest(k, n).proportion_ci(level, method="wilson")
     return float(interval.low), float(interval.high)
-
-
-def mcnemar(logits_a: np.ndarray, logits_b: np.ndarray, labels: np.ndarray) -> tuple[int, int, float]:
-    """Exact two-sided test that a and b are equally often right (McNemar, 1947; binomial form).
-
-    Returns:
-        Images that only a has right, images that only b has right, p-value (1 where both are 0).
-    """
-    (logits_a, labels), (logits_b, _) = check(logits_a, labels), check(logits_b, labels)
-    right_a, right_b = logits_a.argmax(axis=1) == labels, logits_b.argmax(axis=1) == labels
-    only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
-    p_value = scipy.stats.binomtest(only_a, only_a + only_b).pvalue if only_a + only_b else 1.0
-    return only_a, only_b, float(p_value)

@@ -30,7 +30,7 @@ class Page:
             "records": f"{len(there)} ({sum(r.published for r in there)} published)",
             "records made with commit": unique("commit"),
             "device of the records": unique("device"), "precision": unique("precision"),
-            "torch of the records": unique("torch"),
+            "torch of the records": unique("torch"), "threads": unique("threads"),
             "training time in all": f"{sum(r.env.get('seconds', 0) for r in there) / 60:.1f} min",
         }  # fmt: skip
         return pd.DataFrame({"value": rows}).rename_axis("provenance")

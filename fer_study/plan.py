@@ -19,6 +19,10 @@ from .train import OutOfTime
 log = logging.getLogger(__name__)
 
 
+class RunsFailed(RuntimeError):
+    """Some runs of a queue failed; the others are made."""
+
+
 def table(edition: str) -> pd.DataFrame:
     """One row a job, in order, with its state (``done``, ``published``, ``started``, ``missing``) and estimated seconds."""
     jobs, speed = stages.jobs(edition), speeds()
@@ -34,11 +38,16 @@ def table(edition: str) -> pd.DataFrame:
 
 
 def speeds() -> dict[str, float]:
-    """Median training speed by model, images a second, over the records at hand."""
+    """Median training speed by model, images a second, over the records at hand that this version can read."""
     measured: dict[str, list[float]] = {}
     for record in runs.records():
-        if isinstance(record.config, RunConfig) and record.env.get("images_per_second"):
-            measured.setdefault(record.config.model.name, []).append(record.env["images_per_second"])
+        try:
+            config = record.config
+        except InputError as error:
+            log.info("not read: %s", error)
+            continue
+        if isinstance(config, RunConfig) and record.env.get("images_per_second"):
+            measured.setdefault(config.model.name, []).append(record.env["images_per_second"])
     return {name: float(pd.Series(values).median()) for name, values in measured.items()}
 
 
@@ -79,16 +88,30 @@ def train_jobs(jobs: list[RunConfig | TransferConfig], *, deadline: float | None
 
     Returns:
         Records made and jobs left over.
+
+    Raises:
+        RunsFailed: some failed; all others were tried.
     """
     todo = [job for job in jobs if runs.lookup(job.key) is None]
-    threads = max(1, (os.cpu_count() or 1) // parallel) if parallel > 1 else 0
-    made = 0
+    threads, made, failed = threads_each(parallel), 0, []
     with backend(scheduler_file):
         for kind in (RunConfig, TransferConfig):
             pool = joblib.Parallel(n_jobs=parallel, return_as="generator_unordered", batch_size=1, pre_dispatch="n_jobs")
             part = [job for job in todo if isinstance(job, kind)]
-            made += sum(pool(joblib.delayed(work)(job, root, deadline, threads) for job in part))
+            for outcome in pool(joblib.delayed(work)(job, root, deadline, threads) for job in part):
+                if isinstance(outcome, str):
+                    log.warning("failed, going on: %s", outcome)
+                    failed.append(outcome)
+                made += outcome is True
+    if failed:
+        raise RunsFailed(f"{len(failed)} of {len(todo)} runs failed, {made} made: {'; '.join(failed)}")
     return made, len(todo) - made
+
+
+def threads_each(parallel: int) -> int:
+    """Threads of each of several processes, its share of the cores; 0 leaves them as they are: one process, or pinned."""
+    alone = parallel == 1 or "OMP_NUM_THREADS" in os.environ
+    return 0 if alone else max(1, (os.cpu_count() or 1) // parallel)
 
 
 def live_jobs(edition: str, jobs: list[RunConfig | TransferConfig]) -> list[RunConfig | TransferConfig]:
@@ -122,8 +145,11 @@ def matches(job: RunConfig | TransferConfig, pattern: str | None) -> bool:
     return pattern is None or fnmatch.fnmatch(f"{job.name}/{model}/{job.seed}/{job.key}", pattern)
 
 
-def work(job: RunConfig | TransferConfig, root: str | None, deadline: float | None, threads: int) -> bool:
-    """One job in this process; True when its record is there. Another process's run is left to it."""
+def work(job: RunConfig | TransferConfig, root: str | None, deadline: float | None, threads: int) -> bool | str:
+    """One job in this process: True when its record is there, False when it is left over, else in words how it failed.
+
+    Another process's run is left to it. Wrong input ends the queue; so does a failure under ``$FER_STUDY_DEBUG``.
+    """
     if deadline is not None and time.monotonic() > deadline:
         return False
     if threads:
@@ -138,6 +164,12 @@ def work(job: RunConfig | TransferConfig, root: str | None, deadline: float | No
     except (runs.Busy, transfer.SourceMissing) as reason:
         log.info("left over: %s", reason)
         return False
+    except InputError:
+        raise
+    except Exception as failure:
+        if os.environ.get("FER_STUDY_DEBUG"):
+            raise
+        return f"{job.name} ({job.key}): {type(failure).__name__}: {' '.join(str(failure).split())}"
     return True
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .config import PARAMS, DataConfig, ModelConfig, RunConfig, TrainingConfig, parse, read_yaml
+from .config import PARAMS, DataConfig, ModelConfig, RunConfig, TrainingConfig, build, parse
 from .errors import InputError
+from .yaml_files import read_yaml
 
 
 class Recipe(TrainingConfig):
@@ -14,9 +15,13 @@ class Recipe(TrainingConfig):
     source: str
 
     def run(self, *, name: str, data: DataConfig, model: ModelConfig, seed: int, **changes: object) -> RunConfig:
-        """The run of this recipe; ``changes`` replace whole parts (``phases=...``, ``loss=...``)."""
+        """The run of this recipe; ``changes`` replace whole parts (``phases=...``, ``loss=...``).
+
+        Raises:
+            InputError: a value that is not allowed.
+        """
         parts = {field: getattr(self, field) for field in type(self).model_fields if field != "source"}
-        return RunConfig(**{**parts, "name": name, "data": data, "model": model, "seed": seed, **changes})
+        return build(RunConfig, {**parts, "name": name, "data": data, "model": model, "seed": seed, **changes})
 
 
 def load_recipe(name: str, folder: Path = PARAMS / "recipes") -> Recipe:

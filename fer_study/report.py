@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from . import metrics
+from . import metrics, verdicts
 from .config import RunConfig, TransferConfig
 from .labels import FER2013
 from .metrics import Estimate
@@ -34,8 +34,9 @@ Runs = dict[str, list[Record]]
 
 
 def title(name: str) -> str:
-    """What a table prints for a model, arm or dataset."""
-    return NAMES.get(name, name)
+    """What a table prints for a model, arm or dataset; a recipe in the name stays."""
+    arm, comma, recipe = name.partition(", ")
+    return NAMES.get(arm, arm) + comma + recipe
 
 
 def by_name(jobs: Sequence[RunConfig | TransferConfig], records: Sequence[Record | None]) -> Runs:
@@ -45,6 +46,18 @@ def by_name(jobs: Sequence[RunConfig | TransferConfig], records: Sequence[Record
         if record is not None:
             found[title(job.name)].append(record)
     return found
+
+
+def by_recipe(runs: Runs, recipes: Sequence[str]) -> dict[str, Runs]:
+    """Recipe -> its records, by names without the recipe; what has no recipe in its name belongs to each."""
+    if len(recipes) == 1:
+        return {recipes[0]: runs}
+    parts: dict[str, Runs] = {recipe: {} for recipe in recipes}
+    for name, records in runs.items():
+        arm, _, of = name.rpartition(", ") if name.endswith(tuple(f", {r}" for r in recipes)) else (name, "", "")
+        for recipe in [of] if of else recipes:
+            parts[recipe][arm] = records
+    return parts
 
 
 def coverage(jobs: Sequence[RunConfig | TransferConfig], records: Sequence[Record | None]) -> pd.DataFrame:
@@ -76,38 +89,79 @@ def pooled(records: Sequence[Record], view: str, subset: str) -> tuple[np.ndarra
     return logits, labels, rows
 
 
+def stored(record: Record, metric: str, view: str = "last_single", subset: str = "test") -> float:
+    """A metric as the record stores it; NaN where it was not to be measured (see ``evaluation.scored_on``)."""
+    return record.metrics.get(view, {}).get(subset, {}).get(metric, float("nan"))
+
+
 def score(records: Sequence[Record], names: Sequence[str], view: str = "last_single", subset: str = "test") -> pd.DataFrame:
-    """Metrics with 95 % bootstrap intervals over images, all seeds of an image drawn together.
+    """Metrics with 95 % intervals over images (see ``with_intervals``), NaN where a record has none stored.
 
     Returns:
-        index ``metric``; columns ``value`` (of all seeds pooled), ``low``, ``high``, ``n`` (images).
+        index ``metric``; columns ``value`` (of all seeds pooled), ``sd`` (between seeds), ``low``, ``high``, ``n`` (images).
     """
-    if not records:
+    known = bool(records) and all(subset in record.metrics.get(view, {}) for record in records)
+    if not known:
         return pd.DataFrame([MISSING] * len(names), index=list(names))
-    logits, labels, rows = pooled(records, view, subset)
-    if not len(labels):
-        return pd.DataFrame([MISSING] * len(names), index=list(names))
-    table = metrics.bootstrap_interval(logits, labels, list(names), groups=rows if len(records) > 1 else None)
+    table = with_intervals(*pooled(records, view, subset), names, len(records))
+    for name in names:
+        if np.isnan([stored(record, name, view, subset) for record in records]).any():
+            table.loc[name, ["value", "low", "high"]] = np.nan
+    return table.assign(sd=[over_seeds(records, name, view, subset).sd for name in names])
+
+
+def with_intervals(
+    logits: np.ndarray, labels: np.ndarray, rows: np.ndarray, names: Sequence[str], seeds: int
+) -> pd.DataFrame:
+    """Metrics with 95 % intervals over images: bootstrap, all seeds of an image drawn together; Wilson's for a share of the
+    images of one seed, and for 0 and 1, where a bootstrap has no width.
+
+    Args:
+        rows: (n,) the image of each prediction.
+
+    Returns:
+        index ``metric``; columns ``value, sd, n, low, high``.
+    """
+    table = metrics.bootstrap_interval(logits, labels, list(names), groups=rows if seeds > 1 else None)
+    for name in filter(is_share, names):
+        value, n = table.loc[name, "value"], images_of(name, labels, rows)
+        if seeds == 1 or value in (0, 1):
+            table.loc[name, ["low", "high"]] = metrics.wilson_interval(round(value * n) if n else 0, n)
     return table.assign(n=len(np.unique(rows)))
 
 
+def is_share(metric: str) -> bool:
+    """A metric that counts k of n images."""
+    return metric == "accuracy" or metric.startswith("recall_")
+
+
+def images_of(metric: str, labels: np.ndarray, rows: np.ndarray) -> int:
+    """How many images a share is of: all of them, or those of a class."""
+    return len(np.unique(rows if metric == "accuracy" else rows[labels == FER2013.index(metric.removeprefix("recall_"))]))
+
+
+COLUMNS = ["name", "metric", "value", "sd", "low", "high", "n", "seeds"]
+
+
 def scores(runs: Runs, names: Sequence[str], view: str = "last_single", subset: str = "test") -> pd.DataFrame:
-    """``score`` of every system: columns ``name, metric, value, low, high, n, seeds``, NaN where there is no record."""
+    """``score`` of every system: columns ``COLUMNS``, NaN where there is no record."""
     parts = [
         score(records, names, view, subset).rename_axis("metric").reset_index().assign(name=name, seeds=len(records))
         for name, records in runs.items()
     ]
-    return pd.concat(parts, ignore_index=True)[["name", "metric", "value", "low", "high", "n", "seeds"]]
+    return pd.concat(parts, ignore_index=True)[COLUMNS]
 
 
 def wide(table: pd.DataFrame) -> pd.DataFrame:
-    """``scores`` for reading: a row a system, a column a metric, cells such as ``62.2 [60.6, 63.8]``."""
+    """``scores`` for reading: a row a system, a column a metric, cells such as ``62.2 ± 0.4 [60.6, 63.8]``: value, standard
+    deviation between seeds where there are several, interval."""
 
     def cell(row: pd.Series) -> str:
         if np.isnan(row["value"]):
             return "-"
         scale, digits = (1, 3) if row["metric"] in UNSCALED else (100, 1)
-        value, low, high = (f"{scale * row[part]:.{digits}f}" for part in ("value", "low", "high"))
+        value, sd, low, high = (f"{scale * row[part]:.{digits}f}" for part in ("value", "sd", "low", "high"))
+        value += "" if np.isnan(row["sd"]) else f" ± {sd}"
         return value if np.isnan(row["low"]) else f"{value} [{low}, {high}]"
 
     cells = table.assign(cell=table.apply(cell, axis=1))
@@ -133,31 +187,50 @@ def over_seeds(
     records: Sequence[Record], metric: str = "accuracy", view: str = "last_single", subset: str = "test"
 ) -> Estimate:
     """Mean of a stored metric over seeds with its t interval (NaN for one seed)."""
-    return metrics.over_seeds([r.metrics[view][subset][metric] for r in records]) if records else MISSING
+    return metrics.over_seeds([stored(r, metric, view, subset) for r in records]) if records else MISSING
 
 
 def interval(
     records: Sequence[Record], metric: str = "accuracy", view: str = "last_single", subset: str = "test"
 ) -> Estimate:
-    """The interval that verdicts use: over seeds where there are at least three, else the bootstrap over images."""
-    if len(records) >= 3:
-        return over_seeds(records, metric, view, subset)
+    """What verdicts use; ``n`` is the number of seeds: a t interval over seeds where there are at least three, else (and for
+    a share of 0 or 1 in every seed) the one over images."""
+    if len(records) >= verdicts.ENOUGH_SEEDS:
+        found = over_seeds(records, metric, view, subset)
+        if not (is_share(metric) and found.value in (0, 1)):
+            return found
     row = score(records, [metric], view, subset).loc[metric]
     return Estimate(row["value"], float("nan"), len(records), row["low"], row["high"])
 
 
 def difference(a: Sequence[Record], b: Sequence[Record], metric: str = "accuracy", view: str = "last_single",
                subset: str = "test") -> Estimate:  # fmt: skip
-    """a minus b on the same images, for the seeds that both have: bootstrap over images."""
+    """a minus b on the same images, for the seeds that both have; ``n`` is their number.
+
+    From three seeds on, the paired t interval over seeds; below, the paired bootstrap over images. Where that has no
+    width (a share, every image the same) Wilson's interval for 0 of n images bounds what was not seen.
+
+    Raises:
+        ValueError: the two were scored on different images.
+    """
     ours, theirs = ({r.config.seed: r for r in records} for records in (a, b))
     seeds = [seed for seed in ours if seed in theirs]
-    if not seeds:
+    a, b = ([those[seed] for seed in seeds] for those in (ours, theirs))
+    of_a, of_b = ({r.config.seed: stored(r, metric, view, subset) for r in those} for those in (a, b))
+    if not seeds or np.isnan([*of_a.values(), *of_b.values()]).any():
         return MISSING
-    logits_a, labels, rows = pooled([ours[seed] for seed in seeds], view, subset)
-    logits_b, _, rows_b = pooled([theirs[seed] for seed in seeds], view, subset)
+    logits_a, labels, rows = pooled(a, view, subset)
+    logits_b, _, rows_b = pooled(b, view, subset)
     if not np.array_equal(rows, rows_b):
         raise ValueError("the two systems were scored on different images, allowed: the same images in the same order")
-    return metrics.paired_bootstrap_difference(logits_a, logits_b, labels, metric, groups=rows if len(seeds) > 1 else None)
+    if len(seeds) >= verdicts.ENOUGH_SEEDS:
+        return metrics.difference_over_seeds(of_a, of_b)
+    groups = rows if len(seeds) > 1 else None
+    found = metrics.paired_bootstrap_difference(logits_a, logits_b, labels, metric, groups=groups)._replace(n=len(seeds))
+    if is_share(metric) and found.low == found.high:
+        _, above = metrics.wilson_interval(0, images_of(metric, labels, rows))
+        found = found._replace(low=max(found.value - above, -1.0), high=min(found.value + above, 1.0))
+    return found
 
 
 def points(estimate: Estimate, digits: int = 1) -> str:
@@ -186,12 +259,13 @@ def note(runs: Runs, subset: str = "test", view: str = "last_single") -> str:
 def effects(
     runs: Runs, base: Sequence[Record], names: Sequence[str], view: str = "last_single", subset: str = "test"
 ) -> pd.DataFrame:
-    """Every system minus the base, paired by image and seed: ``+1.2 [+0.3, +2.1]`` in points (``UNSCALED``: as it is)."""
+    """Every system minus the base (see ``difference``): ``+1.2 [+0.3, +2.1]`` in points (``UNSCALED``: as it is)."""
     rows = {}
     for name, records in runs.items():
         if records and base and records[0] is not base[0]:
             found = {m: difference(records, base, m, view, subset) for m in names}
             rows[name] = {m.replace("_", " "): points(d) if m not in UNSCALED else plain(d) for m, d in found.items()}
+            rows[name]["seeds"] = max(d.n for d in found.values())
     return pd.DataFrame(rows).T.rename_axis("minus the first row")
 
 
@@ -210,11 +284,9 @@ def scores_against(
             logits, _, rows = pooled(records, view, subset)
             target = labels[rows].astype(np.int64)
             keep = target >= 0
-            groups = rows[keep] if len(records) > 1 else None
-            table = metrics.bootstrap_interval(logits[keep], target[keep], list(names), groups=groups)
-            table = table.assign(n=len(np.unique(rows[keep])))
+            table = with_intervals(logits[keep], target[keep], rows[keep], names, len(records)).assign(sd=np.nan)
         parts.append(table.rename_axis("metric").reset_index().assign(name=name, seeds=len(records)))
-    return pd.concat(parts, ignore_index=True)[["name", "metric", "value", "low", "high", "n", "seeds"]]
+    return pd.concat(parts, ignore_index=True)[COLUMNS]
 
 
 def plain(estimate: Estimate, digits: int = 3) -> str:

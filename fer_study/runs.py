@@ -184,12 +184,10 @@ def lookup(key: str) -> Record | None:
     return None
 
 
-def records(published_only: bool = False) -> list[Record]:
+def records() -> list[Record]:
     """Every finished record, by key; a local one hides the published one of the same key."""
     found = {}
     for root, published in ((published_root(), True), (local_root(), False)):
-        if published_only and not published:
-            continue
         done = sorted(root.glob("[!.]*/done"))  # a copy that is being published lies beside, in a hidden folder
         found.update({path.parent.name: Record(path.parent, published) for path in done})
     return list(found.values())
@@ -271,7 +269,14 @@ def save_audit(folder: Path, config: AuditConfig, summary: dict, mean_faces: np.
 
 
 def publish(record: Record) -> Path:
-    """Copy the publishable files of a record (no weights, no checkpoints) to ``results/``."""
+    """Copy the publishable files of a record (no weights, no checkpoints) to ``results/``.
+
+    Raises:
+        InputError: the record was made by code that no commit holds.
+    """
+    made_with = str(record.env.get("commit", ""))
+    if made_with.endswith("+"):
+        raise InputError(f"{record.folder}: made from changed code (commit {made_with}); commit, remove it, make it again")
     target, temporary = published_root() / record.key, published_root() / f".{record.key}.tmp"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)

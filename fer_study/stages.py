@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import typing
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import pydantic
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from . import models
 from .config import (
@@ -19,15 +20,43 @@ from .config import (
     ModelConfig,
     RunConfig,
     TransferConfig,
+    build,
     parse,
-    read_yaml,
 )
 from .data import official, synthetic
 from .errors import InputError
 from .recipes import Recipe, load_recipe
 from .sources import faces_of
+from .yaml_files import read_yaml
 
 Job = RunConfig | TransferConfig
+
+
+def _once(items: list) -> list:
+    for place, item in enumerate(items):
+        if item in items[:place]:
+            raise ValueError(f"{item!r} is listed twice")
+    return items
+
+
+Names = Annotated[list[str], Field(min_length=1), AfterValidator(_once)]
+Seeds = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1), AfterValidator(_once)]
+
+
+def strict(function: Callable[..., list[Job]]) -> Callable[..., list[Job]]:
+    """A stage whose arguments are checked against its signature, whoever calls: a YAML file, ``-p`` or a notebook.
+
+    Its first, positional argument says where they come from and is what an error begins with.
+    """
+
+    @functools.wraps(function)
+    def checked(where: str = function.__name__, /, **given: object) -> list[Job]:
+        hints = typing.get_type_hints(function, include_extras=True)
+        fields = {name: (hint, ...) for name, hint in hints.items() if name != "return"}
+        kind = pydantic.create_model(function.__name__, __base__=Frozen, **fields)
+        return function(**dict(parse(kind, given, where)))
+
+    return checked
 
 
 class Live(Frozen):
@@ -60,7 +89,7 @@ def load_edition(name: str, folder: Path = PARAMS) -> Edition:
     if not path.is_file():
         raise InputError(f"unknown edition {name!r}; known: {', '.join(editions(folder))}")
     edition = parse(Edition, read_yaml(path), str(path))
-    return edition.model_copy(update={"data": with_fingerprint(edition.data)})
+    return edition.replace(data=with_fingerprint(edition.data))
 
 
 def with_fingerprint(data: DataConfig) -> DataConfig:
@@ -86,42 +115,54 @@ def make_run(edition: Edition, recipe: str, model: str, seed: int, *, name: str,
     if live and live.max_train:
         data.setdefault("max_train", live.max_train)
     config = models.resolve(ModelConfig(name=model, options=options))
-    return load_recipe(recipe).run(name=name, data=edition.data.model_copy(update=data), model=config, seed=seed, **changes)
+    return load_recipe(recipe).run(name=name, data=edition.data.replace(**data), model=config, seed=seed, **changes)
 
 
-def model_comparison(*, edition: str, recipes: list[str], models: list[str], baseline: bool, seeds: list[int]) -> list[Job]:
+def arm_name(arm: str, recipe: str, recipes: list[str]) -> str:
+    """What a run is called: its arm, and its recipe where a stage lists several."""
+    return arm if len(recipes) == 1 else f"{arm}, {recipe}"
+
+
+@strict
+def model_comparison(*, edition: str, recipes: Names, models: Names, baseline: bool, seeds: Seeds) -> list[Job]:
     """Stage 03: every model with every recipe and seed, and the HOG + SVM pipeline once."""
     world = load_edition(edition)
-    runs: list[Job] = [make_run(world, r, m, s, name=m) for s in seeds for r in recipes for m in models]
+    runs: list[Job] = [
+        make_run(world, r, m, s, name=arm_name(m, r, recipes)) for s in seeds for r in recipes for m in models
+    ]
     return runs + ([baseline_run(world, recipes[0])] if baseline else [])
 
 
 def baseline_run(edition: Edition, recipe: str) -> RunConfig:
     """HOG features and a linear SVM (``baseline.py``); it has no epochs and no seed."""
     live = edition.live if edition.live and edition.live.recipe == recipe else None
-    data = edition.data.model_copy(update={"max_train": live.max_train if live else None})
+    data = edition.data.replace(max_train=live.max_train if live else None)
     options = {"pixels_per_cell": 8, "orientations": 9, "C": 0.01}
     return RunConfig(name="hog_svm", data=data, model=ModelConfig(name="hog_svm", options=options), phases=())
 
 
-def class_weighting(*, edition: str, recipes: list[str], model: str, schemes: list[str], seeds: list[int]) -> list[Job]:
+@strict
+def class_weighting(*, edition: str, recipes: Names, model: str, schemes: Names, seeds: Seeds) -> list[Job]:
     """Stage 02: one network with each weighting of the classes."""
     world = load_edition(edition)
 
     def loss(recipe: str, scheme: str) -> dict:
-        return {"loss": load_recipe(recipe).loss.model_copy(update={"class_weights": scheme})}
+        return {"loss": load_recipe(recipe).loss.replace(class_weights=scheme)}
 
-    return [make_run(world, r, model, s, name=w, **loss(r, w)) for s in seeds for r in recipes for w in schemes]
+    return [
+        make_run(world, r, model, s, name=arm_name(w, r, recipes), **loss(r, w))
+        for s in seeds for r in recipes for w in schemes
+    ]  # fmt: skip
 
 
 def _ablation(recipe: Recipe, arm: str) -> dict:
     """What an arm of the ablation changes, as arguments of ``make_run``."""
-    more = tuple(p.model_copy(update={"epochs": round(p.epochs * 1.5)}) for p in recipe.phases)
+    more = tuple(p.replace(epochs=round(p.epochs * 1.5)) for p in recipe.phases)
     arms = {
         "full": {},
         "no_cbam": {"options": {"attention": False}},
         "no_kernels": {"options": {"kernels": False}},
-        "l2": {"optimiser": recipe.optimiser.model_copy(update={"weight_decay": 1e-4})},
+        "l2": {"optimiser": recipe.optimiser.replace(weight_decay=1e-4)},
         "longer": {"phases": more},
     }
     if arm not in arms:
@@ -129,18 +170,24 @@ def _ablation(recipe: Recipe, arm: str) -> dict:
     return arms[arm]
 
 
-def ablations(*, edition: str, recipes: list[str], model: str, arms: list[str], seeds: list[int]) -> list[Job]:
+@strict
+def ablations(*, edition: str, recipes: Names, model: str, arms: Names, seeds: Seeds) -> list[Job]:
     """Stage 04: one network, one part changed at a time; ``longer`` has half as many epochs again (20 -> 30)."""
     world = load_edition(edition)
     return [
-        make_run(world, r, model, s, name=a, **_ablation(load_recipe(r), a)) for s in seeds for r in recipes for a in arms
-    ]
+        make_run(world, r, model, s, name=arm_name(a, r, recipes), **_ablation(load_recipe(r), a))
+        for s in seeds for r in recipes for a in arms
+    ]  # fmt: skip
 
 
-def label_distribution(*, edition: str, recipes: list[str], model: str, targets: list[str], seeds: list[int]) -> list[Job]:
+@strict
+def label_distribution(*, edition: str, recipes: Names, model: str, targets: Names, seeds: Seeds) -> list[Job]:
     """Stage 05: one network taught hard labels or the distribution of the crowd's votes."""
     world = load_edition(edition)
-    return [make_run(world, r, model, s, name=t, data={"targets": t}) for s in seeds for r in recipes for t in targets]
+    return [
+        make_run(world, r, model, s, name=arm_name(t, r, recipes), data={"targets": t})
+        for s in seeds for r in recipes for t in targets
+    ]  # fmt: skip
 
 
 def domain(name: str, edition: Edition) -> DataConfig:
@@ -158,8 +205,8 @@ def domain(name: str, edition: Edition) -> DataConfig:
     return with_fingerprint(DataConfig(dataset=name))
 
 
-def cross_dataset(*, edition: str, recipes: list[str], model: str, sources: list[str], targets: list[str],
-                  seeds: list[int]) -> list[Job]:  # fmt: skip
+@strict
+def cross_dataset(*, edition: str, recipes: Names, model: str, sources: Names, targets: Names, seeds: Seeds) -> list[Job]:
     """Stage 06: a network trained on each source, scored on the test split of each target without further training."""
     world = load_edition(edition)
     jobs: list[Job] = []
@@ -167,27 +214,36 @@ def cross_dataset(*, edition: str, recipes: list[str], model: str, sources: list
         for recipe in recipes:
             for source in sources:
                 data = domain(source, world).model_dump(exclude={"max_train"})
-                run = make_run(world, recipe, model, seed, name=source, data=data)
+                run = make_run(world, recipe, model, seed, name=arm_name(source, recipe, recipes), data=data)
                 jobs.append(run)
                 jobs += [
-                    TransferConfig(name=f"{source} -> {t}", run=run, target=domain(t, world)) for t in targets if t != source
-                ]
+                    TransferConfig(name=arm_name(f"{source} -> {t}", recipe, recipes), run=run, target=domain(t, world))
+                    for t in targets if t != source
+                ]  # fmt: skip
     return jobs
 
 
-def error_analysis(*, edition: str, recipes: list[str], models: list[str], seeds: list[int]) -> list[Job]:
+@strict
+def error_analysis(*, edition: str, recipes: Names, models: Names, seeds: Seeds) -> list[Job]:
     """Stage 07: the runs whose errors are read; they are runs of stage 03."""
     return model_comparison(edition=edition, recipes=recipes, models=models, baseline=False, seeds=seeds)
 
 
-def audit_config(*, edition: str, near_threshold: float, dataset: str | None = None, **_: object) -> AuditConfig:
-    """Stage 01: the audit of the edition's data, which later stages take rows from, or of another ``dataset``."""
+def audit_configs(*, edition: str, near_threshold: float, others: list[str]) -> list[AuditConfig]:
+    """Stage 01: the audit of the edition's data, which stages 05 and 07 take rows from, then those of other datasets.
+
+    Raises:
+        InputError: an unknown edition or dataset, or a threshold that is no correlation.
+    """
     world = load_edition(edition)
-    return AuditConfig(data=domain(dataset, world) if dataset else world.data, threshold=near_threshold)
+    data = [world.data, *(domain(name, world) for name in others)]
+    return [build(AuditConfig, {"data": one, "threshold": near_threshold}) for one in data]
 
 
-def dataset_audit(**_: object) -> list[Job]:
-    """Stage 01 trains nothing."""
+@strict
+def dataset_audit(*, edition: str, near_threshold: float, others: list[str]) -> list[Job]:
+    """Stage 01 trains nothing; its parameters are checked all the same."""
+    audit_configs(edition=edition, near_threshold=near_threshold, others=others)
     return []
 
 
@@ -210,32 +266,22 @@ def parameters(edition: str, stage: str, folder: Path = PARAMS) -> dict:
     return read_yaml(folder / edition / f"{stage}.yaml")
 
 
-def edition_audit(edition: str) -> AuditConfig:
-    """The audit that stage 01 of an edition shows."""
-    load_edition(edition)
-    return audit_config(**parameters(edition, "01_dataset_audit"))
-
-
 def edition_audits(edition: str) -> list[AuditConfig]:
-    """The same, and those of the other datasets that stage 01 reports on."""
-    own, given = edition_audit(edition), parameters(edition, "01_dataset_audit")
-    return [own, *(audit_config(**given, dataset=name) for name in given.get("others", []))]
+    """The audits that stage 01 of an edition shows; the first is that of its own data."""
+    load_edition(edition)
+    return audit_configs(**parameters(edition, "01_dataset_audit"))
 
 
 def jobs_of(edition: str, stage: str) -> list[Job]:
     """The runs that a stage of an edition needs.
 
     Raises:
-        InputError: an unknown edition or stage, or a parameter that is missing or of the wrong type.
+        InputError: an unknown edition or stage, or a parameter that is missing, unknown or not allowed.
     """
     if stage not in STAGES:
         raise InputError(f"unknown stage {stage!r}; known: {', '.join(STAGES)}")
     load_edition(edition)
-    given, function = parameters(edition, stage), STAGES[stage]
-    hints = {name: kind for name, kind in typing.get_type_hints(function).items() if name not in ("_", "return")}
-    kind = pydantic.create_model(stage, __base__=Frozen, **{name: (hint, ...) for name, hint in hints.items()})
-    checked = parse(kind, {name: given[name] for name in hints if name in given}, f"params/{edition}/{stage}.yaml")
-    return function(**dict(checked))
+    return STAGES[stage](f"params/{edition}/{stage}.yaml", **parameters(edition, stage))
 
 
 def jobs(edition: str) -> list[Job]:

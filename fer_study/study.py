@@ -23,7 +23,7 @@ from .models import FaceModel, create_model
 from .predict import TTA, log_probabilities
 from .protocol import Split, split
 from .sources import faces_of
-from .train import Weights, fit
+from .train import Weights, finite, fit
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -60,21 +60,23 @@ def train_and_predict(config: RunConfig, faces: FaceSet, folder: Path, deadline:
 
     Raises:
         InputError: the config cannot be trained on these faces.
+        TrainingFailed: a loss or a prediction is not finite.
     """
     if config.model.weights != "scratch":
         raise InputError(f"{config.name or config.key}: weights are {config.model.weights!r}, allowed: scratch")
-    start, rows, fabric = time.perf_counter(), split(faces, config.data), make_fabric()
+    rows, fabric = split(faces, config.data), make_fabric()
     torch.manual_seed(config.seed)
     model = create_model(config.model, faces.num_classes, faces.images.shape[1]).to(memory_format=torch.channels_last)
     batches = Batches(faces.images, rows.targets, rows.train, config.batch_size, fabric.device)
     validation = (torch.from_numpy(faces.images[rows.validation]).to(fabric.device), faces.labels[rows.validation])
     weights = fit(config, model, batches, validation, folder, fabric, deadline)
+    start = time.perf_counter() - float(weights.history["seconds"].sum())  # epochs before an interruption count too
     views, saliency = evaluate_views(config, model, weights, faces, rows, fabric)
     for kind, state in weights.states().items():
         save_file(state, folder / f"{kind}.safetensors")
     table, speed = prediction_table(faces, rows), float(weights.history["images_per_second"].median())
     record = runs.save(folder, config, history=weights.history, table=table, views=views,
-                       metrics=score(table, views, faces.classes), cam=saliency,
+                       metrics=score(table, views, faces.classes, config), cam=saliency,
                        env=device_environment(fabric, start) | {"images_per_second": round(speed, 1)})  # fmt: skip
     (folder / "checkpoint.pt").unlink(missing_ok=True)
     return record
@@ -97,7 +99,7 @@ def evaluate_views(
         for tta in TTA:
             with fabric.autocast():
                 logits = log_probabilities(model, images, config.augment, config.model.input_size, tta)
-            views[f"{kind}_{tta}"] = stored(logits)
+            views[f"{kind}_{tta}"] = stored(finite(config, logits))
     if weights.best is weights.last:
         views |= {f"best_{tta}": views[f"last_{tta}"] for tta in TTA}
     test, labels = images[len(rows.validation) :], faces.labels[rows.test]

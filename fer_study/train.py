@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 class TrainingFailed(RuntimeError):
-    """Training broke (a loss that is not finite); the message says where."""
+    """Training broke (a loss or a prediction that is not finite); the message says where."""
 
 
 class OutOfTime(RuntimeError):
@@ -123,7 +123,7 @@ def fit(
 
     Raises:
         InputError: there are no epochs, or no batch to train on.
-        TrainingFailed: a loss is not finite.
+        TrainingFailed: a loss or a prediction on validation is not finite.
         OutOfTime: the deadline passed; a later call goes on exactly where this one stopped.
     """
     if not config.epochs or not len(train):
@@ -131,7 +131,7 @@ def fit(
         raise InputError(f"{config.name or config.key}: too few {what} to train a network on")
     optimiser = make_optimiser(config, model)
     wrapped, optimiser = fabric.setup(model, optimiser)
-    wrapped.mark_forward_method("forward_with_penalty")  # several devices: through the strategy's wrapper
+    wrapped.mark_forward_method("forward_with_penalty")  # in the precision that Fabric set up
     ema = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(config.ema.decay), use_buffers=True) if config.ema else None
     counts = train.targets.sum(dim=0)
     weights = class_weights(config.loss.class_weights, counts)
@@ -154,8 +154,7 @@ def fit(
             best = copy_state(model)
         progress.history.append(row)
         progress.epoch = epoch + 1
-        if fabric.is_global_zero:
-            save_checkpoint(checkpoint, model, optimiser, ema, progress, best)
+        save_checkpoint(checkpoint, model, optimiser, ema, progress, best)
         bar.update()
         bar.set_postfix(loss=f"{row['train_loss']:.3f}", validation=f"{row['validation_accuracy']:.4f}")
     bar.close()
@@ -229,13 +228,28 @@ def train_epoch(
 def validate(
     config: RunConfig, model: FaceModel, fabric: Fabric, validation: tuple[torch.Tensor, np.ndarray]
 ) -> dict[str, float]:
-    """Loss and accuracy on validation, single view; NaN where there are no validation images."""
+    """Loss and accuracy on validation, single view; NaN where there are no validation images.
+
+    Raises:
+        TrainingFailed: a prediction is not finite.
+    """
     images, labels = validation
     if not len(labels):
         return {"validation_loss": math.nan, "validation_accuracy": math.nan}
     with fabric.autocast():
-        logits = log_probabilities(model, images, config.augment, config.model.input_size)
+        logits = finite(config, log_probabilities(model, images, config.augment, config.model.input_size))
     return {"validation_loss": log_loss(logits, labels), "validation_accuracy": accuracy(logits, labels)}
+
+
+def finite(config: RunConfig, logits: np.ndarray) -> np.ndarray:
+    """The same ``logits``.
+
+    Raises:
+        TrainingFailed: one is not finite.
+    """
+    if not np.isfinite(logits).all():
+        raise TrainingFailed(f"{config.name or config.key}: a prediction is not finite; the learning rate may be too high")
+    return logits
 
 
 def phase_of(config: RunConfig, epoch: int) -> PhaseConfig:

@@ -91,7 +91,7 @@ def evaluate(config: TransferConfig, root: str | None = None) -> runs.Record:
             views = {f"last_{tta}": stored(log_probabilities(model, images, config.run.augment, size, tta)) for tta in TTA}
         none = np.zeros(len(rows), dtype=bool)
         table = as_table(faces, rows, np.repeat("test", len(rows)), none, none)
-        scores, env = score(table, views, faces.classes, ["test"]), device_environment(fabric, start)
+        scores, env = score(table, views, faces.classes, config), device_environment(fabric, start)
         return runs.save(
             folder, config, history=pd.DataFrame(columns=["epoch"]), table=table, views=views, metrics=scores, env=env
         )

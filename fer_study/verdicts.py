@@ -10,9 +10,23 @@ from .metrics import Estimate
 TOLERANCE = 0.02
 """A reported number counts as met within two points."""
 
+ENOUGH_SEEDS = 3
+"""From so many seeds on, an interval is one over seeds; below, it is one over images, and the verdict says so."""
 
-def number(measured: Estimate, reported: float, tolerance: float = TOLERANCE) -> str:
+
+def qualified(word: str, seeds: int, as_claimed: bool = True) -> str:
+    """The word behind what limits it: ``at our scale``, ``one seed`` or ``two seeds``; ``open`` stays as it is."""
+    few = {1: "one seed", 2: "two seeds"}.get(seeds)
+    limits = [limit for limit in (None if as_claimed else "at our scale", few) if limit]
+    return f"{', '.join(limits)}: {word}" if limits and word != "open" else word
+
+
+def number(measured: Estimate, reported: float, as_claimed: bool = True, tolerance: float = TOLERANCE) -> str:
     """Verdict on a reported number.
+
+    Args:
+        measured: ``n`` is its number of seeds.
+        as_claimed: measured with the training and the network that the claim names (see ``qualified``).
 
     Returns:
         ``reproduced`` when ``[low, high]`` meets ``reported +- tolerance``, else ``exceeded`` or ``below``; ``open`` when
@@ -22,13 +36,12 @@ def number(measured: Estimate, reported: float, tolerance: float = TOLERANCE) ->
         return "open"
     low = measured.value if math.isnan(measured.low) else measured.low
     high = measured.value if math.isnan(measured.high) else measured.high
-    if low > reported + tolerance:
-        return "exceeded"
-    return "below" if high < reported - tolerance else "reproduced"
+    word = "exceeded" if low > reported + tolerance else "below" if high < reported - tolerance else "reproduced"
+    return qualified(word, measured.n, as_claimed)
 
 
-def ordering(differences: Sequence[Estimate]) -> str:
-    """Verdict on an ordering a > b > c from the paired differences (a - b, b - c).
+def ordering(differences: Sequence[Estimate], as_claimed: bool = True) -> str:
+    """Verdict on an ordering a > b > c from the paired differences (a - b, b - c), whose ``n`` is the number of seeds.
 
     Returns:
         ``reproduced`` when every interval lies above zero, ``contradicted`` when one lies below, else ``undecided``;
@@ -36,6 +49,6 @@ def ordering(differences: Sequence[Estimate]) -> str:
     """
     if any(math.isnan(d.value) for d in differences):
         return "open"
-    if any(d.high < 0 for d in differences):
-        return "contradicted"
-    return "reproduced" if all(d.low > 0 for d in differences) else "undecided"
+    against, all_for = any(d.high < 0 for d in differences), all(d.low > 0 for d in differences)
+    word = "contradicted" if against else "reproduced" if all_for else "undecided"
+    return qualified(word, min(d.n for d in differences), as_claimed)

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from fer_study import evaluation, runs
-from fer_study.config import DataConfig, ModelConfig, PhaseConfig, RunConfig
+from fer_study.config import DataConfig, ModelConfig
 from fer_study.labels import FER2013
+from fer_study.recipes import load_recipe
 
 VALIDATION, TEST = 10, 40
 FIRST_ROW = 100  # rows of the FaceSet are not positions in the table
@@ -39,15 +40,17 @@ def predictions(right: int, validation_right: int = 5) -> np.ndarray:
 
 def make_record(folder: Path, predicted: np.ndarray | int, *, name: str = "emotion_cnn", seed: int = 0, sure: float = 0.7,
                 first_row: int = FIRST_ROW, clean: bool = True, published: bool = False, history: pd.DataFrame | None = None,
-                cam: dict[str, np.ndarray] | None = None, env: dict | None = None) -> runs.Record:  # fmt: skip
+                cam: dict[str, np.ndarray] | None = None, env: dict | None = None, changes: dict | None = None,
+                ) -> runs.Record:  # fmt: skip
     """A record of 10 validation and 40 test images; ``predicted`` is (50,) classes or how many test images are right.
 
     Args:
+        changes: of the config, which is the ladder's recipe on synthetic faces.
         clean: False marks the first 20 test images as copies of training images.
     """
     predicted = predictions(predicted) if isinstance(predicted, int) else predicted
-    config = RunConfig(name=name, data=DataConfig(dataset="synthetic", faces=100), model=ModelConfig(name=name),
-                       phases=(PhaseConfig(epochs=2, lr=1e-3),), seed=seed)  # fmt: skip
+    config = load_recipe("ladder").run(name=name, data=DataConfig(dataset="synthetic", faces=100),
+                                       model=ModelConfig(name=name), seed=seed, **(changes or {}))  # fmt: skip
     count = VALIDATION + TEST
     place = np.arange(count)
     table = pd.DataFrame({
@@ -61,7 +64,7 @@ def make_record(folder: Path, predicted: np.ndarray | int, *, name: str = "emoti
     folder.mkdir(parents=True)
     saved = runs.save(
         folder, config, history=two_epochs() if history is None else history, table=table, views=views,
-        metrics=evaluation.score(table, views, FER2013), cam=cam,
+        metrics=evaluation.score(table, views, FER2013, config), cam=cam,
         env={"seconds": 90.0, "device": "cpu: test", "commit": "abc", "precision": "32-true", "torch": "2.0"} | (env or {}),
     )  # fmt: skip
     return runs.Record(saved.folder, published)

@@ -11,6 +11,7 @@ import pytest
 from fer_study import baseline, evaluation, runs, study
 from fer_study.config import ModelConfig
 from fer_study.errors import InputError
+from fer_study.labels import FER2013
 from fer_study.metrics import log_loss
 
 
@@ -56,9 +57,7 @@ def test_a_record_like_any_other(store, config):
     assert np.allclose(np.exp(predictions.views["last_single"]).sum(axis=1), 1, atol=2e-3)
     assert json.loads(json.dumps(record.env))["images_per_second"] > 0
     assert len(record.history) == 0 and record.cam == {}
-    again = evaluation.score(
-        predictions.table, predictions.views, ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"]
-    )
+    again = evaluation.score(predictions.table, predictions.views, FER2013, config)
     assert record.metrics["last_single"]["test"]["accuracy"] == again["last_single"]["test"]["accuracy"]
     assert runs.lookup(config.key).config == config
 
@@ -86,6 +85,14 @@ def test_it_learns(store, config):
     model = ModelConfig(name="hog_svm", options={"C": 0.1})
     record = study.run(config.model_copy(update={"data": data, "model": model}))
     assert record.metrics["last_single"]["merged"]["accuracy"] > 0.4
+
+
+def test_c_is_judged_inside_the_training_split(store, config):
+    faces = study.faces_of(config.data)
+    found = baseline.accuracy_by_c(config, faces, (0.001, 0.1))
+    assert list(found) == [0.001, 0.1] and all(0 < value < 1 for value in found.values())
+    labels = np.where(faces.split == "train", faces.labels, 0)
+    assert baseline.accuracy_by_c(config, dataclasses.replace(faces, labels=labels), (0.001, 0.1)) == found
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,22 @@ def test_lock_file_has_names_and_versions_only():
     assert [line for line in lines if not LOCK_LINE.fullmatch(line) or "/" in line] == []
     names = {line.split("==")[0] for line in lines}
     assert {"torch", "torchvision", "papermill", "jupyter-book", "pytest", "ruff", "dask"} <= names
+
+
+def test_every_dependency_is_imported():
+    modules = {"grad-cam": "pytorch_grad_cam", "pillow": "PIL", "scikit-learn": "sklearn", "scikit-image": "skimage",
+               "pyyaml": "yaml", "lightning-fabric": "lightning_fabric"}  # fmt: skip
+    sources = "\n".join(path.read_text() for folder in ("fer_study", "tests") for path in (ROOT / folder).rglob("*.py"))
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    names = [re.match(r"[\w-]+", line).group() for line in listed]
+    unused = [n for n in names if not re.search(rf"^\s*(import|from) {modules.get(n, n)}\b", sources, re.MULTILINE)]
+    assert unused == []
+
+
+def test_no_stage_has_a_threshold_of_its_own():
+    """What an edition audits with is in its parameters only."""
+    for path in sorted((ROOT / "notebooks").glob("0[2-7]*.ipynb")):
+        assert "near_threshold" not in path.read_text(), path.name
 
 
 def test_no_machine_paths_in_tracked_text():

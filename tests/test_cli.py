@@ -8,7 +8,7 @@ import shutil
 import pytest
 from reader_trees import csv_rows, random_images, write_csv
 
-from fer_study import cli, config, recipes, runs, stages, study, train
+from fer_study import cli, config, evaluation, plan, recipes, runs, stages, study, train
 
 
 @pytest.fixture
@@ -111,13 +111,43 @@ def test_failed_work(fer, monkeypatch):
         raise train.TrainingFailed("tiny: loss is nan in epoch 1")
 
     monkeypatch.setattr(study, "run", broken)
-    code, errors = fer("train", "smoke")
-    assert code == 1 and errors == [
-        "fer-study: TrainingFailed: tiny: loss is nan in epoch 1 (FER_STUDY_DEBUG=1 shows where)"
-    ]
+    (job,) = [job for job in stages.jobs("smoke") if job.name == "hog_svm"]
+    assert fer("train", "smoke", "--only", "hog_svm/*") == (1, [
+        f"fer-study: RunsFailed: 1 of 1 runs failed, 0 made: hog_svm ({job.key}): TrainingFailed: tiny: loss is nan in "
+        "epoch 1 (FER_STUDY_DEBUG=1 shows where)"
+    ])  # fmt: skip
     monkeypatch.setenv("FER_STUDY_DEBUG", "1")
     with pytest.raises(train.TrainingFailed):
         cli.main(["train", "smoke"])
+
+
+def test_one_failed_run_does_not_end_the_queue(fer, monkeypatch):
+    jobs, seen = stages.jobs("smoke"), []
+
+    def second_fails(job, **_named):
+        seen.append(job.key)
+        if len(seen) == 2:
+            raise train.TrainingFailed("it broke")
+
+    monkeypatch.setattr(study, "run", second_fails)
+    code, (error,) = fer("train", "smoke")
+    assert code == 1 and sorted(seen) == sorted(job.key for job in jobs)
+    assert f"1 of {len(jobs)} runs failed, {len(jobs) - 1} made: {jobs[1].name} ({jobs[1].key}): TrainingFailed" in error
+
+
+def test_pinned_threads_stay_as_they_are(monkeypatch):
+    monkeypatch.setattr(plan.os, "cpu_count", lambda: 8)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert [plan.threads_each(parallel) for parallel in (1, 2, 4, 16)] == [0, 4, 2, 1]
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert plan.threads_each(4) == 0
+
+
+def test_plan_passes_over_records_it_cannot_read(fer, store, capsys):
+    (store / "aaaa").mkdir(parents=True)
+    (store / "aaaa" / "config.json").write_text('{"kind": "RunConfig", "data": {"dataset": "synthetic", "targets": "vote"}}')
+    (store / "aaaa" / "done").touch()
+    assert fer("plan", "smoke") == (0, [])
 
 
 def test_interrupted(fer, monkeypatch):
@@ -133,7 +163,8 @@ def test_out_of_time_is_no_error(fer, store):
     assert not list(store.glob("*/done"))
 
 
-def test_train_then_publish(fer, tmp_path):
+def test_train_then_publish(fer, tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluation, "commit", lambda: "0123456789")  # the code at hand may be changed
     assert fer("train", "smoke", "--only", "hog_svm/*") == (0, [])
     (job,) = [job for job in stages.jobs("smoke") if job.name == "hog_svm"]
     assert runs.lookup(job.key).metrics["last_single"]["test"]["n"] == 60

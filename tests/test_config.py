@@ -18,11 +18,11 @@ from fer_study.config import (
     RunConfig,
     TransferConfig,
     parse,
-    read_yaml,
     run_key,
 )
 from fer_study.errors import InputError
 from fer_study.recipes import Recipe, load_recipe
+from fer_study.yaml_files import read_yaml
 
 CONTENT = {
     "data": {"dataset": "fer2013", "fingerprint": "d6f4311b00ec234e"},
@@ -78,17 +78,24 @@ def test_everything_else_is(config, change):
     assert changed(config, **change).key != config.key
 
 
-def test_the_group_ignores_seed_and_fold_only(config):
-    folds = [config.data.model_copy(update={"folds": 5, "fold": fold}) for fold in (0, 3)]
-    assert changed(config, seed=4).group == config.group
-    assert changed(config, data=folds[0]).group == changed(config, data=folds[1], seed=2).group != config.group
-    assert changed(config, batch_size=32).group != config.group
+def test_a_replaced_value_is_checked(config):
+    assert config.data.replace(targets="votes").targets == "votes"
+    with pytest.raises(InputError, match="DataConfig: targets is 'vote': Input should be 'labels' or 'votes'") as caught:
+        config.data.replace(targets="vote")
+    assert "\n" not in str(caught.value)
+    for change in ({"seed": -1}, {"colour": 1}, {"phases": [1]}):
+        with pytest.raises(InputError, match=f"RunConfig: .*{next(iter(change))}"):
+            config.replace(**change)
+
+
+def test_one_and_one_point_nought_are_one_option():
+    whole, decimal = (models.resolve(ModelConfig(name="cbam_cnn", options={"width": width})) for width in (1, 1.0))
+    assert run_key(whole) == run_key(decimal) == run_key(models.resolve(ModelConfig(name="cbam_cnn")))
 
 
 def test_a_transfer_has_a_key_of_its_own(config):
     here, there = (TransferConfig(run=config, target=DataConfig(dataset=d)) for d in ("muxspace", "fer2013"))
     assert len({here.key, there.key, config.key}) == 3
-    assert here.model_copy(update={"run": changed(config, seed=3)}).group == here.group
 
 
 def test_an_added_field_leaves_the_key_while_it_has_its_default():

@@ -199,7 +199,7 @@ def test_a_record_of_an_older_form_is_made_anew(small):
 
 
 def test_an_older_published_record_without_data_is_refused(store, tmp_path, monkeypatch):
-    config = stages.edition_audit("fer2013")
+    config = stages.edition_audits("fer2013")[0]
     published = tmp_path / "results" / config.key
     published.mkdir(parents=True)
     (published / "audit.json").write_text('{"images": 1}')

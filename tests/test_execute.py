@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -218,6 +219,36 @@ def test_what_a_page_lacks_is_known(store, monkeypatch):
     assert len(comparison) == 5 and len(errors) == 4  # four networks and the baseline; seeds 5 and 0
     assert len(trained) == len(set(trained)) == 9 and set(trained) == {*comparison, *errors}
     assert stages.jobs_of(edition, "07_error_analysis")[0].key in errors
+
+
+@pytest.mark.parametrize(
+    ("stage", "name", "value", "words"),
+    [
+        ("02", "seeds", "[-1]", "02_class_weighting: seeds.0 is -1"),
+        ("01", "near_threshold", "2", "threshold is 2.0"),
+        ("03", "recipes", "[]", "03_model_comparison: recipes is \\[\\]"),
+        ("07", "seeds", "[1, 1]", "1 is listed twice"),
+        ("05", "targets", "[vote]", "targets is 'vote'"),
+    ],
+)
+def test_wrong_values_reach_no_notebook(store, caplog, stage, name, value, words):
+    assert cli.main(["execute", "smoke", stage, "-p", name, value]) == 2
+    (error,) = [r.getMessage() for r in caplog.records if r.levelname == "ERROR"]
+    assert re.search(words, error) and "\n" not in error
+    assert not store.exists() or not list(store.rglob("*.ipynb"))
+
+
+def test_a_failed_training_stops_only_its_pages(store, monkeypatch):
+    from fer_study import plan
+
+    def broken(*_: object, **__: object) -> None:
+        raise plan.RunsFailed("1 of 2 runs failed")
+
+    monkeypatch.setattr(plan, "train_jobs", broken)
+    notebook = execute.NOTEBOOKS / "03_model_comparison.ipynb"
+    parameters = execute.defaults(notebook)
+    ((first, *_),) = execute.train_live([execute.Task(notebook, store / "p", parameters, "")], None)
+    assert len(first) == 16
 
 
 def test_an_up_to_date_page_costs_no_torch(store):

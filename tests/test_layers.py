@@ -15,7 +15,7 @@ ROOT = Path(fer_study.__file__).parent
 
 LAYERS = (
     {"errors", "checkout"},
-    {"labels", "config", "claims", "modes"},
+    {"labels", "config", "claims", "modes", "yaml_files"},
     {"data", "augment", "losses", "models", "metrics", "runs", "recipes"},
     {"audit"},
     {"protocol", "sources", "predict"},

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from page_records import FIRST_ROW, TEST, VALIDATION, labels_of, make_record, predictions
 
-from fer_study import report
+from fer_study import metrics, report, stages
 from fer_study.config import DataConfig, ModelConfig, RunConfig
 from fer_study.labels import FER2013
 from fer_study.metrics import Estimate
@@ -44,13 +44,14 @@ def test_seeds_are_pooled_by_image(tmp_path):
 
 def test_a_second_equal_seed_does_not_narrow_the_interval(tmp_path):
     one, twin = make_record(tmp_path, 30), make_record(tmp_path, 30, seed=1)
-    alone, together = (report.score(r, ["accuracy", "log_loss"])[["value", "low", "high"]] for r in ([one], [one, twin]))
+    names = ["macro_f1", "log_loss"]
+    alone, together = (report.score(r, names)[["value", "low", "high"]] for r in ([one], [one, twin]))
     np.testing.assert_allclose(alone, together)
 
 
 def test_scores_keep_systems_without_records(tmp_path):
     table = report.scores({"a": [make_record(tmp_path, 20)], "b": []}, ["accuracy", "log_loss"])
-    assert list(table.columns) == ["name", "metric", "value", "low", "high", "n", "seeds"]
+    assert list(table.columns) == report.COLUMNS
     assert table[["name", "seeds", "n"]].drop_duplicates().to_numpy().tolist() == [["a", 1, 40], ["b", 0, 0]]
     assert table.set_index(["name", "metric"])["value"].isna().tolist() == [False, False, True, True]
 
@@ -69,10 +70,12 @@ def test_wide_prints_shares_in_per_cent_and_the_rest_as_it_is():
         ("a", "expected_calibration_error", 0.1, 0.0, 0.2), ("a", "cohen_kappa", 1.0, 1.0, 1.0),
     ]  # fmt: skip
     table = pd.DataFrame(rows, columns=["name", "metric", "value", "low", "high"])
-    shown = report.wide(table.assign(n=table["name"].map({"a": 7, "b": 3589}), seeds=2))
+    sd = [0.004 if (name, metric) == ("b", "accuracy") else NAN for name, metric in table[["name", "metric"]].to_numpy()]
+    shown = report.wide(table.assign(n=table["name"].map({"a": 7, "b": 3589}), seeds=2, sd=sd))
     assert list(shown.index) == ["b", "a"], "the order of the systems is kept"
     assert shown.loc["b"].to_dict() == {
-        "accuracy (%)": "62.2 [60.6, 63.8]", "log loss": "1.235 [1.100, 1.300]", "recall disgust (%)": "0.0 [0.0, 0.0]",
+        "accuracy (%)": "62.2 ± 0.4 [60.6, 63.8]", "log loss": "1.235 [1.100, 1.300]",
+        "recall disgust (%)": "0.0 [0.0, 0.0]",
         "expected calibration error (%)": "12.3 [10.0, 15.0]", "cohen kappa": "-0.032 [-0.073, 0.001]",
         "images": 3589, "seeds": 2,
     }  # fmt: skip
@@ -90,25 +93,73 @@ def test_recalls_by_class(tmp_path):
     assert (low <= value).all(axis=None) and (value <= high).all(axis=None)
 
 
+def test_a_share_of_one_seed_has_wilsons_interval(tmp_path):
+    """None of 6 disgusted faces found: the bootstrap would say [0, 0]."""
+    predicted = predictions(40)
+    predicted[VALIDATION:][labels_of(TEST) == 1] = 2
+    one, twin = (make_record(tmp_path, predicted, seed=seed) for seed in (0, 1))
+    table = report.score([one], ["recall_disgust", "recall_fear", "accuracy", "log_loss"])
+    assert table.loc["recall_disgust", ["low", "high"]].tolist() == list(metrics.wilson_interval(0, 6))
+    assert table.loc["recall_fear", ["low", "high"]].tolist() == list(metrics.wilson_interval(6, 6))
+    assert table.loc["accuracy", ["low", "high"]].tolist() == list(metrics.wilson_interval(34, 40))
+    for records in ([one, twin], [one, twin, make_record(tmp_path, predicted, seed=2)]):
+        found = report.interval(records, "recall_disgust")
+        assert (found.value, found.low, found.high, found.n) == (0.0, *metrics.wilson_interval(0, 6), len(records))
+    crowd = np.concatenate([np.full(FIRST_ROW + VALIDATION, -1), labels_of(TEST)])
+    against = report.scores_against({"x": [one]}, crowd, ["recall_disgust"]).iloc[0]
+    assert [against["low"], against["high"]] == list(metrics.wilson_interval(0, 6))
+
+
+def test_the_spread_of_the_seeds_stands_in_the_table(tmp_path):
+    records = [make_record(tmp_path, hits, seed=seed) for seed, hits in enumerate((28, 36))]
+    assert report.scores({"x": records}, ["accuracy"]).loc[0, "sd"] == pytest.approx(0.2 / 2**0.5)
+    assert report.wide(report.scores({"x": records}, ["accuracy"])).iloc[0, 0].startswith("80.0 ± 14.1 [")
+    assert "±" not in report.wide(report.scores({"x": records[:1]}, ["accuracy"])).iloc[0, 0]
+
+
+def test_what_was_chosen_on_validation_has_no_merged_score(tmp_path):
+    record = make_record(tmp_path, 30, changes={"patience": 3})
+    assert report.wide(report.scores({"x": [record]}, ["accuracy"], subset="merged")).iloc[0, 0] == "-"
+    assert np.isnan(report.interval(3 * [record], subset="merged").value)
+    assert np.isnan(report.difference([record], [record], subset="merged").value)
+    hog = make_record(tmp_path, 30, name="hog_svm")
+    shown = report.wide(report.scores({"hog": [hog]}, ["accuracy", "log_loss"], subset="merged"))
+    assert shown.iloc[0, 0].startswith("70.0 [") and shown.iloc[0, 1] == "-"
+
+
 def test_recalls_without_any_record():
     value, low, high = report.recalls({"x": []})
     assert value.shape == low.shape == high.shape == (0, 7)
+
+
+def test_from_three_seeds_on_a_difference_is_one_over_seeds(tmp_path):
+    """Every seed separates the two on 40 images, but the seeds disagree: images alone would call it settled."""
+    a = [make_record(tmp_path, hits, name="a", seed=seed) for seed, hits in enumerate((40, 40, 22))]
+    b = [make_record(tmp_path, 20, name="b", seed=seed) for seed in range(3)]
+    assert report.difference(a[:2], b[:2]).low > 0.3
+    found = report.difference(a, b)
+    assert found == pytest.approx(metrics.over_seeds([0.5, 0.5, 0.05])) and found.n == 3
+    assert found.low < 0 < found.high
+    assert report.effects({"b": b, "a": a}, b, ["accuracy"]).loc["a"].tolist() == [report.points(found), 3]
 
 
 def test_difference_pairs_images_and_seeds(tmp_path):
     a = [make_record(tmp_path, hits, name="a", seed=seed) for seed, hits in enumerate((30, 40))]
     b = [make_record(tmp_path, hits, name="b", seed=seed) for seed, hits in ((1, 20), (2, 40))]
     found = report.difference(a, b)  # seed 1 only: 40 against 20 right
-    assert found.value == 0.5
+    assert (found.value, found.n) == (0.5, 1)
     assert 0.3 < found.low < 0.5 < found.high < 0.7
     back = report.difference(b, a)
     assert (back.value, back.low, back.high) == pytest.approx((-0.5, -found.high, -found.low), abs=0.05)
     assert np.isnan(report.difference(a[:1], b[1:]).value), "no seed in common"
 
 
-def test_difference_of_the_same_answers_is_zero_without_doubt(tmp_path):
+def test_the_same_answers_on_forty_images_do_not_prove_equality(tmp_path):
     a, b = make_record(tmp_path, 30, name="a"), make_record(tmp_path, 30, name="b")
-    assert report.difference([a], [b])[:1] + report.difference([a], [b])[3:] == (0.0, 0.0, 0.0)
+    found, (_, above) = report.difference([a], [b]), metrics.wilson_interval(0, 40)
+    assert (found.value, found.low, found.high) == (0.0, -above, above)
+    other = make_record(tmp_path, 0, name="c")
+    assert report.difference([make_record(tmp_path, 40, name="d")], [other])[3:] == (1 - above, 1.0)
 
 
 def test_difference_refuses_other_images(tmp_path):
@@ -121,9 +172,9 @@ def test_effects_are_in_points_or_as_they_are(tmp_path):
     runs = {name: [make_record(tmp_path, hits, name=name, sure=sure)] for name, hits, sure in
             (("base", 20, 0.7), ("better", 30, 0.7), ("surer", 20, 0.9))}  # fmt: skip
     table = report.effects(runs | {"missing": []}, runs["base"], ["accuracy", "log_loss", "expected_calibration_error"])
-    assert list(table.index) == ["better", "surer"]
+    assert list(table.index) == ["better", "surer"] and table["seeds"].tolist() == [1, 1]
     assert table.loc["better", "accuracy"].startswith("+25.0 [+1")
-    assert table.loc["surer", "accuracy"] == "+0.0 [+0.0, +0.0]"
+    assert table.loc["surer", "accuracy"] == "+0.0 [-8.8, +8.8]"
     # half are right: (log 0.9 + log 0.0167) / 2 against (log 0.7 + log 0.05) / 2
     assert table.loc["surer", "log loss"].startswith("+0.42") and table.loc["better", "log loss"].startswith("-0.66")
     assert table.loc["surer", "expected calibration error"].startswith("+20.0 [")
@@ -166,6 +217,21 @@ def test_coverage_says_where_records_come_from(tmp_path):
     assert table.loc["EmotionCNN", "device"] == "cpu: test, cuda: big"
     assert (table["epochs"].tolist()[:2], table["minutes"].tolist()[:2]) == ([2, 2], [1.5, 1.5])
     assert table.loc["SimpleResNetFER", ["epochs", "minutes"]].isna().all()
+
+
+def test_several_recipes_are_several_systems(tmp_path):
+    """Their records are no seeds of one another."""
+    given = {"edition": "smoke", "recipes": ["smoke", "core"], "models": ["emotion_cnn", "cbam_cnn"], "seeds": [0]}
+    jobs = stages.model_comparison(**given, baseline=True)
+    runs = report.by_name(jobs, [make_record(tmp_path, 20, name=f"r{place}") for place, _ in enumerate(jobs)])
+    names = ["EmotionCNN, smoke", "CBAM + kernels, smoke", "EmotionCNN, core", "CBAM + kernels, core", "HOG + SVM"]
+    assert list(runs) == names and [len(there) for there in runs.values()] == [1] * 5
+    parts = report.by_recipe(runs, given["recipes"])
+    assert {recipe: list(part) for recipe, part in parts.items()} == {
+        recipe: ["EmotionCNN", "CBAM + kernels", "HOG + SVM"] for recipe in given["recipes"]
+    }
+    assert parts["core"]["EmotionCNN"] is runs["EmotionCNN, core"]
+    assert report.by_recipe(runs, ["smoke"]) == {"smoke": runs}
 
 
 def test_by_name_keeps_names_without_records(tmp_path):

@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 
 from fer_study import evaluation, runs
-from fer_study.config import TransferConfig
+from fer_study.config import ModelConfig, TransferConfig
+from fer_study.errors import InputError
 from fer_study.labels import FER2013
 
 
@@ -33,7 +34,7 @@ def save(folder, config) -> runs.Record:
     table, views = small_table()
     return runs.save(
         folder, config, history=pd.DataFrame([{"epoch": 1, "train_loss": 0.5}]), table=table, views=views,
-        metrics=evaluation.score(table, views, FER2013), env={"seconds": 1.5},
+        metrics=evaluation.score(table, views, FER2013, config), env={"seconds": 1.5},
         cam={"maps": np.full((7, 4, 4), np.nan, np.float16), "counts": np.arange(7)},
     )  # fmt: skip
 
@@ -159,11 +160,43 @@ def test_publish_copies_no_weights(record, published):
     assert [p.name for p in published.iterdir()] == [record.key]
 
 
+def test_a_record_of_changed_code_is_not_published(record, published):
+    runs.write_atomically(record.folder / "env.json", runs.as_json({"commit": "0123456789+"}))
+    with pytest.raises(InputError, match=r"made from changed code \(commit 0123456789\+\); commit, remove"):
+        runs.publish(runs.lookup(record.key))
+    assert not (published / record.key).exists()
+
+
+def test_merged_scores_only_where_nothing_was_chosen_or_trained_on_them(tiny_run):
+    """A validation split that comes from the training split must not count as test images."""
+    table, views = small_table()
+    apart, every = ["validation", "test", "test_clean"], list(runs.SUBSETS)
+
+    def subsets(config, view: str = "last_single") -> list[str]:
+        return list(evaluation.score(table, views, FER2013, config)[view])
+
+    config = tiny_run()
+    assert subsets(config) == every and subsets(config, "best_flip") == apart
+    assert subsets(config.replace(patience=2)) == apart, "the last epoch was chosen on validation"
+    for data in (config.data.replace(protocol="resplit"), config.data.replace(folds=3)):
+        assert subsets(config.replace(data=data)) == apart
+    assert subsets(TransferConfig(run=config, target=config.data)) == ["test"]
+
+
+def test_probabilities_fitted_on_validation_have_no_merged_loss(tiny_run):
+    table, views = small_table()
+    config = tiny_run(model=ModelConfig(name="hog_svm"), phases=())
+    scores = evaluation.score(table, views, FER2013, config)["last_single"]
+    for subset in ("merged", "merged_clean"):
+        undefined = {name for name, value in scores[subset].items() if value is None}
+        assert undefined == {"log_loss", "brier", "expected_calibration_error"}
+    assert None not in scores["test"].values() and scores["merged"]["accuracy"] is not None
+
+
 def test_local_hides_published(record, published, monkeypatch, tmp_path):
     runs.publish(record)
     assert not runs.lookup(record.key).published
     assert [r.published for r in runs.records()] == [False]
-    assert [r.published for r in runs.records(published_only=True)] == [True]
     monkeypatch.setenv("FER_STUDY_RUNS", str(tmp_path / "elsewhere"))
     assert runs.lookup(record.key).published
     assert [r.published for r in runs.records()] == [True]
@@ -173,7 +206,7 @@ def test_an_interrupted_publication_is_no_record(record, published, monkeypatch)
     with monkeypatch.context() as killed, pytest.raises(OSError, match="killed here"):
         killed.setattr(runs.os, "replace", lambda *_: (_ for _ in ()).throw(OSError("killed here")))
         runs.publish(record)
-    assert runs.records(published_only=True) == []
+    assert [r.published for r in runs.records()] == [False]
 
 
 def assert_metrics_are_of_the_predictions(record: runs.Record) -> None:
@@ -181,7 +214,8 @@ def assert_metrics_are_of_the_predictions(record: runs.Record) -> None:
     predictions = record.predictions
     assert set(record.metrics) == set(predictions.views)
     for view, subsets in record.metrics.items():
-        again = evaluation.score(predictions.table, {view: predictions.views[view]}, FER2013, list(subsets))[view]
+        again = evaluation.score(predictions.table, {view: predictions.views[view]}, FER2013, record.config)[view]
+        assert subsets.keys() == again.keys(), (record.key, view)
         for subset, stored in subsets.items():
             for name, value in stored.items():
                 expected = float("nan") if again[subset][name] is None else again[subset][name]
@@ -195,7 +229,7 @@ def test_metrics_are_those_of_the_predictions(record):
 
 def test_another_metric_is_noticed(record):
     content = json.loads((record.folder / "metrics.json").read_text())
-    content["best_flip"]["merged"]["accuracy"] += 2e-6
+    content["best_flip"]["test"]["accuracy"] += 2e-6
     runs.write_atomically(record.folder / "metrics.json", json.dumps(content))
     with pytest.raises(AssertionError, match="accuracy"):
         assert_metrics_are_of_the_predictions(runs.lookup(record.key))

@@ -48,6 +48,7 @@ def check_page(page: nbformat.NotebookNode, stage: str, text: str, store: Path) 
     table = last.data["text/plain"]
     assert [line.split()[0] for line in table.splitlines()[2:5]] == ["edition", "page", "with"], stage
     assert "smoke" in table and "records made with commit" in table and "cpu" in table and "training time" in table
+    assert "threads" in table
     assert page.metadata.fer_study.missing == []
 
 

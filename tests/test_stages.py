@@ -7,10 +7,11 @@ import shutil
 import pytest
 
 from fer_study import models, stages
-from fer_study.config import PARAMS, DataConfig, RunConfig, TransferConfig, read_yaml
+from fer_study.config import PARAMS, DataConfig, RunConfig, TransferConfig
 from fer_study.data import official
 from fer_study.errors import InputError
 from fer_study.recipes import load_recipe
+from fer_study.yaml_files import read_yaml
 
 EDITIONS = stages.editions()
 PAIRS = [(edition, stage) for edition in EDITIONS for stage in stages.STAGES]
@@ -113,12 +114,34 @@ def test_unknown_names_are_refused(call, words):
 
 
 @pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: stages.label_distribution(edition="smoke", recipes=["smoke"], model="cbam_cnn", targets=["labels", "vote"],
+                                           seeds=[0]), "targets is 'vote': .*'labels' or 'votes'"),
+        (lambda: stages.dataset_audit(edition="smoke", near_threshold=2.0), "threshold is 2.0: .*less than or equal to 1"),
+        (lambda: stages.error_analysis(edition="smoke", recipes=["smoke"], models=["cbam_cnn"], seeds=[-1]),
+         "error_analysis: seeds.0 is -1"),
+    ],
+)  # fmt: skip
+def test_a_notebook_is_refused_what_a_file_is(call, words):
+    with pytest.raises(InputError, match=words) as caught:
+        call()
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("old", "new", "words"),
     [
         ("seeds: [0]", "seeds: 0", "seeds is 0: .*array"),
         ("seeds: [0]", "seeds: ['0']", "seeds.0 is '0': .*integer"),
         ("seeds: [0]\n", "", "seeds is missing"),
         ("schemes: [none, inverse, heavy]", "schemes: [none, 3]", "schemes.1 is 3: .*string"),
+        ("seeds: [0]", "seeds: [-1]", "seeds.0 is -1: .*greater than or equal to 0"),
+        ("seeds: [0]", "seeds: [0, 1, 0]", "seeds is .0, 1, 0.: .*0 is listed twice"),
+        ("recipes: [smoke]", "recipes: [smoke, smoke]", "recipes is .*'smoke' is listed twice"),
+        ("recipes: [smoke]", "recipes: []", "recipes is ..: .*at least 1 item"),
+        ("schemes: [none, inverse, heavy]", "schemes: [none, none]", "schemes is .*'none' is listed twice"),
+        ("seeds: [0]", "seeds: [0]\nsedes: [1]", "unknown key 'sedes'"),
     ],
 )
 def test_wrong_parameters_are_named(tmp_path, monkeypatch, old, new, words):

@@ -122,6 +122,31 @@ def test_a_loss_that_is_not_finite_is_said_in_one_line(store, tiny_run):
     assert "\n" not in str(caught.value) and runs.lookup(config.key) is None
 
 
+def test_predictions_that_are_not_finite_are_a_failed_training(store, tiny_run, monkeypatch):
+    """Not wrong input: the data is right, the network is not."""
+    real = train.log_probabilities
+    monkeypatch.setattr(train, "log_probabilities", lambda *given: np.full_like(real(*given), np.nan))
+    with pytest.raises(train.TrainingFailed, match="tiny: a prediction is not finite; the learning rate may be too high"):
+        study.run(tiny_run())
+    monkeypatch.undo()
+    monkeypatch.setenv("FER_STUDY_RUNS", str(store))
+    monkeypatch.setattr(study, "log_probabilities", lambda *given: np.full_like(real(*given), np.inf))
+    with pytest.raises(train.TrainingFailed, match="not finite"):
+        study.run(tiny_run())
+    assert runs.lookup(tiny_run().key) is None
+
+
+def test_the_time_of_a_resumed_run_is_that_of_all_its_epochs(store, tiny_run, monkeypatch):
+    real, config = train.train_epoch, tiny_run()
+    monkeypatch.setattr(train, "train_epoch", lambda *given: real(*given) | {"seconds": 1000.0})
+    clock = iter([0.0, 2.0])
+    with monkeypatch.context() as patch:
+        patch.setattr(train.time, "monotonic", lambda: next(clock))
+        with pytest.raises(train.OutOfTime):
+            study.run(config, deadline=1.0)
+    assert 2000 <= study.run(config).env["seconds"] < 2060
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

@@ -34,6 +34,18 @@ def test_number(measured, verdict):
     assert verdicts.number(measured, 0.5, tolerance=0.125) == verdict
 
 
+@pytest.mark.parametrize(
+    ("seeds", "as_claimed", "verdict"),
+    [(3, True, "reproduced"), (2, True, "two seeds: reproduced"), (1, True, "one seed: reproduced"),
+     (1, False, "at our scale, one seed: reproduced"), (5, False, "at our scale: reproduced")],
+)  # fmt: skip
+def test_what_limits_a_verdict_stands_in_front(seeds, as_claimed, verdict):
+    measured = estimate(0.49, 0.51)._replace(n=seeds)
+    assert verdicts.number(measured, 0.5, as_claimed) == verdict
+    assert verdicts.ordering([measured, estimate(0.1, 0.2)], as_claimed) == verdict
+    assert verdicts.number(measured._replace(value=NAN), 0.5, as_claimed) == "open"
+
+
 def test_a_number_is_met_within_two_points():
     assert verdicts.TOLERANCE == 0.02
     assert verdicts.number(estimate(0.56, 0.601), 0.6218) == "below"

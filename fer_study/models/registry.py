@@ -82,13 +82,15 @@ def resolve(config: ModelConfig) -> ModelConfig:
     parameters = inspect.signature(_lookup(config.name)).parameters
     common = ("num_classes", "in_channels", "input_size", "name")
     defaults = {key: p.default for key, p in parameters.items() if key not in common}
+    given = {}
     for key, value in config.options.items():
         if key not in defaults:
             raise InputError(f"model {config.name}: unknown option {key!r}; allowed: {', '.join(defaults) or 'none'}")
         expected = type(defaults[key])
         if type(value) is not expected and not (expected is float and type(value) is int):
             raise InputError(f"model {config.name}: option {key} is {value!r}, expected {expected.__name__}")
-    return config.model_copy(update={"options": {**defaults, **config.options}})
+        given[key] = expected(value)  # 1 and 1.0 are one option, so one key
+    return config.replace(options={**defaults, **given})
 
 
 def create_model(config: ModelConfig, num_classes: int, in_channels: int = 1) -> FaceModel:

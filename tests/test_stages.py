@@ -118,7 +118,8 @@ def test_unknown_names_are_refused(call, words):
     [
         (lambda: stages.label_distribution(edition="smoke", recipes=["smoke"], model="cbam_cnn", targets=["labels", "vote"],
                                            seeds=[0]), "targets is 'vote': .*'labels' or 'votes'"),
-        (lambda: stages.dataset_audit(edition="smoke", near_threshold=2.0), "threshold is 2.0: .*less than or equal to 1"),
+        (lambda: stages.dataset_audit(edition="smoke", near_threshold=2.0, others=[]),
+         "threshold is 2.0: .*less than or equal to 1"),
         (lambda: stages.error_analysis(edition="smoke", recipes=["smoke"], models=["cbam_cnn"], seeds=[-1]),
          "error_analysis: seeds.0 is -1"),
     ],

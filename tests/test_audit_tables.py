@@ -8,9 +8,10 @@ import json
 import numpy as np
 import pytest
 
-from fer_study import audit, audit_tables, runs
+from fer_study import audit, runs
 from fer_study.data.faceset import FaceSet
 from fer_study.labels import FER2013, VOTE_NAMES
+from fer_study.pages import audit_tables
 
 COUNTS = {"train": 28, "validation": 7, "test": 14}
 

@@ -10,7 +10,7 @@ import pytest
 
 from fer_study import claims, cli
 from fer_study.errors import InputError
-from fer_study.findings import LADDER
+from fer_study.pages.findings import LADDER
 
 
 def test_every_row_of_the_file_is_a_claim_with_an_id_of_its_own():

@@ -8,13 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer_study import audit, crowd_tables, runs, stages, study
+from fer_study import audit, runs, stages, study
 from fer_study.audit.crowd import ESTIMATORS, WEIGHED, leave_one_out, weigh
 from fer_study.config import AuditConfig, DataConfig
 from fer_study.data import face_drawing, synthetic
 from fer_study.data.faceset import FaceSet
 from fer_study.errors import InputError
 from fer_study.labels import FER2013, VOTE_NAMES
+from fer_study.pages import crowd_tables
 
 
 def faces_of(votes: np.ndarray, labels: np.ndarray, split: str = "test", **rest) -> FaceSet:

@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 from page_records import TEST, VALIDATION, labels_of, make_record, predictions, two_epochs
 
-from fer_study import findings, runs
+from fer_study import runs
 from fer_study.config import DataConfig, ModelConfig, PhaseConfig
 from fer_study.labels import FER2013
+from fer_study.pages import findings
 from fer_study.recipes import load_recipe
 
 NO_EPOCHS = pd.DataFrame(columns=["epoch"])

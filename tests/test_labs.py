@@ -12,9 +12,10 @@ import pandas as pd
 import papermill
 import pytest
 
-from fer_study import audit, cli, execute, labs, marking, metrics
-from fer_study import leakage_lab as lab
+from fer_study import audit, cli, execute, labs, metrics
 from fer_study.errors import InputError
+from fer_study.pages import leakage_lab as lab
+from fer_study.pages import marking
 
 SOURCE = labs.SOURCES / "01_leakage.ipynb"
 SMALL = {"faces_to_draw": 700, "seeds": [0]}

@@ -57,10 +57,8 @@ TORCH_FREE = {
     "sides": ["plots", "report", "verdicts", "diff", "execute", "labs", "cli"],
 }
 
-PAGES_ONLY = {
-    "audit_tables", "crowd_tables", "twin_sheets", "readings", "findings", "page", "marking", "leakage_lab",
-}  # fmt: skip
-"""Helpers of the notebooks: they may import all but the doors, and nothing imports them but each other."""
+PAGES_ONLY = {"pages"}
+"""Helpers of the notebooks: they may import all but the doors, and nothing imports them."""
 
 
 def own_imports(path: Path) -> set[str]:

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from page_records import FIRST_ROW, TEST, VALIDATION, labels_of, make_record, predictions
 
-from fer_study import claims, readings, report
+from fer_study import claims, report
 from fer_study.config import PhaseConfig
 from fer_study.metrics import Estimate
+from fer_study.pages import readings
 
 NAN = float("nan")
 LADDER = ["cbam_cnn", "kernel_cnn", "emotion_cnn", "simple_resnet"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fer_study import twin_sheets
 from fer_study.data import synthetic
 from fer_study.labels import FER2013
+from fer_study.pages import twin_sheets
 
 
 @pytest.fixture(scope="module")

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from . import claims, metrics, verdicts
-from .config import DataConfig, TrainingConfig
-from .labels import FER2013
-from .recipes import load_recipe
-from .report import MISSING, SUBSET_NAMES, Record, Runs, interval, percent, pooled, score, scores, title
+from .. import claims, metrics, verdicts
+from ..config import DataConfig, TrainingConfig
+from ..labels import FER2013
+from ..recipes import load_recipe
+from ..report import MISSING, SUBSET_NAMES, Record, Runs, interval, percent, pooled, score, scores, title
 
 LADDER = {"emotion_cnn": "ladder-01", "kernel_cnn": "ladder-02", "simple_resnet": "ladder-03", "cbam_cnn": "ladder-04"}
 """Model -> the claim that states its accuracy."""

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from .data import face_drawing, synthetic
-from .data.face_parameters import ACTION_UNITS, Params, people, prototype_matrix, world
-from .data.faceset import FaceSet
-from .labels import FER2013
+from ..data import face_drawing, synthetic
+from ..data.face_parameters import ACTION_UNITS, Params, people, prototype_matrix, world
+from ..data.faceset import FaceSet
+from ..labels import FER2013
 
 ACTIONS = {
     1: "inner brow\nraiser", 2: "outer brow\nraiser", 4: "brow\nlowerer", 5: "upper lid\nraiser", 6: "cheek\nraiser",

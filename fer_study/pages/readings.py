@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from . import findings, report, verdicts
-from .labels import FER2013
-from .metrics import Estimate
-from .report import Record, Runs, difference, interval, percent, title
+from .. import report, verdicts
+from ..labels import FER2013
+from ..metrics import Estimate
+from ..report import Record, Runs, difference, interval, percent, title
+from . import findings
 
 NOT_YET = "The records that this reading needs are not there yet; `fer-study plan` lists them."
 

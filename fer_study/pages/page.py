@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from .checkout import commit, versions
-from .runs import Record
+from ..checkout import commit, versions
+from ..runs import Record
 
 
 class Page:

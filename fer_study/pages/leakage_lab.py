@@ -9,11 +9,11 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from . import audit, metrics, models, report, runs, sources, study
-from .config import DataConfig, ModelConfig
-from .data.faceset import FaceSet
+from .. import audit, metrics, models, report, runs, sources, study
+from ..config import DataConfig, ModelConfig
+from ..data.faceset import FaceSet
+from ..recipes import load_recipe
 from .marking import Question
-from .recipes import load_recipe
 
 KINDS = ("original", "exact", "brighter", "noisy", "shifted")
 """How a planted copy differs from its original (``truth["kind"]`` counts along here)."""

@@ -8,10 +8,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from . import claims
-from .audit.crowd import ESTIMATORS, WEIGHED
+from .. import claims
+from ..audit.crowd import ESTIMATORS, WEIGHED
+from ..labels import FER2013
 from .audit_tables import transitions
-from .labels import FER2013
 
 MAJORITY = "majority"
 QUESTIONS = {

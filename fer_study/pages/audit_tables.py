@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from .labels import FER2013, VOTE_NAMES
+from ..labels import FER2013, VOTE_NAMES
 
 SPLITS = ("train", "validation", "test", "validation+test", "all")
 

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from ..errors import InputError
+from ..labels import EIGHT
 from . import LAYOUTS, canonical, load, official, recognise
 from .faceset import SPLITS, FaceSet, copy_groups
 from .official import DATASETS
@@ -190,10 +191,11 @@ def _about(report: dict[str, Any]) -> list[str]:
 def _counts_table(report: dict[str, Any]) -> str:
     """Counts by split and class; the official ones stand below, where there are any."""
     table = pd.DataFrame.from_dict(report["counts"], orient="index")
+    table = table.loc[[s for s in SPLITS if s in table.index], [c for c in (*EIGHT, "total") if c in table.columns]]
     if report["official"]:
         reference = pd.DataFrame.from_dict(report["official"], orient="index").rename(
             index=lambda split: f"  official {split}"
         )
-        order = [x for split in report["official"] for x in (split, f"  official {split}")]
+        order = [x for split in SPLITS if split in report["official"] for x in (split, f"  official {split}")]
         table = pd.concat([table, reference]).reindex(order).fillna(0).astype(int)
     return table.to_string()

@@ -33,7 +33,7 @@ from fer_study.data.people import hashed
 from fer_study.errors import InputError
 from fer_study.labels import FER2013, FERPLUS_COLUMNS, VOTE_NAMES
 
-REAL = Path(os.environ.get("FER_STUDY_DATA") or Path(__file__).parents[2] / "shared" / "data")
+REAL = Path(os.environ.get("FER_STUDY_DATA") or Path(__file__).parents[1] / "data")
 
 
 @pytest.fixture

@@ -70,8 +70,8 @@ def coverage(jobs: Sequence[RunConfig | TransferConfig], records: Sequence[Recor
         rows.append({
             "system": title(name), "seeds": len({j.seed for j, _ in mine}), "records": len(there),
             "origin": ", ".join(dict.fromkeys(origin[r.published] for r in there)) or "missing",
-            "epochs": next((len(r.history) for r in there), np.nan),
-            "minutes": round(np.mean([r.env["seconds"] for r in there]) / 60, 2) if there else np.nan,
+            "epochs": next((len(r.history) for r in there), "-"),
+            "minutes": round(np.mean([r.env["seconds"] for r in there]) / 60, 2) if there else "-",
             "device": ", ".join(dict.fromkeys(r.env["device"] for r in there)),
         })  # fmt: skip
     return pd.DataFrame(rows).set_index("system")

@@ -1,0 +1,192 @@
+"""EmoNeXt (El Boudouri and Bohi, 2023): ConvNeXt (Liu et al., 2022), a spatial transformer, squeeze-and-excitation.
+
+Where the description and the published code differ, the difference is an option whose default is the published value:
+
+=====================  =============================================  =========================================
+option                 published                                      described
+=====================  =============================================  =========================================
+``se``                 ``before``: behind the three down-sampling      ``after`` every stage
+                       convolutions, none behind the last stage
+``attention``          ``batch``: between the pooled vectors of a      between features (here ``tokens``, the
+                       batch, whose output is not used                positions of the last map)
+``attention_power``    0.25: scores are divided by D^(1/4)            0.5
+=====================  =============================================  =========================================
+
+The blocks are timm's. The penalty is ``attention_weight * mean((W - mean W)^2)`` over the attention weights W; with
+``batch`` it is 0 for a batch of one, and its value projection never gets a gradient.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from ..errors import InputError
+from .registry import FaceModel, register
+
+CHOICES = {"se": ("none", "before", "after"), "attention": ("none", "batch", "tokens")}
+
+
+class SpatialTransformer(nn.Module):
+    """Spatial transformer (Jaderberg et al., 2015, section 3), the identity at the start, for any input size.
+
+    Two convolutions with pooling, then 32 hidden units and the six numbers of an affine map.
+    """
+
+    def __init__(self, in_channels: int, input_size: int) -> None:
+        super().__init__()
+        self.localization = nn.Sequential(
+            nn.Conv2d(in_channels, 8, 7), nn.BatchNorm2d(8), nn.MaxPool2d(2), nn.ReLU(),
+            nn.Conv2d(8, 10, 5), nn.BatchNorm2d(10), nn.MaxPool2d(2), nn.ReLU(),
+        )  # fmt: skip
+        side = ((input_size - 6) // 2 - 4) // 2
+        self.regressor = nn.Sequential(nn.Linear(10 * side**2, 32), nn.ReLU(), nn.Linear(32, 6))
+
+    def start_as_identity(self) -> None:
+        """Zero weights and the bias of the identity in the last layer."""
+        nn.init.zeros_(self.regressor[-1].weight)
+        self.regressor[-1].bias.data.copy_(torch.tensor([1.0, 0, 0, 0, 1, 0]))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """(B, C, H, W) -> (B, C, H, W), sampled in float32."""
+        theta = self.regressor(self.localization(images).flatten(1)).view(-1, 2, 3).float()
+        grid = F.affine_grid(theta, images.shape, align_corners=True)
+        return F.grid_sample(images.float(), grid, align_corners=True)
+
+
+class SqueezeExcitation(nn.Module):
+    """Channel attention (Hu et al., 2018, eq. 2-4): 2 C^2 / r weights, no biases."""
+
+    def __init__(self, channels: int, reduction: int = 16) -> None:
+        super().__init__()
+        hidden = max(channels // reduction, 1)
+        self.fc = nn.Sequential(
+            nn.Linear(channels, hidden, bias=False), nn.ReLU(), nn.Linear(hidden, channels, bias=False), nn.Sigmoid()
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, C, H, W) -> (B, C, H, W)."""
+        return x * self.fc(x.mean(dim=(2, 3)))[:, :, None, None]
+
+
+class AttentionPenalty(nn.Module):
+    """How unevenly features attend to each other; their attended values are used nowhere (so ``value`` gets no gradient)."""
+
+    def __init__(self, dim: int, power: float) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(dim)
+        self.query, self.key, self.value = (nn.Linear(dim, dim) for _ in range(3))
+        self.scale = dim**-power
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """(..., N, D) features -> scalar, ``mean((W - mean W)^2)`` of the attention weights W (..., N, N)."""
+        x = self.norm(features)
+        weights = torch.softmax(self.query(x) @ self.key(x).transpose(-2, -1) * self.scale, dim=-1).float()
+        return (weights - weights.mean()).square().mean()
+
+
+class EmoNeXt(FaceModel):
+    """See the module. ``depths`` and ``dims`` are those of ConvNeXt; images from 32 px.
+
+    Args:
+        se_reduction: r of squeeze-and-excitation.
+        attention_weight: lambda of the penalty.
+        stn: whether a spatial transformer comes first.
+        drop_path_rate: of stochastic depth, rising linearly over the blocks.
+    """
+
+    depths: tuple[int, ...]
+    dims: tuple[int, ...]
+
+    def __init__(self, num_classes: int, in_channels: int, input_size: int, stn: bool = True, se: str = "before",
+                 se_reduction: int = 16, attention: str = "batch", attention_power: float = 0.25,
+                 attention_weight: float = 1.0, drop_path_rate: float = 0.1) -> None:  # fmt: skip
+        from timm.models.convnext import ConvNeXt  # seconds to import, so not on every start
+
+        super().__init__()
+        for option, value in (("se", se), ("attention", attention)):
+            if value not in CHOICES[option]:
+                raise InputError(f"model emonext: {option} is {value!r}, allowed: {', '.join(CHOICES[option])}")
+        if input_size < 32:
+            raise InputError(f"model emonext: input_size is {input_size}, allowed: 32 and more")
+        self.se_place, self.attends, self.attention_weight = se, attention, attention_weight
+        self.stn = SpatialTransformer(in_channels, input_size) if stn else nn.Identity()
+        self.net = ConvNeXt(in_chans=in_channels, num_classes=num_classes, depths=self.depths, dims=self.dims,
+                            drop_path_rate=drop_path_rate)  # fmt: skip
+        places = {"none": (False,) * 4, "before": (False, True, True, True), "after": (True,) * 4}[se]
+        self.se = nn.ModuleList(
+            SqueezeExcitation(dim, se_reduction) if there else nn.Identity()
+            for dim, there in zip(self.dims, places, strict=True)
+        )
+        self.attention = AttentionPenalty(self.dims[-1], attention_power) if attention != "none" else None
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                nn.init.trunc_normal_(module.weight, std=0.02)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        if stn:
+            self.stn.start_as_identity()
+
+    def features(self, images: torch.Tensor) -> torch.Tensor:
+        """(B, C, H, W) -> (B, D, H / 32, W / 32), the last feature map."""
+        x = self.net.stem(self.stn(images))
+        for stage, se in zip(self.net.stages, self.se, strict=True):
+            x = stage.downsample(x)
+            x = stage.blocks(se(x)) if self.se_place == "before" else se(stage.blocks(x))
+        return x
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.net.head(self.features(images))
+
+    def forward_with_penalty(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """``(logits (B, K), penalty scalar)``."""
+        x = self.features(images)
+        logits = self.net.head(x)
+        if self.attention is None:
+            return logits, logits.new_zeros(())
+        attended = self.net.head(x, pre_logits=True) if self.attends == "batch" else x.flatten(2).transpose(1, 2)
+        return logits, self.attention_weight * self.attention(attended)
+
+    @property
+    def cam_layer(self) -> nn.Module:
+        return self.se[-1] if self.se_place == "after" else self.net.stages[-1].blocks
+
+    def stages(self) -> list[nn.Module]:
+        head = [self.net.head] if self.attention is None else [self.net.head, self.attention]
+        body = [nn.ModuleList([stage, se]) for stage, se in zip(self.net.stages, self.se, strict=True)]
+        stem = [self.net.stem] if isinstance(self.stn, nn.Identity) else [self.net.stem, self.stn]
+        return [nn.ModuleList(head), *reversed(body), *stem]
+
+
+def published_name(name: str) -> str:
+    """Name of one of our weights in the published code's state dict."""
+    parts = name.split(".")
+    if parts[0] == "stn":
+        return ".".join([{"localization": "localization", "regressor": "fc_loc"}[parts[1]], *parts[2:]])
+    if parts[0] == "se":
+        return ".".join(["downsample_layers", parts[1], "2", *parts[2:]])
+    if parts[0] == "attention":
+        return name
+    if parts[1] == "stem":
+        return ".".join(["downsample_layers", "0", *parts[2:]])
+    if parts[1] == "head":
+        return ".".join(["head" if parts[2] == "fc" else "norm", *parts[3:]])
+    if parts[3] == "downsample":
+        return ".".join(["downsample_layers", parts[2], *parts[4:]])
+    inner = {"conv_dw": "dwconv", "norm": "norm", "gamma": "gamma", "mlp.fc1": "pwconv1", "mlp.fc2": "pwconv2"}
+    key = ".".join(parts[5:7]) if parts[5] == "mlp" else parts[5]
+    return ".".join(["stages", parts[2], parts[4], inner[key], *parts[7 if parts[5] == "mlp" else 6 :]])
+
+
+def _size(name: str, depths: tuple[int, ...], dims: tuple[int, ...]) -> type[EmoNeXt]:
+    return register(f"emonext_{name}")(type(f"EmoNeXt_{name}", (EmoNeXt,), {"depths": depths, "dims": dims}))
+
+
+_size("atto", (2, 2, 6, 2), (40, 80, 160, 320))
+_size("pico", (2, 2, 6, 2), (64, 128, 256, 512))
+_size("tiny", (3, 3, 9, 3), (96, 192, 384, 768))
+_size("small", (3, 3, 27, 3), (96, 192, 384, 768))
+_size("base", (3, 3, 27, 3), (128, 256, 512, 1024))
+_size("large", (3, 3, 27, 3), (192, 384, 768, 1536))
+_size("xlarge", (3, 3, 27, 3), (256, 512, 1024, 2048))

@@ -179,7 +179,16 @@ def backend(scheduler_file: str | None):
     if scheduler_file is None:
         yield
         return
+    if not os.path.isfile(scheduler_file):
+        raise InputError(
+            f"--scheduler-file {scheduler_file}: no such file; start one with dask scheduler --scheduler-file F"
+        )
     from dask.distributed import Client
 
-    with Client(scheduler_file=scheduler_file), joblib.parallel_config(backend="dask", resources={"GPU": 1}):
+    try:
+        client = Client(scheduler_file=scheduler_file, timeout=30)
+    except (OSError, ValueError, KeyError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"--scheduler-file {scheduler_file}: no scheduler answers within 30 s ({reason})") from None
+    with client, joblib.parallel_config(backend="dask", resources={"GPU": 1}):
         yield

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 
 import pytest
 from reader_trees import csv_rows, random_images, write_csv
@@ -90,6 +92,22 @@ def test_missing_data(fer, tmp_path):
     refused(fer("--data", str(tmp_path), "train", "fer2013", "--only", "hog_svm/*"), "fer2013 not found in", "--data")
 
 
+def test_paths_that_do_not_exist(fer, tmp_path):
+    gone = str(tmp_path / "gone")
+    refused(fer("--data", gone, "plan", "smoke"), f"--data {gone}: no such file or folder")
+    refused(fer("train", "smoke", "--scheduler-file", gone), f"--scheduler-file {gone}: no such file")
+
+
+def test_the_edition_is_no_parameter(fer):
+    refused(fer("execute", "smoke", "01", "-p", "edition", "synthetic"), "-p edition", "fer-study execute synthetic")
+
+
+def test_a_closed_pipe_is_no_error():
+    command = f"{sys.executable} -c 'from fer_study.cli import main; raise SystemExit(main())' claims --json"
+    done = subprocess.run(["bash", "-c", f"set -o pipefail; {command} | head -1"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "") and done.stdout == "[\n"
+
+
 def test_doctor(tmp_path, capsys):
     assert cli.main(["data", "doctor", str(tmp_path)]) == 2
     assert "layout not recognised" in capsys.readouterr().out
@@ -99,7 +117,13 @@ def test_doctor(tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["problems"]  # not the official counts
 
 
-@pytest.mark.parametrize("arguments", [[], ["fly"], ["train"], ["train", "smoke", "--minutes", "soon"]])
+TRAIN = ["train", "smoke"]
+
+
+@pytest.mark.parametrize("arguments", [
+    [], ["fly"], ["train"], [*TRAIN, "--minutes", "soon"], [*TRAIN, "--minutes", "nan"], [*TRAIN, "--minutes", "-1"],
+    [*TRAIN, "--jobs", "0"], [*TRAIN, "--jobs", "1.5"],
+])  # fmt: skip
 def test_wrong_usage(arguments):
     with pytest.raises(SystemExit) as caught:
         cli.main(arguments)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -205,6 +206,20 @@ def test_a_broken_import_leaves_nothing(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["raw"]
     faces, _ = import_to(path, tmp_path / "folders.faces", options=Options(skip_bad=True))
     assert faces.left_out == {"image cannot be decoded": 1}
+
+
+def test_an_import_of_nothing_leaves_nothing(tmp_path):
+    (tmp_path / "fer2013.csv").write_text("emotion,pixels,Usage\n")
+    with pytest.raises(ValueError, match="no images in it"):
+        import_to(tmp_path / "fer2013.csv", tmp_path / "fer2013.faces")
+    assert [p.name for p in tmp_path.iterdir()] == ["fer2013.csv"]
+
+
+def test_an_import_says_what_no_run_will_take(tmp_path, caplog):
+    _, _, path = next(t for t in TREES if t.__name__ == "folders")(tmp_path / "raw")
+    shutil.rmtree(path / "test")
+    import_to(path, tmp_path / "folders.faces")
+    assert "imported all the same" in caplog.text and "no test images" in caplog.text
 
 
 def test_a_damaged_import_is_refused(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fnmatch
+import json
 import logging
 import os
 import time
@@ -38,7 +39,8 @@ def table(edition: str) -> pd.DataFrame:
 
 
 def speeds() -> dict[str, float]:
-    """Median training speed by model, images a second, over the records at hand that this version can read."""
+    """Median training speed, images a second, over the records at hand that this version can read: by network with its
+    options and input size (``network``), and by name alone, for arms that were never timed."""
     measured: dict[str, list[float]] = {}
     for record in runs.records():
         try:
@@ -47,11 +49,17 @@ def speeds() -> dict[str, float]:
             log.info("not read: %s", error)
             continue
         if isinstance(config, RunConfig) and record.env.get("images_per_second"):
-            measured.setdefault(config.model.name, []).append(record.env["images_per_second"])
+            for key in (network(config), config.model.name):
+                measured.setdefault(key, []).append(record.env["images_per_second"])
     return {name: float(pd.Series(values).median()) for name, values in measured.items()}
 
 
 TRAINING_IMAGES = {"fer2013": 28709, "muxspace": 10880}
+
+
+def network(config: RunConfig) -> str:
+    """The network of a run with its options and input size, as text."""
+    return json.dumps(config.model.resolved(), sort_keys=True)
 
 
 def estimate(job: RunConfig | TransferConfig, speed: dict[str, float]) -> float:
@@ -59,7 +67,8 @@ def estimate(job: RunConfig | TransferConfig, speed: dict[str, float]) -> float:
     if isinstance(job, TransferConfig):
         return 30.0
     images = job.data.max_train or TRAINING_IMAGES.get(job.data.dataset) or round(0.8 * (job.data.faces or 0))
-    return images * max(job.epochs, 1) / speed[job.model.name] if job.model.name in speed else float("nan")
+    rate = speed.get(network(job)) or speed.get(job.model.name)
+    return images * max(job.epochs, 1) / rate if rate else float("nan")
 
 
 def train(edition: str, *, minutes: float | None = None, only: str | None = None, parallel: int = 1,

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 from reader_trees import csv_rows, random_images, write_csv
@@ -194,3 +195,14 @@ def test_train_then_publish(fer, tmp_path, monkeypatch):
     assert runs.lookup(job.key).metrics["last_single"]["test"]["n"] == 60
     assert fer("publish", "smoke") == (0, [])
     assert [p.name for p in (tmp_path / "results").iterdir()] == [job.key]
+
+
+def test_an_estimate_is_of_the_same_network(monkeypatch, tiny_run):
+    full = tiny_run(model=config.ModelConfig(name="emotion_cnn"))
+    narrow = tiny_run(model=config.ModelConfig(name="emotion_cnn", options={"width": 0.25}))
+    other = tiny_run(model=config.ModelConfig(name="emotion_cnn", input_size=64))
+    timed = [SimpleNamespace(config=run, env={"images_per_second": rate}) for run, rate in ((full, 100.0), (narrow, 900.0))]
+    monkeypatch.setattr(runs, "records", lambda: timed)
+    speed = plan.speeds()
+    assert plan.estimate(full, speed) == pytest.approx(9 * plan.estimate(narrow, speed))
+    assert plan.estimate(other, speed) == pytest.approx(plan.estimate(full, speed) / 5)  # by name: the median of both

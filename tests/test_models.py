@@ -24,7 +24,8 @@ def make(name: str, size: int = 48, channels: int = 1, **options: object) -> mod
 
 def test_every_registered_name_is_tested_here():
     sizes = {f"emonext_{size}" for size in ("atto", "pico", "tiny", "small", "base", "large", "xlarge")}  # test_emonext
-    assert set(models.names()) == {*LADDER, *sizes, "timm"}
+    resface = {"resface18", "resface50", "ldg"}  # test_resface
+    assert set(models.names()) == {*LADDER, *sizes, *resface, "timm"}
 
 
 @pytest.mark.parametrize(("name", "size"), [(n, s) for n in LADDER for s in (16, 48, 64)] + [(TIMM[0], 48), (TIMM[1], 64)])

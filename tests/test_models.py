@@ -27,7 +27,8 @@ def make(name: str, size: int = 48, channels: int = 1, **options: object) -> mod
 
 def test_every_registered_name_is_tested_here():
     sizes = {f"emonext_{size}" for size in ("atto", "pico", "tiny", "small", "base", "large", "xlarge")}  # test_emonext
-    assert set(models.names()) == {*LADDER, *SMALL, *sizes, "timm"}
+    resface = {"resface18", "resface50", "ldg"}  # test_resface
+    assert set(models.names()) == {*LADDER, *SMALL, *sizes, *resface, "timm"}
 
 
 @pytest.mark.parametrize(

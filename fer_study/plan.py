@@ -14,7 +14,9 @@ import pandas as pd
 
 from . import runs, stages, study, transfer
 from .config import RunConfig, TransferConfig
+from .editions import load_edition
 from .errors import InputError
+from .recipes import load_recipe
 from .train import OutOfTime
 
 log = logging.getLogger(__name__)
@@ -125,10 +127,10 @@ def threads_each(parallel: int) -> int:
 
 def live_jobs(edition: str, jobs: list[RunConfig | TransferConfig]) -> list[RunConfig | TransferConfig]:
     """The jobs that a notebook of the edition trains by itself: those with the live recipe's schedule, and the baseline."""
-    live = stages.load_edition(edition).live
+    live = load_edition(edition).live
     if live is None:
         return []
-    phases = stages.load_recipe(live.recipe).phases
+    phases = load_recipe(live.recipe).phases
     trained = [job.run if isinstance(job, TransferConfig) else job for job in jobs]
     return [job for job, run in zip(jobs, trained, strict=True) if live_run(run, phases)]
 

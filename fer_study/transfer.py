@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from safetensors.torch import load_file
 
-from . import runs, stages
+from . import editions, runs, stages
 from .config import RunConfig, TransferConfig
 from .data.faceset import FaceSet
 from .device import device_environment, make_fabric
@@ -41,7 +41,7 @@ def weights_of(run: RunConfig) -> dict[str, torch.Tensor]:
 
 def train_command(run: RunConfig) -> str:
     """The command line that trains a run, or the call where no edition lists it."""
-    for edition in stages.editions():
+    for edition in editions.editions():
         if any(job.key == run.key for job in stages.jobs(edition)):
             return f"fer-study train {edition} --only '*/{run.key}'"
     return "study.run(config.run) (no edition lists it)"

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 from reader_trees import csv_rows, random_images, write_csv
 
-from fer_study import cli, config, evaluation, plan, recipes, runs, stages, study, train
+from fer_study import cli, config, editions, evaluation, plan, recipes, runs, stages, study, train
 
 
 @pytest.fixture
@@ -34,9 +34,9 @@ def params(tmp_path, monkeypatch):
     """A copy of ``params/`` that a test may spoil."""
     folder = tmp_path / "params"
     shutil.copytree(config.PARAMS, folder)
-    for module in (stages, recipes, config):
+    for module in (stages, editions, recipes, config):
         monkeypatch.setattr(module, "PARAMS", folder)
-    for function in (stages.editions, stages.load_edition, stages.parameters, recipes.load_recipe):
+    for function in (editions.editions, editions.load_edition, stages.parameters, recipes.load_recipe):
         place = folder / "recipes" if function is recipes.load_recipe else folder
         monkeypatch.setattr(function, "__defaults__", (place,))
     return folder

@@ -11,7 +11,7 @@ import pytest
 from dataset_trees import FACES, TREES, dropped, truth
 from reader_trees import fails
 
-from fer_study import cli, stages, study
+from fer_study import cli, editions, study
 from fer_study.config import DataConfig
 from fer_study.data import LAYOUTS, Options, canonical, find, import_to, load, official
 from fer_study.data.doctor import doctor, examine, render
@@ -257,7 +257,7 @@ def test_a_run_on_imported_data(tmp_path, monkeypatch, store, tiny_run, name, cl
     monkeypatch.setenv("FER_STUDY_DATA", str(tmp_path))
     monkeypatch.setattr(official, "OFFICIAL_COUNTS", {})
     import_to(path, options=Options(classes=classes))
-    data = stages.with_fingerprint(
+    data = editions.with_fingerprint(
         DataConfig(dataset=dataset, classes=classes, targets="votes" if dataset == "ferplus" else "labels")
     )
     record = study.run(tiny_run(data=data))

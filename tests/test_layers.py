@@ -19,6 +19,7 @@ LAYERS = (
     {"data", "augment", "losses", "models", "metrics", "runs", "recipes"},
     {"audit"},
     {"protocol", "sources", "predict"},
+    {"editions"},
     {"stages"},
     {"explain", "evaluation", "checkpoint"},
     {"device", "baseline"},

@@ -13,7 +13,7 @@ from fer_study.errors import InputError
 from fer_study.models import registry
 from fer_study.models.ladder import CBAM, FIXED_KERNELS, FixedKernels
 
-LADDER = ["emotion_cnn", "kernel_cnn", "simple_resnet", "cbam_cnn"]
+LADDER = ["emotion_cnn", "kernel_cnn", "baseline_cnn", "simple_resnet", "cbam_cnn"]
 TIMM = ["timm:test_convnext", "timm:test_vit"]
 
 
@@ -24,7 +24,7 @@ def make(name: str, size: int = 48, channels: int = 1, **options: object) -> mod
 
 def test_every_registered_name_is_tested_here():
     sizes = {f"emonext_{size}" for size in ("atto", "pico", "tiny", "small", "base", "large", "xlarge")}  # test_emonext
-    assert set(models.names()) == {*LADDER, *sizes, "timm"}
+    assert set(models.names()) == {*LADDER, *sizes, "hybrid_resnet50", "timm"}  # test_hybrid, test_timm_models
 
 
 @pytest.mark.parametrize(("name", "size"), [(n, s) for n in LADDER for s in (16, 48, 64)] + [(TIMM[0], 48), (TIMM[1], 64)])
@@ -67,6 +67,7 @@ def test_cam_layer_gives_a_map(name):
 
 PARAMETERS = {
     "emotion_cnn": (320 + 18496 + 73856) + (4608 * 128 + 128) + (128 * 7 + 7),
+    "baseline_cnn": (320 + 18496 + 73856) + (4608 * 128 + 128) + (128 * 7 + 7),
     "kernel_cnn": (5 * 9 * 32 + 32 + 18496 + 73856) + (4608 * 128 + 128) + (128 * 7 + 7),
     "simple_resnet": (5 * 9 * 32 + 64)
     + sum(9 * i * o + 2 * o + 9 * o * o + 2 * o + i * o + 2 * o for i, o in ((32, 64), (64, 128), (128, 256)))

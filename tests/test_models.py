@@ -15,7 +15,7 @@ from fer_study.errors import InputError
 from fer_study.models import registry
 from fer_study.models.ladder import CBAM, FIXED_KERNELS, FixedKernels
 
-LADDER = ["emotion_cnn", "kernel_cnn", "simple_resnet", "cbam_cnn"]
+LADDER = ["emotion_cnn", "kernel_cnn", "baseline_cnn", "simple_resnet", "cbam_cnn"]
 SMALL = ["fer48", "resnet18_48", "vgg19_48"]
 TIMM = ["timm:test_convnext", "timm:test_vit"]
 
@@ -27,8 +27,8 @@ def make(name: str, size: int = 48, channels: int = 1, **options: object) -> mod
 
 def test_every_registered_name_is_tested_here():
     sizes = {f"emonext_{size}" for size in ("atto", "pico", "tiny", "small", "base", "large", "xlarge")}  # test_emonext
-    resface = {"resface18", "resface50", "ldg"}  # test_resface
-    assert set(models.names()) == {*LADDER, *SMALL, *sizes, *resface, "timm"}
+    elsewhere = {"resface18", "resface50", "ldg", "hybrid_resnet50", "timm"}  # test_resface, test_hybrid, test_timm_models
+    assert set(models.names()) == {*LADDER, *SMALL, *sizes, *elsewhere}
 
 
 @pytest.mark.parametrize(
@@ -102,6 +102,7 @@ def test_each_part_of_fer48_is_there():
 
 PARAMETERS = {
     "emotion_cnn": (320 + 18496 + 73856) + (4608 * 128 + 128) + (128 * 7 + 7),
+    "baseline_cnn": (320 + 18496 + 73856) + (4608 * 128 + 128) + (128 * 7 + 7),
     "kernel_cnn": (5 * 9 * 32 + 32 + 18496 + 73856) + (4608 * 128 + 128) + (128 * 7 + 7),
     "simple_resnet": (5 * 9 * 32 + 64)
     + sum(9 * i * o + 2 * o + 9 * o * o + 2 * o + i * o + 2 * o for i, o in ((32, 64), (64, 128), (128, 256)))
@@ -158,7 +159,7 @@ def test_the_ablation_removes_its_parts():
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        ({"name": "nothing"}, "unknown model 'nothing'; known: cbam_cnn, .*timm:<name>"),
+        ({"name": "nothing"}, "unknown model 'nothing'; known: .*cbam_cnn, .*timm:<name>"),
         ({"name": "timm"}, "unknown model 'timm'"),
         ({"name": "timm:resnet18x"}, "unknown timm model 'resnet18x'; near: .*resnet18"),
         ({"name": "cbam_cnn", "input_size": 20}, "input_size is 20, allowed: multiples of 8 from 16"),

@@ -193,11 +193,11 @@ def test_the_block_by_hand(operator):
 def test_the_position_moves_the_block(name):
     for position, channels in ((1, 64), (2, 256), (3, 256), (4, 512)):
         model = make(name, position=position)
-        where = [number for number, stage in enumerate(model.trunk, 1) if isinstance(stage[-1], ChannelSpatial)]
+        where = [number for number, stage in enumerate(model.body, 1) if isinstance(stage[-1], ChannelSpatial)]
         assert where == [position]
         if name == "resface50" and position != 2:  # there the transposed convolution sets the number
             channels *= 4
-        assert model.trunk[position - 1][-1].channel[-1].out_channels == channels
+        assert model.body[position - 1][-1].channel[-1].out_channels == channels
 
 
 def test_the_transposed_convolution_doubles_the_side():
@@ -205,7 +205,7 @@ def test_the_transposed_convolution_doubles_the_side():
     for kernel in (2, 3, 4):
         model = make("resface18", 56, local_kernel=kernel)
         x, sides = model.stem(images), []
-        for stage in model.trunk:
+        for stage in model.body:
             x = stage(x)
             sides.append(x.shape[-1])
         assert sides == [14, 14, 7, 4]  # 14, 7 doubled to 14, 7, 4

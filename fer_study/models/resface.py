@@ -123,7 +123,7 @@ class ResFace(FaceModel):
             raise InputError(f"model resface: position is {position}, allowed: 1..{len(depths)} with trunk {trunk}")
         if local_channels < 1:
             raise InputError(f"model resface: local_channels is {local_channels}, allowed: 1 and more")
-        self.stem, self.trunk = _stem(in_channels, input_size), nn.ModuleList()
+        self.stem, self.body = _stem(in_channels, input_size), nn.ModuleList()
         closes, channels = {"none": 0, "stage2": 2, "last": len(depths)}[local], STEM
         for number, depth in enumerate(depths, 1):
             outputs = STEM * 2 ** (number - 1) * self.expansion
@@ -134,14 +134,14 @@ class ResFace(FaceModel):
                 channels = local_channels
             if number == position and attention != "none":
                 stage.append(ChannelSpatial(channels, attention))
-            self.trunk.append(stage)
+            self.body.append(stage)
         self.branch_use, self.branch_weight = branch, branch_weight
         self.branch = CompactBranch(num_classes, input_size, branch_widths) if branch != "none" else None
         self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, num_classes))
         _start(self)
 
     def _trunk_logits(self, x: torch.Tensor) -> torch.Tensor:
-        for stage in self.trunk:
+        for stage in self.body:
             x = stage(x)
         return self.head(x)
 
@@ -166,11 +166,11 @@ class ResFace(FaceModel):
 
     @property
     def cam_layer(self) -> nn.Module:
-        return self.trunk[-1]
+        return self.body[-1]
 
     def stages(self) -> list[nn.Module]:
         head = self.head if self.branch is None else nn.ModuleList([self.branch, self.head])
-        return [head, *reversed(self.trunk), self.stem]
+        return [head, *reversed(self.body), self.stem]
 
 
 @register("resface18")

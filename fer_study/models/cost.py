@@ -1,53 +1,131 @@
-"""What a network costs: parameters, floating-point operations, time on this CPU."""
+"""What a network costs: parameters, operations, activations, and its speed on this CPU."""
 
 from __future__ import annotations
 
+import statistics
 import time
+from collections.abc import Callable
+from contextlib import nullcontext
 
-import numpy as np
 import torch
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..config import ModelConfig
+from ..losses import soft_cross_entropy
 from ..modes import evaluating
-from .registry import create_model
+from .registry import FaceModel, create_model
+
+WAYS = ("float32", "channels-last", "bfloat16", "compiled")
+"""Ways to run a training step; each keeps what the one before brought."""
 
 
 def size(config: ModelConfig, num_classes: int = 7, in_channels: int = 1) -> dict[str, float]:
-    """Parameters and operations of a network, counted without weights in memory.
+    """Parameters, operations and activations of a network, counted without weights in memory.
 
     Returns:
         ``parameters``; ``mflops``: million floating-point operations of one image (a multiplication and an addition count as
-        two).
+        two); ``activation_mb``: see there.
     """
     with torch.device("meta"):
         model = create_model(config, num_classes, in_channels)
+        images = torch.zeros(2, in_channels, config.input_size, config.input_size)  # batch normalisation needs two
         with evaluating(model), FlopCounterMode(display=False) as counter:
-            model(torch.zeros(1, in_channels, config.input_size, config.input_size))
-    return {"parameters": sum(p.numel() for p in model.parameters()), "mflops": counter.get_total_flops() / 1e6}
+            model(images[:1])
+        return {
+            "parameters": sum(p.numel() for p in model.parameters()),
+            "mflops": counter.get_total_flops() / 1e6,
+            "activation_mb": activation_mb(model, images),
+        }
+
+
+def activation_mb(model: FaceModel, images: torch.Tensor) -> float:
+    """Megabytes (10^6 bytes) an image that a training step in float32 keeps between its way forth and its way back.
+
+    Every tensor that autograd saves counts once, the weights and the images do not.
+    """
+    saved: dict[int, torch.UntypedStorage] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        saved[tensor.untyped_storage()._cdata] = tensor.untyped_storage()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        model.train().forward_with_penalty(images)
+    for known in (*model.parameters(), *model.buffers(), images):
+        saved.pop(known.untyped_storage()._cdata, None)
+    return sum(storage.nbytes() for storage in saved.values()) / len(images) / 1e6
 
 
 def cost(config: ModelConfig, num_classes: int = 7, in_channels: int = 1, repeats: int = 20) -> dict[str, float]:
     """Size and speed of a network with fresh weights, in float32.
 
     Returns:
-        ``parameters`` and ``mflops`` as ``size``; ``latency_ms``: median time of a batch of one, and ``images_per_second``
-        of a batch of 64, in float32 on the CPU.
+        What ``size`` gives; ``latency_ms``: median time of a batch of one, and ``images_per_second`` of a batch of 64, in
+        float32 on the CPU.
     """
     model = create_model(config, num_classes, in_channels)
-    shape = (in_channels, config.input_size, config.input_size)
-    return {
-        **size(config, num_classes, in_channels),
-        "latency_ms": 1e3 * _seconds(model, torch.zeros(1, *shape), repeats),
-        "images_per_second": 64 / _seconds(model, torch.zeros(64, *shape), max(repeats // 5, 3)),
-    }
-
-
-def _seconds(model: torch.nn.Module, images: torch.Tensor, repeats: int) -> float:
-    times = []
+    one = torch.zeros(1, in_channels, config.input_size, config.input_size)
     with evaluating(model):
-        for _ in range(repeats + 2):
+        return {
+            **size(config, num_classes, in_channels),
+            "latency_ms": 1e3 * _median_seconds(lambda: model(one), repeats),
+            "images_per_second": 64
+            / _median_seconds(lambda: model(one.expand(64, -1, -1, -1)), max(repeats // 5, 3)),
+        }
+
+
+def step_speeds(
+    config: ModelConfig, num_classes: int = 7, in_channels: int = 1, batch_size: int = 32, repeats: int = 5
+) -> dict[str, float]:
+    """Images a second of a training step (forth, back, SGD) on the CPU, in each of ``WAYS``; NaN where it does not compile.
+
+    The ways take turns, so that other work on the machine slows all of them alike.
+    """
+    steps = {}
+    for way in WAYS:
+        try:
+            steps[way] = _step(config, num_classes, in_channels, batch_size, WAYS.index(way))
+            steps[way]()  # compiles, fills caches
+        except torch._dynamo.exc.TorchDynamoException:
+            steps.pop(way, None)
+    seconds: dict[str, list[float]] = {way: [] for way in steps}
+    for _ in range(repeats):
+        for way, step in steps.items():
             start = time.perf_counter()
-            model(images)
-            times.append(time.perf_counter() - start)
-    return float(np.median(times[2:]))
+            step()
+            seconds[way].append(time.perf_counter() - start)
+    return {way: batch_size / statistics.median(seconds[way]) if way in seconds else float("nan") for way in WAYS}
+
+
+def _step(config: ModelConfig, num_classes: int, in_channels: int, batch_size: int, level: int) -> Callable[[], None]:
+    """A training step on random images; ``level`` is the place in ``WAYS``."""
+    torch.manual_seed(0)
+    model = create_model(config, num_classes, in_channels).train()
+    images = torch.randn(batch_size, in_channels, config.input_size, config.input_size)
+    target = torch.eye(num_classes)[torch.arange(batch_size) % num_classes]
+    if level >= 1:
+        model, images = model.to(memory_format=torch.channels_last), images.to(memory_format=torch.channels_last)
+    optimiser = torch.optim.SGD(model.parameters(), 1e-3)
+    forward: Callable | nn.Module = model.forward_with_penalty
+    if level >= 3:
+        torch._dynamo.reset()
+        forward = torch.compile(forward)
+
+    def step() -> None:
+        with torch.autocast("cpu", torch.bfloat16) if level >= 2 else nullcontext():
+            logits, penalty = forward(images)
+        optimiser.zero_grad(set_to_none=True)
+        (soft_cross_entropy(logits, target) + penalty).backward()
+        optimiser.step()
+
+    return step
+
+
+def _median_seconds(call: Callable[[], object], repeats: int) -> float:
+    times = []
+    for _ in range(repeats + 2):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times[2:])

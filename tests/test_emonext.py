@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import timm
 import torch
 from emonext_weights import fill, seeded_images
 
@@ -136,3 +137,17 @@ def test_saliency_at_the_stated_layer():
         model(torch.rand(1, 1, 96, 96))
         handle.remove()
         assert seen == [(1, 320, 3, 3)]
+
+
+@pytest.mark.parametrize("name", ["atto", "pico", *COUNTS])
+def test_the_trunk_is_what_the_weights_were_made_for(name):
+    """Names and shapes of timm's network, but for 1x1 convolutions that are linear layers here (atto and pico)."""
+    with torch.device("meta"):
+        weights, net = build(name, 224, 3).trunk()
+        theirs = timm.create_model(weights, num_classes=7).state_dict()
+    assert weights in timm.list_pretrained("convnext_*")
+    ours = net.state_dict()
+    assert set(ours) == set(theirs)
+    differ = {key for key in ours if ours[key].shape != theirs[key].shape}
+    assert all(theirs[key].shape == (*ours[key].shape, 1, 1) for key in differ)
+    assert bool(differ) == (name in ("atto", "pico"))

@@ -87,7 +87,7 @@ class AttentionPenalty(nn.Module):
 
 
 class EmoNeXt(FaceModel):
-    """See the module. ``depths`` and ``dims`` are those of ConvNeXt; images from 32 px.
+    """See the module. ``depths`` and ``dims`` are those of ConvNeXt, ``weights`` its name in timm; images from 32 px.
 
     Args:
         se_reduction: r of squeeze-and-excitation.
@@ -98,6 +98,7 @@ class EmoNeXt(FaceModel):
 
     depths: tuple[int, ...]
     dims: tuple[int, ...]
+    weights: str
 
     def __init__(self, num_classes: int, in_channels: int, input_size: int, stn: bool = True, se: str = "before",
                  se_reduction: int = 16, attention: str = "batch", attention_power: float = 0.25,
@@ -158,6 +159,9 @@ class EmoNeXt(FaceModel):
         stem = [self.net.stem] if isinstance(self.stn, nn.Identity) else [self.net.stem, self.stn]
         return [nn.ModuleList(head), *reversed(body), *stem]
 
+    def trunk(self) -> tuple[str, nn.Module]:
+        return self.weights, self.net
+
 
 def published_name(name: str) -> str:
     """Name of one of our weights in the published code's state dict."""
@@ -179,12 +183,14 @@ def published_name(name: str) -> str:
     return ".".join(["stages", parts[2], parts[4], inner[key], *parts[7 if parts[5] == "mlp" else 6 :]])
 
 
-def _size(name: str, depths: tuple[int, ...], dims: tuple[int, ...]) -> type[EmoNeXt]:
-    return register(f"emonext_{name}")(type(f"EmoNeXt_{name}", (EmoNeXt,), {"depths": depths, "dims": dims}))
+def _size(name: str, depths: tuple[int, ...], dims: tuple[int, ...], tag: str = "fb_in22k") -> None:
+    """Register a size; ``tag`` names its weights: ImageNet-22k as published, ImageNet-1k where timm has no other."""
+    parts = {"depths": depths, "dims": dims, "weights": f"convnext_{name}.{tag}"}
+    register(f"emonext_{name}")(type(f"EmoNeXt_{name}", (EmoNeXt,), parts))
 
 
-_size("atto", (2, 2, 6, 2), (40, 80, 160, 320))
-_size("pico", (2, 2, 6, 2), (64, 128, 256, 512))
+_size("atto", (2, 2, 6, 2), (40, 80, 160, 320), "d2_in1k")
+_size("pico", (2, 2, 6, 2), (64, 128, 256, 512), "d1_in1k")
 _size("tiny", (3, 3, 9, 3), (96, 192, 384, 768))
 _size("small", (3, 3, 27, 3), (96, 192, 384, 768))
 _size("base", (3, 3, 27, 3), (128, 256, 512, 1024))

@@ -22,7 +22,7 @@ class FaceModel(nn.Module):
 
     ``forward`` maps ``images: (B, C, H, W) float32, normalised`` to ``logits: (B, K)``; ``forward_with_penalty`` adds a
     scalar that the loss is increased by; ``stages`` lists its parts from the head to the stem, for unfreezing; ``cam_layer``
-    is the layer whose activations Grad-CAM weighs.
+    is the layer whose activations Grad-CAM weighs; ``trunk`` is the part that published weights fill.
     """
 
     @property
@@ -38,6 +38,15 @@ class FaceModel(nn.Module):
     def stages(self) -> list[nn.Module]:
         """Parts of the network from head to stem; together they hold every parameter once."""
         raise NotImplementedError
+
+    def trunk(self) -> tuple[str, nn.Module] | None:
+        """``(timm name of the ImageNet weights, the submodule that they fill)``; None where there are none.
+
+        The submodule names its weights as timm does. Its classifier, if it has one, has other classes; the first convolution
+        may have other input channels; and a weight may differ in shape by axes of length 1 (a 1x1 convolution in timm, a
+        linear layer here).
+        """
+        return None
 
 
 def register(name: str) -> Callable[[Callable[..., FaceModel]], Callable[..., FaceModel]]:

@@ -24,6 +24,7 @@ class TimmModel(FaceModel):
         import timm  # seconds to import, so not on every start
 
         super().__init__()
+        self.name = name
         if not timm.is_model(name):
             close = difflib.get_close_matches(name, timm.list_models(), n=5)
             raise InputError(f"unknown timm model {name!r}; near: {', '.join(close) or 'none (see timm.list_models())'}")
@@ -48,6 +49,9 @@ class TimmModel(FaceModel):
     @property
     def cam_layer(self) -> nn.Module:
         return self._body()[-1]
+
+    def trunk(self) -> tuple[str, nn.Module]:
+        return self.name, self.net
 
     def stages(self) -> list[nn.Module]:
         body = self._body()

@@ -5,12 +5,27 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import math
 import os
 import sys
 
 from .errors import InputError
 
 log = logging.getLogger("fer_study")
+
+
+def duration(text: str) -> float:
+    """A finite number from 0."""
+    if not 0 <= (value := float(text)) < math.inf:
+        raise ValueError(text)
+    return value
+
+
+def at_least_one(text: str) -> int:
+    """A whole number from 1."""
+    if (value := int(text)) < 1:
+        raise ValueError(text)
+    return value
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -42,9 +57,9 @@ def build_parser() -> argparse.ArgumentParser:
 
     train = commands.add_parser("train", help="train what an edition still needs")
     train.add_argument("edition")
-    train.add_argument("--minutes", type=float, help="stop after so many minutes; a later call goes on")
+    train.add_argument("--minutes", type=duration, help="stop after so many minutes; a later call goes on")
     train.add_argument("--only", metavar="PATTERN", help="shell pattern over name/model/seed/key")
-    train.add_argument("--jobs", type=int, default=1, help="processes on this machine")
+    train.add_argument("--jobs", type=at_least_one, default=1, help="processes on this machine")
     train.add_argument("--scheduler-file", help="of a Dask cluster, instead of processes here")
 
     execute = commands.add_parser("execute", help="execute the notebooks of an edition")
@@ -150,13 +165,20 @@ def main(arguments: list[str] | None = None) -> int:
     for noisy in ("lightning", "lightning_fabric", "distributed", "papermill"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     args = build_parser().parse_args(arguments)
-    if args.data:
-        os.environ["FER_STUDY_DATA"] = args.data
     commands = {"data": data_command, "plan": plan_command, "train": train_command, "execute": execute_command,
                 "labs": labs_command,
                 "publish": publish_command, "claims": claims_command, "diff": diff_command}  # fmt: skip
     try:
-        return commands[args.command](args)
+        if args.data:
+            if not os.path.exists(args.data):
+                raise InputError(f"--data {args.data}: no such file or folder")
+            os.environ["FER_STUDY_DATA"] = args.data
+        code = commands[args.command](args)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # whoever read our output has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except InputError as error:
         log.error("fer-study: %s", error)
         return 2

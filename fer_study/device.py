@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ def make_fabric() -> Fabric:
     """Fabric on the best device at hand, one a process; ``$FER_STUDY_PRECISION`` overrides ``precision()``."""
     from lightning_fabric import Fabric  # seconds to import, so not on every start
 
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # its import sets it to INFO
     fabric = Fabric(accelerator="auto", devices=1, precision=os.environ.get("FER_STUDY_PRECISION") or precision())
     fabric.launch()
     return fabric

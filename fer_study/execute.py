@@ -135,6 +135,8 @@ def run(edition: str, stages: list[str], overrides: dict[str, str], root: str | 
     if not (PARAMS / edition / "edition.yaml").is_file():
         known = ", ".join(sorted(p.parent.name for p in PARAMS.glob("*/edition.yaml")))
         raise InputError(f"unknown edition {edition!r}; known: {known}")
+    if "edition" in overrides:
+        raise InputError(f"-p edition: the edition is the first argument: fer-study execute {overrides['edition']} ...")
     changed = {name: value_of(text, f"-p {name}") for name, text in overrides.items()}
     todo = []
     for stage in find_stages(edition, stages):
@@ -145,7 +147,7 @@ def run(edition: str, stages: list[str], overrides: dict[str, str], root: str | 
         parameters |= changed
         page, content = target_of(edition, stage, changed), content_hash(notebook, parameters, root)
         if is_current(page, content):
-            log.info("%s %s is up to date", edition, stage)
+            log.info("%s %s is up to date: %s", edition, stage, page)
         else:
             todo.append(Task(notebook, page, allowed | parameters, content))
     return make(todo, root) if todo else 0
@@ -165,7 +167,7 @@ def make(todo: list[Task], root: str | None) -> int:
             failed += 1
             log.error("fer-study: %s", failure)
         else:
-            log.info("%s %s done in %.0f s", task.parameters["edition"], task.notebook.stem, seconds)
+            log.info("%s %s done in %.0f s: %s", task.parameters["edition"], task.notebook.stem, seconds, task.page)
     return 1 if failed else 0
 
 

@@ -34,7 +34,7 @@ def grad_cam(
     maps = []
     try:
         model.eval().requires_grad_(True)
-        with GradCAM(model=model, target_layers=[model.cam_layer]) as cam:
+        with GradCAM(model=model, target_layers=[model.cam_layer], reshape_transform=model.cam_map) as cam:
             for start in range(0, len(classes), batch_size):
                 batch, targets = images[start : start + batch_size], classes[start : start + batch_size]
                 (view,) = evaluation_views(batch, augment, size, "single")

@@ -58,3 +58,30 @@ def soft_cross_entropy(
     weighted = target if weights is None else target * weights
     total = -(weighted * F.log_softmax(logits.float(), dim=1)).sum()
     return total / (len(logits) if reduction == "count" else weighted.sum())
+
+
+def label_distribution_loss(logits: torch.Tensor, teacher: torch.Tensor, leading: str = "teacher") -> torch.Tensor:
+    """Label distribution loss of ResFace (document 001, section 3.5): ``-1/(B K) sum_b sum_k dis_bk log dis'_bk``.
+
+    The text calls ``dis``, which stands before the logarithm, the predicted distribution. Both readings are offered: with
+    the teacher in front it is cross-entropy over K, least where the prediction equals the teacher; with the student in front
+    it is linear in the prediction, so least where that is all on the teacher's first class.
+
+    Args:
+        logits: (B, K) float, of the student, computed in float32.
+        teacher: (B, K) float32, rows sum to 1; it is held fixed. Under ``student`` the logarithm starts at 1e-6, since votes
+            have zeros.
+        leading: ``teacher`` (``-mean t log p``) or ``student`` (``-mean p log t``).
+
+    Returns:
+        scalar float32.
+
+    Raises:
+        ValueError: unknown ``leading``.
+    """
+    teacher, log_student = teacher.detach().float(), F.log_softmax(logits.float(), dim=1)
+    if leading == "teacher":
+        return -(teacher * log_student).mean()
+    if leading == "student":
+        return -(log_student.exp() * teacher.clamp(min=1e-6).log()).mean()
+    raise ValueError(f"the leading distribution is {leading!r}, allowed: teacher, student")

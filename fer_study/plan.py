@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fnmatch
+import json
 import logging
 import os
 import time
@@ -13,7 +14,9 @@ import pandas as pd
 
 from . import runs, stages, study
 from .config import RunConfig, TransferConfig
+from .editions import load_edition
 from .errors import InputError
+from .recipes import load_recipe
 from .train import OutOfTime
 from .weights import SourceMissing
 
@@ -39,7 +42,8 @@ def table(edition: str) -> pd.DataFrame:
 
 
 def speeds() -> dict[str, float]:
-    """Median training speed by model, images a second, over the records at hand that this version can read."""
+    """Median training speed, images a second, over the records at hand that this version can read: by network with its
+    options and input size (``network``), and by name alone, for arms that were never timed."""
     measured: dict[str, list[float]] = {}
     for record in runs.records():
         try:
@@ -48,11 +52,17 @@ def speeds() -> dict[str, float]:
             log.info("not read: %s", error)
             continue
         if isinstance(config, RunConfig) and record.env.get("images_per_second"):
-            measured.setdefault(config.model.name, []).append(record.env["images_per_second"])
+            for key in (network(config), config.model.name):
+                measured.setdefault(key, []).append(record.env["images_per_second"])
     return {name: float(pd.Series(values).median()) for name, values in measured.items()}
 
 
 TRAINING_IMAGES = {"fer2013": 28709, "muxspace": 10880}
+
+
+def network(config: RunConfig) -> str:
+    """The network of a run with its options and input size, as text."""
+    return json.dumps(config.model.resolved(), sort_keys=True)
 
 
 def estimate(job: RunConfig | TransferConfig, speed: dict[str, float]) -> float:
@@ -60,7 +70,8 @@ def estimate(job: RunConfig | TransferConfig, speed: dict[str, float]) -> float:
     if isinstance(job, TransferConfig):
         return 30.0
     images = job.data.max_train or TRAINING_IMAGES.get(job.data.dataset) or round(0.8 * (job.data.faces or 0))
-    return images * max(job.epochs, 1) / speed[job.model.name] if job.model.name in speed else float("nan")
+    rate = speed.get(network(job)) or speed.get(job.model.name)
+    return images * max(job.epochs, 1) / rate if rate else float("nan")
 
 
 def train(edition: str, *, minutes: float | None = None, only: str | None = None, parallel: int = 1,
@@ -117,10 +128,10 @@ def threads_each(parallel: int) -> int:
 
 def live_jobs(edition: str, jobs: list[RunConfig | TransferConfig]) -> list[RunConfig | TransferConfig]:
     """The jobs that a notebook of the edition trains by itself: those with the live recipe's schedule, and the baseline."""
-    live = stages.load_edition(edition).live
+    live = load_edition(edition).live
     if live is None:
         return []
-    phases = stages.load_recipe(live.recipe).phases
+    phases = load_recipe(live.recipe).phases
     trained = [job.run if isinstance(job, TransferConfig) else job for job in jobs]
     return [job for job, run in zip(jobs, trained, strict=True) if live_run(run, phases)]
 
@@ -180,7 +191,16 @@ def backend(scheduler_file: str | None):
     if scheduler_file is None:
         yield
         return
+    if not os.path.isfile(scheduler_file):
+        raise InputError(
+            f"--scheduler-file {scheduler_file}: no such file; start one with dask scheduler --scheduler-file F"
+        )
     from dask.distributed import Client
 
-    with Client(scheduler_file=scheduler_file), joblib.parallel_config(backend="dask", resources={"GPU": 1}):
+    try:
+        client = Client(scheduler_file=scheduler_file, timeout=30)
+    except (OSError, ValueError, KeyError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"--scheduler-file {scheduler_file}: no scheduler answers within 30 s ({reason})") from None
+    with client, joblib.parallel_config(backend="dask", resources={"GPU": 1}):
         yield

@@ -105,6 +105,12 @@ def mixup(
     return share * images + (1 - share) * images[order], share * target + (1 - share) * target[order]
 
 
+def drawn(target: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """One class of each image, drawn from its distribution: (B, K) one-hot (Barsoum et al., 2016, section 3, "probabilistic
+    label drawing": another draw each time an image is shown)."""
+    return torch.zeros_like(target).scatter_(1, torch.multinomial(target, 1, generator=generator), 1.0)
+
+
 def fit(
     config: RunConfig,
     model: FaceModel,
@@ -194,6 +200,8 @@ def train_epoch(
     for step, (images, target) in enumerate(train.epoch(generator)):
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(config, epoch, step, len(train))
+        if config.data.annotation == "probability":
+            target = drawn(target, generator)
         x = augment(images, config.augment, config.model.input_size, generator)
         if config.loss.mixup:
             x, target = mixup(x, target, config.loss.mixup, generator)

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import torch
 
-from . import imagenet, runs, stages
+from . import editions, imagenet, runs, stages
 from .config import ModelConfig, RunConfig
 from .errors import InputError
 from .models import FaceModel, create_model, resolve
@@ -141,7 +141,7 @@ def finished(key: str, kind: str = "last", name: str = "") -> tuple[RunConfig, P
 
 def train_command(key: str) -> str:
     """The command line that trains a run, or the call where no edition lists it."""
-    for edition in stages.editions():
+    for edition in editions.editions():
         if any(job.key == key for job in stages.jobs(edition)):
             return f"fer-study train {edition} --only '*/{key}'"
     return "study.run of its config (no edition lists it)"

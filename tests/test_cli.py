@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
+from types import SimpleNamespace
 
 import pytest
 from reader_trees import csv_rows, random_images, write_csv
 
-from fer_study import cli, config, evaluation, plan, recipes, runs, stages, study, train
+from fer_study import cli, config, editions, evaluation, plan, recipes, runs, stages, study, train
 
 
 @pytest.fixture
@@ -31,9 +34,9 @@ def params(tmp_path, monkeypatch):
     """A copy of ``params/`` that a test may spoil."""
     folder = tmp_path / "params"
     shutil.copytree(config.PARAMS, folder)
-    for module in (stages, recipes, config):
+    for module in (stages, editions, recipes, config):
         monkeypatch.setattr(module, "PARAMS", folder)
-    for function in (stages.editions, stages.load_edition, stages.parameters, recipes.load_recipe):
+    for function in (editions.editions, editions.load_edition, stages.parameters, recipes.load_recipe):
         place = folder / "recipes" if function is recipes.load_recipe else folder
         monkeypatch.setattr(function, "__defaults__", (place,))
     return folder
@@ -90,6 +93,22 @@ def test_missing_data(fer, tmp_path):
     refused(fer("--data", str(tmp_path), "train", "fer2013", "--only", "hog_svm/*"), "fer2013 not found in", "--data")
 
 
+def test_paths_that_do_not_exist(fer, tmp_path):
+    gone = str(tmp_path / "gone")
+    refused(fer("--data", gone, "plan", "smoke"), f"--data {gone}: no such file or folder")
+    refused(fer("train", "smoke", "--scheduler-file", gone), f"--scheduler-file {gone}: no such file")
+
+
+def test_the_edition_is_no_parameter(fer):
+    refused(fer("execute", "smoke", "01", "-p", "edition", "synthetic"), "-p edition", "fer-study execute synthetic")
+
+
+def test_a_closed_pipe_is_no_error():
+    command = f"{sys.executable} -c 'from fer_study.cli import main; raise SystemExit(main())' claims --json"
+    done = subprocess.run(["bash", "-c", f"set -o pipefail; {command} | head -1"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "") and done.stdout == "[\n"
+
+
 def test_doctor(tmp_path, capsys):
     assert cli.main(["data", "doctor", str(tmp_path)]) == 2
     assert "layout not recognised" in capsys.readouterr().out
@@ -99,7 +118,13 @@ def test_doctor(tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["problems"]  # not the official counts
 
 
-@pytest.mark.parametrize("arguments", [[], ["fly"], ["train"], ["train", "smoke", "--minutes", "soon"]])
+TRAIN = ["train", "smoke"]
+
+
+@pytest.mark.parametrize("arguments", [
+    [], ["fly"], ["train"], [*TRAIN, "--minutes", "soon"], [*TRAIN, "--minutes", "nan"], [*TRAIN, "--minutes", "-1"],
+    [*TRAIN, "--jobs", "0"], [*TRAIN, "--jobs", "1.5"],
+])  # fmt: skip
 def test_wrong_usage(arguments):
     with pytest.raises(SystemExit) as caught:
         cli.main(arguments)
@@ -170,3 +195,14 @@ def test_train_then_publish(fer, tmp_path, monkeypatch):
     assert runs.lookup(job.key).metrics["last_single"]["test"]["n"] == 60
     assert fer("publish", "smoke") == (0, [])
     assert [p.name for p in (tmp_path / "results").iterdir()] == [job.key]
+
+
+def test_an_estimate_is_of_the_same_network(monkeypatch, tiny_run):
+    full = tiny_run(model=config.ModelConfig(name="emotion_cnn"))
+    narrow = tiny_run(model=config.ModelConfig(name="emotion_cnn", options={"width": 0.25}))
+    other = tiny_run(model=config.ModelConfig(name="emotion_cnn", input_size=64))
+    timed = [SimpleNamespace(config=run, env={"images_per_second": rate}) for run, rate in ((full, 100.0), (narrow, 900.0))]
+    monkeypatch.setattr(runs, "records", lambda: timed)
+    speed = plan.speeds()
+    assert plan.estimate(full, speed) == pytest.approx(9 * plan.estimate(narrow, speed))
+    assert plan.estimate(other, speed) == pytest.approx(plan.estimate(full, speed) / 5)  # by name: the median of both

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from dataset_trees import FACES, TREES, dropped, truth
 from reader_trees import fails
 
-from fer_study import cli, stages, study
+from fer_study import cli, editions, study
 from fer_study.config import DataConfig
 from fer_study.data import LAYOUTS, Options, canonical, find, import_to, load, official
 from fer_study.data.doctor import doctor, examine, render
@@ -207,6 +208,20 @@ def test_a_broken_import_leaves_nothing(tmp_path):
     assert faces.left_out == {"image cannot be decoded": 1}
 
 
+def test_an_import_of_nothing_leaves_nothing(tmp_path):
+    (tmp_path / "fer2013.csv").write_text("emotion,pixels,Usage\n")
+    with pytest.raises(ValueError, match="no images in it"):
+        import_to(tmp_path / "fer2013.csv", tmp_path / "fer2013.faces")
+    assert [p.name for p in tmp_path.iterdir()] == ["fer2013.csv"]
+
+
+def test_an_import_says_what_no_run_will_take(tmp_path, caplog):
+    _, _, path = next(t for t in TREES if t.__name__ == "folders")(tmp_path / "raw")
+    shutil.rmtree(path / "test")
+    import_to(path, tmp_path / "folders.faces")
+    assert "imported all the same" in caplog.text and "no test images" in caplog.text
+
+
 def test_a_damaged_import_is_refused(tmp_path):
     _, _, path = next(t for t in TREES if t.__name__ == "folders")(tmp_path / "raw")
     faces, target = import_to(path, tmp_path / "folders.faces")
@@ -242,7 +257,7 @@ def test_a_run_on_imported_data(tmp_path, monkeypatch, store, tiny_run, name, cl
     monkeypatch.setenv("FER_STUDY_DATA", str(tmp_path))
     monkeypatch.setattr(official, "OFFICIAL_COUNTS", {})
     import_to(path, options=Options(classes=classes))
-    data = stages.with_fingerprint(
+    data = editions.with_fingerprint(
         DataConfig(dataset=dataset, classes=classes, targets="votes" if dataset == "ferplus" else "labels")
     )
     record = study.run(tiny_run(data=data))

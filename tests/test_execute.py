@@ -261,5 +261,5 @@ def test_an_up_to_date_page_costs_no_torch(store):
     before = page.read_bytes()
     code = "import sys; from fer_study.cli import main; sys.exit(main(sys.argv[1:]) or 3 * ('torch' in sys.modules))"
     done = subprocess.run([sys.executable, "-c", code, "execute", "smoke", "01"], capture_output=True, text=True)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "smoke 01_dataset_audit is up to date\n")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", f"smoke 01_dataset_audit is up to date: {page}\n")
     assert page.read_bytes() == before

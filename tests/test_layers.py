@@ -19,6 +19,7 @@ LAYERS = (
     {"data", "augment", "losses", "models", "metrics", "runs", "recipes", "state_dicts"},
     {"audit"},
     {"protocol", "sources", "predict", "imagenet"},
+    {"editions"},
     {"stages"},
     {"explain", "evaluation", "checkpoint"},
     {"device", "baseline", "weights"},

@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from fer_study.losses import class_weights, smooth, soft_cross_entropy
+from fer_study.losses import class_weights, label_distribution_loss, smooth, soft_cross_entropy
 
 COUNTS = torch.tensor([10, 20, 30, 40, 0, 50, 50])
 
@@ -80,3 +80,41 @@ def test_other_class_weights():
     assert class_weights("heavy", COUNTS).tolist() == [1, 15, 8, 1, 1, 1, 1]
     with pytest.raises(ValueError, match="'light', allowed: none, inverse, heavy"):
         class_weights("light", COUNTS)
+
+
+def test_label_distributions_by_hand():
+    logits = torch.tensor([[0.0, 0.0], [math.log(3.0), 0.0]])  # probabilities (1/2, 1/2) and (3/4, 1/4)
+    teacher = torch.tensor([[0.9, 0.1], [0.2, 0.8]])
+    ahead = math.log(2) + 0.2 * math.log(4 / 3) + 0.8 * math.log(4)
+    behind = -(math.log(0.9) + math.log(0.1)) / 2 - (3 * math.log(0.2) + math.log(0.8)) / 4
+    assert label_distribution_loss(logits, teacher).item() == pytest.approx(ahead / 4)  # over two images and two classes
+    assert label_distribution_loss(logits, teacher, "student").item() == pytest.approx(behind / 4)
+    with pytest.raises(ValueError, match="'both', allowed: teacher, student"):
+        label_distribution_loss(logits, teacher, "both")
+
+
+def test_label_distributions_are_cross_entropy_over_the_classes(batch):
+    logits, _, target = batch
+    expected = soft_cross_entropy(logits, smooth(target, 0.3)) / 7
+    assert label_distribution_loss(logits, smooth(target, 0.3)).item() == pytest.approx(expected.item())
+    assert label_distribution_loss(logits.bfloat16(), target).dtype == torch.float32
+
+
+def test_only_one_direction_is_least_at_the_teacher():
+    teacher = torch.tensor([[0.5, 0.3, 0.2]])
+    logits = teacher.log().requires_grad_()
+    label_distribution_loss(logits, teacher).backward()
+    assert torch.allclose(logits.grad, torch.zeros(1, 3), atol=1e-7)
+    logits.grad = None
+    label_distribution_loss(logits, teacher, "student").backward()
+    assert logits.grad[0, 0] < -0.01 < 0.01 < logits.grad[0, 2]  # towards the first class alone
+
+
+def test_the_teacher_learns_nothing_and_may_have_zeros(batch):
+    logits, _, votes = batch
+    teacher = votes.clone().requires_grad_()
+    for leading in ("teacher", "student"):
+        logits.requires_grad_()
+        loss = label_distribution_loss(logits, teacher, leading)
+        loss.backward()
+        assert torch.isfinite(loss) and torch.isfinite(logits.grad).all() and teacher.grad is None

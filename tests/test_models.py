@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -13,7 +15,8 @@ from fer_study.errors import InputError
 from fer_study.models import registry
 from fer_study.models.ladder import CBAM, FIXED_KERNELS, FixedKernels
 
-LADDER = ["emotion_cnn", "kernel_cnn", "simple_resnet", "cbam_cnn"]
+LADDER = ["emotion_cnn", "kernel_cnn", "baseline_cnn", "simple_resnet", "cbam_cnn"]
+SMALL = ["fer48", "resnet18_48", "vgg19_48"]
 TIMM = ["timm:test_convnext", "timm:test_vit"]
 
 
@@ -24,12 +27,20 @@ def make(name: str, size: int = 48, channels: int = 1, **options: object) -> mod
 
 def test_every_registered_name_is_tested_here():
     sizes = {f"emonext_{size}" for size in ("atto", "pico", "tiny", "small", "base", "large", "xlarge")}  # test_emonext
-    assert set(models.names()) == {*LADDER, *sizes, "timm"}
+    elsewhere = {"resface18", "resface50", "ldg", "hybrid_resnet50", "timm"}  # test_resface, test_hybrid, test_timm_models
+    assert set(models.names()) == {*LADDER, *SMALL, *sizes, *elsewhere}
 
 
-@pytest.mark.parametrize(("name", "size"), [(n, s) for n in LADDER for s in (16, 48, 64)] + [(TIMM[0], 48), (TIMM[1], 64)])
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [(n, s) for n in LADDER for s in (16, 48, 64)]
+    + [(n, s) for n in SMALL for s in (32, 44, 48)]
+    + [(TIMM[0], 48), (TIMM[1], 64)],
+)
 def test_shape_and_all_gradients(name, size):
     model = make(name, size).train()
+    for norm in (m for m in model.modules() if isinstance(m, nn.BatchNorm2d)):
+        nn.init.ones_(norm.weight)  # one that starts at zero shuts its branch
     logits, penalty = model.forward_with_penalty(torch.randn(3, 1, size, size))
     assert logits.shape == (3, 7) and penalty.shape == ()
     (logits * torch.randn(3, 7)).sum().backward()
@@ -39,12 +50,12 @@ def test_shape_and_all_gradients(name, size):
     assert len(silent) <= 0.1 * len(list(model.parameters())), silent  # a ReLU may be silent on three images
 
 
-@pytest.mark.parametrize("name", LADDER)
+@pytest.mark.parametrize("name", LADDER + SMALL)
 def test_three_channels(name):
     assert make(name, 48, channels=3)(torch.randn(2, 3, 48, 48)).shape == (2, 7)
 
 
-@pytest.mark.parametrize("name", LADDER + TIMM)
+@pytest.mark.parametrize("name", LADDER + SMALL + TIMM)
 def test_stages_hold_every_parameter_once_from_head_to_stem(name):
     model = make(name, 64)
     held = [id(p) for stage in model.stages() for p in stage.parameters()]
@@ -56,7 +67,7 @@ def test_stages_hold_every_parameter_once_from_head_to_stem(name):
     assert 7 in {p.shape[0] for p in stages[0].parameters()}  # the head has the classes
 
 
-@pytest.mark.parametrize("name", LADDER + TIMM[:1])
+@pytest.mark.parametrize("name", LADDER + SMALL + TIMM[:1])
 def test_cam_layer_gives_a_map(name):
     model, seen = make(name, 64), []
     handle = model.cam_layer.register_forward_hook(lambda _module, _inputs, output: seen.append(output.shape))
@@ -65,8 +76,33 @@ def test_cam_layer_gives_a_map(name):
     assert len(seen) == 1 and len(seen[0]) == 4 and seen[0][-1] > 1
 
 
+def test_small_networks_are_the_published_ones():
+    """Counts of ResNet-18 and VGG-19 without their fully connected layers, with our stem and head, by hand."""
+    count = lambda name: sum(p.numel() for p in make(name).parameters())  # noqa: E731
+    basic = lambda i, o, s: 9 * i * o + 9 * o * o + 4 * o + (i * o + 2 * o if s else 0)  # noqa: E731
+    stages = [(64, 64, 0), (64, 128, 1), (128, 256, 1), (256, 512, 1)]
+    resnet = sum(basic(i, o, s) + basic(o, o, 0) for i, o, s in stages) + 9 * 64 + 128 + 512 * 7 + 7
+    plan = [1, 64, 64, 128, 128, *[256] * 4, *[512] * 8]
+    vgg = sum(9 * i * o + 2 * o for i, o in pairwise(plan)) + 512 * 7 + 7
+    assert count("resnet18_48") == resnet and count("vgg19_48") == vgg
+
+
+def test_each_part_of_fer48_is_there():
+    plain = make("fer48", se=False, depth=1)
+    assert not any(type(m).__name__ == "SEModule" for m in plain.modules())
+    assert sum(type(m).__name__ == "SEModule" for m in make("fer48").modules()) == 6
+    pools = {
+        cut: sum(isinstance(m, nn.AvgPool2d) for m in make("fer48", shortcut=cut).modules()) for cut in ("conv", "average")
+    }
+    assert pools == {"conv": 0, "average": 3}
+    assert any(isinstance(m, FixedKernels) for m in make("fer48", kernels=True).modules())
+    with pytest.raises(InputError, match="shortcut is 'none', allowed: conv, average"):
+        make("fer48", shortcut="none")
+
+
 PARAMETERS = {
     "emotion_cnn": (320 + 18496 + 73856) + (4608 * 128 + 128) + (128 * 7 + 7),
+    "baseline_cnn": (320 + 18496 + 73856) + (4608 * 128 + 128) + (128 * 7 + 7),
     "kernel_cnn": (5 * 9 * 32 + 32 + 18496 + 73856) + (4608 * 128 + 128) + (128 * 7 + 7),
     "simple_resnet": (5 * 9 * 32 + 64)
     + sum(9 * i * o + 2 * o + 9 * o * o + 2 * o + i * o + 2 * o for i, o in ((32, 64), (64, 128), (128, 256)))
@@ -123,7 +159,7 @@ def test_the_ablation_removes_its_parts():
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        ({"name": "nothing"}, "unknown model 'nothing'; known: cbam_cnn, .*timm:<name>"),
+        ({"name": "nothing"}, "unknown model 'nothing'; known: .*cbam_cnn, .*timm:<name>"),
         ({"name": "timm"}, "unknown model 'timm'"),
         ({"name": "timm:resnet18x"}, "unknown timm model 'resnet18x'; near: .*resnet18"),
         ({"name": "cbam_cnn", "input_size": 20}, "input_size is 20, allowed: multiples of 8 from 16"),

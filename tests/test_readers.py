@@ -27,7 +27,7 @@ from reader_trees import (
     write_votes,
 )
 
-from fer_study.data import find, load, muxspace, official, rows
+from fer_study.data import KNOWN, find, load, muxspace, official, rows
 from fer_study.data.doctor import doctor, render
 from fer_study.data.people import hashed
 from fer_study.errors import InputError
@@ -212,7 +212,10 @@ def test_doctor_of_what_cannot_be_read(tmp_path, images):
     for path in (tmp_path / "none", tmp_path):
         report = doctor(path)
         assert len(report["problems"]) == len(report["mend"]) == 1 and report["images"] is None
-        assert report["problems"][0] in render(report)
+        problem, _, layouts = report["problems"][0].partition(KNOWN)
+        text = render(report)
+        assert problem in text and all(text.count(layout) == 1 for layout in layouts.split(" | ") if layout)
+        assert bool(layouts) == path.exists()  # a list of layouts helps only where something lies
     report = doctor(write_csv(tmp_path / "csv", rows))
     assert report["images"] == 13 and report["left_out"] == {"label not allowed": 1}
     assert "row 0 (line 2): label is '9'" in report["wrong_rows"][0] and report["wrong_rows"][0] in render(report)

@@ -43,6 +43,24 @@ def test_missing_path_and_unknown_layout(tmp_path):
     fails(tmp_path / "text.csv", "layout not recognised")
 
 
+def test_the_folder_above(tmp_path, images):
+    (tmp_path / "some").mkdir()
+    with zipfile.ZipFile(tmp_path / "some" / "fer.zip", "w") as archive:
+        archive.writestr("a", "b")
+    fails(tmp_path / "some", "holds an archive, fer.zip; unpack it here")
+    write_parquet(tmp_path / "mine", images)
+    fails(tmp_path, "holds datasets in its folders; give one", tmp_path / "mine")
+
+
+def test_no_face_has_this_shape(tmp_path, images):
+    for split in ("train", "test"):
+        save(images[0], tmp_path / split / "happy" / "0.png")
+    for shape in ((1, 1), (7, 48), (10, 3000)):
+        save(np.zeros(shape, np.uint8), tmp_path / "train" / "happy" / "1.png")
+        fails(tmp_path, f"a picture of {shape[1]}x{shape[0]}, allowed: sides from 8 px")
+    assert load(tmp_path, verify=False, options=Options(skip_bad=True)).left_out == {"no face has this shape": 1}
+
+
 def test_wrong_dataset(tmp_path, images):
     write_parquet(tmp_path, images)
     fails(tmp_path, "holds fer2013 (parquet), not muxspace", dataset="muxspace")

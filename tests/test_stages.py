@@ -6,14 +6,14 @@ import shutil
 
 import pytest
 
-from fer_study import models, stages
+from fer_study import editions, models, stages
 from fer_study.config import PARAMS, DataConfig, RunConfig, TransferConfig
 from fer_study.data import official
 from fer_study.errors import InputError
 from fer_study.recipes import load_recipe
 from fer_study.yaml_files import read_yaml
 
-EDITIONS = stages.editions()
+EDITIONS = editions.editions()
 PAIRS = [(edition, stage) for edition in EDITIONS for stage in stages.STAGES]
 
 
@@ -77,26 +77,26 @@ def test_the_arms_change_one_part():
 
 
 def test_the_live_recipe_narrows_networks():
-    (run, *_), edition = stages.jobs_of("synthetic", "03_model_comparison"), stages.load_edition("synthetic")
+    (run, *_), edition = stages.jobs_of("synthetic", "03_model_comparison"), editions.load_edition("synthetic")
     assert run.model.options["width"] == edition.live.width and run.data.max_train == edition.live.max_train
     (full, *_) = stages.jobs_of("fer2013", "03_model_comparison")
     assert full.model.options["width"] == 1.0 and full.data.max_train is None
 
 
 def test_fingerprints_need_no_data():
-    assert stages.load_edition("fer2013").data.fingerprint == official.FINGERPRINTS["fer2013"]
-    data = stages.with_fingerprint(DataConfig(dataset="synthetic"))
+    assert editions.load_edition("fer2013").data.fingerprint == official.FINGERPRINTS["fer2013"]
+    data = editions.with_fingerprint(DataConfig(dataset="synthetic"))
     assert (data.faces, data.style) == (12000, "wild") and len(data.fingerprint) == 16
 
 
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: stages.load_edition("mars"), "unknown edition 'mars'; known: .*smoke"),
+        (lambda: editions.load_edition("mars"), "unknown edition 'mars'; known: .*smoke"),
         (lambda: stages.jobs("mars"), "unknown edition 'mars'"),
         (lambda: stages.jobs_of("smoke", "08_nothing"), "unknown stage '08_nothing'; known: 01_dataset_audit"),
-        (lambda: stages.domain("mars", stages.load_edition("smoke")), "unknown dataset 'mars'; known: fer2013"),
-        (lambda: stages.domain("synthetic-oil", stages.load_edition("smoke")), "allowed: synthetic-wild, synthetic-lab"),
+        (lambda: editions.domain("mars", editions.load_edition("smoke")), "unknown dataset 'mars'; known: fer2013"),
+        (lambda: editions.domain("synthetic-oil", editions.load_edition("smoke")), "allowed: synthetic-wild, synthetic-lab"),
         (
             lambda: stages.ablations(edition="smoke", recipes=["smoke"], model="cbam_cnn", arms=["no_legs"], seeds=[0]),
             "unknown arm 'no_legs'; allowed: full, no_cbam",

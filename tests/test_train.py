@@ -322,3 +322,19 @@ def test_evaluation_restores_the_modes():
     with evaluating(model) as quiet:
         assert not any(m.training for m in quiet.modules()) and torch.is_inference_mode_enabled()
     assert model.training and model[0].training and not model[1].training
+
+
+def test_labels_are_drawn_anew(store, tiny_run, monkeypatch):
+    target = torch.tensor([[0.5, 0.3, 0.2], [0.0, 1.0, 0.0]]).repeat(500, 1)
+    generator = torch.Generator().manual_seed(0)
+    one, two = train.drawn(target, generator), train.drawn(target, generator)
+    assert set(one.unique().tolist()) == {0.0, 1.0} and (one.sum(dim=1) == 1).all()
+    assert torch.equal(one[1::2], target[1::2]) and not torch.equal(one, two)
+    assert torch.allclose(one[::2].mean(dim=0), target[0], atol=0.07)
+    seen, draw = [], train.drawn
+    monkeypatch.setattr(train, "drawn", lambda *given: seen.append(1) or draw(*given))
+    config = tiny_run()
+    study.run(config)
+    assert not seen
+    study.run(config.replace(data=config.data.replace(annotation="probability")))
+    assert seen

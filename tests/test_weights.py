@@ -16,7 +16,8 @@ from fer_study import cli, imagenet, runs, stages, study, train, weight_origin, 
 from fer_study.checkpoint import copy_state
 from fer_study.config import EmaConfig, ModelConfig, PhaseConfig, RunConfig, TransferConfig, parse
 from fer_study.errors import InputError
-from fer_study.models import create_model
+from fer_study.models import create_model, names
+from fer_study.models.timm_models import build
 from fer_study.sources import faces_of
 from fer_study.weights import SourceMissing, network_of
 
@@ -517,10 +518,16 @@ def test_a_run_whose_source_is_not_trained_yet_is_left_over(store, tiny_run, mon
     assert cli.main(["train", "smoke"]) == 0 and runs.lookup(second.key).env["initial_weights"]["loaded"] == 10
 
 
-def test_the_trunk_is_what_timm_takes_its_weights_for():
-    model = network(ModelConfig(name="timm:test_convnext"))
-    name, net = model.trunk()
-    assert name == "test_convnext" and net is model.net and network(ModelConfig(**EMOTION)).trunk() is None
-    assert (
-        imagenet.names_of(None) == () and imagenet.names_of("fc") == ("fc",) and imagenet.names_of(["a", "b"]) == ("a", "b")
-    )
+@pytest.mark.parametrize("name", [*(n for n in names() if n != "timm"), "timm:test_vit"])
+def test_the_trunk_of_every_network_takes_all_of_its_body(name):
+    """Shapes only, so that the largest take a second."""
+    with torch.device("meta"):
+        model = create_model(ModelConfig(name=name, input_size=224), 7)
+        trunk = model.trunk()
+        if trunk is None:
+            assert not name.startswith(("emonext", "hybrid", "timm:"))
+            return
+        source = build(trunk[0], 224)
+        chosen = imagenet.taken(source, trunk[1], name)
+    left = set(trunk[1].state_dict()) - set(chosen)
+    assert {n.rpartition(".")[0] for n in left} <= {source.pretrained_cfg["classifier"]} and len(chosen) > 50

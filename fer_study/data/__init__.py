@@ -11,7 +11,7 @@ from pathlib import Path
 from ..errors import InputError
 from . import affectnet, canonical, expw, fer2013, ferplus, folders, muxspace, official, posed, rafdb
 from .faceset import SPLITS, FaceSet, copy_groups, fingerprint_of
-from .layout import Layout
+from .layout import Layout, visible
 from .rows import Left, Options, face_set, printable
 
 __all__ = [
@@ -25,6 +25,9 @@ LAYOUTS: tuple[Layout, ...] = (
     *folders.LAYOUTS,
 )  # fmt: skip
 """Every layout that can be read; the first one that recognises a path reads it."""
+
+KNOWN = "; known layouts: "
+"""Stands in a message before the list of layouts."""
 
 
 def recognise(path: str | Path, dataset: str | None = None) -> Layout | None:
@@ -83,8 +86,12 @@ def import_to(
         raise InputError(f"{printable(path)}: is in canonical form already")
     layout, options = _layout(path, dataset), options or Options()
     target = Path(target) if target else root_of() / f"{layout.dataset}{canonical.SUFFIX}"
-    faces = canonical.write(layout.dataset, layout.name, layout.rows(path, options), options, target, Left())
-    report(faces, path)
+    rows = layout.rows(path, options)
+    faces = canonical.write(layout.dataset, layout.name, rows, options, target, lambda faces: report(faces, path))
+    try:
+        check(faces, path)
+    except InputError as error:
+        log.warning("imported all the same: %s", error)
     return faces, target
 
 
@@ -147,15 +154,30 @@ def report(faces: FaceSet, path: Path) -> None:
 def _layout(path: Path, dataset: str | None) -> Layout:
     if not path.exists():
         raise InputError(f"{printable(path)}: no such file or folder")
-    if path.is_file() and path.suffix != ".parquet" and (zipfile.is_zipfile(path) or tarfile.is_tarfile(path)):
+    if is_archive(path):
         raise InputError(f"{printable(path)}: is an archive; unpack it and give the folder")
     layout = recognise(path, dataset)
     if layout is None:
-        other = recognise(path) if dataset else None
-        found = f"holds {other.dataset} ({other.name}), not {dataset}" if other else "layout not recognised"
-        known = "; ".join(f"{x.dataset} {x.name}: {x.looks_like}" for x in LAYOUTS if dataset in (None, x.dataset))
-        raise InputError(f"{printable(path)}: {found}; known layouts: {known}")
+        known = " | ".join(f"{x.dataset} {x.name}: {x.looks_like}" for x in LAYOUTS if dataset in (None, x.dataset))
+        raise InputError(f"{printable(path)}: {_instead(path, dataset) or f'layout not recognised{KNOWN}{known}'}")
     return layout
+
+
+def _instead(path: Path, dataset: str | None) -> str | None:
+    """What a path holds instead of a dataset of a known layout, where that can be said."""
+    if dataset and (other := recognise(path)):
+        return f"holds {other.dataset} ({other.name}), not {dataset}"
+    entries = visible(path)
+    if inside := [x for x in entries if canonical.is_canonical(x) or (x.is_dir() and recognise(x, dataset))]:
+        return f"holds datasets in its folders; give one: {', '.join(printable(x) for x in inside)}"
+    if archives := [x for x in entries if is_archive(x)]:
+        return f"holds an archive, {printable(archives[0].name)}; unpack it here"
+    return None
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a file has to be unpacked first."""
+    return path.is_file() and path.suffix != ".parquet" and (zipfile.is_zipfile(path) or tarfile.is_tarfile(path))
 
 
 def _as_asked(faces: FaceSet, dataset: str | None, options: Options | None, path: Path) -> FaceSet:

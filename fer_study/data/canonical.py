@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -34,11 +34,15 @@ def is_canonical(path: Path) -> bool:
     return (path / _FILES[2]).is_file()
 
 
-def write(name: str, layout: str, rows: list[Row], options: Options, target: Path, left: Left) -> FaceSet:
+def write(name: str, layout: str, rows: list[Row], options: Options, target: Path,
+          accept: Callable[[FaceSet], None]) -> FaceSet:  # fmt: skip
     """Writes the canonical form of some rows, image by image; memory does not grow with the pixels.
 
     Everything goes into a folder beside the target, which takes its name only when all is there: an import that breaks off
     leaves nothing that looks finished.
+
+    Args:
+        accept: sees the set before it takes its name; what it raises ends the import.
 
     Raises:
         InputError: the target is there already, cannot be written, or a row is wrong.
@@ -51,9 +55,10 @@ def write(name: str, layout: str, rows: list[Row], options: Options, target: Pat
     except OSError as error:
         raise InputError(f"{printable(target)}: cannot be written: {error.strerror}") from None
     try:
-        parts = _write_images(temporary / _FILES[0], name, rows, options, left)
+        parts = _write_images(temporary / _FILES[0], name, rows, options)
         images = np.load(temporary / _FILES[0], mmap_mode="r")
         faces = FaceSet(images=images, **parts, fingerprint="later")
+        accept(faces)
         faces = replace(faces, fingerprint=fingerprint_of(faces, _pixels(images)))
         _write_table(faces, temporary)
         head = {
@@ -70,12 +75,12 @@ def write(name: str, layout: str, rows: list[Row], options: Options, target: Pat
     return read(target)
 
 
-def _write_images(file: Path, name: str, rows: list[Row], options: Options, left: Left) -> dict[str, Any]:
+def _write_images(file: Path, name: str, rows: list[Row], options: Options) -> dict[str, Any]:
     """The pixels of all rows behind a header that is written again, at the same length, when their number is known."""
     shape = (3 if options.colour else 1, options.size, options.size)
     with file.open("wb") as out:
         _header(out, (0, *shape))
-        parts = collect(name, rows, options, lambda image: out.write(np.ascontiguousarray(image).data), left)
+        parts = collect(name, rows, options, lambda image: out.write(np.ascontiguousarray(image).data), Left())
         start = out.tell()
         out.seek(0)
         _header(out, (len(parts["labels"]), *shape))

@@ -10,7 +10,7 @@ import pandas as pd
 
 from ..errors import InputError
 from ..labels import EIGHT
-from . import LAYOUTS, canonical, load, official, recognise
+from . import KNOWN, canonical, is_archive, load, official, recognise
 from .faceset import SPLITS, FaceSet, copy_groups
 from .official import DATASETS
 from .rows import Left, Options
@@ -23,6 +23,7 @@ REMEDIES = {
     "class without images": "fill or remove the empty folder",
     "file name not of this layout": "move the file away: it is no part of the dataset",
     "twice": "remove the second row",
+    "no face has this shape": "the picture is no cropped face: fetch it again, or remove it",
     "image of another size": "this layout holds 48x48 pictures: a resized copy is another dataset",
 }
 """Reason of a bad row -> what to do; any other: the row has to be mended or removed."""
@@ -114,8 +115,10 @@ def people(faces: FaceSet) -> dict[str, int] | None:
 def _remedy(path: Path, layout: str | None) -> str:
     if not path.exists():
         return "give the file or folder that holds the data, or set $FER_STUDY_DATA to the folder above it"
+    if is_archive(path):
+        return "unpack it, and give the folder"
     if layout is None:
-        return "unpack the download, and give the folder that holds these files; a damaged file must be downloaded again"
+        return "give the folder that holds these files, unpacked; a damaged file must be downloaded again"
     return "download this file again, or mend or remove the row that is named"
 
 
@@ -150,17 +153,14 @@ def _problems(faces: FaceSet, report: dict[str, Any]) -> list[tuple[str, str]]:
 def render(report: dict[str, Any]) -> str:
     """The report of ``doctor`` as text."""
     lines = [f"path         {report['path']}"] if report.get("path") else []
-    if "layout" not in report:
-        pass
-    elif report["layout"] is None:
-        lines += ["layout       not recognised; known layouts:"]
-        lines += [f"  {x.dataset:<9}  {x.name}: {x.looks_like}" for x in LAYOUTS]
-    else:
+    if report.get("layout"):
         lines += [f"layout       {report['dataset']}, {report['layout']}"]
     if report["images"] is not None:
         lines += _about(report)
     for problem, remedy in zip(report["problems"], report["mend"], strict=True):
+        problem, known, layouts = problem.partition(KNOWN)
         lines += [f"problem      {problem}", f"  to mend    {remedy}"]
+        lines += ["known layouts:", *(f"  {layout}" for layout in layouts.split(" | "))] if known else []
     if report.get("wrong_rows"):
         lines += ["", "the first wrong rows:", *[f"  {line}" for line in report["wrong_rows"]]]
     return "\n".join(lines + ([] if report["problems"] else ["no problems"]))
@@ -174,7 +174,7 @@ def _about(report: dict[str, Any]) -> list[str]:
                   f"split        {about['split']}", f"licence      {about['licence']}"]  # fmt: skip
     lines += [f"images       {report['images']}", "", *_counts_table(report).splitlines(), ""]
     if report["matches"] is not None:
-        lines += [f"counts       {'as official' if report['matches'] else 'differ from the official ones'}"]
+        lines += [f"counts       {'as expected' if report['matches'] else 'differ from those expected'}"]
     official_mark = " (official)" if report["is_official"] else ""
     lines += [f"fingerprint  {report['fingerprint']}{official_mark}", f"FER+ votes   {'yes' if report['votes'] else 'no'}"]
     lines += [f"dropped      {n} images of {name}" for name, n in report["dropped"].items()]
@@ -193,9 +193,10 @@ def _counts_table(report: dict[str, Any]) -> str:
     table = pd.DataFrame.from_dict(report["counts"], orient="index")
     table = table.loc[[s for s in SPLITS if s in table.index], [c for c in (*EIGHT, "total") if c in table.columns]]
     if report["official"]:
+        word = "expected" if report["about"]["split"].startswith("ours") else "official"
         reference = pd.DataFrame.from_dict(report["official"], orient="index").rename(
-            index=lambda split: f"  official {split}"
+            index=lambda split: f"  {word} {split}"
         )
-        order = [x for split in SPLITS if split in report["official"] for x in (split, f"  official {split}")]
+        order = [x for split in SPLITS if split in report["official"] for x in (split, f"  {word} {split}")]
         table = pd.concat([table, reference]).reindex(order).fillna(0).astype(int)
     return table.to_string()

@@ -5,8 +5,8 @@ The four ways in which its authors turn ten votes into a training target; all fi
 ``majority``
     one emotion with more than half of what is left;
 ``probability``, ``crossentropy``
-    the most voted emotions until three quarters of the votes are covered, at most three of them; the first draws one label a
-    time from this distribution, the second trains on the distribution itself, which has the same expected gradient;
+    the most voted emotions until three quarters of the votes are covered, at most three of them; the first draws a label
+    from this distribution (in training, anew each time an image is shown), the second trains on the distribution itself;
 ``multi_target``
     every emotion with at least 30 % of the votes.
 

@@ -140,7 +140,13 @@ def collect(
             if face.label not in names:
                 left.dropped[face.label] += 1
                 continue
-            write(pixels(face.picture(), options))
+            picture = face.picture()
+            if min(picture.size) < 8 or max(picture.size) > 4 * min(picture.size):
+                what = (
+                    f"a picture of {picture.width}x{picture.height}, allowed: sides from 8 px, one at most 4 times the other"
+                )
+                raise BadRow(f"{name}, row {number} ({face.id})", "no face has this shape", what)
+            write(pixels(picture, options))
         except BadRow as error:
             if not options.skip_bad:
                 raise

@@ -2,7 +2,8 @@
 
 The text gives the number of filters, the pooling and the order of the layers. What it leaves open is chosen here and is a
 field where it could matter: 3x3 convolutions with padding 1, 2x2 max pooling, dropout .25 after pooling and .5 before the
-last layer, a hidden layer of 128 (baseline) or, as stated, 512 units (CBAM network), one convolution per block.
+last layer, a hidden layer of 128 (baseline) or, as stated, 512 units (CBAM network), one convolution per block. The baseline
+of document 003, described nowhere, stands beside them.
 """
 
 from __future__ import annotations
@@ -116,6 +117,18 @@ class KernelCNN(_Plain):
     def __init__(self, num_classes: int, in_channels: int, input_size: int, width: float = 1.0, hidden: int = 128,
                  dropout: float = 0.25, head_dropout: float = 0.5) -> None:  # fmt: skip
         super().__init__(True, "kernel_cnn", num_classes, in_channels, input_size, width, hidden, dropout, head_dropout)
+
+
+@register("baseline_cnn")
+class BaselineCNN(_Plain):
+    """The baseline CNN of document 003, which names it and gives its scores (section 6.1), not its layers.
+
+    Ours is the plainest reading: ``emotion_cnn`` without any dropout, so with nothing that the hybrid network adds.
+    """
+
+    def __init__(self, num_classes: int, in_channels: int, input_size: int, width: float = 1.0, hidden: int = 128,
+                 dropout: float = 0.0, head_dropout: float = 0.0) -> None:  # fmt: skip
+        super().__init__(False, "baseline_cnn", num_classes, in_channels, input_size, width, hidden, dropout, head_dropout)
 
 
 class ResidualBlock(nn.Module):

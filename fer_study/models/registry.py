@@ -30,6 +30,10 @@ class FaceModel(nn.Module):
         """The layer whose activations Grad-CAM weighs; a property, so that its weights are stored once."""
         raise NotImplementedError
 
+    def cam_map(self, activations: torch.Tensor) -> torch.Tensor:
+        """Activations of ``cam_layer``, or their gradients, as a map (B, D, h, w); networks of tokens lay them out."""
+        return activations
+
     def forward_with_penalty(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """``(logits (B, K), penalty scalar)``; the penalty is 0 unless a network says otherwise."""
         logits = self(images)

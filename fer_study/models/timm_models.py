@@ -1,4 +1,9 @@
-"""Any classifier of timm behind the contract, as ``timm:<name>`` (Wightman, 2019)."""
+"""Any classifier of timm behind the contract, as ``timm:<name>`` (Wightman, 2019).
+
+Those that the study compares are tested at 48 and 224 px, with one channel and three: ``resnet50``, ``efficientnet_b3``,
+``legacy_xception`` and ``mobilenetv3_small_100`` (document 002), ``vit_small_patch16_224`` and
+``swin_small_patch4_window7_224`` (its outlook). A ViT passes over what is left of a side beyond multiples of its patch.
+"""
 
 from __future__ import annotations
 
@@ -21,12 +26,19 @@ def build(name: str, input_size: int, **options: object) -> nn.Module:
         return timm.create_model(name, **options)
 
 
+def before_pooling(net: nn.Module) -> list[nn.Module]:
+    """Direct children of a timm network up to its global pooling, all where it has no child of that name."""
+    names = [name for name, _ in net.named_children()]
+    return list(net.children())[: names.index("global_pool") if "global_pool" in names else None]
+
+
 @register("timm")
 class TimmModel(FaceModel):
     """A timm network with K outputs.
 
-    Stages are its feature stages where timm describes them (``feature_info``), else the whole body; the last one is the
-    layer for Grad-CAM, so token models without a spatial map need a ``cam_layer`` of their own.
+    Stages are its feature stages where timm describes them (``feature_info``), else the whole body. Grad-CAM weighs the last
+    part before pooling; in a ViT the input of the last attention (its first normalisation), since behind it only the class
+    token reaches the logits.
     """
 
     def __init__(self, num_classes: int, in_channels: int, input_size: int, name: str = "", drop_rate: float = 0.0,
@@ -55,7 +67,17 @@ class TimmModel(FaceModel):
 
     @property
     def cam_layer(self) -> nn.Module:
-        return self._body()[-1]
+        if hasattr(self.net, "num_prefix_tokens"):
+            return self.net.blocks[-1].norm1
+        before = {id(m) for part in before_pooling(self.net) for m in part.modules()}
+        return [part for part in self._body() if id(part) in before][-1]
+
+    def cam_map(self, activations: torch.Tensor) -> torch.Tensor:
+        """(B, prefix + h w, D) of a ViT, or (B, h, w, D) of a Swin, or (B, D, h, w) -> (B, D, h, w)."""
+        if activations.ndim == 3:
+            patches = activations[:, self.net.num_prefix_tokens :]
+            return patches.unflatten(1, self.net.patch_embed.grid_size).permute(0, 3, 1, 2)
+        return activations.permute(0, 3, 1, 2) if getattr(self.net, "output_fmt", "NCHW") == "NHWC" else activations
 
     def trunk(self) -> tuple[str, nn.Module]:
         return self.name, self.net

@@ -175,8 +175,11 @@ def ceiling_intervals(audit: dict, options: str = "seven emotions") -> pd.DataFr
     found = audit["ceiling"][options]
     table = pd.DataFrame([found[key]["all"] | {"name": name} for key, name in QUESTIONS.items() if key in found])
     table = table.rename(columns={"images": "n"}).astype({"value": float, "low": float, "high": float})
-    reported = [reported_human()[0] if name == QUESTIONS["tagger_label"] else np.nan for name in table["name"]]
-    return table.assign(reported=reported) if audit["name"] == "fer2013" else table
+    if audit["name"] != "fer2013":
+        return table
+    asked = table["name"] == QUESTIONS["tagger_label"]
+    value, spread = reported_human()
+    return table.assign(reported=np.where(asked, value, np.nan), reported_spread=np.where(asked, spread, np.nan))
 
 
 def reported_human() -> tuple[float, float]:
@@ -188,14 +191,15 @@ def reported_human() -> tuple[float, float]:
 def ceiling_reading(audit: dict) -> str:
     """What a person scores, in one paragraph."""
 
-    def says(key: str, options: str = "ten columns") -> str:
+    def says(key: str, options: str = "seven emotions") -> str:
         return f"{_cell(pd.Series(audit['ceiling'][options][key]['all'], dtype=float))} %"
 
-    n = audit["ceiling"]["ten columns"]["tagger_label"]["all"]["images"]
+    n = audit["ceiling"]["seven emotions"]["tagger_label"]["all"]["images"]
     lines = [
-        f"On the test split ({n:,.0f} images) one tagger names the dataset's label in {says('tagger_label')} of the cases "
-        f"({says('tagger_label', 'seven emotions')} of the votes for one of the seven emotions), the majority of the crowd "
-        f"in {says('crowd_label')}. One tagger agrees with the majority of the others in {says('tagger_crowd')}."
+        f"On the test split, of the votes for one of the seven emotions ({n:,.0f} images; the figure below), one tagger "
+        f"names the dataset's label in {says('tagger_label')} of the cases and the majority of the crowd in "
+        f"{says('crowd_label')}; one tagger agrees with the majority of the others in {says('tagger_crowd')}. "
+        f"Of all votes as they were cast, one tagger names the label in {says('tagger_label', 'ten columns')}."
     ]
     if audit["name"] == "fer2013":
         (value, spread), row = reported_human(), audit["ceiling"]["seven emotions"]["tagger_label"]["all"]
@@ -205,7 +209,7 @@ def ceiling_reading(audit: dict) -> str:
             f"Reported for people is {100 * value:.0f} ± {100 * spread:.0f} % on a subset (claim data-05); the interval of "
             f"one tagger who names one of the seven is {place}."
         )
-    if "truth_label" in audit["ceiling"]["ten columns"]:
+    if "truth_label" in audit["ceiling"]["seven emotions"]:
         lines.append(
             f"Against the truth, one tagger is right in {says('tagger_truth')} and the majority in {says('crowd_truth')}; "
             f"yet whoever always tells the truth agrees with the label in {says('truth_label')} only. A score above that "

@@ -16,6 +16,7 @@ class Page:
 
     def __init__(self, edition: str) -> None:
         self.edition, self.start = edition, time.perf_counter()
+        pd.set_option("display.max_colwidth", None)  # what a table says is never cut
 
     def provenance(self, records: Sequence[Record | None] = ()) -> pd.DataFrame:
         """Where the page and its records come from: one row a fact."""

@@ -132,7 +132,8 @@ def recall_by_class(
 def score_intervals(
     table: Table, ax: AnyAxes = None, label: str = "accuracy", percent: bool = True, **head: Unpack[Head]
 ) -> Axes:
-    """A row a system: ``name, value, low, high, n`` and, where a source gives one, ``reported`` (hollow diamond)."""
+    """A row a system: ``name, value, low, high, n`` and, where a source gives one, ``reported`` (hollow diamond) and
+    ``reported_spread`` (a line of plus or minus below it)."""
     ax, places = start(ax, (7.4, 0.36 * len(table) + 1.5)), np.arange(len(table))
     scale, digits = (100, 1) if percent else (1, 3)
     ax.hlines(places, table["low"], table["high"], SERIES_COLOURS[0], linewidth=2)
@@ -140,6 +141,9 @@ def score_intervals(
     if "reported" in table and table["reported"].notna().any():
         hollow = {"markerfacecolor": "none", "color": SERIES_COLOURS[1], "markeredgewidth": 1.4}
         ax.plot(table["reported"], places, "D", label="reported by the source", **hollow)
+        if "reported_spread" in table:
+            ends = table["reported"] - table["reported_spread"], table["reported"] + table["reported_spread"]
+            ax.hlines(places + 0.18, *ends, SERIES_COLOURS[1], linewidth=1.4)
         below = ax.transAxes + mpl.transforms.ScaledTranslation(0, -36 / 72, ax.figure.dpi_scale_trans)
         ax.legend(loc="upper left", bbox_to_anchor=(0, 0), bbox_transform=below, ncols=2, borderaxespad=0)
     for place, row in enumerate(table.itertuples()):

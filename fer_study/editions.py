@@ -1,0 +1,75 @@
+"""Editions: one dataset and scale on which all stages run (``params/<edition>/edition.yaml``)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from .config import PARAMS, DataConfig, Frozen, parse
+from .data import official, synthetic
+from .errors import InputError
+from .sources import faces_of
+from .yaml_files import read_yaml
+
+
+class Live(Frozen):
+    """How a notebook trains by itself: a short recipe, on narrower networks, on part of the training split."""
+
+    recipe: str
+    width: Annotated[float, Field(gt=0, le=1)] = 1.0
+    max_train: int | None = None
+
+
+class Edition(Frozen):
+    """One dataset and scale on which all stages run (``params/<edition>/edition.yaml``)."""
+
+    data: DataConfig
+    live: Live | None = None
+
+
+def editions(folder: Path = PARAMS) -> list[str]:
+    """Names of the editions."""
+    return sorted(p.parent.name for p in folder.glob("*/edition.yaml"))
+
+
+def load_edition(name: str, folder: Path = PARAMS) -> Edition:
+    """The edition of a name.
+
+    Raises:
+        InputError: unknown name (the known ones are listed) or wrong content.
+    """
+    path = folder / name / "edition.yaml"
+    if not path.is_file():
+        raise InputError(f"unknown edition {name!r}; known: {', '.join(editions(folder))}")
+    edition = parse(Edition, read_yaml(path), str(path))
+    return edition.replace(data=with_fingerprint(edition.data))
+
+
+def with_fingerprint(data: DataConfig) -> DataConfig:
+    """The config with the fingerprint that its data must have: known without the data for synthetic faces and published
+    sets; any other set has to be there, best in canonical form, which says it at once."""
+    if data.dataset == "synthetic":
+        faces, style = data.faces or 12000, data.style or "wild"
+        mark = synthetic.fingerprint(faces, data.world_seed, style)
+        return data.model_copy(update={"faces": faces, "style": style, "fingerprint": mark})
+    if data.dataset not in official.DATASETS:
+        raise InputError(f"unknown dataset {data.dataset!r}; known: {', '.join(official.DATASETS)}, synthetic")
+    mark = official.FINGERPRINTS.get(data.dataset) if data.classes == 7 else None
+    return data.model_copy(update={"fingerprint": mark or faces_of(data).fingerprint})
+
+
+def domain(name: str, edition: Edition) -> DataConfig:
+    """The data of a name such as ``fer2013``, ``synthetic-wild``; synthetic sets have the edition's number of faces.
+
+    Raises:
+        InputError: unknown name.
+    """
+    dataset, _, style = name.partition("-")
+    if dataset == "synthetic":
+        if style not in ("wild", "lab"):
+            raise InputError(f"unknown dataset {name!r}; allowed: synthetic-wild, synthetic-lab")
+        size = edition.data.faces or 12000
+        return with_fingerprint(DataConfig(dataset="synthetic", faces=size, style=style, world_seed=edition.data.world_seed))
+    return with_fingerprint(DataConfig(dataset=name))

@@ -1,0 +1,252 @@
+"""ResFace (Qu and Niu, 2023, as document 001 describes it) and its label distribution generator; images from 48 px.
+
+The *local module* (stem, stages 1 and 2 of a residual trunk) ends in an up-sampling transposed convolution, the
+*channel-spatial block* reweights what comes out of it, the other stages follow. A *compact branch* from Conv1 predicts a
+label distribution. What the text leaves open is an option:
+
+==================  ==================================================================  ===============================
+option              default                                                             also
+==================  ==================================================================  ===============================
+``trunk``           ``1-1-1-2``: blocks of each stage                                   two to four stages (ResNet-18
+                                                                                        is 2-2-2-2, -50 is 3-4-6-3)
+``local``           ``stage2``: a transposed convolution closes stage 2                 ``last`` stage, ``none``
+``local_kernel``    2: its side                                                         3, 4
+``local_channels``  256: its maps, of twice the side                                    any
+``attention``       ``sum``: sigma(Zc + Zs)                                             ``product``, ``none``
+``position``        2: the stage that the channel-spatial block follows                 1 to the number of stages
+``branch``          ``none``: the generator is a network of its own, ``ldg``            ``joint``, ``sum``: see ``ResFace``
+==================  ==================================================================  ===============================
+
+The quoted sizes, 10.4 and 12.4 million parameters and about 2,000 MFLOPs, are those of no trunk that we could think of
+(``resface_sizes``). Of the trunks that agree with the text the default comes nearest to both counts: at 224 px, three
+channels and seven classes 10.11 and 12.71 million. With the up-sampling it cannot come near the operations (3,280 and 4,603
+million multiply-adds).
+
+The arms of the source: A is ``attention="none"``; A+B the default; A+C and A+B+C are these two, taught by a trained and
+frozen ``ldg`` (``losses.label_distribution_loss``). The teacher is no part of the network and costs nothing at inference.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+
+import torch
+from torch import nn
+
+from ..errors import InputError
+from .registry import FaceModel, register
+
+CHOICES = {
+    "local": ("none", "stage2", "last"),
+    "local_kernel": (2, 3, 4),
+    "attention": ("none", "sum", "product"),
+    "branch": ("none", "joint", "sum"),
+}
+STEM = 64
+"""Maps of Conv1."""
+
+SMALLEST = 48
+
+
+class ChannelSpatial(nn.Module):
+    """``F + F * sigma(Zc + Zs)``: channel and spatial heatmaps (document 001, section 3.3).
+
+    Zc: global average, C -> C/r, ReLU, -> C, one number a channel. Zs: 1x1 convolution C -> C/r, two 3x3 of dilation 4,
+    1x1 -> 1, one number a place. The reduction, the dilation and the batch normalisation are those of EfficientFace (Zhao et
+    al., 2021), which multiplies the heatmaps (``product``) where ResFace adds them.
+    """
+
+    def __init__(self, channels: int, operator: str, reduction: int = 16) -> None:
+        super().__init__()
+        hidden = max(channels // reduction, 4)
+        self.operator = operator
+        self.channel = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1), *_normalised(channels, hidden, 1), nn.Conv2d(hidden, channels, 1)
+        )
+        self.spatial = nn.Sequential(
+            *_normalised(channels, hidden, 1), *_normalised(hidden, hidden, 3, dilation=4),
+            *_normalised(hidden, hidden, 3, dilation=4), nn.Conv2d(hidden, 1, 1),
+        )  # fmt: skip
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, C, H, W) -> (B, C, H, W)."""
+        channel, spatial = self.channel(x), self.spatial(x)  # (B, C, 1, 1), (B, 1, H, W)
+        return x + x * torch.sigmoid(channel + spatial if self.operator == "sum" else channel * spatial)
+
+
+class CompactBranch(nn.Module):
+    """Four convolutional blocks (Conv2 to Conv5), flatten, fully connected (document 001, section 3.4).
+
+    Each block halves the side: "reduces the spatial redundancy". Kernel, widths and normalisation are ours.
+    """
+
+    def __init__(self, num_classes: int, input_size: int, widths: str) -> None:
+        super().__init__()
+        channels = _numbers(widths, "branch_widths", 4, 4)
+        side = -(-input_size // 64)  # the stem divides by 4, each block by 2, rounded up
+        self.blocks = nn.Sequential(
+            *(nn.Sequential(*_normalised(i, o, 3, stride=2)) for i, o in pairwise([STEM, *channels]))
+        )
+        self.head = nn.Sequential(nn.Flatten(), nn.Linear(channels[-1] * side**2, num_classes))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, 64, H / 4, W / 4), the output of Conv1 -> logits (B, K)."""
+        return self.head(self.blocks(x))
+
+
+class ResFace(FaceModel):
+    """See the module.
+
+    Args:
+        branch: ``sum`` adds its logits to those of the trunk; with ``joint`` the generator is trained together with the
+            network and left out at inference: ``forward`` gives the trunk's logits alone. What a joint generator is, the
+            text does not say; see ``forward_with_penalty``.
+        branch_weight: of the distribution loss between the two under ``joint``.
+        branch_widths: of the four blocks.
+    """
+
+    block: str
+    expansion: int
+
+    def __init__(self, num_classes: int, in_channels: int, input_size: int, trunk: str = "1-1-1-2", local: str = "stage2",
+                 local_kernel: int = 2, local_channels: int = 256, attention: str = "sum", position: int = 2,
+                 branch: str = "none", branch_weight: float = 1.0,
+                 branch_widths: str = "64-128-256-512") -> None:  # fmt: skip
+        super().__init__()
+        given = {"local": local, "local_kernel": local_kernel, "attention": attention, "branch": branch}
+        for option, allowed in CHOICES.items():
+            if given[option] not in allowed:
+                raise InputError(f"model resface: {option} is {given[option]!r}, allowed: {', '.join(map(str, allowed))}")
+        depths = _numbers(trunk, "trunk", 2, 4)
+        if not 1 <= position <= len(depths):
+            raise InputError(f"model resface: position is {position}, allowed: 1..{len(depths)} with trunk {trunk}")
+        if local_channels < 1:
+            raise InputError(f"model resface: local_channels is {local_channels}, allowed: 1 and more")
+        self.stem, self.body = _stem(in_channels, input_size), nn.ModuleList()
+        closes, channels = {"none": 0, "stage2": 2, "last": len(depths)}[local], STEM
+        for number, depth in enumerate(depths, 1):
+            outputs = STEM * 2 ** (number - 1) * self.expansion
+            stage = _residual(self.block, channels, outputs, depth, stride=1 if number == 1 else 2)
+            channels = outputs
+            if number == closes:
+                stage.append(_doubling(channels, local_channels, local_kernel))
+                channels = local_channels
+            if number == position and attention != "none":
+                stage.append(ChannelSpatial(channels, attention))
+            self.body.append(stage)
+        self.branch_use, self.branch_weight = branch, branch_weight
+        self.branch = CompactBranch(num_classes, input_size, branch_widths) if branch != "none" else None
+        self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, num_classes))
+        _start(self)
+
+    def _trunk_logits(self, x: torch.Tensor) -> torch.Tensor:
+        for stage in self.body:
+            x = stage(x)
+        return self.head(x)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        x = self.stem(images)
+        logits = self._trunk_logits(x)
+        return logits + self.branch(x) if self.branch_use == "sum" else logits
+
+    def forward_with_penalty(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """``(logits (B, K), penalty scalar)``.
+
+        Under ``joint`` cross-entropy of the logits plus the penalty is the mean of the cross-entropies of trunk and branch
+        (targets that sum to 1, no class weights), plus ``branch_weight`` times the distribution loss of the trunk against
+        the branch: ``-mean p_branch log p_trunk``, with gradients into both.
+        """
+        if self.branch_use != "joint":
+            return super().forward_with_penalty(images)
+        x = self.stem(images)
+        trunk, branch = self._trunk_logits(x).float().log_softmax(1), self.branch(x).float().log_softmax(1)
+        both = (trunk + branch) / 2
+        return both, self.branch_weight * -(branch.exp() * trunk).mean() - both.logsumexp(dim=1).mean()
+
+    @property
+    def cam_layer(self) -> nn.Module:
+        return self.body[-1]
+
+    def stages(self) -> list[nn.Module]:
+        head = self.head if self.branch is None else nn.ModuleList([self.branch, self.head])
+        return [head, *reversed(self.body), self.stem]
+
+
+@register("resface18")
+class ResFace18(ResFace):
+    """ResFace on the basic blocks of ResNet-18 (He et al., 2016, fig. 5 left)."""
+
+    block, expansion = "BasicBlock", 1
+
+
+@register("resface50")
+class ResFace50(ResFace):
+    """ResFace on the bottleneck blocks of ResNet-50 (He et al., 2016, fig. 5 right)."""
+
+    block, expansion = "Bottleneck", 4
+
+
+@register("ldg")
+class LabelDistributionGenerator(FaceModel):
+    """Conv1 and the compact branch as a network of its own: trained first, then frozen, it teaches ResFace."""
+
+    def __init__(self, num_classes: int, in_channels: int, input_size: int, widths: str = "64-128-256-512") -> None:
+        super().__init__()
+        self.stem, self.branch = _stem(in_channels, input_size), CompactBranch(num_classes, input_size, widths)
+        _start(self)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.branch(self.stem(images))
+
+    @property
+    def cam_layer(self) -> nn.Module:
+        """The third block: at 48 px the map of the fourth is a single place."""
+        return self.branch.blocks[-2]
+
+    def stages(self) -> list[nn.Module]:
+        return [self.branch.head, *reversed(self.branch.blocks), self.stem]
+
+
+def _numbers(text: str, option: str, least: int, most: int) -> list[int]:
+    if not re.fullmatch(rf"[1-9]\d*(-[1-9]\d*){{{least - 1},{most - 1}}}", text):
+        count = str(least) if least == most else f"{least} to {most}"
+        raise InputError(f"model resface: {option} is {text!r}, allowed: {count} numbers from 1, like 2-2-2-2")
+    return [int(part) for part in text.split("-")]
+
+
+def _normalised(i: int, o: int, kernel: int, stride: int = 1, dilation: int = 1) -> list[nn.Module]:
+    """Convolution that keeps the side (or divides it by the stride), batch normalisation, ReLU."""
+    padding = dilation * (kernel // 2)
+    return [nn.Conv2d(i, o, kernel, stride, padding, dilation, bias=False), nn.BatchNorm2d(o), nn.ReLU()]
+
+
+def _stem(in_channels: int, input_size: int) -> nn.Sequential:
+    """Conv1 of ResNet with its pooling: (B, C, H, W) -> (B, 64, H / 4, W / 4)."""
+    if input_size < SMALLEST:
+        raise InputError(f"model resface: input_size is {input_size}, allowed: {SMALLEST} and more")
+    return nn.Sequential(*_normalised(in_channels, STEM, 7, stride=2), nn.MaxPool2d(3, 2, 1))
+
+
+def _residual(block: str, inputs: int, outputs: int, depth: int, stride: int) -> nn.Sequential:
+    """A stage of ``depth`` blocks of torchvision; a projection in the first where its shape changes."""
+    from torchvision.models import resnet  # seconds to import, so not on every start
+
+    kind = getattr(resnet, block)
+    width = outputs // kind.expansion
+    shortcut = None
+    if stride != 1 or inputs != outputs:
+        shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+    return nn.Sequential(kind(inputs, width, stride, shortcut), *(kind(outputs, width) for _ in range(depth - 1)))
+
+
+def _doubling(inputs: int, outputs: int, kernel: int) -> nn.ConvTranspose2d:
+    """(B, inputs, H, W) -> (B, outputs, 2 H, 2 W)."""
+    return nn.ConvTranspose2d(inputs, outputs, kernel, 2, (kernel - 1) // 2, kernel % 2)
+
+
+def _start(model: nn.Module) -> None:
+    """Initial weights of convolutions as in ResNet (He et al., 2015)."""
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

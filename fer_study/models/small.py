@@ -1,0 +1,146 @@
+"""Networks for 48 px faces: ours, and two of equal cost beside it.
+
+Most of what a face says at 48 px survives one halving, and a convolution at full size costs four times as much as one behind
+it. So ours spends its operations at 24, 12 and 6 px: the same training time buys more epochs. The gallery argues each step.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from torch import nn
+
+from ..errors import InputError
+from .ladder import FixedKernels
+from .registry import FaceModel, register
+
+SHORTCUTS = ("conv", "average")
+
+
+class _Pooled(FaceModel):
+    """A stem, parts and global average pooling, dropout and one linear layer."""
+
+    def _assemble(self, stem: nn.Module, parts: list[nn.Module], features: int, num_classes: int, dropout: float) -> None:
+        self.stem, self.blocks = stem, nn.ModuleList(parts)
+        self.head = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(dropout), nn.Linear(features, num_classes)
+        )
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        x = self.stem(images)
+        for block in self.blocks:
+            x = block(x)
+        return self.head(x)
+
+    @property
+    def cam_layer(self) -> nn.Module:
+        return self.blocks[-1]
+
+    def stages(self) -> list[nn.Module]:
+        return [self.head, *reversed(self.blocks), self.stem]
+
+
+def _stem(inputs: int, outputs: int, kernels: bool = False) -> nn.Sequential:
+    fixed = [FixedKernels()] if kernels else []
+    inputs = FixedKernels.out_channels if kernels else inputs
+    conv = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+    return nn.Sequential(*fixed, conv, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
+
+
+def _stage(inputs: int, outputs: int, blocks: int, stride: int, se: bool, shortcut: str, drop_path: float) -> nn.Sequential:
+    """Basic blocks (He et al., 2016, fig. 2), the first with the stride; the last norm of each starts at zero (Goyal et al.,
+    2017, section 5.1)."""
+    from timm.layers import DropPath  # seconds to import, so not on every start
+    from timm.models.resnet import BasicBlock, downsample_avg, downsample_conv
+
+    layers = []
+    for i in range(blocks):
+        project = None
+        if i == 0 and (stride > 1 or inputs != outputs):
+            project = {"conv": downsample_conv, "average": downsample_avg}[shortcut](inputs, outputs, 1, stride)
+        block = BasicBlock(outputs if i else inputs, outputs, 1 if i else stride, project, attn_layer="se" if se else None,
+                           drop_path=DropPath(drop_path) if drop_path else None)  # fmt: skip
+        nn.init.zeros_(block.bn2.weight)
+        layers.append(block)
+    return nn.Sequential(*layers)
+
+
+def _start(model: nn.Module) -> None:
+    """Convolutions by He et al. (2015), as for ReLU networks."""
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+
+def _least(input_size: int, least: int, name: str) -> None:
+    if input_size < least:
+        raise InputError(f"model {name}: input_size is {input_size}, allowed: {least} and more")
+
+
+@register("fer48")
+class FER48(_Pooled):
+    """Ours: a stem at full size, then stages of 64, 128 and 256 filters at a half, a quarter and an eighth of it.
+
+    Args:
+        width: factor of all filters (stem 32).
+        depth: basic blocks of each stage.
+        se: squeeze-and-excitation in every block (Hu et al., 2018; r 16).
+        shortcut: how a stage halves its shortcut: ``average`` pools first (He et al., 2019, ResNet-D), ``conv`` drops three
+            of four positions.
+        kernels: the fixed filters of document 004 before the stem.
+        dropout: before the linear layer.
+        drop_path: stochastic depth of every block.
+    """
+
+    def __init__(self, num_classes: int, in_channels: int, input_size: int, width: float = 1.0, depth: int = 2,
+                 se: bool = True, shortcut: str = "average", kernels: bool = False, dropout: float = 0.2,
+                 drop_path: float = 0.0) -> None:  # fmt: skip
+        super().__init__()
+        _least(input_size, 16, "fer48")
+        if shortcut not in SHORTCUTS:
+            raise InputError(f"model fer48: shortcut is {shortcut!r}, allowed: {', '.join(SHORTCUTS)}")
+        widths = [8 * round(width * w / 8) for w in (32, 64, 128, 256)]
+        stages = [_stage(i, o, depth, 2, se, shortcut, drop_path) for i, o in pairwise(widths)]
+        stem = _stem(in_channels, widths[0], kernels)
+        self._assemble(stem, stages, widths[-1], num_classes, dropout)
+        _start(self)
+
+
+@register("resnet18_48")
+class ResNet18For48(_Pooled):
+    """ResNet-18 (He et al., 2016, table 1) as it is used on small pictures: a 3x3 stem without stride or pooling."""
+
+    def __init__(
+        self, num_classes: int, in_channels: int, input_size: int, width: float = 1.0, dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        _least(input_size, 16, "resnet18_48")
+        widths = [8 * round(width * w / 8) for w in (64, 64, 128, 256, 512)]
+        stages = [_stage(i, o, 2, s, False, "conv", 0.0) for (i, o), s in zip(pairwise(widths), (1, 2, 2, 2), strict=True)]
+        self._assemble(_stem(in_channels, widths[0]), stages, widths[-1], num_classes, dropout)
+        _start(self)
+
+
+@register("vgg19_48")
+class VGG19For48(_Pooled):
+    """VGG-19 (Simonyan and Zisserman, 2015, configuration E) with batch normalisation, average pooling and one linear layer
+    in place of the three fully connected ones, as it is used on 44 and 48 px faces."""
+
+    def __init__(
+        self, num_classes: int, in_channels: int, input_size: int, width: float = 1.0, dropout: float = 0.5
+    ) -> None:
+        super().__init__()
+        _least(input_size, 32, "vgg19_48")
+        widths = [8 * round(width * w / 8) for w in (64, 128, 256, 512, 512)]
+        parts, inputs = [], in_channels
+        for outputs, convolutions in zip(widths, (2, 2, 4, 4, 4), strict=True):
+            layers = [_stem(outputs if i else inputs, outputs) for i in range(convolutions)]
+            parts.append(nn.Sequential(*layers, nn.MaxPool2d(2)))
+            inputs = outputs
+        self._assemble(parts[0], parts[1:], widths[-1], num_classes, dropout)
+        _start(self)
+
+    @property
+    def cam_layer(self) -> nn.Module:
+        return self.blocks[-1][-2]  # before the last pooling: one pixel is no map

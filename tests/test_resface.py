@@ -1,0 +1,344 @@
+"""ResFace: what its sizes can be, the channel-spatial block and the joint generator by hand, every option."""
+
+from __future__ import annotations
+
+from itertools import chain, pairwise
+
+import pytest
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
+from torch.utils.flop_counter import FlopCounterMode
+
+from fer_study.config import AugmentConfig, ModelConfig
+from fer_study.errors import InputError
+from fer_study.explain import grad_cam
+from fer_study.losses import label_distribution_loss, soft_cross_entropy
+from fer_study.models import create_model, resolve
+from fer_study.models.cost import size
+from fer_study.models.resface import ChannelSpatial
+from fer_study.models.resface_sizes import QUOTED, search
+
+NAMES = ("resface18", "resface50", "ldg")
+PLAIN = {"local": "none", "attention": "none"}
+
+
+def config(name: str, side: int = 48, **options: object) -> ModelConfig:
+    return ModelConfig(name=name, input_size=side, options=options)
+
+
+def make(name: str, side: int = 48, channels: int = 1, **options: object):
+    torch.manual_seed(0)
+    return create_model(config(name, side, **options), 7, channels)
+
+
+def count(name: str, side: int = 224, **options: object) -> int:
+    with torch.device("meta"):
+        return sum(p.numel() for p in make(name, side, 3, **options).parameters())
+
+
+@pytest.fixture(scope="module")
+def candidates():
+    return search()
+
+
+def test_no_trunk_explains_both_quoted_counts(candidates):
+    """Claim resface-12: each count alone is met by dozens, both by none; the nearest is off by 2.4 %."""
+    assert len(candidates) == 30 * 19 * 4
+    assert (candidates["error18"].abs() < 0.01).sum() == 41
+    assert (candidates["error50"].abs() < 0.01).sum() == 30
+    assert candidates["error"].min() == pytest.approx(0.0245, abs=1e-4)
+    assert candidates.loc[0, ["trunk18", "branch"]].tolist() == ["1-2-1-2", "64-64-64-64"]
+    plain = candidates[(candidates["local"] == "none") & (candidates["branch"] == "none")]
+    usual = plain[plain["trunk50"] == "3-4-6-3"].iloc[0]
+    assert [usual["error18"], usual["error50"]] == pytest.approx([0.0754, 0.9025], abs=1e-4)
+
+
+def options_of(row, trunk: str) -> dict[str, object]:
+    options = {"trunk": row[trunk], "local": row["local"]}
+    if row["branch"] != "none":
+        options |= {"branch": "sum", "branch_widths": row["branch"]}
+    if row["local"] != "none":
+        options |= {key: int(row[key]) for key in ("local_kernel", "local_channels")}
+    return options
+
+
+def test_the_counts_of_the_search_are_those_of_the_networks(candidates):
+    for number in (0, 3, 700, 1500, 2279):
+        row = candidates.iloc[number]
+        for name, trunk in zip(QUOTED, ("trunk18", "trunk50"), strict=True):
+            assert count(name, **options_of(row, trunk)) == row[name]
+
+
+def test_the_quoted_operations_speak_against_the_transposed_convolution(candidates):
+    """Million multiply-adds of ResFace-50 where both counts are within 5 %; the source says about 2,000."""
+    near = candidates[candidates["error"] < 0.05]
+    costs = [size(config("resface50", 224, **options_of(row, "trunk50")), 7, 3)["mflops"] / 2 for _, row in near.iterrows()]
+    with_it = [cost for cost, place in zip(costs, near["local"], strict=True) if place == "stage2"]
+    without = [cost for cost, place in zip(costs, near["local"], strict=True) if place == "none"]
+    assert len(with_it) + len(without) == len(near) == 19
+    assert min(with_it) > 4300 and min(without) > 1900 and max(without) < 2200
+
+
+def test_resface50_alone_has_an_explanation_that_resface18_refutes():
+    """Five bottlenecks and the transposed convolution behind the last: both of its quoted numbers, within 1 and 5 %."""
+    options = {"trunk": "2-1-1-1", "local": "last", "local_channels": 512}
+    found = size(config("resface50", 224, **options), 7, 3)
+    assert found["parameters"] == pytest.approx(12.4e6, rel=0.01) and found["mflops"] / 2 == pytest.approx(2000, rel=0.05)
+    assert count("resface18", **options) < 0.65 * 10.4e6
+
+
+def test_the_default_is_the_nearest_that_agrees_with_the_text(candidates):
+    """The transposed convolution closes stage 2, and the generator is not part of the deployed network."""
+    best = candidates[(candidates["local"] == "stage2") & (candidates["branch"] == "none")].iloc[0]
+    assert best["error"] == pytest.approx(0.0282, abs=1e-4)
+    for name, trunk in zip(QUOTED, ("trunk18", "trunk50"), strict=True):
+        options = resolve(config(name)).options
+        assert options["trunk"] == best[trunk]
+        assert (options["local"], options["branch"]) == ("stage2", "none")
+        assert (options["local_kernel"], options["local_channels"]) == (best["local_kernel"], best["local_channels"])
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "multiply_adds"), [("resface18", 10_106_328, 3280), ("resface50", 12_707_032, 4603)]
+)
+def test_size_of_the_default(name, parameters, multiply_adds):
+    """The up-sampling alone takes it past the quoted 2,000 million, in either way of counting."""
+    found = size(config(name, 224), 7, 3)
+    assert found["parameters"] == parameters == count(name)
+    assert found["mflops"] / 2 == pytest.approx(multiply_adds, abs=1)
+    assert size(config(name, 224, local="none"), 7, 3)["mflops"] / 2 < 2000
+
+
+def test_without_its_parts_it_is_the_usual_network():
+    from torchvision import models
+
+    for name, usual, trunk in (("resface18", "resnet18", "2-2-2-2"), ("resface50", "resnet50", "3-4-6-3")):
+        with torch.device("meta"):
+            model = getattr(models, usual)(num_classes=7)
+        assert count(name, trunk=trunk, **PLAIN) == sum(p.numel() for p in model.parameters())
+
+
+def test_what_the_quoted_size_of_resface50_fits():
+    """ShuffleNetV2 (the trunk of EfficientFace) beside ResNet-18: 12.44 million parameters, 1,957 million multiply-adds."""
+    from torchvision import models
+
+    parameters, operations = 0, 0.0
+    with torch.device("meta"):
+        for model in (models.shufflenet_v2_x1_0(num_classes=7), models.resnet18(num_classes=7)):
+            parameters += sum(p.numel() for p in model.parameters())
+            with FlopCounterMode(display=False) as counter:
+                model.eval()(torch.zeros(1, 3, 224, 224))
+            operations += counter.get_total_flops() / 2e6
+    assert parameters == pytest.approx(12.4e6, rel=0.01) and operations == pytest.approx(2000, rel=0.025)
+
+
+def block_parameters(channels: int) -> int:
+    hidden = channels // 16
+    convolution = channels * hidden + 2 * hidden  # 1x1 with batch normalisation, in both branches
+    return 2 * convolution + hidden * channels + channels + 2 * (9 * hidden**2 + 2 * hidden) + hidden + 1
+
+
+@pytest.mark.parametrize(("name", "inputs"), [("resface18", 128), ("resface50", 512)])
+def test_each_part_adds_what_it_should(name, inputs):
+    whole = count(name)
+    assert whole - count(name, attention="none") == block_parameters(256)
+    assert count(name, attention="product") == whole
+    # without the transposed convolution stage 3 takes the maps of stage 2
+    width = {"resface18": 256 * 9 + 256, "resface50": 256 + 1024}[name]
+    local = 4 * inputs * 256 + 256 + (256 - inputs) * width
+    assert whole - count(name, local="none") == local + block_parameters(256) - block_parameters(inputs)
+    blocks = sum(9 * i * o + 2 * o for i, o in ((64, 64), (64, 128), (128, 256), (256, 512)))
+    assert count(name, branch="sum") - whole == blocks + 512 * 4**2 * 7 + 7
+    assert count("ldg") == 3 * 64 * 49 + 128 + blocks + 512 * 4**2 * 7 + 7
+    assert count(name, local_kernel=4) - whole == (16 - 4) * inputs * 256
+
+
+@pytest.mark.parametrize("operator", ["sum", "product"])
+def test_the_block_by_hand(operator):
+    torch.manual_seed(1)
+    block, x = ChannelSpatial(64, operator).eval(), torch.randn(2, 64, 9, 9)
+    for module in block.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):  # not the identity
+            torch.nn.init.uniform_(module.running_mean, -1, 1)
+            torch.nn.init.uniform_(module.running_var, 0.5, 2)
+
+    def normalised(values, norm):  # (channels, ...)
+        shape = (-1, *[1] * (values.ndim - 1))
+        scaled = (values - norm.running_mean.view(shape)) / (norm.running_var.view(shape) + norm.eps).sqrt()
+        return (scaled * norm.weight.view(shape) + norm.bias.view(shape)).clamp(min=0)
+
+    _, squeeze, channel_norm, _, excite = block.channel
+    layers = block.spatial
+    for image, found in zip(x, block(x), strict=True):
+        hidden = normalised(squeeze.weight[:, :, 0, 0] @ image.mean(dim=(1, 2)), channel_norm)
+        channel = (excite.weight[:, :, 0, 0] @ hidden + excite.bias).view(-1, 1, 1)
+        maps = normalised(torch.einsum("oc,chw->ohw", layers[0].weight[:, :, 0, 0], image), layers[1])
+        for convolution, norm in ((layers[3], layers[4]), (layers[6], layers[7])):
+            padded, total = F.pad(maps, (4, 4, 4, 4)), torch.zeros(4, 9, 9)
+            for i in range(3):
+                for j in range(3):  # dilation 4: the neighbours four places away
+                    there = padded[:, 4 * i : 4 * i + 9, 4 * j : 4 * j + 9]
+                    total += torch.einsum("oc,chw->ohw", convolution.weight[:, :, i, j], there)
+            maps = normalised(total, norm)
+        spatial = torch.einsum("c,chw->hw", layers[9].weight[0, :, 0, 0], maps) + layers[9].bias
+        heat = 1 / (1 + torch.exp(-(channel + spatial if operator == "sum" else channel * spatial)))
+        assert torch.allclose(found, image + image * heat, atol=1e-4)
+    other = ChannelSpatial(64, "product" if operator == "sum" else "sum").eval()
+    other.load_state_dict(block.state_dict())
+    assert not torch.allclose(other(x), block(x), atol=1e-2)
+
+
+@pytest.mark.parametrize("name", ["resface18", "resface50"])
+def test_the_position_moves_the_block(name):
+    for position, channels in ((1, 64), (2, 256), (3, 256), (4, 512)):
+        model = make(name, position=position)
+        where = [number for number, stage in enumerate(model.body, 1) if isinstance(stage[-1], ChannelSpatial)]
+        assert where == [position]
+        if name == "resface50" and position != 2:  # there the transposed convolution sets the number
+            channels *= 4
+        assert model.body[position - 1][-1].channel[-1].out_channels == channels
+
+
+def test_the_transposed_convolution_doubles_the_side():
+    images = torch.rand(2, 1, 56, 56)
+    for kernel in (2, 3, 4):
+        model = make("resface18", 56, local_kernel=kernel)
+        x, sides = model.stem(images), []
+        for stage in model.body:
+            x = stage(x)
+            sides.append(x.shape[-1])
+        assert sides == [14, 14, 7, 4]  # 14, 7 doubled to 14, 7, 4
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("side", [48, 50, 64, 97, 224])
+def test_shapes(name, side):
+    model = make(name, side, 3).eval()
+    with torch.no_grad():
+        assert model(torch.rand(2, 3, side, side)).shape == (2, 7)
+
+
+OPTIONS = [
+    {}, {"attention": "none"}, {"attention": "product"}, {"local": "none"}, {"local": "last"}, {"branch": "joint"},
+    {"branch": "sum"}, {"trunk": "2-2", "position": 1},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["resface18", "resface50"])
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_every_parameter_learns_and_lies_in_one_stage(name, options):
+    model = make(name, **options).train()
+    check_stages(model)
+    images = torch.randn(8, 1, 48, 48)
+    logits, penalty = model.forward_with_penalty(images)
+    assert logits.shape == (8, 7) and penalty.shape == ()
+    (soft_cross_entropy(logits, torch.eye(7)[torch.arange(8) % 7]) + penalty).backward()
+    assert not [n for n, p in model.named_parameters() if p.grad is None or not p.grad.isfinite().all() or not p.grad.any()]
+
+
+def check_stages(model) -> None:
+    order = {id(p): i for i, p in enumerate(model.parameters())}
+    held = [[order[id(p)] for p in stage.parameters()] for stage in model.stages()]
+    assert sorted(chain(*held)) == list(range(len(order)))
+    assert all(min(above) > max(below) for above, below in pairwise(held))
+    assert 7 in {p.shape[0] for p in model.stages()[0].parameters()}
+
+
+def test_the_generator_learns_by_itself():
+    model = make("ldg").train()
+    check_stages(model)
+    images, target = torch.randn(8, 1, 48, 48), torch.eye(7)[torch.arange(8) % 7]
+    optimiser, losses = torch.optim.SGD(model.parameters(), 0.05), []
+    for _ in range(8):
+        logits, penalty = model.forward_with_penalty(images)
+        losses.append(soft_cross_entropy(logits, target) + penalty)
+        optimiser.zero_grad()
+        losses[-1].backward()
+        assert all(p.grad.any() for p in model.parameters())
+        optimiser.step()
+    assert losses[-1] < losses[0] / 2
+
+
+def test_a_joint_generator_is_the_mean_of_two_losses_and_costs_nothing_later():
+    """Cross-entropy and penalty of the step against the two heads, one by one; ``forward`` leaves the branch out."""
+    model, images = make("resface18", branch="joint", branch_weight=3.0).eval(), torch.randn(5, 1, 48, 48)
+    target = torch.softmax(torch.randn(5, 7), dim=1)
+    with torch.no_grad():
+        x = model.stem(images)
+        branch, trunk = model.branch(x), model(images)
+        both, penalty = model.forward_with_penalty(images)
+        found = soft_cross_entropy(both, target) + penalty
+        expected = (soft_cross_entropy(trunk, target) + soft_cross_entropy(branch, target)) / 2
+        expected += 3 * label_distribution_loss(trunk, branch.softmax(1))
+        assert found.item() == pytest.approx(expected.item(), rel=1e-5)
+        bare = make("resface18").eval()
+        bare.load_state_dict({key: value for key, value in model.state_dict().items() if not key.startswith("branch.")})
+        assert torch.equal(bare(images), trunk)
+        added = make("resface18", branch="sum").eval()
+        added.load_state_dict(model.state_dict())
+        assert torch.allclose(added(images), trunk + branch, atol=1e-6)
+        assert torch.equal(added.forward_with_penalty(images)[0], added(images))
+    cost = {branch: size(config("resface18", 48, branch=branch))["mflops"] for branch in ("none", "joint", "sum")}
+    assert cost["joint"] == cost["none"] < cost["sum"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_saved_and_loaded_it_says_the_same(name, tmp_path):
+    options = {} if name == "ldg" else {"branch": "sum"}
+    model = make(name, **options).train()
+    images = torch.randn(4, 1, 48, 48)
+    model(images)  # moves the running statistics
+    save_file(model.state_dict(), tmp_path / "weights.safetensors")
+    torch.manual_seed(5)
+    other = create_model(config(name, **options), 7, 1)
+    assert not torch.equal(other.eval()(images), model.eval()(images))
+    other.load_state_dict(load_file(tmp_path / "weights.safetensors"))
+    assert torch.equal(other(images), model(images))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_saliency_at_the_stated_layer(name):
+    model, seen = make(name), []
+    handle = model.cam_layer.register_forward_hook(lambda module, given, made: seen.append(made.shape))
+    maps = grad_cam(model, (torch.rand(3, 1, 48, 48) * 255).byte(), torch.tensor([0, 3, 6]).numpy(), AugmentConfig(), 48)
+    handle.remove()
+    channels, side = {"resface18": (512, 3), "resface50": (2048, 3), "ldg": (256, 2)}[name]
+    assert seen == [(3, channels, side, side)]
+    assert maps.shape == (3, 48, 48) and maps.max() > maps.min()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_step_in_bfloat16(name):
+    model = make(name, **({} if name == "ldg" else {"branch": "joint"})).train()
+    with torch.autocast("cpu", torch.bfloat16):
+        logits, penalty = model.forward_with_penalty(torch.rand(4, 1, 48, 48))
+    (soft_cross_entropy(logits, torch.eye(7)[:4]) + penalty).backward()
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"local": "stage3"}, "local is 'stage3', allowed: none, stage2, last"),
+        ({"local_kernel": 5}, "local_kernel is 5, allowed: 2, 3, 4"),
+        ({"local_channels": 0}, "local_channels is 0, allowed: 1 and more"),
+        ({"attention": "max"}, "attention is 'max', allowed: none, sum, product"),
+        ({"branch": "both"}, "branch is 'both', allowed: none, joint, sum"),
+        ({"position": 5}, "position is 5, allowed: 1..4 with trunk 1-1-1-2"),
+        ({"position": 3, "trunk": "2-2"}, "position is 3, allowed: 1..2 with trunk 2-2"),
+        ({"trunk": "2-0-2"}, "trunk is '2-0-2', allowed: 2 to 4 numbers from 1"),
+        ({"trunk": "2"}, "trunk is '2', allowed"),
+        ({"branch": "sum", "branch_widths": "64-64"}, "branch_widths is '64-64', allowed: 4 numbers from 1"),
+    ],
+)
+def test_wrong_options(options, words):
+    with pytest.raises(InputError, match=words) as caught:
+        make("resface50", **options)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_too_small(name):
+    with pytest.raises(InputError, match="input_size is 47, allowed: 48 and more"):
+        make(name, 47)

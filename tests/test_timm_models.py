@@ -1,0 +1,84 @@
+"""The networks of timm that the study compares: shape, gradients, stages and a map for Grad-CAM, at each size."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from fer_study.config import AugmentConfig, ModelConfig
+from fer_study.explain import grad_cam
+from fer_study.models import FaceModel, create_model
+
+MAPS = {
+    "resnet50": (2048, 2, 7),
+    "efficientnet_b3": (1536, 2, 7),
+    "legacy_xception": (2048, 2, 7),
+    "mobilenetv3_small_100": (576, 2, 7),
+    "vit_small_patch16_224": (384, 3, 14),
+    "swin_small_patch4_window7_224": (768, 2, 7),
+}
+"""Name -> channels of the map for Grad-CAM, its side at 48 px and at 224 px."""
+
+
+def build(name: str, size: int, channels: int = 1) -> FaceModel:
+    torch.manual_seed(0)
+    return create_model(ModelConfig(name=f"timm:{name}", input_size=size), 7, channels)
+
+
+def awake(model: FaceModel) -> FaceModel:
+    """The same with random numbers where timm starts with zeros, behind which no gradient passes."""
+    for p in model.parameters():
+        if not p.any():
+            nn.init.normal_(p, std=0.5)
+    return model
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_shape_stages_and_gradients(name):
+    model = awake(build(name, 48)).train()
+    logits, penalty = model.forward_with_penalty(torch.randn(4, 1, 48, 48))
+    assert logits.shape == (4, 7) and penalty == 0
+    (logits * torch.randn(4, 7)).sum().backward()
+    silent = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.isfinite().all() or not p.grad.any()]
+    assert not silent, silent
+    held = [id(p) for stage in model.stages() for p in stage.parameters()]
+    order = {id(p): i for i, p in enumerate(model.parameters())}
+    assert len(held) == len(set(held)) == len(order) and set(held) == set(order)
+    first = [min(order[id(p)] for p in s.parameters()) for s in model.stages() if not isinstance(s, nn.ParameterList)]
+    assert first == sorted(first, reverse=True)
+    assert 7 in {p.shape[0] for p in model.stages()[0].parameters()}
+
+
+@pytest.mark.parametrize("name", MAPS)
+@pytest.mark.parametrize(("channels", "size"), [(1, 48), (3, 48), (1, 224)])
+def test_the_layer_of_grad_cam_gives_a_map(name, channels, size):
+    with torch.device("meta"):
+        model, seen = build(name, size, channels), []
+        model.cam_layer.register_forward_hook(lambda module, given, made: seen.append(model.cam_map(made).shape))
+        assert model(torch.empty(2, channels, size, size)).shape == (2, 7)
+    depth, *sides = MAPS[name]
+    side = sides[size == 224]
+    assert seen == [(2, depth, side, side)]
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_grad_cam_is_not_empty(name):
+    """Most of all in a ViT: the gradient at what its last block makes is zero outside the class token."""
+    model = awake(build(name, 64))
+    images = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 1, 64, 64), dtype=np.uint8))
+    maps = np.concatenate([grad_cam(model, images, np.array([k, k]), AugmentConfig(), 64) for k in range(3)])
+    assert maps.shape == (6, 64, 64) and maps.max() == pytest.approx(1, abs=1e-3) and maps.std(axis=(1, 2)).max() > 0.05
+
+
+def test_tokens_are_laid_out_row_by_row():
+    vit, swin = build("vit_small_patch16_224", 48), build("swin_small_patch4_window7_224", 48)
+    tokens = torch.arange(10.0).view(1, 10, 1)  # a class token, then 3x3 patches
+    assert vit.cam_map(tokens).tolist() == [[[[1, 2, 3], [4, 5, 6], [7, 8, 9]]]]
+    assert torch.equal(swin.cam_map(torch.arange(8.0).view(1, 2, 2, 2))[0, 1], torch.tensor([[1.0, 3.0], [5.0, 7.0]]))
+
+
+def test_the_trunk_is_the_network():
+    model = build("resnet50", 48)
+    assert model.trunk() == ("resnet50", model.net)

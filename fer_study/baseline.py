@@ -98,13 +98,15 @@ def fit_and_predict(config: RunConfig, faces: FaceSet, folder: Path) -> runs.Rec
         folder: of the run, held by this process.
 
     Raises:
-        InputError: a wrong option, or targets that are no labels.
+        InputError: a wrong option, targets that are no labels, or weights to start from.
     """
     import sklearn.svm  # slow to import, so not on every start
 
     options, start = options_of(config), time.perf_counter()
     if config.data.targets != "labels":
         raise InputError(f"model {NAME}: targets are {config.data.targets!r}, allowed: labels")
+    if config.model.weights != "scratch":
+        raise InputError(f"model {NAME}: weights are {config.model.weights!r}, allowed: scratch")
     rows = split(faces, config.data)
     pixels, orientations = int(options["pixels_per_cell"]), int(options["orientations"])
     learned = features(faces.images[rows.train], pixels, orientations)

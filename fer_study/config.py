@@ -14,6 +14,7 @@ from typing import Annotated, ClassVar, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from .errors import InputError
+from .weight_origin import WeightOrigin, without_place
 
 SCHEMA_VERSION = 1
 PARAMS = Path(__file__).resolve().parents[1] / "params"
@@ -135,13 +136,17 @@ class AugmentConfig(Frozen):
 class ModelConfig(Frozen):
     """A registered model: its name, its own options, the side of its input and where its weights come from.
 
-    ``weights`` names where they come from; this version trains from ``scratch`` only and refuses anything else.
+    ``weights`` is ``scratch``, ``imagenet``, ``run:<key>`` (``run:<key>:best``, ``:ema``) or the path of a safetensors file,
+    which becomes ``file:<digest of its content>:<path>``; keys and records leave out the path. See ``weights.py``.
     """
 
     name: str
     options: dict[str, int | float | bool | str] = Field(default_factory=dict)
     input_size: Annotated[int, Field(ge=16, le=1024)] = 48
-    weights: str = "scratch"
+    weights: WeightOrigin = "scratch"
+
+    def resolved(self) -> dict:
+        return super().resolved() | {"weights": without_place(self.weights)}
 
 
 class LossConfig(Frozen):

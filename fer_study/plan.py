@@ -12,12 +12,13 @@ import time
 import joblib
 import pandas as pd
 
-from . import runs, stages, study, transfer
+from . import runs, stages, study
 from .config import RunConfig, TransferConfig
 from .editions import load_edition
 from .errors import InputError
 from .recipes import load_recipe
 from .train import OutOfTime
+from .weights import SourceMissing
 
 log = logging.getLogger(__name__)
 
@@ -172,7 +173,7 @@ def work(job: RunConfig | TransferConfig, root: str | None, deadline: float | No
     except OutOfTime as stop:
         log.info("%s", stop)
         return False
-    except (runs.Busy, transfer.SourceMissing) as reason:
+    except (runs.Busy, SourceMissing) as reason:
         log.info("left over: %s", reason)
         return False
     except InputError:

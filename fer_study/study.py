@@ -16,7 +16,6 @@ from .data import synthetic
 from .data.batches import Batches
 from .data.faceset import FaceSet
 from .device import device_environment, make_fabric
-from .errors import InputError
 from .evaluation import environment, prediction_table, score, stored
 from .explain import class_saliency
 from .models import FaceModel, create_model
@@ -24,6 +23,7 @@ from .predict import TTA, log_probabilities
 from .protocol import Split, split
 from .sources import faces_of
 from .train import Weights, finite, fit
+from .weights import NOTE, initialise
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -59,14 +59,13 @@ def train_and_predict(config: RunConfig, faces: FaceSet, folder: Path, deadline:
         folder: of the run, held by this process.
 
     Raises:
-        InputError: the config cannot be trained on these faces.
+        InputError: the config cannot be trained on these faces, or its initial weights cannot be loaded.
         TrainingFailed: a loss or a prediction is not finite.
     """
-    if config.model.weights != "scratch":
-        raise InputError(f"{config.name or config.key}: weights are {config.model.weights!r}, allowed: scratch")
     rows, fabric = split(faces, config.data), make_fabric()
     torch.manual_seed(config.seed)
     model = create_model(config.model, faces.num_classes, faces.images.shape[1]).to(memory_format=torch.channels_last)
+    origin = initialise(model, config, faces.num_classes, folder)
     batches = Batches(faces.images, rows.targets, rows.train, config.batch_size, fabric.device)
     validation = (torch.from_numpy(faces.images[rows.validation]).to(fabric.device), faces.labels[rows.validation])
     weights = fit(config, model, batches, validation, folder, fabric, deadline)
@@ -77,8 +76,9 @@ def train_and_predict(config: RunConfig, faces: FaceSet, folder: Path, deadline:
     table, speed = prediction_table(faces, rows), float(weights.history["images_per_second"].median())
     record = runs.save(folder, config, history=weights.history, table=table, views=views,
                        metrics=score(table, views, faces.classes, config), cam=saliency,
-                       env=device_environment(fabric, start) | {"images_per_second": round(speed, 1)})  # fmt: skip
-    (folder / "checkpoint.pt").unlink(missing_ok=True)
+                       env=device_environment(fabric, start) | {"images_per_second": round(speed, 1)} | origin)  # fmt: skip
+    for temporary in ("checkpoint.pt", NOTE):
+        (folder / temporary).unlink(missing_ok=True)
     return record
 
 

@@ -34,3 +34,26 @@ def tiny_run():
         return RunConfig(**{**parts, **changes})
 
     return make
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    """The folder of local weights, of this test alone."""
+    monkeypatch.setenv("FER_STUDY_WEIGHTS", str(tmp_path / "weights"))
+    (tmp_path / "weights").mkdir()
+    return tmp_path / "weights"
+
+
+@pytest.fixture
+def no_hub(monkeypatch):
+    """Calls of the hub, all of which fail as they do without a network."""
+    import huggingface_hub
+
+    calls = []
+
+    def fails(*given: object, **named: object) -> str:
+        calls.append(given)
+        raise huggingface_hub.errors.LocalEntryNotFoundError("no network")
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", fails)
+    return calls

@@ -14,15 +14,15 @@ import fer_study
 ROOT = Path(fer_study.__file__).parent
 
 LAYERS = (
-    {"errors", "checkout"},
+    {"errors", "checkout", "weight_origin"},
     {"labels", "config", "claims", "modes", "yaml_files"},
-    {"data", "augment", "losses", "models", "metrics", "runs", "recipes"},
+    {"data", "augment", "losses", "models", "metrics", "runs", "recipes", "state_dicts"},
     {"audit"},
-    {"protocol", "sources", "predict"},
+    {"protocol", "sources", "predict", "imagenet"},
     {"editions"},
     {"stages"},
     {"explain", "evaluation", "checkpoint"},
-    {"device", "baseline"},
+    {"device", "baseline", "weights"},
     {"train", "transfer"},
     {"study"},
     {"plan"},
@@ -53,6 +53,7 @@ TORCH_FREE = {
         "evaluation",
         "sources",
         "checkout",
+        "weight_origin",
     ],
     "data": ["data", "data.doctor", "data.synthetic", "audit", "baseline"],
     "sides": ["plots", "report", "verdicts", "diff", "execute", "labs", "cli"],

@@ -153,7 +153,7 @@ def test_the_time_of_a_resumed_run_is_that_of_all_its_epochs(store, tiny_run, mo
         ({"phases": ()}, "too few epochs"),
         (
             {"model": ModelConfig(name="emotion_cnn", input_size=16, weights="imagenet")},
-            "weights are 'imagenet', allowed: scratch",
+            "model emotion_cnn: there are no ImageNet weights for it, allowed: scratch, run:<key>, a path",
         ),
     ],
 )

@@ -8,6 +8,7 @@ import pytest
 from fer_study import plan, runs, stages, study, transfer
 from fer_study.config import TransferConfig
 from fer_study.data import synthetic
+from fer_study.weights import SourceMissing
 
 
 @pytest.fixture
@@ -18,21 +19,19 @@ def config(tiny_run):
 
 
 def test_without_weights_it_says_what_to_do(store, config, tmp_path, monkeypatch):
-    with pytest.raises(
-        transfer.SourceMissing, match=rf"tiny \({config.run.key}\) is not trained; train it with: "
-    ) as caught:
+    with pytest.raises(SourceMissing, match=rf"tiny \({config.run.key}\) is not trained; train it with: ") as caught:
         study.run(config)
     assert "\n" not in str(caught.value)
     record = study.run(config.run)
     record.weights("last").unlink()  # what a published record looks like
-    with pytest.raises(transfer.SourceMissing, match="has a record without weights"):
+    with pytest.raises(SourceMissing, match="has a record without weights"):
         study.run(config)
     assert runs.lookup(config.key) is None
 
 
 def test_the_command_names_edition_and_run(store):
     job = next(job for job in stages.jobs("smoke") if isinstance(job, TransferConfig))
-    with pytest.raises(transfer.SourceMissing, match=rf"fer-study train smoke --only '\*/{job.run.key}'"):
+    with pytest.raises(SourceMissing, match=rf"fer-study train smoke --only '\*/{job.run.key}'"):
         study.run(job)
     assert any(plan.matches(other, f"*/{job.run.key}") for other in stages.jobs("smoke"))
 

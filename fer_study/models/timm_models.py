@@ -16,6 +16,16 @@ from ..errors import InputError
 from .registry import FaceModel, register
 
 
+def build(name: str, input_size: int, **options: object) -> nn.Module:
+    """``timm.create_model`` for a side of the input; ``options`` are its arguments."""
+    import timm  # seconds to import, so not on every start
+
+    try:
+        return timm.create_model(name, img_size=input_size, **options)
+    except TypeError:  # fully convolutional families take no img_size
+        return timm.create_model(name, **options)
+
+
 def before_pooling(net: nn.Module) -> list[nn.Module]:
     """Direct children of a timm network up to its global pooling, all where it has no child of that name."""
     names = [name for name, _ in net.named_children()]
@@ -43,10 +53,7 @@ class TimmModel(FaceModel):
         options = {"drop_rate": drop_rate}
         if drop_path_rate:
             options["drop_path_rate"] = drop_path_rate
-        try:
-            self.net = timm.create_model(name, num_classes=num_classes, in_chans=in_channels, img_size=input_size, **options)
-        except TypeError:  # fully convolutional families take no img_size
-            self.net = timm.create_model(name, num_classes=num_classes, in_chans=in_channels, **options)
+        self.net = build(name, input_size, num_classes=num_classes, in_chans=in_channels, **options)
 
     def _body(self) -> list[nn.Module]:
         """Direct children of the network that come before its classifier, stem first."""

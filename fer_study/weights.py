@@ -1,0 +1,164 @@
+"""Where the initial weights of a network come from, and the weights of finished runs.
+
+``ModelConfig.weights`` is one of
+
+- ``scratch``: none, the network's own random start;
+- ``imagenet``: those that the network's ``trunk()`` names (``imagenet.py``). A classifier of other classes stays fresh, and
+  so does all that lies outside the trunk. The key says ``imagenet`` and no more; which file it was, the record does
+  (``initial_weights`` of ``env.json``);
+- ``run:<key>``: the last weights of a finished run of the same network and options; ``run:<key>:best`` and ``:ema`` name its
+  others;
+- a path: a state dict of this network as safetensors, whatever its options were; its content is part of the key.
+
+Files of the last two have to fit to the last tensor, the head included: a head for other classes is refused, not replaced.
+What shapes cannot tell, two tensors of one shape under each other's names, nobody can see from the file alone.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from . import editions, imagenet, runs, stages
+from .config import ModelConfig, RunConfig
+from .errors import InputError
+from .models import FaceModel, create_model, resolve
+from .models.registry import NOT_NETWORKS
+from .state_dicts import Report, changes, fill, mismatch, read
+from .weight_origin import FILE, RUN, folder, sha256, without_place
+
+log = logging.getLogger(__name__)
+
+NOTE = "initial_weights.json"
+"""In the folder of a run in progress: what its network started from."""
+
+
+class SourceMissing(InputError):
+    """The run whose weights are wanted has none here; once it is trained, the same call works."""
+
+
+def initialise(model: FaceModel, config: RunConfig, num_classes: int, place: Path) -> dict[str, dict]:
+    """Give a fresh network its initial weights; a run that goes on from its checkpoint needs none, only the note of them.
+
+    Args:
+        place: folder of the run, held by this process.
+
+    Returns:
+        ``{"initial_weights": report}`` for the record of the environment; empty for ``scratch``.
+
+    Raises:
+        InputError: see ``load``.
+    """
+    if config.model.weights == "scratch":
+        return {}
+    note = place / NOTE
+    if not (note.is_file() and (place / "checkpoint.pt").is_file()):
+        report = load(model, config.model, num_classes)
+        log.info("%s: %s", config.name or config.key, report)
+        runs.write_atomically(note, runs.as_json(asdict(report)))
+    return {"initial_weights": json.loads(note.read_text(encoding="utf-8"))}
+
+
+def load(model: FaceModel, config: ModelConfig, num_classes: int) -> Report:
+    """Fill a network with the weights that its config names (not ``scratch``).
+
+    Raises:
+        SourceMissing: the run has no weights here.
+        InputError: there is no such file, or it is not whole, or its weights are not of this network.
+    """
+    if config.weights == "imagenet":
+        return imagenet.fill_trunk(model, config)
+    path = of_run(config) if RUN.fullmatch(config.weights) else of_file(config.weights)
+    source, state = without_place(config.weights), read(path)
+    fill(model, state, f"{source}: {path.name} holds weights", num_classes)
+    return Report(source, path.name, sha256(path), len(state), adapted=changes(state, model.state_dict()))
+
+
+def of_run(config: ModelConfig) -> Path:
+    """The file that ``run:<key>`` names, of a run of the same network with the same options.
+
+    Raises:
+        SourceMissing, InputError: see ``finished``; or the run is of another network.
+    """
+    found = RUN.fullmatch(config.weights)
+    source, path = finished(found["key"], found["kind"] or "last")
+    ours, theirs = resolve(config), resolve(source.model)
+    if ours.name != theirs.name:
+        raise InputError(f"weights {config.weights}: they are of {theirs.name}, this network is {ours.name}")
+    for option, value in ours.options.items():
+        if theirs.options[option] != value:
+            raise InputError(
+                f"weights {config.weights}: {option} is {theirs.options[option]} there, {value} in this network; give the "
+                "path of the file where that is meant"
+            )
+    return path
+
+
+def of_file(weights: str) -> Path:
+    """The file of ``file:<digest>:<path>``, or with that digest in ``folder()`` where the path is not known.
+
+    Raises:
+        InputError: it is not there, or another file lies in its place.
+    """
+    found = FILE.fullmatch(weights)
+    paths = [Path(found["place"])] if found["place"] else sorted(folder().glob("*.safetensors"))
+    for path in paths:
+        if path.is_file() and sha256(path).startswith(found["digest"]):
+            return path
+    where = found["place"] or f"{folder()}/*.safetensors"
+    raise InputError(f"weights {where}: no file there with SHA-256 {found['digest']}..., which this run is defined on")
+
+
+def finished(key: str, kind: str = "last", name: str = "") -> tuple[RunConfig, Path]:
+    """The config of a finished run and the file of its weights.
+
+    Args:
+        kind: ``last``, ``best`` or ``ema``.
+        name: what a message calls it where there is no record.
+
+    Raises:
+        SourceMissing: it was never trained here: there is no record, or a published one, which has no weights.
+        InputError: it is no network, or has no weights of this kind.
+    """
+    record = runs.lookup(key)
+    if record is None:
+        raise SourceMissing(f"{name or 'run'} ({key}) is not trained; train it with: {train_command(key)}")
+    config, path = record.config, record.weights(kind)
+    if not isinstance(config, RunConfig) or config.model.name in NOT_NETWORKS:
+        what = config.model.name if isinstance(config, RunConfig) else type(config).__name__
+        raise InputError(f"run {key}: a record of {what}, not of a network")
+    if path.is_file():
+        return config, path
+    if record.weights("last").is_file():
+        raise InputError(f"run {key}: has no {kind} weights, allowed: last, best")
+    label = config.name or config.model.name
+    raise SourceMissing(f"{label} ({key}) has a record without weights; train it with: {train_command(key)}")
+
+
+def train_command(key: str) -> str:
+    """The command line that trains a run, or the call where no edition lists it."""
+    for edition in editions.editions():
+        if any(job.key == key for job in stages.jobs(edition)):
+            return f"fer-study train {edition} --only '*/{key}'"
+    return "study.run of its config (no edition lists it)"
+
+
+def network_of(key: str, kind: str = "last") -> tuple[RunConfig, FaceModel]:
+    """A finished run of the local store: its config, and its network with its weights, in evaluation mode.
+
+    Raises:
+        SourceMissing, InputError: see ``finished``; or the weights do not fit the network of the config.
+    """
+    config, path = finished(key, kind)
+    state, num_classes = read(path), next(iter(runs.lookup(key).predictions.views.values())).shape[1]
+    with torch.random.fork_rng(devices=[]):
+        for channels in (1, 3):  # the config does not say whether the images are gray
+            model = create_model(config.model, num_classes, channels)
+            if not mismatch(model.state_dict(), state, num_classes):
+                break
+    fill(model, state, f"run {key}: {path.name} holds weights", num_classes)
+    return config, model.eval()

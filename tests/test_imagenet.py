@@ -1,0 +1,173 @@
+"""ImageNet weights: the logits of timm's network, and whatever does not fill the trunk is refused."""
+
+from __future__ import annotations
+
+import huggingface_hub
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+from weight_files import EMOTION, network, one_line, timm_file
+
+from fer_study import imagenet, runs, weight_origin, weights
+from fer_study.checkpoint import copy_state
+from fer_study.config import ModelConfig
+from fer_study.models import create_model, names
+from fer_study.models.timm_models import build
+
+TIMM = ["test_resnet", "test_convnext", "test_efficientnet", "test_vit"]
+
+
+@pytest.mark.parametrize("name", TIMM)
+def test_imagenet_weights_on_gray_are_the_colour_network_on_three_equal_channels(files, no_hub, name):
+    reference = timm_file(files, name)
+    config = ModelConfig(name=f"timm:{name}", input_size=160, weights="imagenet")
+    model, images = network(config), torch.rand(2, 1, 160, 160)
+    before = copy_state(model)
+    report = weights.load(model, config, 7)
+    with torch.no_grad():
+        ours, theirs = model.net.forward_features(images), reference.forward_features(images.expand(-1, 3, -1, -1))
+    assert (ours - theirs).abs().max() < 1e-4 * theirs.abs().max()
+    layer = reference.pretrained_cfg["first_conv"]
+    assert [change.split(":")[0] for change in report.adapted] == [f"{layer}.weight"]
+    head = reference.pretrained_cfg["classifier"]
+    assert set(report.unused) == {f"{head}.weight", f"{head}.bias"}
+    assert set(report.fresh) == {f"net.{head}.weight", f"net.{head}.bias"}
+    assert all(torch.equal(model.state_dict()[n], before[n]) for n in report.fresh)
+    assert report.loaded == len(before) - 2 and not no_hub
+    same = {n for n, value in before.items() if value.is_floating_point() and torch.equal(value, model.state_dict()[n])}
+    assert same == set(report.fresh)  # every other tensor was filled
+    assert str(report).startswith(f"weights imagenet ({name}.safetensors, sha256 ") and "\n" not in str(report)
+
+
+def test_in_colour_nothing_is_adapted_and_with_its_own_classes_nothing_is_left_out(files):
+    reference = timm_file(files, "test_convnext")
+    config = ModelConfig(name="timm:test_convnext", input_size=160, weights="imagenet")
+    model, images = network(config, 3, 1000), torch.rand(2, 3, 160, 160)
+    report = weights.load(model, config, 1000)
+    assert not report.adapted + report.fresh + report.unused
+    assert torch.equal(model(images), reference(images))
+
+
+def test_position_embeddings_are_resized_by_timm(files):
+    timm_file(files, "test_vit")
+    config = ModelConfig(name="timm:test_vit", input_size=64, weights="imagenet")
+    model = network(config)
+    report = weights.load(model, config, 7)
+    expected = timm.create_model("test_vit", pretrained=True, img_size=64, in_chans=1,
+                                 pretrained_cfg_overlay={"file": str(files / "test_vit.safetensors")})  # fmt: skip
+    images = torch.rand(2, 1, 64, 64)
+    assert torch.equal(model.net.forward_features(images), expected.eval().forward_features(images))
+    assert any(change.startswith("pos_embed: 1x101x64") for change in report.adapted), report.adapted
+
+
+def test_a_trunk_inside_a_network(files):
+    """ConvNeXt in EmoNeXt: it gives timm's features, with linear layers where timm has 1x1 convolutions; all around it keeps
+    its random start."""
+    config = ModelConfig(
+        name="emonext_atto", input_size=64, weights="imagenet", options={"se": "none", "drop_path_rate": 0.0}
+    )
+    model = network(config)
+    published, net = model.trunk()
+    reference, before = timm_file(files, published), copy_state(model)
+    report = weights.load(model, config, 7)
+    images = torch.rand(2, 1, 64, 64)
+    with torch.no_grad():
+        ours, theirs = net.forward_features(images), reference.forward_features(images.expand(-1, 3, -1, -1))
+    assert torch.allclose(ours, theirs, atol=1e-4) and theirs.std() > 0.01
+    assert {n.split(".")[0] for n in report.fresh} == {"stn", "attention", "net"}
+    assert [n for n in report.fresh if n.startswith("net")] == ["net.head.fc.weight", "net.head.fc.bias"]
+    assert all(torch.equal(before[n], model.state_dict()[n]) for n in report.fresh)
+    assert len(report.adapted) == 1 + 12 * 2  # the stem, and two layers in each of twelve blocks
+
+
+def test_the_hub_is_asked_for_safetensors_where_there_is_no_file(files, tmp_path, monkeypatch):
+    reference, calls = timm_file(tmp_path / "hub", "test_convnext"), []
+
+    def download(repository: str, filename: str, revision: str | None = None) -> str:
+        calls.append((repository, filename, revision))
+        return str(tmp_path / "hub" / "test_convnext.safetensors")
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    config = ModelConfig(name="timm:test_convnext", input_size=160, weights="imagenet")
+    model, images = network(config, 3), torch.rand(1, 3, 160, 160)
+    report = weights.load(model, config, 7)
+    assert calls == [("timm/test_convnext.r160_in1k", "model.safetensors", None)]
+    assert report.file == "timm/test_convnext.r160_in1k"
+    assert torch.equal(model.net.forward_features(images), reference.forward_features(images))
+
+
+def test_without_hub_and_file_it_says_which_file_to_put_where(files, no_hub):
+    config = ModelConfig(name="timm:test_convnext", weights="imagenet")
+    words = r"model\.safetensors of timm/test_convnext\.r160_in1k .*put it at .*/weights/test_convnext\.safetensors"
+    one_line(words, weights.load, network(config), config, 7)
+    unpublished = ModelConfig(name="timm:test_vit4", input_size=64, weights="imagenet")
+    one_line("test_vit4: timm names none on its hub", weights.load, network(unpublished), unpublished, 7)
+    none = ModelConfig(**EMOTION, weights="imagenet")
+    one_line("model emotion_cnn: there are no ImageNet weights for it", weights.load, network(none), none, 7)
+    assert len(no_hub) == 1
+
+
+def test_the_client_of_the_hub_without_a_network(files, tmp_path, monkeypatch):
+    """As above, with nothing replaced but the switch that keeps the client off the network."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    one_line(r"model\.safetensors of timm/resnet50\.a1_in1k \(LocalEntryNotFoundError\)", imagenet.find, "resnet50")
+
+
+def test_without_a_setting_the_folder_is_in_the_checkout(monkeypatch):
+    monkeypatch.delenv("FER_STUDY_WEIGHTS", raising=False)
+    assert weight_origin.folder() == runs.ROOT / "weights"
+
+
+@pytest.mark.parametrize("other", ["test_resnet", "test_convnext2", "test_convnext3"])
+def test_imagenet_weights_of_another_network(files, other):
+    timm_file(files, other)
+    (files / f"{other}.safetensors").rename(files / "test_convnext.safetensors")
+    config = ModelConfig(name="timm:test_convnext", weights="imagenet")
+    model = network(config)
+    before = copy_state(model)
+    one_line("not the weights of timm's test_convnext", weights.load, model, config, 7)
+    assert all(torch.equal(before[n], value) for n, value in model.state_dict().items())
+
+
+def test_a_deeper_network_of_the_same_widths_is_another(files):
+    """Every tensor of ConvNeXt-T is in ConvNeXt-S, so a lenient loader takes it without a word."""
+    timm_file(files, "convnext_atto", depths=(2, 2, 7, 2))
+    config = ModelConfig(name="timm:convnext_atto", weights="imagenet")
+    one_line(r"Unexpected key.*stages\.2\.blocks\.6", weights.load, network(config), config, 7)
+
+
+def test_a_trunk_that_is_not_timms_is_refused(files, monkeypatch):
+    timm_file(files, "test_convnext")
+    config = ModelConfig(name="timm:test_convnext", weights="imagenet")
+    model = network(config)
+    model.net.extra = torch.nn.Linear(2, 2)
+    one_line(r"missing 2 \(extra\.weight, extra\.bias\)", weights.load, model, config, 7)
+    model = network(config)
+    model.net.stages[0].blocks[0].gamma = torch.nn.Parameter(torch.zeros(5))
+    one_line(r"of other shape 1 \(stages\.0\.blocks\.0\.gamma: ", weights.load, model, config, 7)
+
+
+def test_half_precision_is_reported(files):
+    reference = timm_file(files, "test_convnext")
+    path = files / "test_convnext.safetensors"
+    save_file({n: value.half() for n, value in reference.state_dict().items()}, path)
+    config = ModelConfig(name="timm:test_convnext", weights="imagenet")
+    report = weights.load(network(config, 3), config, 7)
+    assert len(report.adapted) == report.loaded and "stem.0.bias: 24 float16 -> 24 float32" in report.adapted
+
+
+@pytest.mark.parametrize("name", [*(n for n in names() if n != "timm"), "timm:test_vit"])
+def test_the_trunk_of_every_network_takes_all_of_its_body(name):
+    """Shapes only, so that the largest take a second."""
+    with torch.device("meta"):
+        model = create_model(ModelConfig(name=name, input_size=224), 7)
+        trunk = model.trunk()
+        if trunk is None:
+            assert not name.startswith(("emonext", "hybrid", "timm:"))
+            return
+        source = build(trunk[0], 224)
+        chosen = imagenet.taken(source, trunk[1], name)
+    left = set(trunk[1].state_dict()) - set(chosen)
+    assert {n.rpartition(".")[0] for n in left} <= {source.pretrained_cfg["classifier"]} and len(chosen) > 50

@@ -1,0 +1,148 @@
+"""Weights of a file: the logits of its network, its content in the key; what does not fit is refused in one line."""
+
+from __future__ import annotations
+
+import json
+import pickle
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from weight_files import EMOTION, NARROW, from_file, load_into, network, one_line
+
+from fer_study import study, weight_origin, weights
+from fer_study.checkpoint import copy_state
+from fer_study.config import ModelConfig, RunConfig, parse
+from fer_study.errors import InputError
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """A network and its file."""
+    model = network(ModelConfig(**EMOTION, options=NARROW), seed=5)
+    save_file(model.state_dict(), tmp_path / "net.safetensors")
+    return model, tmp_path / "net.safetensors"
+
+
+def test_a_file_gives_the_logits_of_its_network(saved):
+    reference, path = saved
+    model, report = load_into(from_file(path))
+    images = torch.rand(3, 1, 16, 16)
+    assert torch.equal(model(images), reference(images))
+    assert not torch.equal(network(from_file(path))(images), reference(images))
+    assert report.loaded == len(reference.state_dict()) and not report.fresh + report.unused + report.adapted
+    assert report.sha256 == weight_origin.sha256(path) and report.file == "net.safetensors"
+
+
+def test_the_content_is_in_the_key_and_the_place_is_not(saved, tmp_path, tiny_run):
+    _, path = saved
+    (tmp_path / "elsewhere").mkdir()
+    copy, other = tmp_path / "elsewhere" / "copy.safetensors", tmp_path / "other.safetensors"
+    copy.write_bytes(path.read_bytes())
+    save_file(network(from_file(path), seed=6).state_dict(), other)
+    keys = [tiny_run(model=from_file(p)).key for p in (path, copy, other)]
+    assert keys[0] == keys[1] != keys[2] and tiny_run(model=from_file("scratch")).key not in keys
+    config = tiny_run(model=from_file(path))
+    written = json.dumps(config.model_dump(mode="json"))
+    assert str(tmp_path) not in written and weight_origin.sha256(path)[:16] in written
+    assert parse(RunConfig, json.loads(written), "file").key == config.key
+    path.write_bytes(other.read_bytes())  # the experiment is what it was defined on
+    assert config.replace(seed=1).model == config.model and config.key == keys[0]
+    one_line("no file there with SHA-256", load_into, config.model)
+
+
+def test_a_record_names_content_that_is_looked_up_in_the_folder(saved, files, store, tiny_run):
+    reference, path = saved
+    written = ModelConfig(**from_file(path).model_dump(mode="json"))
+    assert written.weights == f"file:{weight_origin.sha256(path)[:16]}"
+    one_line(r"weights/\*\.safetensors: no file there", load_into, written)
+    path.rename(files / "any.safetensors")
+    model, _ = load_into(written)
+    assert torch.equal(model(torch.ones(1, 1, 16, 16)), reference(torch.ones(1, 1, 16, 16)))
+
+
+@pytest.mark.parametrize(
+    ("weights", "words"),
+    [
+        ("net.pt", "model.weights is 'net.pt': .*a pickle can run code"),
+        ("net.PTH", "a pickle can run code"),
+        ("net.bin", "a pickle can run code"),
+        ("net.pkl", "save its state dict with safetensors"),
+        ("none.safetensors", "model.weights is 'none.safetensors': .*there is no such file"),
+        ("imagnet", "model.weights is 'imagnet': .*allowed: scratch, imagenet, run:"),
+        ("run:12ab", "allowed: scratch, imagenet, run:"),
+        ("run:0123456789abcdef:worst", "allowed: scratch, imagenet, run:"),
+        ("file:0123456789abcdef:net.pt", "a pickle can run code"),
+    ],
+)
+def test_what_is_no_origin_is_refused_when_the_config_is_made(tiny_run, weights, words):
+    content = tiny_run().model_dump(mode="json")
+    content["model"]["weights"] = weights
+    one_line(words, parse, RunConfig, content, "here")
+
+
+class Malicious:
+    """Creates a file when it is unpickled."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return (open, (self.path, "w"))
+
+
+@pytest.mark.parametrize("name", ["evil.pt", "evil.bin", "evil.safetensors"])
+def test_a_pickle_is_never_opened(files, tmp_path, tiny_run, store, name):
+    evil, ran = files / name, tmp_path / "ran"
+    evil.write_bytes(pickle.dumps(Malicious(str(ran))))
+    with pytest.raises(InputError, match=r"a pickle can run code|not a whole safetensors file"):
+        study.run(tiny_run().replace(model=dict(tiny_run().model) | {"weights": str(evil)}))
+    if name == "evil.safetensors":
+        evil.rename(files / "test_convnext.safetensors")
+        config = ModelConfig(name="timm:test_convnext", weights="imagenet")
+        one_line("not a whole safetensors file", weights.load, network(config), config, 7)
+    assert not ran.exists()
+    pickle.loads(pickle.dumps(Malicious(str(ran))))
+    assert ran.exists()  # it would have
+
+
+def permuted(state):
+    names = [n for n in state if n.endswith("weight")]
+    return state | {one: state[two] for one, two in zip(names, reversed(names), strict=True)}
+
+
+BROKEN = {
+    "a tensor is missing": (lambda s: {n: s[n] for n in list(s)[1:]}, r"missing 1 \(blocks\.0\.0\.weight\), unknown none"),
+    "one too many": (lambda s: s | {"more": torch.zeros(1)}, r"missing none, unknown 1 \(more\)"),
+    "permuted": (permuted, r"of another network: \d \(blocks\.0\.0\.weight: 7x8 float32 -> 4x1x3x3 float32"),
+    "whole numbers": (lambda s: {n: v.to(torch.int8) for n, v in s.items()}, "int8 -> 4x1x3x3 float32"),
+    "not finite": (lambda s: s | {"head.4.bias": torch.full((7,), torch.nan)}, r"head\.4\.bias has values .* not finite"),
+    "empty": (lambda s: {}, "holds no tensor"),
+}
+
+
+@pytest.mark.parametrize("how", BROKEN)
+def test_a_state_dict_that_does_not_fit_is_refused_and_changes_nothing(saved, how):
+    reference, path = saved
+    spoil, words = BROKEN[how]
+    save_file({n: v.clone() for n, v in spoil(copy_state(reference)).items()}, path)
+    config = from_file(path)
+    model = network(config)
+    before = copy_state(model)
+    one_line(words, weights.load, model, config, 7)
+    assert all(torch.equal(before[n], value) for n, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("length", [0, 4, 100, -1])
+def test_a_truncated_file(saved, length):
+    _, path = saved
+    path.write_bytes(path.read_bytes()[:length])
+    one_line("net.safetensors: not a whole safetensors file", load_into, from_file(path))
+
+
+def test_another_architecture_another_size_other_classes(saved):
+    _, path = saved
+    one_line("of another network: missing", load_into, from_file(path, name="cbam_cnn"))
+    one_line(r"of another network: \d+ \(blocks\.0\.0\.weight", load_into, from_file(path, options=NARROW | {"width": 0.25}))
+    one_line(r"of another network: 1 \(head\.1\.weight: 8x64", load_into, from_file(path, input_size=32))
+    one_line("net.safetensors holds weights of 7 classes, this network has 8", load_into, from_file(path), 8)

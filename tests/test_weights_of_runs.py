@@ -1,0 +1,172 @@
+"""Weights of finished runs: found by key, refused for other networks, and trained from in phases."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from weight_files import EMOTION, load_into, one_line
+
+from fer_study import cli, runs, stages, study, train, weight_origin, weights
+from fer_study.checkpoint import copy_state
+from fer_study.config import EmaConfig, ModelConfig, PhaseConfig, RunConfig, TransferConfig
+from fer_study.models import create_model
+from fer_study.sources import faces_of
+from fer_study.weights import SourceMissing, network_of
+
+
+@pytest.fixture(scope="module")
+def source_store(tmp_path_factory):
+    return tmp_path_factory.mktemp("source")
+
+
+@pytest.fixture
+def source(source_store, tiny_run, monkeypatch):
+    """The record of a finished run, in a store that tests of this file share."""
+    monkeypatch.setenv("FER_STUDY_RUNS", str(source_store))
+    return study.run(tiny_run(ema=EmaConfig(decay=0.9)))
+
+
+def test_a_run_is_found_by_its_key_and_predicts_what_it_stored(source):
+    config, model = network_of(source.key)
+    assert config == source.config and not model.training
+    faces, table = faces_of(config.data), source.predictions.table
+    images = torch.from_numpy(faces.images[table["row"].to_numpy()])
+    for kind in ("last", "ema"):
+        _, model = network_of(source.key, kind)
+        found = train.log_probabilities(model, images, config.augment, config.model.input_size)
+        stored = source.predictions.views[f"{kind}_single"]
+        assert abs(found - stored).max() < 0.01  # half precision, and bfloat16 where the hardware has it
+    same = [torch.equal(a, b) for a, b in zip(load_file(source.weights("last")).values(),
+                                              load_file(source.weights("ema")).values(), strict=True)]  # fmt: skip
+    assert not all(same)
+
+
+def test_the_network_of_a_run_has_the_channels_of_its_images(store, tiny_run):
+    config = tiny_run(model=ModelConfig(name="timm:test_convnext", input_size=32))
+    study.run(config)
+    state = create_model(config.model, 7, 3).state_dict()
+    save_file(state, runs.lookup(config.key).weights("last"))  # as if trained on colour
+    assert network_of(config.key)[1](torch.rand(1, 3, 32, 32)).shape == (1, 7)
+
+
+@pytest.mark.parametrize("kind", ["", ":last", ":best", ":ema"])
+def test_weights_of_a_run_give_its_logits(source, kind):
+    config = source.config.model.replace(weights=f"run:{source.key}{kind}")
+    model, report = load_into(config)
+    images = torch.rand(2, 1, 16, 16)
+    assert torch.equal(model(images), network_of(source.key, kind[1:] or "last")[1](images))
+    assert report.file == f"{kind[1:] or 'last'}.safetensors" and report.source == config.weights
+    assert config.weights == f"run:{source.key}{kind.replace(':last', '')}"  # last is the default, so it has one name
+
+
+def test_a_run_of_another_network_is_refused(source, tiny_run):
+    def other(**changes: object) -> ModelConfig:
+        return source.config.model.replace(weights=f"run:{source.key}", **changes)
+
+    options = source.config.model.options
+    one_line("they are of emotion_cnn, this network is kernel_cnn", load_into, other(name="kernel_cnn"))
+    one_line("dropout is 0.25 there, 0.1 in this network", load_into, other(options={**options, "dropout": 0.1}))
+    one_line(r"of another network: 1 \(head\.1\.weight", load_into, other(input_size=32))
+    one_line("of 7 classes, this network has 8", load_into, other(), 8)
+    free = other(options={**options, "dropout": 0.1}).replace(weights=str(source.weights("last")))
+    assert load_into(free)[1].loaded == len(load_file(source.weights("last")))  # by its path it is meant
+
+
+def test_a_run_without_weights_here(store, tiny_run):
+    one_line(
+        r"run \(0123456789abcdef\) is not trained; train it with: ", network_of, "0" + "123456789abcdef", kind=SourceMissing
+    )
+    job = next(job for job in stages.jobs("smoke") if isinstance(job, TransferConfig)).run
+    one_line(rf"fer-study train smoke --only '\*/{job.key}'", network_of, job.key, kind=SourceMissing)
+    record = study.run(tiny_run())
+    one_line("has no ema weights, allowed: last, best", network_of, record.key, "ema")
+    for kind in ("last", "best"):
+        record.weights(kind).unlink()  # what a published record looks like
+    one_line("has a record without weights; train it with: ", network_of, record.key, kind=SourceMissing)
+
+
+def test_a_record_that_is_no_network(store, tiny_run):
+    configs = {record.key: record.config for record in runs.records()}
+    published = {c.model.name if isinstance(c, RunConfig) else type(c).__name__: key for key, c in configs.items()}
+    one_line("a record of hog_svm, not of a network", network_of, published["hog_svm"])
+    one_line("a record of AuditConfig, not of a network", network_of, published["AuditConfig"])
+    run = tiny_run(model=ModelConfig(name="hog_svm", weights="imagenet"), phases=())
+    one_line("model hog_svm: weights are 'imagenet', allowed: scratch", study.run, run)
+
+
+THREE = (
+    PhaseConfig(epochs=1, lr=1e-3, unfreeze=1),
+    PhaseConfig(epochs=1, lr=1e-3, unfreeze=2),
+    PhaseConfig(epochs=1, lr=1e-4),
+)
+
+
+def test_progressive_unfreezing_starts_from_the_weights_of_a_run(source, tiny_run, monkeypatch, caplog):
+    """The first phase moves the head only, the second one stage more: what they leave alone is the source's to the bit."""
+    before, states = load_file(source.weights("last")), []
+    real = train.save_checkpoint
+    monkeypatch.setattr(train, "save_checkpoint", lambda path, model, *rest: (states.append(copy_state(model)),
+                                                                             real(path, model, *rest)))  # fmt: skip
+    config = tiny_run(model=source.config.model.replace(weights=f"run:{source.key}"), phases=THREE)
+    with caplog.at_level(logging.INFO):
+        record = study.run(config)
+    moved = [{n.split(".")[0] + n.split(".")[1] * n.startswith("blocks") for n in s if not torch.equal(s[n], before[n])}
+             for s in states]  # fmt: skip
+    assert moved == [{"head"}, {"head", "blocks2"}, {"head", "blocks2", "blocks1", "blocks0"}]
+    note = record.env["initial_weights"]
+    assert note["source"] == f"run:{source.key}" and note["loaded"] == len(before) and note["fresh"] == []
+    assert note["sha256"] == weight_origin.sha256(source.weights("last"))
+    assert f"tiny: weights run:{source.key} (last.safetensors" in caplog.text
+    assert not (record.folder / weights.NOTE).exists()
+    assert "initial_weights" not in source.env
+
+
+def test_a_resumed_run_goes_on_from_its_checkpoint_without_its_first_weights(source, tiny_run, monkeypatch, tmp_path):
+    path = tmp_path / "start.safetensors"
+    path.write_bytes(source.weights("last").read_bytes())
+    config = tiny_run(model=source.config.model.replace(weights=str(path)), phases=THREE, seed=3)
+    monkeypatch.setenv("FER_STUDY_RUNS", str(tmp_path / "straight"))
+    whole = study.run(config)
+    monkeypatch.setenv("FER_STUDY_RUNS", str(tmp_path / "stopped"))
+    clock = iter([0.0, 2.0])
+    with monkeypatch.context() as patch:
+        patch.setattr(train.time, "monotonic", lambda: next(clock))
+        with pytest.raises(train.OutOfTime, match="stopped after epoch 1 of 3"):
+            study.run(config, deadline=1.0)
+    path.unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(weights, "load", lambda *_: pytest.fail("loaded again"))
+        resumed = study.run(config)
+    assert resumed.weights("last").read_bytes() == whole.weights("last").read_bytes()
+    assert resumed.env["initial_weights"] == whole.env["initial_weights"]
+    scratch = study.run(config.replace(model=config.model.replace(weights="scratch")))
+    assert scratch.history["train_loss"].tolist() != whole.history["train_loss"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ({"name": "timm:test_convnext", "weights": "imagenet"}, "no ImageNet weights of test_convnext"),
+        ({**EMOTION, "weights": "imagenet"}, "there are no ImageNet weights for it"),
+    ],
+)
+def test_the_command_line_says_it_in_one_line(store, files, no_hub, tiny_run, monkeypatch, caplog, model, words):
+    monkeypatch.setattr(stages, "jobs", lambda edition: [tiny_run(model=ModelConfig(**model))])
+    assert cli.main(["train", "smoke"]) == 2
+    errors = [r.getMessage() for r in caplog.records if r.levelname == "ERROR"]
+    assert len(errors) == 1 and words in errors[0] and "\n" not in errors[0]
+
+
+def test_a_run_whose_source_is_not_trained_yet_is_left_over(store, tiny_run, monkeypatch, caplog):
+    monkeypatch.setattr(runs, "published_root", lambda: store / "none")
+    first = tiny_run()
+    second = tiny_run(model=first.model.replace(weights=f"run:{first.key}"))
+    monkeypatch.setattr(stages, "jobs", lambda edition: [second])
+    with caplog.at_level(logging.INFO):
+        assert cli.main(["train", "smoke"]) == 0
+    assert f"left over: run ({first.key}) is not trained" in caplog.text
+    monkeypatch.setattr(stages, "jobs", lambda edition: [first, second])
+    assert cli.main(["train", "smoke"]) == 0 and runs.lookup(second.key).env["initial_weights"]["loaded"] == 10

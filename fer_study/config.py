@@ -157,12 +157,18 @@ class LossConfig(Frozen):
         reduction: ``count`` divides the weighted sum by the batch size (Keras), ``weights`` by the sum of weights (PyTorch).
         label_smoothing: share of the target spread evenly over the classes.
         mixup: alpha of the Beta distribution; 0 is off.
+        teacher: key of a finished run whose network, frozen, gives the targets in place of the data; empty: none.
+        distribution: ``none``: cross-entropy; else ``losses.label_distribution_loss`` with this one leading.
     """
+
+    added: ClassVar[frozenset[str]] = frozenset({"teacher", "distribution"})
 
     class_weights: Literal["none", "inverse", "heavy"] = "none"
     reduction: Literal["count", "weights"] = "count"
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     mixup: Annotated[float, Field(ge=0)] = 0.0
+    teacher: Annotated[str, Field(pattern="^([0-9a-f]{16})?$")] = ""
+    distribution: Literal["none", "teacher", "student"] = "none"
 
 
 class OptimiserConfig(Frozen):

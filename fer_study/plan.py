@@ -96,7 +96,7 @@ def train(edition: str, *, minutes: float | None = None, only: str | None = None
 
 def train_jobs(jobs: list[RunConfig | TransferConfig], *, deadline: float | None = None, parallel: int = 1,
                scheduler_file: str | None = None, root: str | None = None) -> tuple[int, int]:  # fmt: skip
-    """Make the records that are missing; transfers wait until every training is through.
+    """Make the records that are missing: first what needs no other run, then what does, transfers last.
 
     Returns:
         Records made and jobs left over.
@@ -107,9 +107,9 @@ def train_jobs(jobs: list[RunConfig | TransferConfig], *, deadline: float | None
     todo = [job for job in jobs if runs.lookup(job.key) is None]
     threads, made, failed = threads_each(parallel), 0, []
     with backend(scheduler_file):
-        for kind in (RunConfig, TransferConfig):
+        for wave in range(3):
             pool = joblib.Parallel(n_jobs=parallel, return_as="generator_unordered", batch_size=1, pre_dispatch="n_jobs")
-            part = [job for job in todo if isinstance(job, kind)]
+            part = [job for job in todo if wave_of(job) == wave]
             for outcome in pool(joblib.delayed(work)(job, root, deadline, threads) for job in part):
                 if isinstance(outcome, str):
                     log.warning("failed, going on: %s", outcome)
@@ -118,6 +118,13 @@ def train_jobs(jobs: list[RunConfig | TransferConfig], *, deadline: float | None
     if failed:
         raise RunsFailed(f"{len(failed)} of {len(todo)} runs failed, {made} made: {'; '.join(failed)}")
     return made, len(todo) - made
+
+
+def wave_of(job: RunConfig | TransferConfig) -> int:
+    """0: needs no other run; 1: starts from one, or is taught by one; 2: scores one."""
+    if isinstance(job, TransferConfig):
+        return 2
+    return int(bool(job.loss.teacher) or job.model.weights.startswith("run:"))
 
 
 def threads_each(parallel: int) -> int:

@@ -53,7 +53,7 @@ def make_run(edition: Edition, recipe: str, model: str, seed: int, *, name: str,
     """One run of an edition; under its live recipe the networks are narrower and the training split may be cut."""
     options, data = dict(options or {}), dict(data or {})
     live = edition.live if edition.live and edition.live.recipe == recipe else None
-    if live and not model.startswith("timm:"):
+    if live and "width" in models.options_of(model):
         options.setdefault("width", live.width)
     if live and live.max_train:
         data.setdefault("max_train", live.max_train)
@@ -125,12 +125,19 @@ def ablations(*, edition: str, recipes: Names, model: str, arms: Names, seeds: S
 
 @strict
 def label_distribution(*, edition: str, recipes: Names, model: str, targets: Names, seeds: Seeds) -> list[Job]:
-    """Stage 05: one network taught hard labels or the distribution of the crowd's votes."""
-    world = load_edition(edition)
-    return [
-        make_run(world, r, model, s, name=arm_name(t, r, recipes), data={"targets": t})
-        for s in seeds for r in recipes for t in targets
-    ]  # fmt: skip
+    """Stage 05: one network taught hard labels (``labels``), the distribution of the crowd's votes (``votes``), or by a
+    label distribution generator (``generator``): a network that learns the hard labels first and is then frozen."""
+    world, jobs = load_edition(edition), []
+    for seed in seeds:
+        for recipe in recipes:
+            for target in targets:
+                name, changes = arm_name(target, recipe, recipes), {"data": {"targets": target}}
+                if target == "generator":
+                    jobs.append(make_run(world, recipe, "ldg", seed, name=arm_name("ldg", recipe, recipes)))
+                    loss = load_recipe(recipe).loss.replace(teacher=jobs[-1].key, distribution="teacher")
+                    changes = {"loss": loss}
+                jobs.append(make_run(world, recipe, model, seed, name=name, **changes))
+    return jobs
 
 
 @strict

@@ -16,6 +16,7 @@ from .data import synthetic
 from .data.batches import Batches
 from .data.faceset import FaceSet
 from .device import device_environment, make_fabric
+from .errors import InputError
 from .evaluation import environment, prediction_table, score, stored
 from .explain import class_saliency
 from .models import FaceModel, create_model
@@ -23,7 +24,7 @@ from .predict import TTA, log_probabilities
 from .protocol import Split, split
 from .sources import faces_of
 from .train import Weights, finite, fit
-from .weights import NOTE, initialise
+from .weights import NOTE, initialise, network_of
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -68,7 +69,8 @@ def train_and_predict(config: RunConfig, faces: FaceSet, folder: Path, deadline:
     origin = initialise(model, config, faces.num_classes, folder)
     batches = Batches(faces.images, rows.targets, rows.train, config.batch_size, fabric.device)
     validation = (torch.from_numpy(faces.images[rows.validation]).to(fabric.device), faces.labels[rows.validation])
-    weights = fit(config, model, batches, validation, folder, fabric, deadline)
+    taught = teacher(config, faces)
+    weights = fit(config, model, batches, validation, folder, fabric, deadline, taught and taught.to(fabric.device))
     start = time.perf_counter() - float(weights.history["seconds"].sum())  # epochs before an interruption count too
     views, saliency = evaluate_views(config, model, weights, faces, rows, fabric)
     for kind, state in weights.states().items():
@@ -80,6 +82,26 @@ def train_and_predict(config: RunConfig, faces: FaceSet, folder: Path, deadline:
     for temporary in ("checkpoint.pt", NOTE):
         (folder / temporary).unlink(missing_ok=True)
     return record
+
+
+def teacher(config: RunConfig, faces: FaceSet) -> FaceModel | None:
+    """The frozen network that gives a run its targets, None where the data does.
+
+    Raises:
+        SourceMissing: it is not trained here.
+        InputError: it reads images or classes in another way than this run.
+    """
+    if not config.loss.teacher:
+        return None
+    source, model = network_of(config.loss.teacher)
+    for what, ours, theirs in (
+        ("input size", config.model.input_size, source.model.input_size),
+        ("normalisation", (config.augment.mean, config.augment.std), (source.augment.mean, source.augment.std)),
+        ("training data", config.data.replace(targets="labels"), source.data.replace(targets="labels")),
+    ):
+        if ours != theirs:
+            raise InputError(f"{config.name or config.key}: {what} is {ours}, of its teacher {config.loss.teacher} {theirs}")
+    return model.requires_grad_(False).to(memory_format=torch.channels_last)
 
 
 def evaluate_views(

@@ -17,10 +17,10 @@ from tqdm import tqdm
 
 from .augment import augment
 from .checkpoint import Progress, copy_state, load_checkpoint, save_checkpoint
-from .config import PhaseConfig, RunConfig
+from .config import LossConfig, PhaseConfig, RunConfig
 from .data.batches import Batches
 from .errors import InputError
-from .losses import class_weights, smooth, soft_cross_entropy
+from .losses import class_weights, label_distribution_loss, smooth, soft_cross_entropy
 from .metrics import accuracy, log_loss
 from .models import FaceModel
 from .predict import log_probabilities
@@ -119,6 +119,7 @@ def fit(
     folder: Path,
     fabric: Fabric,
     deadline: float | None = None,
+    teacher: FaceModel | None = None,
 ) -> Weights:
     """Train a model; resume from ``folder/checkpoint.pt`` where it exists.
 
@@ -126,6 +127,7 @@ def fit(
         train: the training batches, on the device.
         validation: ``(images (N, C, H, W) uint8 on the device, labels (N,) int64)``, scored after every epoch; empty: none.
         deadline: ``time.monotonic()`` after which training stops at the next epoch's end.
+        teacher: the frozen network that ``config.loss.teacher`` names, on the device, in evaluation mode.
 
     Raises:
         InputError: there are no epochs, or no batch to train on.
@@ -153,7 +155,7 @@ def fit(
         if stopped_early(config, progress):
             break
         unfreeze(model, phase_of(config, epoch).unfreeze)
-        row = train_epoch(config, epoch, wrapped, train, optimiser, weights, ema, fabric)
+        row = train_epoch(config, epoch, wrapped, train, optimiser, weights, ema, fabric, teacher)
         row |= validate(config, model, fabric, validation)
         if row["validation_accuracy"] > progress.best_accuracy:
             progress.best_accuracy, progress.best_epoch = row["validation_accuracy"], epoch + 1
@@ -170,22 +172,16 @@ def fit(
     return Weights(last, best, copy_state(ema.module) if ema else None, pd.DataFrame(progress.history))
 
 
-def train_epoch(
-    config: RunConfig,
-    epoch: int,
-    wrapped: FaceModel,
-    train: Batches,
-    optimiser: torch.optim.Optimizer,
-    weights: torch.Tensor | None,
-    ema: AveragedModel | None,
-    fabric: Fabric,
-) -> dict[str, float]:
+def train_epoch(config: RunConfig, epoch: int, wrapped: FaceModel, train: Batches, optimiser: torch.optim.Optimizer,
+                weights: torch.Tensor | None, ema: AveragedModel | None, fabric: Fabric,
+                teacher: FaceModel | None = None) -> dict[str, float]:  # fmt: skip
     """One pass over the training images; all its randomness follows from the run's seed and the epoch.
 
     Args:
         epoch: from 0.
         wrapped: the network as ``fabric.setup`` returned it.
         weights: (K,) float32 class weights, or None.
+        teacher: as in ``fit``.
 
     Returns:
         The row of the history, without validation.
@@ -207,7 +203,8 @@ def train_epoch(
             x, target = mixup(x, target, config.loss.mixup, generator)
         with fabric.autocast():
             logits, penalty = wrapped.forward_with_penalty(x)
-        loss = soft_cross_entropy(logits, smooth(target, config.loss.label_smoothing), weights, config.loss.reduction)
+            taught = target if teacher is None else taught_by(teacher, x)
+        loss = batch_loss(config.loss, logits, taught, weights)
         optimiser.zero_grad(set_to_none=True)
         fabric.backward(loss + penalty)
         if config.clip:
@@ -231,6 +228,20 @@ def train_epoch(
         "seconds": seconds,
         "images_per_second": seen / seconds,
     }
+
+
+def taught_by(teacher: FaceModel, images: torch.Tensor) -> torch.Tensor:
+    """The teacher's distribution over the classes for each of the same augmented images: (B, K) float32."""
+    with torch.no_grad():
+        return teacher(images).float().softmax(dim=1)
+
+
+def batch_loss(config: LossConfig, logits: torch.Tensor, target: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
+    """The loss that a config names, of ``logits`` against ``target``, both (B, K): scalar float32."""
+    target = smooth(target, config.label_smoothing)
+    if config.distribution != "none":
+        return label_distribution_loss(logits, target, config.distribution)
+    return soft_cross_entropy(logits, target, weights, config.reduction)
 
 
 def validate(

@@ -78,6 +78,6 @@ def test_the_smoke_edition_from_nothing_to_seven_pages(store):
 
     before = {path: path.stat().st_mtime_ns for path in store.rglob("*")}
     seconds, said = fer_study("execute", "smoke")
-    assert said.splitlines() == [f"smoke {stage} is up to date" for stage in STAGES]
+    assert [line.partition(":")[0] for line in said.splitlines()] == [f"smoke {stage} is up to date" for stage in STAGES]
     assert {path: path.stat().st_mtime_ns for path in store.rglob("*")} == before
     assert seconds < 5

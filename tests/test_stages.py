@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from fer_study import editions, models, stages
+from fer_study import editions, models, plan, stages
 from fer_study.config import PARAMS, DataConfig, RunConfig, TransferConfig
 from fer_study.data import official
 from fer_study.errors import InputError
@@ -154,3 +154,12 @@ def test_wrong_parameters_are_named(tmp_path, monkeypatch, old, new, words):
     with pytest.raises(InputError, match=words) as caught:
         stages.jobs_of("smoke", "02_class_weighting")
     assert str(caught.value).startswith("params/smoke/02_class_weighting.yaml: ") and "\n" not in str(caught.value)
+
+
+def test_a_generator_is_trained_before_its_student():
+    jobs = stages.label_distribution(edition="smoke", recipes=["smoke"], model="cbam_cnn", targets=["labels", "generator"],
+                                     seeds=[0, 1])  # fmt: skip
+    assert [job.name for job in jobs] == ["labels", "ldg", "generator"] * 2
+    assert [plan.wave_of(job) for job in jobs] == [0, 0, 1] * 2
+    for _, teacher, student in (jobs[:3], jobs[3:]):
+        assert student.loss.teacher == teacher.key and student.seed == teacher.seed and teacher.model.name == "ldg"

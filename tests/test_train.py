@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from fer_study import runs, study, train
+from fer_study import runs, study, train, weights
 from fer_study.checkpoint import Progress, copy_state
 from fer_study.config import AugmentConfig, EmaConfig, LossConfig, ModelConfig, OptimiserConfig, PhaseConfig
 from fer_study.data.batches import Batches
@@ -338,3 +338,41 @@ def test_labels_are_drawn_anew(store, tiny_run, monkeypatch):
     assert not seen
     study.run(config.replace(data=config.data.replace(annotation="probability")))
     assert seen
+
+
+def test_a_teacher_gives_the_targets(store, tiny_run, monkeypatch):
+    """A teacher that always says surprise: so does its student, whatever the labels are."""
+    source = study.run(tiny_run())
+
+    class Says(nn.Module):
+        def forward(self, images):
+            assert not torch.is_grad_enabled()
+            return 20 * torch.eye(7)[torch.full((len(images),), 5)]
+
+    monkeypatch.setattr(study, "network_of", lambda key: (source.config, Says().eval()))
+    loss = LossConfig(teacher=source.key, distribution="teacher")
+    taught = study.run(tiny_run(loss=loss, phases=(PhaseConfig(epochs=12, lr=1e-2),)))
+    assert taught.key != source.key and taught.config.loss.teacher == source.key
+    assert (taught.predictions.views["last_single"].argmax(axis=1) == 5).all()
+    assert taught.history["train_loss"].iloc[-1] < 0.1
+    assert not (source.predictions.views["last_single"].argmax(axis=1) == 5).all()
+
+
+def test_a_real_teacher_and_its_student(store, tiny_run):
+    source = study.run(tiny_run())
+    config = tiny_run(seed=1, loss=LossConfig(teacher=source.key))
+    assert np.isfinite(study.run(config).predictions.views["last_single"]).all()
+    with pytest.raises(weights.SourceMissing, match="0123456789abcdef"):
+        study.run(tiny_run(loss=LossConfig(teacher="0123456789abcdef")))
+    other = tiny_run(augment=AugmentConfig(mean=0.1), loss=LossConfig(teacher=source.key))
+    with pytest.raises(InputError, match=r"normalisation is \(0.1, 0.5\), of its teacher .* \(0.5, 0.5\)"):
+        study.run(other)
+
+
+def test_the_loss_that_a_config_names():
+    logits, target = torch.tensor([[2.0, 0.0, 0.0]]), torch.tensor([[0.5, 0.5, 0.0]])
+    plain = train.batch_loss(LossConfig(), logits, target, None)
+    assert train.batch_loss(LossConfig(distribution="teacher"), logits, target, None) == pytest.approx(plain.item() / 3)
+    assert train.batch_loss(LossConfig(distribution="student"), logits, target, None) != pytest.approx(plain.item() / 3)
+    soft = train.batch_loss(LossConfig(label_smoothing=0.3), logits, target, None)
+    assert soft == pytest.approx(float(-(torch.tensor([[0.45, 0.45, 0.1]]) * logits.log_softmax(1)).sum()))

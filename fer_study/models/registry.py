@@ -84,6 +84,17 @@ def _lookup(name: str) -> Callable[..., FaceModel]:
     return _REGISTRY[key]
 
 
+def options_of(name: str) -> dict[str, int | float | bool | str]:
+    """The options of a network with their defaults.
+
+    Raises:
+        InputError: unknown model.
+    """
+    parameters = inspect.signature(_lookup(name)).parameters
+    common = ("num_classes", "in_channels", "input_size", "name")
+    return {key: p.default for key, p in parameters.items() if key not in common}
+
+
 def resolve(config: ModelConfig) -> ModelConfig:
     """The config with every option spelled out, so that its key does not depend on defaults in the code.
 
@@ -92,10 +103,7 @@ def resolve(config: ModelConfig) -> ModelConfig:
     """
     if config.name in NOT_NETWORKS:
         return config
-    parameters = inspect.signature(_lookup(config.name)).parameters
-    common = ("num_classes", "in_channels", "input_size", "name")
-    defaults = {key: p.default for key, p in parameters.items() if key not in common}
-    given = {}
+    defaults, given = options_of(config.name), {}
     for key, value in config.options.items():
         if key not in defaults:
             raise InputError(f"model {config.name}: unknown option {key!r}; allowed: {', '.join(defaults) or 'none'}")

@@ -134,7 +134,7 @@ def labs_command(args: argparse.Namespace) -> int:
 def publish_command(args: argparse.Namespace) -> int:
     from . import runs, stages
 
-    everything = [*stages.edition_audits(args.edition), *stages.jobs(args.edition)]
+    everything = [*stages.edition_audits(args.edition), *stages.edition_costs(args.edition), *stages.jobs(args.edition)]
     found = [record for job in everything if (record := runs.lookup(job.key)) and not record.published]
     for record in found:
         runs.publish(record)

@@ -6,61 +6,18 @@ it.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Self, TypeVar
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from .errors import InputError
+from .frozen import Frozen, run_key
 from .weight_origin import WeightOrigin, without_place
 
-SCHEMA_VERSION = 1
 PARAMS = Path(__file__).resolve().parents[1] / "params"
 
 Range = tuple[float, float]
 Probability = Annotated[float, Field(ge=0, le=1)]
-
-
-class Frozen(BaseModel):
-    """Base of all configs: immutable, unknown keys refused, no silent type conversion."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, protected_namespaces=())
-
-    added: ClassVar[frozenset[str]] = frozenset()
-    """Fields added after schema version 1: out of the key while they hold their default, so old records keep their names."""
-
-    unkeyed: ClassVar[frozenset[str]] = frozenset()
-    """Fields that are never part of the key."""
-
-    def replace(self, **changes: object) -> Self:
-        """A copy with other values, validated as every config is (``model_copy`` checks nothing).
-
-        Raises:
-            InputError: an unknown field, or a value that is not allowed.
-        """
-        return build(type(self), {**dict(self), **changes})
-
-    def resolved(self) -> dict:
-        """What the key is the hash of: every field, nested, by name."""
-        fields = type(self).model_fields
-        return {
-            name: _resolved(value)
-            for name, value in self
-            if name not in self.unkeyed and not (name in self.added and value == fields[name].default)
-        }
-
-
-def _resolved(value: object) -> object:
-    if isinstance(value, Frozen):
-        return value.resolved()
-    if isinstance(value, tuple):
-        return [_resolved(v) for v in value]
-    return value
-
-
-Kind = TypeVar("Kind", bound=Frozen)
 
 
 class DataConfig(Frozen):
@@ -257,42 +214,16 @@ class AuditConfig(Frozen):
         return run_key(self)
 
 
-def run_key(config: Frozen) -> str:
-    """First 16 hexadecimal digits of the SHA-256 of the resolved config, its kind and the schema version."""
-    content = {"schema": SCHEMA_VERSION, "kind": type(config).__name__, **config.resolved()}
-    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:16]
+class CostConfig(Frozen):
+    """What a network costs on images of so many channels, timed in training steps of ``batch_size`` images, and how much
+    more than ``without``, the same network less a part; not ``timed``: sizes only."""
 
+    model: ModelConfig
+    without: ModelConfig | None = None
+    channels: Annotated[int, Field(ge=1)] = 1
+    batch_size: Annotated[int, Field(ge=2)] = 16
+    timed: bool = True
 
-def parse(kind: type[Kind], content: dict, where: str) -> Kind:
-    """Validate ``content`` as ``kind``.
-
-    Raises:
-        InputError: one line with ``where``, the key, the value found and what is allowed.
-    """
-    try:
-        return kind.model_validate_json(json.dumps(content))
-    except ValidationError as failure:
-        raise _refusal(failure, kind, where) from None
-
-
-def build(kind: type[Kind], parts: dict) -> Kind:
-    """``kind(**parts)``, where parts may be configs already.
-
-    Raises:
-        InputError: as ``parse``.
-    """
-    try:
-        return kind.model_validate(parts)
-    except ValidationError as failure:
-        raise _refusal(failure, kind, kind.__name__) from None
-
-
-def _refusal(failure: ValidationError, kind: type[Frozen], where: str) -> InputError:
-    """The first thing that is wrong, in one line."""
-    error = failure.errors()[0]
-    key = ".".join(str(part) for part in error["loc"]) or "config"
-    if error["type"] == "extra_forbidden":
-        return InputError(f"{where}: unknown key {key!r}; allowed: {', '.join(kind.model_fields)}")
-    if error["type"] == "missing":
-        return InputError(f"{where}: {key} is missing")
-    return InputError(f"{where}: {key} is {error['input']!r}: {error['msg']}")
+    @property
+    def key(self) -> str:
+        return run_key(self)

@@ -7,9 +7,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from .config import PARAMS, DataConfig, Frozen, parse
+from .config import PARAMS, DataConfig
 from .data import official, synthetic
 from .errors import InputError
+from .frozen import Frozen, parse
 from .sources import faces_of
 from .yaml_files import read_yaml
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .config import PARAMS, DataConfig, ModelConfig, RunConfig, TrainingConfig, build, parse
+from .config import PARAMS, DataConfig, ModelConfig, RunConfig, TrainingConfig
 from .errors import InputError
+from .frozen import build, parse
 from .yaml_files import read_yaml
 
 

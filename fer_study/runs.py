@@ -18,13 +18,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from .config import AuditConfig, Frozen, RunConfig, TransferConfig, parse
+from .config import AuditConfig, CostConfig, RunConfig, TransferConfig
 from .errors import InputError
+from .frozen import Frozen, parse
 
 ROOT = Path(__file__).resolve().parents[1]
 PUBLISHED = ("config.json", "history.csv", "predictions.parquet", "metrics.json", "env.json", "cam.npz",
-             "audit.json", "faces.npz", "done")  # fmt: skip
-KINDS: dict[str, type[Frozen]] = {"RunConfig": RunConfig, "TransferConfig": TransferConfig, "AuditConfig": AuditConfig}
+             "audit.json", "faces.npz", "cost.json", "done")  # fmt: skip
+KINDS: dict[str, type[Frozen]] = {k.__name__: k for k in (RunConfig, TransferConfig, AuditConfig, CostConfig)}
 
 
 def local_root() -> Path:
@@ -79,6 +80,11 @@ class Record:
     def audit(self) -> dict:
         """The summary of an audit (see ``audit.AuditReport.summary``)."""
         return self._json("audit.json")
+
+    @cached_property
+    def cost(self) -> dict[str, float]:
+        """What a network costs (``study.cost_of``); NaN where it is not known."""
+        return _with_nan(self._json("cost.json"))
 
     @cached_property
     def rows(self) -> dict[str, np.ndarray]:
@@ -257,13 +263,12 @@ def as_npz(**arrays: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def save_audit(folder: Path, config: AuditConfig, summary: dict, mean_faces: np.ndarray, rows: dict[str, np.ndarray],
-               env: dict) -> Record:  # fmt: skip
-    """Write the record of an audit: ``audit.json`` and ``faces.npz`` (class means and findings by row); ``done`` last."""
+def save_files(folder: Path, config: AuditConfig | CostConfig, env: dict, files: dict[str, str | bytes]) -> Record:
+    """Write a record that is no training: its config, its environment and some files; ``done`` last."""
     write_atomically(folder / "config.json", as_json({"kind": type(config).__name__, **config.model_dump(mode="json")}))
-    write_atomically(folder / "audit.json", as_json(summary))
-    write_atomically(folder / "faces.npz", as_npz(mean=mean_faces.astype(np.float16), **rows))
-    write_atomically(folder / "env.json", as_json(env))
+    for name, content in {**files, "env.json": as_json(env)}.items():
+        assert name in PUBLISHED
+        write_atomically(folder / name, content)
     write_atomically(folder / "done", "")
     return Record(folder, published=False)
 

@@ -12,9 +12,10 @@ import pydantic
 from pydantic import AfterValidator, Field
 
 from . import models
-from .config import PARAMS, AuditConfig, Frozen, ModelConfig, RunConfig, TransferConfig, build, parse
+from .config import PARAMS, AuditConfig, CostConfig, ModelConfig, RunConfig, TransferConfig
 from .editions import Edition, domain, load_edition
 from .errors import InputError
+from .frozen import Frozen, build, parse
 from .recipes import Recipe, load_recipe
 from .yaml_files import read_yaml
 
@@ -182,6 +183,29 @@ def dataset_audit(*, edition: str, near_threshold: float, others: list[str]) -> 
     return []
 
 
+def cost_configs(networks: list[dict], where: str = "networks") -> list[CostConfig]:
+    """What the gallery measures, one config a network.
+
+    Args:
+        networks: ``{name, size, channels, batch, options, without}``, all but ``name`` optional; ``without`` holds the
+            options of the same network less a part.
+
+    Raises:
+        InputError: an unknown network, option or key.
+    """
+    found = []
+    for given in networks:
+        rest = {"size": 48, "options": {}, "channels": 1, "batch": 16, "without": None} | given
+        model = {"name": rest.pop("name", ""), "input_size": rest.pop("size"), "options": rest.pop("options")}
+        without = rest.pop("without")
+        if without:
+            rest["without"] = {**model, "options": {**model["options"], **without}}
+        config = parse(CostConfig, {"model": model, "batch_size": rest.pop("batch"), **rest}, where)
+        less = config.without and models.resolve(config.without)
+        found.append(config.replace(model=models.resolve(config.model), without=less))
+    return found
+
+
 STAGES: dict[str, Callable[..., list[Job]]] = {
     "01_dataset_audit": dataset_audit,
     "02_class_weighting": class_weighting,
@@ -205,6 +229,12 @@ def edition_audits(edition: str) -> list[AuditConfig]:
     """The audits that stage 01 of an edition shows; the first is that of its own data."""
     load_edition(edition)
     return audit_configs(**parameters(edition, "01_dataset_audit"))
+
+
+def edition_costs(edition: str) -> list[CostConfig]:
+    """What the gallery of an edition measures; nothing where it has none."""
+    path = PARAMS / edition / "gallery.yaml"
+    return cost_configs(read_yaml(path)["networks"], str(path)) if path.is_file() else []
 
 
 def jobs_of(edition: str, stage: str) -> list[Job]:

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from . import audit, baseline, runs, transfer
-from .config import AuditConfig, RunConfig, TransferConfig
+from .config import AuditConfig, CostConfig, RunConfig, TransferConfig
 from .data import synthetic
 from .data.batches import Batches
 from .data.faceset import FaceSet
@@ -20,6 +20,7 @@ from .errors import InputError
 from .evaluation import environment, prediction_table, score, stored
 from .explain import class_saliency
 from .models import FaceModel, create_model
+from .models.cost import forward_speeds, size, step_ratio, step_speeds
 from .predict import TTA, log_probabilities
 from .protocol import Split, split
 from .sources import faces_of
@@ -143,7 +144,32 @@ def audit_of(config: AuditConfig, *, root: str | None = None) -> runs.Record:
         faces = faces_of(config.data, root)
         report = audit.run(faces, config.threshold)
         rows, env = audit_rows(faces, report), environment(start)
-        return runs.save_audit(folder, config, report.summary(), mean_faces(faces), rows, env)
+        arrays = runs.as_npz(mean=mean_faces(faces).astype(np.float16), **rows)
+        return runs.save_files(folder, config, env, {"audit.json": runs.as_json(report.summary()), "faces.npz": arrays})
+
+
+def cost_of(config: CostConfig) -> runs.Record:
+    """The record of what a network costs: from the store where it is done, else measured now, on the CPU.
+
+    Raises:
+        InputError: an unknown network, or an input that it cannot take; another process holds the record.
+    """
+    if record := runs.lookup(config.key):
+        return record
+    with runs.locked(config.key, timeout=600) as folder:
+        start = time.perf_counter()
+        channels, batch = config.channels, config.batch_size
+        found = size(config.model, in_channels=channels)
+        if config.timed:
+            speeds = step_speeds(config.model, in_channels=channels, batch_size=batch)
+            found |= {f"step_{way}": None if np.isnan(speed) else speed for way, speed in speeds.items()}
+            found |= forward_speeds(config.model, in_channels=channels)
+        if config.without:
+            found["parameters_without"] = size(config.without, in_channels=channels)["parameters"]
+        if config.without and config.timed:
+            found["time_ratio"] = step_ratio(config.model, config.without, in_channels=channels, batch_size=batch)
+        env = environment(start) | {"threads": torch.get_num_threads()}
+        return runs.save_files(folder, config, env, {"cost.json": runs.as_json(found)})
 
 
 def current_audit(config: AuditConfig) -> runs.Record | None:

@@ -9,18 +9,9 @@ import pytest
 from pydantic import ValidationError
 
 from fer_study import models
-from fer_study.config import (
-    AugmentConfig,
-    DataConfig,
-    Frozen,
-    ModelConfig,
-    PhaseConfig,
-    RunConfig,
-    TransferConfig,
-    parse,
-    run_key,
-)
+from fer_study.config import AugmentConfig, DataConfig, ModelConfig, PhaseConfig, RunConfig, TransferConfig
 from fer_study.errors import InputError
+from fer_study.frozen import Frozen, parse, run_key
 from fer_study.recipes import Recipe, load_recipe
 from fer_study.yaml_files import read_yaml
 

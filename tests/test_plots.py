@@ -71,7 +71,9 @@ CALLS = {
     "recall_by_class": lambda **k: plots.recall_by_class(pd.DataFrame([SEVEN / 10], ["a"], FER2013), **k),
     "score_intervals": lambda **k: plots.score_intervals(score_table(), **k),
     "duplicates_by_class": lambda **k: plots.duplicates_by_class(pd.Series(SEVEN / 10, FER2013), **k),
-    "votes_bars": lambda **k: plots.votes_bars(pd.DataFrame([np.ones(10) / 10], ["votes"], VOTE_NAMES), **k),
+    "architecture": lambda **k: plots.architecture(
+        pd.DataFrame({"part": ["a"], "channels": [1], "side": [8], "parameters": [2]}), **k
+    ),
     "reliability": lambda **k: plots.reliability(metrics.reliability(np.eye(7), np.arange(7)), **k),
     "contact_sheet": lambda **k: plots.contact_sheet(np.zeros((2, 3, 8, 8), np.uint8), ["a", "b"], **k),
     "overlay": lambda **k: plots.overlay(
@@ -196,14 +198,6 @@ def test_duplicates_by_class():
     assert widths(ax).tolist() == [0.29, 0.03] and texts(ax)[:2] == [" 29.0 % (16 of 55)", " 3.0 % (28 of 879)"]
     assert to_hex(ax.patches[0].get_facecolor()) == to_hex(plots.CLASS_COLOURS["disgust"])
     assert labels(ax.yaxis) == ["disgust", "happy"] and ax.yaxis_inverted()
-
-
-def test_votes_bars():
-    shares = pd.DataFrame([[0.8, 0.2], [0.5, 0.5]], index=["taggers", "model"], columns=["happy", "not_face"])
-    ax = plots.votes_bars(shares)
-    assert heights(ax).tolist() == [0.8, 0.2, 0.5, 0.5] and legend(ax) == ["taggers", "model"]
-    assert labels(ax.xaxis) == ["happy", "not face"]
-    assert ax.patches[0].get_x() + 0.4 == pytest.approx(ax.patches[2].get_x())
 
 
 def test_reliability():

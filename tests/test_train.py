@@ -87,7 +87,8 @@ def test_stopped_by_the_clock_it_goes_on_exactly(store, reference, tiny_run, mon
 SLOW = """
 import sys, time
 from fer_study import study, train
-from fer_study.config import RunConfig, parse
+from fer_study.config import RunConfig
+from fer_study.frozen import parse
 import json
 epoch = train.train_epoch
 def slow(config, number, *rest):

@@ -12,8 +12,9 @@ from weight_files import EMOTION, NARROW, from_file, load_into, network, one_lin
 
 from fer_study import study, weight_origin, weights
 from fer_study.checkpoint import copy_state
-from fer_study.config import ModelConfig, RunConfig, parse
+from fer_study.config import ModelConfig, RunConfig
 from fer_study.errors import InputError
+from fer_study.frozen import parse
 
 
 @pytest.fixture

@@ -57,44 +57,54 @@ def activation_mb(model: FaceModel, images: torch.Tensor) -> float:
     return sum(storage.nbytes() for storage in saved.values()) / len(images) / 1e6
 
 
-def cost(config: ModelConfig, num_classes: int = 7, in_channels: int = 1, repeats: int = 20) -> dict[str, float]:
-    """Size and speed of a network with fresh weights, in float32.
+def cost(config: ModelConfig, num_classes: int = 7, in_channels: int = 1) -> dict[str, float]:
+    """Size and speed of a network with fresh weights: what ``size`` and ``forward_speeds`` give."""
+    return size(config, num_classes, in_channels) | forward_speeds(config, num_classes, in_channels)
 
-    Returns:
-        What ``size`` gives; ``latency_ms``: median time of a batch of one, and ``images_per_second`` of a batch of 64, in
-        float32 on the CPU.
-    """
+
+def forward_speeds(config: ModelConfig, num_classes: int = 7, in_channels: int = 1, repeats: int = 15) -> dict[str, float]:
+    """``latency_ms``: median time of a batch of one, and ``images_per_second`` of a batch of 64, in float32 on the CPU."""
     model = create_model(config, num_classes, in_channels)
     one = torch.zeros(1, in_channels, config.input_size, config.input_size)
     with evaluating(model):
-        return {
-            **size(config, num_classes, in_channels),
-            "latency_ms": 1e3 * _median_seconds(lambda: model(one), repeats),
-            "images_per_second": 64 / _median_seconds(lambda: model(one.expand(64, -1, -1, -1)), max(repeats // 5, 3)),
-        }
+        latency = alternating({"one": lambda: model(one)}, repeats)["one"]
+        batch = alternating({"64": lambda: model(one.expand(64, -1, -1, -1))}, 3 if latency < 0.05 else 1)["64"]
+    return {"latency_ms": 1e3 * latency, "images_per_second": 64 / batch}
 
 
 def step_speeds(
-    config: ModelConfig, num_classes: int = 7, in_channels: int = 1, batch_size: int = 32, repeats: int = 5
+    config: ModelConfig, num_classes: int = 7, in_channels: int = 1, batch_size: int = 16, repeats: int = 5
 ) -> dict[str, float]:
-    """Images a second of a training step (forth, back, SGD) on the CPU, in each of ``WAYS``; NaN where it does not compile.
+    """Images a second of a training step (forth, back, SGD) on the CPU in each of ``WAYS``; NaN: does not compile."""
+    steps = {way: _step(config, num_classes, in_channels, batch_size, level) for level, way in enumerate(WAYS)}
+    try:
+        steps["compiled"]()
+    except torch._dynamo.exc.TorchDynamoException:
+        del steps["compiled"]
+    seconds = alternating(steps, repeats)
+    return {way: batch_size / seconds[way] if way in seconds else float("nan") for way in WAYS}
 
-    The ways take turns, so that other work on the machine slows all of them alike.
-    """
-    steps = {}
-    for way in WAYS:
-        try:
-            steps[way] = _step(config, num_classes, in_channels, batch_size, WAYS.index(way))
-            steps[way]()  # compiles, fills caches
-        except torch._dynamo.exc.TorchDynamoException:
-            steps.pop(way, None)
-    seconds: dict[str, list[float]] = {way: [] for way in steps}
-    for _ in range(repeats):
-        for way, step in steps.items():
+
+def step_ratio(
+    config: ModelConfig, without: ModelConfig, num_classes: int = 7, in_channels: int = 1, batch_size: int = 16,
+    repeats: int = 9,
+) -> float:  # fmt: skip
+    """How many times as long a training step takes as without a part, in float32 and channels-last, measured in one run."""
+    steps = {part: _step(c, num_classes, in_channels, batch_size, 1) for part, c in (("with", config), ("without", without))}
+    seconds = alternating(steps, repeats)
+    return seconds["with"] / seconds["without"]
+
+
+def alternating(calls: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+    """Median seconds of each of several calls, which take turns, so that other work on the machine slows all alike."""
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    for turn in range(repeats + 1):
+        for name, call in calls.items():
             start = time.perf_counter()
-            step()
-            seconds[way].append(time.perf_counter() - start)
-    return {way: batch_size / statistics.median(seconds[way]) if way in seconds else float("nan") for way in WAYS}
+            call()
+            if turn:  # the first fills caches
+                seconds[name].append(time.perf_counter() - start)
+    return {name: statistics.median(times) for name, times in seconds.items()}
 
 
 def _step(config: ModelConfig, num_classes: int, in_channels: int, batch_size: int, level: int) -> Callable[[], None]:
@@ -119,12 +129,3 @@ def _step(config: ModelConfig, num_classes: int, in_channels: int, batch_size: i
         optimiser.step()
 
     return step
-
-
-def _median_seconds(call: Callable[[], object], repeats: int) -> float:
-    times = []
-    for _ in range(repeats + 2):
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times[2:])

@@ -5,6 +5,7 @@ Each of the seven classes has one colour, marker, line style and hatch; the orde
 shown in per cent. Colours, safe for the colour-blind: classes by Paul Tol ("bright"), systems and splits by Okabe and Ito.
 """
 
+from .architecture import architecture
 from .charts import (
     agreement,
     class_balance,
@@ -15,13 +16,12 @@ from .charts import (
     reliability,
     score_intervals,
     transfer_matrix,
-    votes_bars,
 )
 from .faces import class_saliency, contact_sheet, face_grid, mean_faces, overlay
 from .frame import CLASS_COLOURS, GREY, INK, SERIES_COLOURS, STYLE, Head, class_style, style
 
 __all__ = [
-    "CLASS_COLOURS", "GREY", "INK", "SERIES_COLOURS", "STYLE", "Head", "agreement", "class_balance", "class_saliency",
-    "class_style", "confusion", "contact_sheet", "duplicates_by_class", "face_grid", "learning_curves", "mean_faces",
-    "overlay", "recall_by_class", "reliability", "score_intervals", "style", "transfer_matrix", "votes_bars",
+    "CLASS_COLOURS", "GREY", "INK", "SERIES_COLOURS", "STYLE", "Head", "agreement", "architecture", "class_balance",
+    "class_saliency", "class_style", "confusion", "contact_sheet", "duplicates_by_class", "face_grid", "learning_curves",
+    "mean_faces", "overlay", "recall_by_class", "reliability", "score_intervals", "style", "transfer_matrix",
 ]  # fmt: skip

@@ -186,18 +186,6 @@ def duplicates_by_class(shares: pd.Series, texts: Sequence[str] = (), ax: AnyAxe
     return finish(ax, "Test images with a copy in train", "x", **head)
 
 
-def votes_bars(distributions: Table, ax: AnyAxes = None, **head: Unpack[Head]) -> Axes:
-    """Shares in [0, 1], rows sources (say, taggers and model), columns options: grouped bars."""
-    ax, places, width = start(ax, (8, 3)), np.arange(distributions.shape[1]), 0.8 / len(distributions)
-    for i, (source, row) in enumerate(distributions.iterrows()):
-        ax.bar(places + (i - (len(distributions) - 1) / 2) * width, row, width, label=str(source), **_bar(i))
-    ax.set_xticks(places, [c.replace("_", " ") for c in distributions.columns])
-    ax.set_ylim(0, min(1, 1.1 * distributions.max(axis=None)))
-    percent_axis(ax.yaxis, "share")
-    ax.legend()
-    return finish(ax, "Votes and prediction", "y", **head)
-
-
 def reliability(bins: Table, ax: AnyAxes = None, **head: Unpack[Head]) -> Axes:
     """Accuracy by confidence, ``metrics.reliability``: bars of accuracy, the gap to the confidence hatched, n in each."""
     ax, full = start(ax, (4.4, 4.2)), bins[bins["n"] > 0]

@@ -1,0 +1,131 @@
+"""The gallery: every network of the book with what it costs, beside what its source says that it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+from pandas.io.formats.style import Styler
+
+from .. import claims
+from ..config import ModelConfig
+from ..models import resolve
+from ..models.cost import WAYS
+from ..models.keras_numbers import printed_counts
+from ..models.trace import trace
+from ..runs import Record
+
+EMONEXT = {"tiny": 30_564_331, "small": 52_198_891, "base": 91_765_259, "large": 204_582_475, "xlarge": 362_312_331}
+"""Parameters of the published code for three channels and seven classes."""
+
+STATED = {f"emonext_{name}": count / 1e6 for name, count in EMONEXT.items()} | {"resface18": 10.4, "resface50": 12.4}
+"""Name -> million parameters that a source states, or that its published code has."""
+
+DIAGRAMS = {
+    "cbam_cnn": {"fixed kernels": "kernels", "block 1": "blocks.0", "block 2": "blocks.1", "block 3": "blocks.2",
+                 "fully connected": "head"},
+    "emonext_tiny": {"spatial transformer": "stn", "stem": "net.stem", "stage 1": "net.stages.0.blocks",
+                     "SE 1": "se.1", "stage 2": "net.stages.1.blocks", "SE 2": "se.2",
+                     "stage 3": "net.stages.2.blocks", "SE 3": "se.3", "stage 4": "net.stages.3.blocks",
+                     "head": "net.head"},
+    "resface18": {"Conv1, pooling": "stem", "stage 1": "body.0", "stage 2": "body.1.0", "transposed convolution": "body.1.1",
+                  "channel- spatial": "body.1.2", "stage 3": "body.2", "stage 4": "body.3", "head": "head"},
+    "hybrid_resnet50": {"adapter": "adapter", "stage 1": "backbone.layer1", "stage 2": "backbone.layer2",
+                        "stage 3": "backbone.layer3", "stage 4": "backbone.layer4", "reduction": "reduce",
+                        "attention": "attention", "transformer": "transformer", "two branches": "head"},
+    "fer48": {"stem": "stem", "stage 1": "blocks.0", "stage 2": "blocks.1", "stage 3": "blocks.2", "head": "head"},
+}  # fmt: skip
+"""Network -> the parts of its diagram: name -> module."""
+
+
+def label(record: Record) -> str:
+    """Name of a network with what is not the default, and its input: ``channels x side``."""
+    config, defaults = record.config.model, resolve(ModelConfig(name=record.config.model.name)).options
+    changed = "".join(f", {key} {value}" for key, value in config.options.items() if defaults[key] != value)
+    return f"{config.name}{changed} ({record.config.channels} x {config.input_size})"
+
+
+def table(records: Sequence[Record]) -> pd.DataFrame:
+    """One row a network and input: parameters, the stated ones, operations, activations, and times on the CPU."""
+    rows = {}
+    for record in records:
+        config, found = record.config, record.cost
+        rows[label(record)] = {
+            "parameters": found["parameters"],
+            "stated": STATED.get(config.model.name, float("nan")) * 1e6, "mflops": found["mflops"],
+            "activation_mb": found["activation_mb"],
+            **{speed: found.get(speed, float("nan")) for speed in ("latency_ms", "images_per_second")},
+        }  # fmt: skip
+    return pd.DataFrame(rows).T.rename_axis("network")
+
+
+def shown(rows: pd.DataFrame) -> Styler:
+    """``table`` with units: millions, MFLOPs, MB, ms."""
+    million, none = (lambda x: f"{x / 1e6:,.2f}"), "-"
+    names = {"parameters": "parameters (M)", "stated": "stated (M)", "mflops": "MFLOPs", "activation_mb": "activations (MB)",
+             "latency_ms": "batch of 1 (ms)", "images_per_second": "batch of 64 (images/s)"}  # fmt: skip
+    numbers = rows.rename(columns=names)
+    formats = {"parameters (M)": million, "stated (M)": million, "MFLOPs": "{:,.0f}", "activations (MB)": "{:,.1f}",
+               "batch of 1 (ms)": "{:,.1f}", "batch of 64 (images/s)": "{:,.1f}"}  # fmt: skip
+    return numbers.style.format(formats, na_rep=none)
+
+
+def ways(records: Sequence[Record]) -> Styler:
+    """Images a second of a training step in float32, and how many times as many in each way; each
+    keeps what those before brought."""
+    rows = {}
+    for record in (record for record in records if record.config.timed):
+        base = record.cost["step_float32"]
+        rows[label(record)] = {"batch": record.config.batch_size, "float32 (images/s)": base} | {
+            way: record.cost[f"step_{way}"] / base for way in WAYS[1:]
+        }
+    formats = {"batch": "{:.0f}", "float32 (images/s)": "{:,.1f}"} | dict.fromkeys(WAYS[1:], "x {:.2f}")
+    return pd.DataFrame(rows).T.rename_axis("network").style.format(formats, na_rep="does not compile")
+
+
+def parts(records: Sequence[Record]) -> pd.DataFrame:
+    """What a part adds: parameters and time of a training step, in per cent of the network without it."""
+    rows = []
+    for record in records:
+        if record.config.without:
+            whole, less = record.config.model.options, record.config.without.options
+            part = ", ".join(f"{k} {less[k]} -> {v}" for k, v in whole.items() if less[k] != v)
+            found, network = record.cost, record.config.model
+            rows.append({
+                "network": network.name, "part": part, "input": network.input_size,
+                "parameters (%)": 100 * (found["parameters"] / found["parameters_without"] - 1),
+                "time of a step (%)": 100 * (found.get("time_ratio", float("nan")) - 1),
+            })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def diagram(name: str, size: int, channels: int) -> pd.DataFrame:
+    """What ``plots.architecture`` draws of a network."""
+    return trace(ModelConfig(name=name, input_size=size), DIAGRAMS[name], in_channels=channels)
+
+
+def printed() -> Styler:
+    """The parameters that document 002 prints, and what they could be made of (see ``keras_numbers.printed_counts``)."""
+    frame = pd.DataFrame(printed_counts()).set_index("trunk")
+    return frame.style.format("{:,.2f}")
+
+
+def within(value: float, low: float, high: float) -> str:
+    """Verdict on a measured share against a stated range."""
+    return "right" if low <= value <= high else "below" if value < low else "above"
+
+
+def overheads(records: Sequence[Record]) -> str:
+    """The two overheads that the source of EmoNeXt states, with a verdict each."""
+    stated = {
+        "emonext-09": ("se", "parameters (%)", "Squeeze-and-excitation adds {:.2f} % parameters"),
+        "emonext-08": ("stn", "time of a step (%)", "The spatial transformer adds {:.1f} % to the time of a training step"),
+    }
+    found, lines = parts(records), []
+    for claim, (option, column, says) in stated.items():
+        low, high = (100 * float(part) for part in claims.load().loc[claim, "value"].split("-"))
+        for row in found[found["part"].str.startswith(option)].to_dict("records"):
+            verdict = within(row[column], low, high)
+            lines.append(f"- {says.format(row[column])} of `{row['network']}` at {row['input']} px; stated are {low:.0f} to "
+                         f"{high:.0f} % (claim {claim}): **{verdict}**.")  # fmt: skip
+    return "\n".join(lines)

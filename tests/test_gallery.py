@@ -1,0 +1,156 @@
+"""What networks cost, and the page that shows it."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from fer_study import models, plots, runs, stages, study
+from fer_study.config import ModelConfig
+from fer_study.errors import InputError
+from fer_study.models import cost
+from fer_study.models.registry import FaceModel
+from fer_study.models.trace import trace
+from fer_study.pages import gallery
+from fer_study.runs import lookup
+
+
+class Tiny(FaceModel):
+    """A convolution, ReLU, an average and a linear layer: what autograd keeps of it can be counted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(1, 4, 3, padding=1), nn.Linear(4, 7)
+
+    def forward(self, images):
+        return self.head(torch.relu(self.conv(images)).mean(dim=(2, 3)))
+
+
+def test_activations_by_hand():
+    """The map behind ReLU (the one before it is not needed), and the mean that the linear layer takes; not the images."""
+    assert cost.activation_mb(Tiny(), torch.zeros(2, 1, 8, 8)) * 1e6 == 4 * (4 * 8 * 8 + 4)
+
+
+def test_activations_grow_with_the_input():
+    small, large = (cost.size(ModelConfig(name="simple_resnet", input_size=side)) for side in (32, 64))
+    assert large["activation_mb"] == pytest.approx(4 * small["activation_mb"], rel=0.02)
+    assert large["mflops"] == pytest.approx(4 * small["mflops"], rel=0.02) and large["parameters"] == small["parameters"]
+
+
+def test_calls_take_turns():
+    seen = []
+    found = cost.alternating({name: lambda name=name: seen.append(name) for name in "ab"}, repeats=3)
+    assert "".join(seen) == "ab" * 4 and set(found) == {"a", "b"} and all(seconds >= 0 for seconds in found.values())
+
+
+@pytest.fixture
+def no_compiler(monkeypatch):
+    """``torch.compile`` takes a minute; here it compiles nothing."""
+    monkeypatch.setattr(torch, "compile", lambda function: function)
+
+
+def test_speeds_of_a_step(no_compiler, monkeypatch):
+    config = ModelConfig(name="emotion_cnn", options={"width": 0.25}, input_size=16)
+    speeds = cost.step_speeds(config, batch_size=4, repeats=1)
+    assert tuple(speeds) == cost.WAYS and all(speed > 0 for speed in speeds.values())
+
+    def refuses(function):
+        def call(*_given):
+            raise torch._dynamo.exc.Unsupported("no", case_name="no")
+
+        return call
+
+    monkeypatch.setattr(torch, "compile", refuses)
+    speeds = cost.step_speeds(config, batch_size=4, repeats=1)
+    assert math.isnan(speeds["compiled"]) and speeds["bfloat16"] > 0
+
+
+def test_a_step_trains_in_every_way(no_compiler):
+    for level in range(len(cost.WAYS)):
+        made = []
+        real = cost.create_model
+        cost.create_model = lambda *given, real=real, made=made: made.append(real(*given)) or made[0]
+        try:
+            step = cost._step(ModelConfig(name="emotion_cnn", options={"width": 0.25}, input_size=16), 7, 1, 4, level)
+        finally:
+            cost.create_model = real
+        before = made[0].head[1].weight.clone()
+        step()
+        assert not torch.equal(before, made[0].head[1].weight)
+        assert made[0].blocks[0][0].weight.grad.abs().sum() > 0
+
+
+NETWORKS = [
+    {"name": "emotion_cnn", "size": 16, "options": {"width": 0.25}, "batch": 4},
+    {"name": "emonext_atto", "size": 32, "channels": 3, "batch": 2, "without": {"se": "none"}},
+    {"name": "emonext_atto", "size": 32, "channels": 3, "batch": 2, "without": {"stn": False}},
+]
+
+
+def test_records_and_their_page(store, no_compiler, monkeypatch, tmp_path):
+    monkeypatch.setattr(runs, "published_root", lambda: tmp_path / "results")
+    configs = stages.cost_configs(NETWORKS)
+    records = [study.cost_of(config) for config in configs]
+    assert [record.config for record in records] == configs and records[0] == study.cost_of(configs[0])
+    table = gallery.table(records)
+    assert list(table.index) == ["emotion_cnn, width 0.25 (1 x 16)", "emonext_atto (3 x 32)"]
+    model = models.create_model(configs[0].model, 7)
+    assert table["parameters"].iloc[0] == sum(p.numel() for p in model.parameters())
+    assert f">{table['parameters'].iloc[1] / 1e6:.2f}<" in gallery.shown(table).to_html()
+    assert ">x " in gallery.ways(records).to_html()
+    parts = gallery.parts(records)
+    squeezed = 2 * (80**2 + 160**2 + 320**2) // 16
+    plain = models.create_model(configs[1].without, 7, 3)
+    assert parts["part"].tolist() == ["se none -> before", "stn False -> True"]
+    assert parts["parameters (%)"][0] == pytest.approx(100 * squeezed / sum(p.numel() for p in plain.parameters()))
+    text = gallery.overheads(records)
+    assert text.count("\n") == 1 and "1 to 2 % (claim emonext-09): **below**" in text and "emonext-08" in text
+    assert lookup(records[0].key).cost["latency_ms"] > 0
+
+
+def test_verdict_on_a_range():
+    assert [gallery.within(x, 1, 2) for x in (0.9, 1, 1.5, 2, 2.1)] == ["below", "right", "right", "right", "above"]
+
+
+def test_every_network_is_in_the_gallery():
+    configs = stages.edition_costs("fer2013")
+    named = {config.model.name for config in configs}
+    assert named >= set(models.names()) - {"timm"} and set(gallery.DIAGRAMS) <= named
+    assert len({config.key for config in configs}) == len(configs) and not stages.edition_costs("smoke")
+
+
+@pytest.mark.parametrize("name", gallery.DIAGRAMS)
+def test_a_diagram_shows_the_network(name):
+    size = 48 if name in ("cbam_cnn", "fer48") else 64
+    table = gallery.diagram(name, size, 1)
+    assert table["part"].tolist() == list(gallery.DIAGRAMS[name]), "the parts run in the order of the diagram"
+    assert table["channels"].iloc[-1] == 7 and table["side"].iloc[-1] == 1
+    ax = plots.architecture(table, title=name)
+    assert len(ax.patches) == len(table)
+    heights = [patch.get_height() for patch in ax.patches]
+    assert max(heights) == heights[table["side"].argmax()] == pytest.approx(1) and heights[-1] == min(heights)
+    shapes = [text.get_text().split("\n")[0] for text in ax.texts]
+    assert all(str(channels) in shapes for channels in table["channels"])
+
+
+def test_a_diagram_of_what_is_not_there():
+    for path, words in (("nose", "no module 'nose'"), ("head.9", "no module 'head.9'")):
+        with pytest.raises(ValueError, match=words):
+            trace(ModelConfig(name="cbam_cnn"), {"x": path})
+    with pytest.raises(ValueError, match="does not call 'blocks'"):
+        trace(ModelConfig(name="cbam_cnn"), {"x": "blocks"})
+
+
+@pytest.mark.parametrize(("given", "words"), [
+    ({"size": 48}, "unknown model ''"), ({"name": "x"}, "unknown model 'x'"),
+    ({"name": "cbam_cnn", "colour": 1}, "unknown key 'colour'"),
+    ({"name": "cbam_cnn", "without": {"nose": 1}}, "unknown option 'nose'"),
+    ({"name": "cbam_cnn", "batch": 1}, "batch_size is 1"),
+])  # fmt: skip
+def test_wrong_rows(given, words):
+    with pytest.raises(InputError, match=words) as caught:
+        stages.cost_configs([given])
+    assert "\n" not in str(caught.value)

@@ -151,3 +151,12 @@ def test_the_trunk_is_what_the_weights_were_made_for(name):
     differ = {key for key in ours if ours[key].shape != theirs[key].shape}
     assert all(theirs[key].shape == (*ours[key].shape, 1, 1) for key in differ)
     assert bool(differ) == (name in ("atto", "pico"))
+
+
+def test_the_start_is_that_of_the_published_code():
+    """Every convolution and linear layer: normal with deviation .02, cut off far outside, biases zero."""
+    model = build("atto")
+    for module in model.modules():
+        if isinstance(module, torch.nn.Conv2d | torch.nn.Linear) and module is not model.stn.regressor[-1]:
+            assert module.weight.std().item() == pytest.approx(0.02, rel=0.35) and module.weight.abs().max() < 0.2
+            assert module.bias is None or not module.bias.any()

@@ -121,7 +121,8 @@ class EmoNeXt(FaceModel):
             for dim, there in zip(self.dims, places, strict=True)
         )
         self.attention = AttentionPenalty(self.dims[-1], attention_power) if attention != "none" else None
-        for module in self.modules():
+        ours = (part for name, part in self.named_children() if name != "net")  # timm starts its blocks so already
+        for module in (module for part in ours for module in part.modules()):
             if isinstance(module, nn.Conv2d | nn.Linear):
                 nn.init.trunc_normal_(module.weight, std=0.02)
                 if module.bias is not None:

@@ -27,7 +27,7 @@ from reader_trees import (
     write_votes,
 )
 
-from fer_study.data import KNOWN, find, load, muxspace, official, rows
+from fer_study.data import KNOWN, Options, find, load, muxspace, official, pictures
 from fer_study.data.doctor import doctor, render
 from fer_study.data.people import hashed
 from fer_study.errors import InputError
@@ -180,7 +180,7 @@ def test_muxspace_geometry():
     """The face stays in the middle and keeps its shape; the border is repeated to both sides."""
     picture = np.zeros((96, 48), np.uint8)
     picture[:, 24:] = 200
-    square = rows.pixels(Image.fromarray(picture), rows.Options())[0]
+    square = pictures.pixels(Image.fromarray(picture), Options())[0]
     assert (square[:, :20] == 0).all() and (square[:, 28:] == 200).all()
 
 

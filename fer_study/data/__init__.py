@@ -9,10 +9,11 @@ import zipfile
 from pathlib import Path
 
 from ..errors import InputError
-from . import affectnet, canonical, expw, fer2013, ferplus, folders, muxspace, official, posed, rafdb
+from . import affectnet, canonical, expw, fer2013, fer2013_folders, ferplus, folders, muxspace, official, posed, rafdb
+from .collect import face_set
 from .faceset import SPLITS, FaceSet, copy_groups, fingerprint_of
 from .layout import Layout, visible
-from .rows import Left, Options, face_set, printable
+from .rows import Left, Options, printable
 
 __all__ = [
     "LAYOUTS", "SPLITS", "FaceSet", "Options", "copy_groups", "find", "fingerprint_of", "import_to", "load", "recognise",
@@ -21,8 +22,8 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 LAYOUTS: tuple[Layout, ...] = (
-    *fer2013.LAYOUTS, *ferplus.LAYOUTS, *muxspace.LAYOUTS, *rafdb.LAYOUTS, *affectnet.LAYOUTS, *expw.LAYOUTS, *posed.LAYOUTS,
-    *folders.LAYOUTS,
+    *fer2013.LAYOUTS, *fer2013_folders.LAYOUTS, *ferplus.LAYOUTS, *muxspace.LAYOUTS, *rafdb.LAYOUTS, *affectnet.LAYOUTS,
+    *expw.LAYOUTS, *posed.LAYOUTS, *folders.LAYOUTS,
 )  # fmt: skip
 """Every layout that can be read; the first one that recognises a path reads it."""
 

@@ -14,7 +14,8 @@ import numpy as np
 from ..errors import InputError
 from ..labels import NATIVE
 from .layout import Layout, csv_columns, csv_header, label_of, numbered_rows, visible
-from .rows import BadRow, Face, Options, Row, cropped, open_image, printable, refuse
+from .pictures import cropped, open_image
+from .rows import BadRow, Face, Options, Row, printable, refuse
 
 CLASSES = {str(number): name for number, name in NATIVE["affectnet"].items()}
 _SETS = {"train_set": "train", "val_set": "test"}

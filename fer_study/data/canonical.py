@@ -19,8 +19,9 @@ import pandas as pd
 import pyarrow as pa
 
 from ..errors import InputError
+from .collect import collect
 from .faceset import FaceSet, fingerprint_of
-from .rows import Left, Options, Row, collect, printable
+from .rows import Left, Options, Row, printable
 
 FORMAT = 1
 SUFFIX = ".faces"

@@ -1,4 +1,4 @@
-"""FER2013 (Goodfellow et al., 2013) with the FER+ votes (Barsoum et al., 2016), in every layout it is passed around in.
+"""FER2013 (Goodfellow et al., 2013) with the FER+ votes (Barsoum et al., 2016), as parquet or CSV.
 
 ``Training`` is the train split, ``PublicTest`` validation and ``PrivateTest`` test. Parquet and CSV keep the row order of
 the original CSV, so that both give the same fingerprint and FER+ votes can be joined by row.
@@ -9,9 +9,8 @@ from __future__ import annotations
 import json
 import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +19,9 @@ from PIL import Image
 from ..errors import InputError
 from ..labels import FER2013, FERPLUS_COLUMNS, NATIVE, VOTE_NAMES, canonical, label_map
 from .faceset import SPLITS
-from .layout import Layout, csv_columns, csv_header, is_image, parquet_columns, parquet_files, parquet_schema, visible
-from .official import OFFICIAL_COUNTS
-from .rows import BadRow, Face, Options, Row, decode, open_image, printable, refuse
+from .layout import Layout, csv_columns, csv_header, is_image, parquet_columns, parquet_files, parquet_schema
+from .pictures import decode
+from .rows import BadRow, Face, Options, Row, printable, refuse
 
 USAGE = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"}
 """Name of a split in the original files -> ours."""
@@ -43,7 +42,7 @@ def _wrong_label(value: object, where: str) -> BadRow:
     return BadRow(where, "label not allowed", f"label is {value!r}, allowed 0..6 ({', '.join(FER2013)})")
 
 
-def _checked_size(picture: Image.Image, where: str) -> Image.Image:
+def checked_size(picture: Image.Image, where: str) -> Image.Image:
     if picture.size != (48, 48):
         raise BadRow(where, "image of another size", f"image is {picture.width}x{picture.height}, allowed 48x48")
     return picture
@@ -90,7 +89,7 @@ def _shard(file: Path) -> list[tuple[int, Callable[[int], Row]]]:
             raise _wrong_label(label, where)
         split = _split(data["usage"][i], where) if "usage" in data else _SHARD_SPLIT[name[0]]
         return Face(
-            lambda: _checked_size(decode(data["bytes"][i], where), where), names[label], split, f"{place:05d}",
+            lambda: checked_size(decode(data["bytes"][i], where), where), names[label], split, f"{place:05d}",
             None if crowd is None else crowd[i],
         )  # fmt: skip
 
@@ -177,81 +176,11 @@ def _votes(file: Path, usage: list[str]) -> np.ndarray | None:
 
 _COUNTS = {str(i) for i in range(11)}
 
-# ---------------------------------------------------------------------------------------------------------- folder trees
-
-_BY_USAGE = re.compile(rf"({'|'.join(USAGE)})_(\d{{1,18}})\.(?:jpe?g|png)", re.IGNORECASE)
-_BY_NUMBER = re.compile(r"im(\d{1,18})\.(?:jpe?g|png)", re.IGNORECASE)
-
-
-def _files(path: Path) -> Iterator[Path]:
-    for folder in ("train", "test"):
-        for parent in visible(path / folder):
-            yield from visible(parent)
-
-
-def _is_tree(path: Path, pattern: re.Pattern[str]) -> bool:
-    return any(pattern.fullmatch(file.name) for file in islice(_files(path), 100))
-
-
-def _tree(path: Path, pattern: re.Pattern[str], allowed: str, split_of: Callable[[Path, int], str]) -> list[Row]:
-    """Rows ordered by split, class and number; without votes, for the row of an image is not known."""
-    good, bad = [], []
-    for file in _files(path):
-        where, found = printable(file), pattern.fullmatch(file.name)
-        try:
-            label = FER2013.index(canonical(file.parent.name))
-        except ValueError:
-            what = f"class folder {printable(file.parent.name)!r}, allowed: {', '.join(FER2013)}"
-            bad.append(refuse(BadRow(where, "class unknown", what)))
-            continue
-        if found:
-            good.append((label, int(found[found.re.groups]), file))
-        else:
-            what = f"file name is {printable(file.name)!r}, allowed {allowed}"
-            bad.append(refuse(BadRow(where, "file name not of this layout", what)))
-    good.sort()
-    named = sorted((SPLITS.index(split_of(file, label)), label, number, file) for label, number, file in good)
-    return [partial(_tree_row, path, *row) for row in named] + bad
-
-
-def _tree_row(path: Path, split: int, label: int, _: int, file: Path) -> Face:
-    picture = lambda: _checked_size(open_image(file), printable(file))  # noqa: E731
-    return Face(picture, FER2013[label], SPLITS[split], printable(file.relative_to(path).as_posix()))
-
-
-def _by_usage(path: Path, _: Options) -> list[Row]:
-    """The usage is in the file name; the number beside it goes up to 10^8 and is no row number."""
-    split = {usage.lower(): name for usage, name in USAGE.items()}
-    allowed = f"{{{','.join(USAGE)}}}_NUMBER.jpg"
-    return _tree(path, _BY_USAGE, allowed, lambda file, label: split[file.name.split("_")[0].lower()])
-
-
-def _by_number(path: Path, _: Options) -> list[Row]:
-    """PublicTest images were numbered before PrivateTest images, so the first of each class in ``test/`` are validation."""
-    left = list(OFFICIAL_COUNTS["fer2013"]["validation"])
-
-    def split_of(file: Path, label: int) -> str:
-        if file.parent.parent.name == "train":
-            return "train"
-        left[label] -= 1
-        return "validation" if left[label] >= 0 else "test"
-
-    return _tree(path, _BY_NUMBER, "imNUMBER.png", split_of)
-
-
 LAYOUTS = (
     Layout("fer2013", "parquet", "*.parquet with columns image {bytes, path}, label, usage", _is_parquet, _parquet_rows),
     Layout(
         "fer2013", "csv", f"{' or '.join(_CSV_NAMES)} (emotion, pixels, Usage), with {VOTES_NAME} beside it for FER+ votes",
         lambda path: csv_file(path) is not None, _csv_rows,
-    ),
-    Layout(
-        "fer2013", "folders with usage", "train|test/CLASS/{Training,PublicTest,PrivateTest}_N.jpg",
-        lambda path: _is_tree(path, _BY_USAGE), _by_usage,
-    ),
-    Layout(
-        "fer2013", "folders with numbers", "train|test/CLASS/imN.png",
-        lambda path: _is_tree(path, _BY_NUMBER), _by_number,
     ),
 )  # fmt: skip
 """In order of preference: where a folder holds several, the first is read."""

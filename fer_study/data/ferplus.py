@@ -24,7 +24,8 @@ from ..errors import InputError
 from ..labels import EIGHT, FERPLUS_COLUMNS, VOTE_NAMES
 from . import fer2013
 from .layout import Layout, csv_columns, parquet_schema
-from .rows import BadRow, Face, Options, Row, open_image, printable, refuse
+from .pictures import open_image
+from .rows import BadRow, Face, Options, Row, printable, refuse
 
 FOLDERS = {"FER2013Train": "train", "FER2013Valid": "validation", "FER2013Test": "test"}
 _FILE_ORDER = [VOTE_NAMES.index(name) for name in FERPLUS_COLUMNS.values()]

@@ -8,7 +8,8 @@ from pathlib import Path
 from ..errors import InputError
 from ..labels import canonical
 from .layout import Layout, images_of, visible
-from .rows import BadRow, Face, Options, Row, open_image, printable
+from .pictures import open_image
+from .rows import BadRow, Face, Options, Row, printable
 
 SPLIT_NAMES = {
     "train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation",

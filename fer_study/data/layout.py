@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..errors import InputError
-from .rows import BadRow, Face, Options, Row, open_image, printable
+from .pictures import open_image
+from .rows import BadRow, Face, Options, Row, printable
 
 JUNK = {"thumbs.db", "desktop.ini", "__macosx"}
 """Files that systems leave in every folder; names that begin with a dot are passed over too."""

@@ -16,7 +16,8 @@ from ..errors import InputError
 from ..labels import EIGHT, canonical
 from .layout import Layout, csv_columns, is_image, parquet_columns, parquet_files, parquet_schema
 from .people import hashed
-from .rows import BadRow, Face, Options, Row, decode, printable, refuse
+from .pictures import decode
+from .rows import BadRow, Face, Options, Row, printable, refuse
 
 SALT = "fer-study/muxspace/7"
 """Constant that goes before every hashed name, so that hashes stay the same and match those of no other project. The split

@@ -15,7 +15,8 @@ from ..errors import InputError
 from ..labels import NATIVE, canonical
 from .layout import Layout, visible
 from .people import hashed, split_by_group
-from .rows import BadRow, Face, Row, open_image, printable, refuse
+from .pictures import open_image
+from .rows import BadRow, Face, Row, printable, refuse
 
 CKPLUS_SALT, JAFFE_SALT = "fer-study/ckplus/1", "fer-study/jaffe/1"
 _CKPLUS = re.compile(r"(S\d{3})_.*\.(?:png|jpe?g)", re.IGNORECASE)

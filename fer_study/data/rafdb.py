@@ -12,7 +12,8 @@ from pathlib import Path
 from ..errors import InputError
 from ..labels import NATIVE
 from .layout import Layout, label_of, numbered_rows, text_lines, visible
-from .rows import BadRow, Face, Options, Row, open_image, printable
+from .pictures import open_image
+from .rows import BadRow, Face, Options, Row, printable
 
 _LISTS = ("list_patition_label.txt", "list_partition_label.txt")
 CLASSES = {str(number): name for number, name in NATIVE["rafdb"].items()}

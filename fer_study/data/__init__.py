@@ -32,9 +32,10 @@ KNOWN = "; known layouts: "
 
 
 def recognise(path: str | Path, dataset: str | None = None) -> Layout | None:
-    """The layout of a path, or None; only layouts of ``dataset`` where it is given."""
+    """The layout of a path, or None; only those of ``dataset`` where it is given, some only then (``Layout.named``)."""
     path = Path(path)
-    return next((x for x in LAYOUTS if dataset in (None, x.dataset) and x.recognises(path)), None)
+    layouts = (x for x in LAYOUTS if dataset == x.dataset or (dataset is None and not x.named))
+    return next((x for x in layouts if x.recognises(path)), None)
 
 
 def load(path: str | Path, dataset: str | None = None, verify: bool = True, options: Options | None = None,
@@ -134,7 +135,7 @@ def check(faces: FaceSet, path: Path) -> None:
     remedy = "verify=False loads it all the same"
     if missing := [s for s in ("train", "test") if not (faces.split == s).any()]:
         raise InputError(f"{printable(path)}: no {missing[0]} images, both train and test are needed; {remedy}")
-    if not faces.left_out and (wrong := official.difference(faces)):
+    if wrong := official.difference(faces, sum(faces.left_out.values())):
         raise InputError(f"{printable(path)}: not the official {faces.name}: {wrong}; {remedy}")
 
 
@@ -185,10 +186,14 @@ def _as_asked(faces: FaceSet, dataset: str | None, options: Options | None, path
     """An imported set, whose options were chosen when it was imported.
 
     Raises:
-        InputError: it is another dataset, or has other classes than are asked for.
+        InputError: it is another dataset, or has other classes, or labels by another FER+ protocol, than are asked for.
     """
     if dataset not in (None, faces.name):
         raise InputError(f"{printable(path)}: holds {faces.name} (canonical), not {dataset}")
+    annotation = canonical.annotation(path)
+    if options and annotation not in (None, options.annotation):
+        raise InputError(f"{printable(path)}: imported with the annotation {annotation}, {options.annotation} is asked for; "
+                         f"import it again with --annotation {options.annotation}")  # fmt: skip
     if options and options.names != faces.classes:
         raise InputError(f"{printable(path)}: imported with {faces.num_classes} classes, {options.classes} are asked for; "
                          f"import it again with --classes {options.classes}")  # fmt: skip

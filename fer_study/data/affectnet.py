@@ -13,9 +13,9 @@ import numpy as np
 
 from ..errors import InputError
 from ..labels import NATIVE
-from .layout import Layout, csv_columns, csv_header, label_of, numbered_rows, visible
+from .layout import Layout, csv_columns, csv_header, csv_rows, label_of, numbered_rows, only, visible
 from .pictures import cropped, open_image
-from .rows import BadRow, Face, Options, Row, printable, refuse
+from .rows import BadRow, Face, Options, Row, printable
 
 CLASSES = {str(number): name for number, name in NATIVE["affectnet"].items()}
 _SETS = {"train_set": "train", "val_set": "test"}
@@ -46,9 +46,14 @@ def _annotation_row(folder: Path, split: str, image: Path) -> Face:
     return Face(partial(open_image, image), label_of(label, CLASSES, printable(file)), split, name)
 
 
-def _is_tree(path: Path) -> bool:
-    names = {x.name for split in _FOLDERS for x in visible(path / split) if x.is_dir()}
-    return "0" in names and names <= set(CLASSES) and not (path / "test").is_dir()
+def _numbers(path: Path) -> set[str]:
+    """The class folders of a tree where these are numbers that AffectNet has, and one of them is 0."""
+    names = {x.name for folder in only(path, *_FOLDERS) for x in visible(folder) if x.is_dir()}
+    return names if "0" in names and names <= set(CLASSES) else set()
+
+
+def _numbered(path: Path, _: Options) -> list[Row]:
+    return numbered_rows(path, _FOLDERS, CLASSES)
 
 
 def _tables(path: Path) -> list[Path]:
@@ -64,8 +69,7 @@ def _table_rows(path: Path, _: Options) -> list[Row]:
         if "expression" not in header:
             raise InputError(f"{printable(file)}: no column 'expression'; found {', '.join(header)[:200]}")
         data = csv_columns(file, ["subDirectory_filePath", "expression", *[c for c in _BOX if c in header]])
-        rows += [partial(_table_row, folder, file, data, i) for i in range(len(data["line"]))]
-        rows += [refuse(error) for error in data["bad"]]
+        rows += csv_rows(data, _table_row, folder, file, data)
     return rows
 
 
@@ -86,8 +90,9 @@ def _table_row(folder: Path, file: Path, data: dict, i: int) -> Face:
 LAYOUTS = (
     Layout("affectnet", "annotations", "train_set|val_set/images/ID.jpg and annotations/ID_exp.npy",
            lambda path: any((path / x / "annotations").is_dir() for x in _SETS), _annotation_rows),
-    Layout("affectnet", "folders", "train|val/0..7/*.jpg", _is_tree,
-           lambda path, _: numbered_rows(path, _FOLDERS, CLASSES)),
+    Layout("affectnet", "folders", "train|val/0..7/*.jpg", lambda path: "7" in _numbers(path), _numbered),
+    Layout("affectnet", "folders of fewer classes", "train|val/0..6/*.jpg, only as --dataset affectnet",
+           lambda path: bool(_numbers(path)), _numbered, named=True),
     Layout("affectnet", "tables", "training.csv and validation.csv (subDirectory_filePath, face_x, ..., expression)",
            lambda path: bool(_tables(path)), _table_rows),
 )  # fmt: skip

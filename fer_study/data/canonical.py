@@ -35,6 +35,11 @@ def is_canonical(path: Path) -> bool:
     return (path / _FILES[2]).is_file()
 
 
+def annotation(path: Path) -> str | None:
+    """The protocol by which FER+ votes became the labels of an import; None for other datasets."""
+    return json.loads((path / _FILES[2]).read_text(encoding="utf-8"))["annotation"]
+
+
 def write(name: str, layout: str, rows: list[Row], options: Options, target: Path,
           accept: Callable[[FaceSet], None]) -> FaceSet:  # fmt: skip
     """Writes the canonical form of some rows, image by image; memory does not grow with the pixels.

@@ -14,7 +14,7 @@ from pathlib import Path
 from ..labels import FER2013, canonical
 from .faceset import SPLITS
 from .fer2013 import USAGE, checked_size
-from .layout import Layout, visible
+from .layout import Layout, only, visible
 from .official import OFFICIAL_COUNTS
 from .pictures import open_image
 from .rows import BadRow, Face, Options, Row, printable, refuse
@@ -24,8 +24,8 @@ _BY_NUMBER = re.compile(r"im(\d{1,18})\.(?:jpe?g|png)", re.IGNORECASE)
 
 
 def _files(path: Path) -> Iterator[Path]:
-    for folder in ("train", "test"):
-        for parent in visible(path / folder):
+    for folder in only(path, "train", "test"):
+        for parent in visible(folder):
             yield from visible(parent)
 
 
@@ -71,7 +71,7 @@ def _by_number(path: Path, _: Options) -> list[Row]:
     left = list(OFFICIAL_COUNTS["fer2013"]["validation"])
 
     def split_of(file: Path, label: int) -> str:
-        if file.parent.parent.name == "train":
+        if file.parent.parent.name.lower() == "train":
             return "train"
         left[label] -= 1
         return "validation" if left[label] >= 0 else "test"

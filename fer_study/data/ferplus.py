@@ -23,12 +23,12 @@ import numpy as np
 from ..errors import InputError
 from ..labels import EIGHT, FERPLUS_COLUMNS, VOTE_NAMES
 from . import fer2013
-from .layout import Layout, csv_columns, parquet_schema
+from .layout import Layout, csv_columns, csv_rows, parquet_schema
 from .pictures import open_image
-from .rows import BadRow, Face, Options, Row, printable, refuse
+from .rows import Face, Options, Row, printable
+from .votes import FILE_ORDER, counted
 
 FOLDERS = {"FER2013Train": "train", "FER2013Valid": "validation", "FER2013Test": "test"}
-_FILE_ORDER = [VOTE_NAMES.index(name) for name in FERPLUS_COLUMNS.values()]
 
 
 def distribution(votes: np.ndarray, annotation: str = "majority") -> np.ndarray:
@@ -41,7 +41,7 @@ def distribution(votes: np.ndarray, annotation: str = "majority") -> np.ndarray:
     Returns:
         (10,) float64 that sums to 1; all on ``unknown`` where the votes agree too little.
     """
-    raw = np.asarray(votes, np.float64)[_FILE_ORDER]
+    raw = np.asarray(votes, np.float64)[FILE_ORDER]
     raw = np.where(raw <= 1, 0, raw)
     total, kept = raw.sum(), np.zeros(10)
     if annotation == "majority":
@@ -54,7 +54,7 @@ def distribution(votes: np.ndarray, annotation: str = "majority") -> np.ndarray:
     if kept.sum() <= 0.5 * total:
         kept = np.eye(10)[8]
     out = np.zeros(10)
-    out[_FILE_ORDER] = kept / kept.sum()
+    out[FILE_ORDER] = kept / kept.sum()
     return out
 
 
@@ -78,7 +78,7 @@ def _covering(raw: np.ndarray) -> np.ndarray:
 def _with_label(face: Face, options: Options) -> Face:
     """A face with the label and the target that its votes give; ties of the label as in ``distribution``."""
     shares = distribution(face.votes, options.annotation)
-    label = VOTE_NAMES[_FILE_ORDER[int(shares[_FILE_ORDER].argmax())]]
+    label = VOTE_NAMES[FILE_ORDER[int(shares[FILE_ORDER].argmax())]]
     if label not in EIGHT:
         return face._replace(label=label)
     target = shares[: options.classes]
@@ -112,26 +112,16 @@ def _folder_rows(path: Path, options: Options) -> list[Row]:
         if not file.is_file():
             raise InputError(f"{printable(file)}: no such file; images in {folder} have no votes without it")
         data = csv_columns(file, ["image", *FERPLUS_COLUMNS], header)
-        rows += [partial(_folder_row, path / folder, file, split, data, i, options) for i in range(len(data["image"]))]
-        rows += [refuse(error) for error in data["bad"]]
+        rows += csv_rows(data, _folder_row, options, path / folder, file, split, data)
     return rows
 
 
-def _folder_row(folder: Path, file: Path, split: str, data: dict, i: int, options: Options) -> Face:
-    where, votes = f"{printable(file)}, line {data['line'][i]}", np.zeros(10, np.uint8)
-    for column, name in FERPLUS_COLUMNS.items():
-        text = data[column][i].strip()
-        if text not in _COUNTS:
-            raise BadRow(where, "votes not allowed", f"{column} is {text!r}, allowed a number of votes 0..10")
-        votes[VOTE_NAMES.index(name)] = int(text)
+def _folder_row(options: Options, folder: Path, file: Path, split: str, data: dict, i: int) -> Face:
+    votes = counted([data[column][i] for column in FERPLUS_COLUMNS], f"{printable(file)}, line {data['line'][i]}")
     image = folder / data["image"][i]
     name = printable(f"{folder.name}/{data['image'][i]}")
-    if not votes.any():
-        raise BadRow(where, "no votes", f"{name} has no votes")
     return _with_label(Face(partial(open_image, image), "unknown", split, name, votes), options)
 
-
-_COUNTS = {str(i) for i in range(11)}
 
 LAYOUTS = (
     Layout("ferplus", "folders", "FER2013Train|Valid|Test/label.csv with ferXXXXXXX.png",

@@ -14,10 +14,10 @@ from PIL import Image
 
 from ..errors import InputError
 from ..labels import EIGHT, canonical
-from .layout import Layout, csv_columns, is_image, parquet_columns, parquet_files, parquet_schema
+from .layout import Layout, csv_columns, csv_rows, is_image, parquet_columns, parquet_files, parquet_schema
 from .people import hashed
 from .pictures import decode
-from .rows import BadRow, Face, Options, Row, printable, refuse
+from .rows import BadRow, Face, Options, Row, printable
 
 SALT = "fer-study/muxspace/7"
 """Constant that goes before every hashed name, so that hashes stay the same and match those of no other project. The split
@@ -75,15 +75,15 @@ def _legend(path: Path) -> Path | None:
 def _legend_rows(path: Path, _: Options) -> list[Row]:
     legend = _legend(path)
     data = csv_columns(legend, ["user.id", "image", "emotion"])
-    rows, first = [], {}
-    for i, (name, emotion, user) in enumerate(zip(data["image"], data["emotion"], data["user.id"], strict=True)):
-        if name in first:
-            where = f"{printable(legend)}, row {i}"
-            rows.append(refuse(BadRow(where, "twice", f"its image is also that of row {first[name]}")))
-            continue
-        first[name] = i
-        rows.append(partial(_row, legend, i, name, emotion, user, path / "images" / name))
-    return rows + [refuse(error) for error in data["bad"]]
+    first: dict[str, int] = {}
+
+    def read(i: int) -> Face:
+        name = data["image"][i]
+        if first.setdefault(name, i) != i:
+            raise BadRow(f"{printable(legend)}, row {i}", "twice", f"its image is also that of row {first[name]}")
+        return _row(legend, i, name, data["emotion"][i], data["user.id"][i], path / "images" / name)
+
+    return csv_rows(data, read)
 
 
 LAYOUTS = (

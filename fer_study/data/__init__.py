@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import tarfile
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import InputError
@@ -54,7 +56,7 @@ def load(path: str | Path, dataset: str | None = None, verify: bool = True, opti
     """
     path = Path(path)
     _check_name(dataset)
-    try:
+    with _readable(path):
         if canonical.is_canonical(path):
             faces = _as_asked(canonical.read(path), dataset, options, path)
         else:
@@ -63,8 +65,6 @@ def load(path: str | Path, dataset: str | None = None, verify: bool = True, opti
             faces = face_set(layout.dataset, layout.rows(path, options), options, left or Left())
             log.info("%s: %s (%s), %d images, fingerprint %s", printable(path), layout.dataset, layout.name, len(faces),
                      faces.fingerprint)  # fmt: skip
-    except OSError as error:
-        raise InputError(f"{printable(error.filename or path)}: cannot be read: {error.strerror}") from None
     report(faces, path)
     if verify:
         check(faces, path)
@@ -86,15 +86,29 @@ def import_to(
     _check_name(dataset)
     if canonical.is_canonical(path):
         raise InputError(f"{printable(path)}: is in canonical form already")
-    layout, options = _layout(path, dataset), options or Options()
-    target = Path(target) if target else root_of() / f"{layout.dataset}{canonical.SUFFIX}"
-    rows = layout.rows(path, options)
-    faces = canonical.write(layout.dataset, layout.name, rows, options, target, lambda faces: report(faces, path))
+    with _readable(path):
+        layout, options = _layout(path, dataset), options or Options()
+        target = Path(target) if target else root_of() / f"{layout.dataset}{canonical.SUFFIX}"
+        rows = layout.rows(path, options)
+        faces = canonical.write(layout.dataset, layout.name, rows, options, target, lambda faces: report(faces, path))
     try:
         check(faces, path)
     except InputError as error:
         log.warning("imported all the same: %s", error)
     return faces, target
+
+
+@contextlib.contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """What the operating system refuses is wrong input.
+
+    Raises:
+        InputError: a file cannot be read or written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{printable(error.filename or path)}: cannot be read or written: {error.strerror}") from None
 
 
 def find(dataset: str, root: str | Path | None = None, verify: bool = True, options: Options | None = None) -> FaceSet:

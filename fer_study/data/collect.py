@@ -45,7 +45,7 @@ def collect(
                     f"a picture of {picture.width}x{picture.height}, allowed: sides from 8 px, one at most 4 times the other"
                 )
                 raise BadRow(f"{name}, row {number} ({face.id})", "no face has this shape", what)
-            write(pixels(picture, options))
+            write(pixels(picture, options, f"{name}, row {number} ({face.id})"))
         except BadRow as error:
             if not options.skip_bad:
                 raise

@@ -193,9 +193,9 @@ def _about(report: dict[str, Any]) -> list[str]:
     lines += [f"duplicates   {groups}"]
     lines += [f"             {d['test_images_elsewhere']} test images are also in train or validation"]
     if known:
-        lines += [
-            f"people       {known['people']} in {known['images']} images, {known['in_several_splits']} in several splits"
-        ]
+        several, others = known["in_several_splits"], report["images"] - known["images"]
+        lines += [f"people       {known['people']} by the names of {known['images']} images, {several} in several splits"]
+        lines += [f"             who is in the other {others} images is not known"] if others else []
     return lines
 
 

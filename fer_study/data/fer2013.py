@@ -65,8 +65,11 @@ def _names(file: Path) -> dict[int, str]:
         raise InputError(f"{printable(file)}: its Hugging Face metadata cannot be read") from None
     if not names:
         return NATIVE["fer2013"]
-    label_map(names)
-    return dict(enumerate(map(canonical, names)))
+    try:
+        label_map(names)
+        return dict(enumerate(map(canonical, names)))
+    except InputError as error:
+        raise InputError(f"{printable(file)}: the class names in its Hugging Face metadata: {error}") from None
 
 
 class _Stored(NamedTuple):

@@ -8,7 +8,9 @@ The four ways in which its authors turn ten votes into a training target; all fi
     the most voted emotions until three quarters of the votes are covered, at most three of them; the first draws one label a
     time from this distribution, the second trains on the distribution itself, which has the same expected gradient;
 ``multi_target``
-    every emotion with at least 30 % of the votes.
+    every emotion with at least 30 % of the votes, all of them equal.
+    DEVIATION: the published code trains them with the loss -log max_k(p_k t_k), t binary; here the target is equal shares
+    that sum to 1, under the cross-entropy of all other runs.
 
 Images of which too little agreement is left, or on which *unknown* or *no face* leads, are dropped and counted.
 """
@@ -32,7 +34,7 @@ FOLDERS = {"FER2013Train": "train", "FER2013Valid": "validation", "FER2013Test":
 
 
 def distribution(votes: np.ndarray, annotation: str = "majority") -> np.ndarray:
-    """What the votes on one image teach, by the rules of the authors' published code.
+    """What the votes on one image teach, by the rules of the authors' published code (see above).
 
     Args:
         votes: (10,) counts over ``VOTE_NAMES``. Ties are taken in the order of the columns of ``fer2013new.csv``.
@@ -41,6 +43,12 @@ def distribution(votes: np.ndarray, annotation: str = "majority") -> np.ndarray:
     Returns:
         (10,) float64 that sums to 1; all on ``unknown`` where the votes agree too little.
     """
+    return _shares(kept_votes(votes, annotation), annotation)
+
+
+def kept_votes(votes: np.ndarray, annotation: str) -> np.ndarray:
+    """(10,) float64 over ``VOTE_NAMES``: the votes for the options that an annotation keeps, of which the highest is the
+    label; arguments as in ``distribution``."""
     raw = np.asarray(votes, np.float64)[FILE_ORDER]
     raw = np.where(raw <= 1, 0, raw)
     total, kept = raw.sum(), np.zeros(10)
@@ -54,8 +62,13 @@ def distribution(votes: np.ndarray, annotation: str = "majority") -> np.ndarray:
     if kept.sum() <= 0.5 * total:
         kept = np.eye(10)[8]
     out = np.zeros(10)
-    out[FILE_ORDER] = kept / kept.sum()
+    out[FILE_ORDER] = kept
     return out
+
+
+def _shares(kept: np.ndarray, annotation: str) -> np.ndarray:
+    shares = (kept > 0).astype(np.float64) if annotation == "multi_target" else kept
+    return shares / max(shares.sum(), 1e-9)
 
 
 def _covering(raw: np.ndarray) -> np.ndarray:
@@ -77,12 +90,11 @@ def _covering(raw: np.ndarray) -> np.ndarray:
 
 def _with_label(face: Face, options: Options) -> Face:
     """A face with the label and the target that its votes give; ties of the label as in ``distribution``."""
-    shares = distribution(face.votes, options.annotation)
-    label = VOTE_NAMES[FILE_ORDER[int(shares[FILE_ORDER].argmax())]]
+    kept = kept_votes(face.votes, options.annotation)
+    label = VOTE_NAMES[FILE_ORDER[int(kept[FILE_ORDER].argmax())]]
     if label not in EIGHT:
         return face._replace(label=label)
-    target = shares[: options.classes]
-    return face._replace(label=label, target=target / target.sum() if target.sum() else target)
+    return face._replace(label=label, target=_shares(kept[: options.classes], options.annotation))
 
 
 def _joined(path: Path, options: Options) -> list[Row]:

@@ -8,7 +8,9 @@ from pathlib import Path
 from ..errors import InputError
 from ..labels import NATIVE, canonical
 from .layout import Layout, images_of, split_folders, visible
-from .pictures import open_image
+from .people import hashed
+from .pictures import upright
+from .posed import CKPLUS_NAME, CKPLUS_SALT
 from .rows import BadRow, Face, Options, Row, printable
 
 NUMBERED = "rename the folder, or say whose number it is: " + ", ".join(
@@ -19,18 +21,24 @@ NUMBERED = "rename the folder, or say whose number it is: " + ", ".join(
 
 
 def _rows(path: Path, _: Options) -> list[Row]:
-    return [partial(_row, path, split, file) for split, folder in split_folders(path) for parent in visible(folder)
-            for file in images_of(parent)]  # fmt: skip
+    files = [(split, file) for split, folder in split_folders(path) for parent in visible(folder)
+             for file in images_of(parent)]  # fmt: skip
+    named = any(CKPLUS_NAME.fullmatch(file.name) for _, file in files)
+    return [partial(_row, path, split, file, named) for split, file in files]
 
 
-def _row(path: Path, split: str, file: Path) -> Face:
+def _row(path: Path, split: str, file: Path, named: bool) -> Face:
+    """One image; where files are ``named`` as in CK+ (``Sxxx_...``), the person is in the name."""
     folder, where = file if file.is_dir() else file.parent, printable(file)
     try:
         label = canonical(folder.name)
     except InputError as error:
         number = f" (a number does not say which class it is: {NUMBERED})" if folder.name.isdigit() else ""
         raise BadRow(where, "class unknown", f"class folder: {error}{number}") from None
-    return Face(partial(open_image, file), label, split, printable(file.relative_to(path).as_posix()))
+    found = CKPLUS_NAME.fullmatch(file.name)
+    attributes = {"person": hashed(found[1].upper(), CKPLUS_SALT) if found else None} if named else {}
+    name = printable(file.relative_to(path).as_posix())
+    return Face(partial(upright, file), label, split, name, attributes=attributes)
 
 
 LAYOUTS = (Layout("folders", "folders", "train|validation|test/CLASS/image, CLASS in any known spelling",

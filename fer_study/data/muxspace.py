@@ -1,7 +1,8 @@
 """muxspace/facial_expressions: 13,690 faces with eight emotions, for transfer from and to FER2013.
 
-It has no split of its own. Ours is by the file name without its number, 80/10/10, so that nobody is in two splits; in 12,726
-names that is a person (``First_Last_0001.jpg``). Names are replaced by salted hashes and appear nowhere.
+It has no split of its own. Ours is by the file name without its number, 80/10/10, so that no name is in two splits. In
+12,726 file names that is the name of a person (``First_Last_0001.jpg``); who is in the other 964 images is not known. Names
+are replaced by salted hashes and appear nowhere.
 """
 
 from __future__ import annotations
@@ -48,9 +49,11 @@ def _row(source: Path, i: int, name: str, emotion: str, labeller: str, content: 
     def picture() -> Image.Image:
         if not isinstance(content, Path):
             return decode(content, where)
-        if not content.is_file():
-            raise BadRow(where, "image file missing", f"its image is not in {printable(content.parent)}")
-        return decode(content.read_bytes(), where)
+        try:
+            data = content.read_bytes()
+        except (OSError, ValueError):  # ValueError: a zero byte in the name
+            raise BadRow(where, "image file missing", f"its image is not in {printable(content.parent)}") from None
+        return decode(data, where)
 
     return Face(picture, label, split, f"{i:05d}", attributes=attributes)
 

@@ -54,7 +54,7 @@ DATASETS = {
     "jaffe": Dataset("JAFFE", "lyons1998jaffe", "213 gray, 256 px", "AN, DI, FE, HA, SA, SU, NE in the file name",
                      "ours, by person", _REQUEST),
     "muxspace": Dataset("muxspace", "muxspace", "13,690 gray, at most 350 px", "names in mixed case, with contempt",
-                        "ours, by person", "Apache-2.0"),
+                        "ours, by name of the file", "Apache-2.0"),
     "folders": Dataset("your own", "", "any", "folder names in any known spelling", "its own", "its own"),
 }  # fmt: skip
 """Every dataset that can be read."""

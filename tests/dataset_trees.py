@@ -22,6 +22,9 @@ def _faces():
 
 FACES = _faces()
 
+VOTES = np.random.default_rng(6).multinomial(10, [0.1] * 10, NUMBER)
+"""(48, 10) votes on each face, in the column order of fer2013new.csv: no two alike, so that votes on another face show."""
+
 
 def encoded(image, kind="PNG"):
     buffer = io.BytesIO()
@@ -59,7 +62,8 @@ def fer2013_csv(root):
     labels = [code("fer2013", LABELS[i]) for i in kept("contempt")]
     lines = ["emotion,pixels,Usage", *(f"{k},{p},{u}" for k, p, u in zip(labels, pixels, usages, strict=True))]
     put(root / "fer2013.csv", b"\xef\xbb\xbf" + "\r\n".join(lines).encode() + b"\r\n")
-    votes = [f"{u},fer{i:07d}.png," + ",".join(["1"] * 10) for i, u in enumerate(usages)]
+    crowd = [",".join(map(str, VOTES[i])) for i in kept("contempt")]
+    votes = [f"{u},fer{i:07d}.png,{v}" for i, (u, v) in enumerate(zip(usages, crowd, strict=True))]
     put(root / "fer2013new.csv", "\r\n".join([f"Usage,Image name,{','.join(FERPLUS_COLUMNS)}", *votes]) + "\r\n")
     return "fer2013", "csv", root
 

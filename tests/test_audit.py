@@ -14,6 +14,7 @@ from fer_study import audit, data, runs
 from fer_study.data.faceset import SPLITS, FaceSet
 from fer_study.errors import InputError
 from fer_study.labels import FER2013, VOTE_NAMES
+from fer_study.pages import audit_tables
 
 DATA = Path(os.environ.get("FER_STUDY_DATA") or Path(__file__).parents[1] / "data")
 
@@ -245,6 +246,20 @@ def test_score_against_truth():
     assert found["near_copies"] == {"planted": 4, "found": 5, "precision": 4 / 5, "recall": 1}
     assert found["blank"] == {"planted": 1, "found": 2, "precision": 0.5, "recall": 1}
     assert set(found) == {"exact_copies", "near_copies", "blank"}
+
+
+def test_exact_copies_alone_give_no_recall_of_near_ones():
+    images = noise(4)
+    images[1] = images[0]
+    faces = make(images, ["train"] * 4, truth={"duplicate_of": np.array([-1, 0, -1, -1]), "blank": np.zeros(4, bool)})
+    found = audit.run(faces)
+    assert found.truth["exact_copies"]["recall"] == 1 == found.truth["near_copies"]["precision"]
+    assert np.isnan(found.truth["near_copies"]["recall"]) and found.truth["near_copies"]["planted"] == 1
+    table = audit_tables.planted(found.summary())
+    assert table.index[1].startswith("near copies (all that were planted are exact") and table["recall"].iloc[1] == "-"
+    images[3] = np.clip(images[2].astype(int) + 3, 0, 255)  # a near copy, on record
+    faces = make(images, ["train"] * 4, truth={"duplicate_of": np.array([-1, 0, -1, 2]), "blank": np.zeros(4, bool)})
+    assert audit.run(faces).truth["near_copies"]["recall"] == 1
 
 
 def test_a_selection_is_scored_only_on_request():

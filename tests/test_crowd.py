@@ -282,3 +282,15 @@ def test_where_labels_go():
     assert "sad grows most (+2 images) and fear shrinks most (-3)" in text
     table = crowd_tables.noise(page)
     assert set(table.loc["disgust"].drop("images")) == {"-"} and table.loc["disgust", "images"] == "0"
+
+
+def test_ties_in_what_grows_most():
+    """By hand: four ties of neutral and sad, all labelled angry, go to neutral; shared, each has two, happy three."""
+    crowd = votes(*[{"neutral": 5, "sad": 5}] * 4, *[{"happy": 10}] * 3, {"not_face": 10})
+    faces = faces_of(crowd, [0] * 8)
+    found, none = audit.gains(faces, 8), dict.fromkeys(FER2013, 0)
+    assert found["ties_first"].to_dict() == none | {"angry": -7, "happy": 3, "neutral": 4}
+    assert found["ties_shared"].to_dict() == none | {"angry": -7, "happy": 3, "neutral": 2, "sad": 2}
+    text = crowd_tables.shift_reading(stored(faces))
+    assert "neutral grows most (+4 images) and angry shrinks most (-7). Of the images 57.1 % are tied" in text
+    assert "with ties shared evenly it is +2 and -7, and happy grows most" in text

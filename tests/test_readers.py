@@ -27,7 +27,7 @@ from reader_trees import (
     write_votes,
 )
 
-from fer_study.data import KNOWN, find, load, muxspace, official, rows
+from fer_study.data import KNOWN, Options, find, load, muxspace, official, pictures
 from fer_study.data.doctor import doctor, render
 from fer_study.data.people import hashed
 from fer_study.errors import InputError
@@ -94,9 +94,11 @@ def test_csv_icml(tmp_path, images):
 
 
 def test_csv_and_parquet_have_one_fingerprint(tmp_path, images, votes):
-    a = load(write_csv(tmp_path / "a", csv_rows(images)), verify=False)
-    b = load(write_parquet(tmp_path / "b", images, votes), verify=False)
+    write_votes(write_csv(tmp_path / "a", csv_rows(images)), votes)
+    a, b = load(tmp_path / "a", verify=False), load(write_parquet(tmp_path / "b", images, votes), verify=False)
     assert a.fingerprint == b.fingerprint
+    without = load(write_csv(tmp_path / "c", csv_rows(images)), verify=False)
+    assert without.fingerprint == load(write_parquet(tmp_path / "d", images), verify=False).fingerprint != a.fingerprint
 
 
 def test_folders_with_usage(tmp_path, images):
@@ -180,7 +182,7 @@ def test_muxspace_geometry():
     """The face stays in the middle and keeps its shape; the border is repeated to both sides."""
     picture = np.zeros((96, 48), np.uint8)
     picture[:, 24:] = 200
-    square = rows.pixels(Image.fromarray(picture), rows.Options())[0]
+    square = pictures.pixels(Image.fromarray(picture), Options())[0]
     assert (square[:, :20] == 0).all() and (square[:, 28:] == 200).all()
 
 
@@ -246,6 +248,15 @@ def test_real_fer2013(tmp_path):
     write_votes(tmp_path / "a", faces.votes[:, inverse], [r[2] for r in rows])
     a, b = load(tmp_path / "a"), load(tmp_path / "b")
     assert a.fingerprint == b.fingerprint == faces.fingerprint and (a.votes == faces.votes).all()
+    shuffled = np.concatenate([np.random.default_rng(0).permutation(np.flatnonzero(faces.split == s)) for s in usage])
+    write_votes(tmp_path / "a", faces.votes[:, inverse][shuffled], [r[2] for r in rows])
+    for dataset in ("fer2013", "ferplus"):
+        with pytest.raises(InputError, match=r"the images are FER2013 in its order, the votes are not FER\+"):
+            load(tmp_path / "a", dataset, verify=False)
+    bad = [*rows[:4], ["7", *rows[4][1:]], *rows[5:]]
+    write_csv(tmp_path / "a", bad)
+    with pytest.raises(InputError, match=r"is the most voted emotion of [12].* % of .* images \(all\), allowed"):
+        load(tmp_path / "a", verify=False, options=Options(skip_bad=True))
     damaged = official.difference(faces.select(np.arange(1, len(faces))))
     assert damaged == "35886 images, official 35887; train angry has 3994, official 3995"
 

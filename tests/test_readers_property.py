@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dataset_trees import FACES, LABELS, TREES
+from dataset_trees import FACES, LABELS, TREES, VOTES
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fer_study.data import Options, load
 from fer_study.data.doctor import doctor, render
+from fer_study.data.votes import FILE_ORDER
 from fer_study.errors import InputError
 from fer_study.labels import EIGHT
 
@@ -74,11 +75,15 @@ damages = st.lists(st.tuples(st.integers(0, 10_000), st.sampled_from(KINDS), st.
 
 
 def check_labels(faces) -> None:
-    """Every face that came back, told by its picture, has the label that was written for it."""
-    for image, label in zip(faces.images[:, 0].astype(int), faces.labels, strict=True):
+    """Every face that came back, told by its picture, has the label, and the votes, that were written for it."""
+    joined = faces.name == "fer2013" and faces.votes is not None
+    crowd = faces.votes[:, FILE_ORDER] if joined else [None] * len(faces)
+    for image, label, votes in zip(faces.images[:, 0].astype(int), faces.labels, crowd, strict=True):
         error = np.abs(FACES.astype(int) - image).mean(axis=(1, 2))
         if error.min() < 12:  # a cut picture may be half gray, and is then refused or nobody's
             assert EIGHT[label] == LABELS[int(error.argmin())]
+            if votes is not None:
+                assert votes.tolist() == VOTES[int(error.argmin())].tolist()
 
 
 @pytest.mark.parametrize("tree", TREES, ids=lambda t: t.__name__)

@@ -246,7 +246,7 @@ def test_ferplus_rows(tmp_path, images):
     for line, parts in (
         ('fer0.png,"(0, 0, 48, 48)",1,2,3', ("line 1", "5 columns, allowed 12")),
         ('fer0.png,"(0, 0, 48, 48)",1,2,3,0,0,0,0,0,x,0', ("line 1", "unknown is 'x'", "0..10")),
-        ('fer0.png,"(0, 0, 48, 48)"' + ",0" * 10, ("line 1", "fer0.png has no votes")),
+        ('fer0.png,"(0, 0, 48, 48)"' + ",0" * 10, ("line 1", "0 votes, allowed 1..10 in all")),
         ('fer1.png,"(0, 0, 48, 48)"' + ",0" * 9 + ",10", ("no images",)),  # no face: dropped before it is opened
         ('fer1.png,"(0, 0, 48, 48)",10' + ",0" * 9, ("fer1.png", "No such file")),
     ):

@@ -21,6 +21,7 @@ from .annotation import (
     agreement,
     balance,
     class_weights,
+    gains,
     inverse_frequency,
     majority,
     transitions,
@@ -43,12 +44,12 @@ from .crowd import human_ceiling, label_gaps, label_noise
 
 __all__ = [
     "FORM", "NEAR", "NEARLY_BLANK", "PRINTED_WEIGHTS", "RELATIONS", "VOTE_OPTIONS", "AuditReport", "agreement", "balance",
-    "blank", "class_weights", "clean_test_mask", "copy_groups", "count_copies", "duplicate_groups", "has_copy",
+    "blank", "class_weights", "clean_test_mask", "copy_groups", "count_copies", "duplicate_groups", "gains", "has_copy",
     "human_ceiling", "inverse_frequency", "label_gaps", "label_noise", "leakage", "majority", "near_pairs", "run",
     "score_against_truth", "summary", "transitions", "weight_verdicts",
 ]  # fmt: skip
 
-FORM = 3
+FORM = 4
 """Number of the form of a summary. Raise it when an entry is added or changes its meaning: older records are made anew."""
 
 
@@ -70,6 +71,7 @@ class AuditReport:
         weight_verdicts: formulas against the printed weights (``weight_verdicts``); None for other sets than FER2013.
         agreement: key of ``VOTE_OPTIONS`` -> table (``agreement``); empty without votes.
         transitions: key of ``VOTE_OPTIONS`` -> table (``transitions``); empty without votes.
+        gains: key of ``VOTE_OPTIONS`` -> table (``gains``); empty without votes.
         noise: label noise by class (``label_noise``); empty without votes.
         ceiling: key of ``VOTE_OPTIONS`` -> how well people do (``human_ceiling``); empty without votes.
         gaps: labels by group of an attribute (``label_gaps``); empty without votes, attributes or truth.
@@ -90,6 +92,7 @@ class AuditReport:
     weight_verdicts: pd.DataFrame | None
     agreement: dict[str, pd.DataFrame]
     transitions: dict[str, pd.DataFrame]
+    gains: dict[str, pd.DataFrame]
     noise: dict[str, object]
     ceiling: dict[str, dict[str, pd.DataFrame]]
     gaps: pd.DataFrame
@@ -117,6 +120,7 @@ class AuditReport:
             "weight_verdicts": self.weight_verdicts,
             "agreement": self.agreement,
             "transitions": self.transitions,
+            "gains": self.gains,
             "noise": self.noise,
             "ceiling": self.ceiling,
             "gaps": self.gaps,
@@ -152,6 +156,7 @@ def run(faces: FaceSet, threshold: float = NEAR, score: bool = True) -> AuditRep
         weight_verdicts=weight_verdicts(weights) if "printed" in weights.index else None,
         agreement={name: agreement(faces, n) for name, n in options.items()},
         transitions={name: transitions(faces, n) for name, n in options.items()},
+        gains={name: gains(faces, n) for name, n in options.items()},
         noise=label_noise(faces) if options else {},
         ceiling={name: human_ceiling(faces, n) for name, n in options.items()},
         gaps=label_gaps(faces) if knows_groups else pd.DataFrame(),
@@ -175,8 +180,9 @@ def score_against_truth(faces: FaceSet, group: np.ndarray, pairs: pd.DataFrame) 
 
     Returns:
         ``exact_copies`` and ``near_copies``, over pairs of images that are not blank, where copies of one original are
-        pairs too; ``blank``, over images. Each has ``planted``, ``found``, ``precision``, ``recall``. Label noise is scored
-        where it is estimated (``label_noise``).
+        pairs too; ``blank``, over images. Each has ``planted``, ``found``, ``precision``, ``recall``; the recall of near
+        copies is NaN where every planted pair is exact, for then it says nothing of near ones. Label noise is scored where
+        it is estimated (``label_noise``).
 
     Raises:
         InputError: a row in ``duplicate_of`` is not in the dataset.
@@ -186,15 +192,22 @@ def score_against_truth(faces: FaceSet, group: np.ndarray, pairs: pd.DataFrame) 
     if "duplicate_of" in truth:
         first, second = (pairs[c].to_numpy() for c in ("first", "second"))
         root = _roots(truth["duplicate_of"])
-        sizes = np.bincount(root[~blanks])
         right, exact = root[first] == root[second], group[first] == group[second]
-        planted = int((sizes * (sizes - 1) // 2).sum())
+        planted, planted_exact = _pairs(root[~blanks]), _pairs(root[~blanks], group[~blanks])
         scores["exact_copies"] = _score(int(right[exact].sum()), int(exact.sum()), planted)
         scores["near_copies"] = _score(int(right.sum()), len(right), planted)
+        if planted == planted_exact:
+            scores["near_copies"]["recall"] = float("nan")
     if "blank" in truth:
         known = truth["blank"].astype(bool)
         scores["blank"] = _score(int((known & blanks).sum()), int(blanks.sum()), int(known.sum()))
     return scores
+
+
+def _pairs(*groups: np.ndarray) -> int:
+    """Pairs of images that are in one group by each of some groupings, (N,) int64 each."""
+    sizes = np.unique(np.stack(groups), axis=1, return_counts=True)[1]
+    return int((sizes * (sizes - 1) // 2).sum())
 
 
 def _score(right: int, found: int, planted: int) -> dict[str, float]:

@@ -86,6 +86,22 @@ def transitions(faces: FaceSet, num_options: int = 10) -> pd.DataFrame:
     return table
 
 
+def gains(faces: FaceSet, num_options: int = 10) -> pd.DataFrame:
+    """By class, images that the crowd gives it minus images with its label, over the images with a vote for an option.
+
+    Returns:
+        Table of ``ties_first`` (a tie goes to one option, as in ``majority``) and ``ties_shared`` (evenly to all of them).
+    """
+    classes, votes = crowd_columns(faces)
+    options = votes[:, :num_options]
+    options, labels = (x[options.any(axis=1)] for x in (options, faces.labels))
+    top = options == options.max(axis=1, keepdims=True)
+    first = np.bincount(majority(options, num_options), minlength=len(VOTE_NAMES))[classes]
+    shared = np.pad((top / top.sum(axis=1, keepdims=True)).sum(axis=0), (0, len(VOTE_NAMES) - num_options))[classes]
+    labelled = np.bincount(labels, minlength=faces.num_classes)
+    return pd.DataFrame({"ties_first": first - labelled, "ties_shared": shared - labelled}, pd.Index(faces.classes))
+
+
 # --------------------------------------------------------------------------------------------------------------- balance
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import tarfile
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import InputError
-from . import affectnet, canonical, expw, fer2013, ferplus, folders, muxspace, official, posed, rafdb
+from . import affectnet, canonical, expw, fer2013, fer2013_folders, ferplus, folders, muxspace, official, posed, rafdb
+from .collect import face_set
 from .faceset import SPLITS, FaceSet, copy_groups, fingerprint_of
 from .layout import Layout, visible
-from .rows import Left, Options, face_set, printable
+from .rows import Left, Options, printable
 
 __all__ = [
     "LAYOUTS", "SPLITS", "FaceSet", "Options", "copy_groups", "find", "fingerprint_of", "import_to", "load", "recognise",
@@ -21,8 +24,8 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 LAYOUTS: tuple[Layout, ...] = (
-    *fer2013.LAYOUTS, *ferplus.LAYOUTS, *muxspace.LAYOUTS, *rafdb.LAYOUTS, *affectnet.LAYOUTS, *expw.LAYOUTS, *posed.LAYOUTS,
-    *folders.LAYOUTS,
+    *fer2013.LAYOUTS, *fer2013_folders.LAYOUTS, *ferplus.LAYOUTS, *muxspace.LAYOUTS, *rafdb.LAYOUTS, *affectnet.LAYOUTS,
+    *expw.LAYOUTS, *posed.LAYOUTS, *folders.LAYOUTS,
 )  # fmt: skip
 """Every layout that can be read; the first one that recognises a path reads it."""
 
@@ -31,9 +34,10 @@ KNOWN = "; known layouts: "
 
 
 def recognise(path: str | Path, dataset: str | None = None) -> Layout | None:
-    """The layout of a path, or None; only layouts of ``dataset`` where it is given."""
+    """The layout of a path, or None; only those of ``dataset`` where it is given, some only then (``Layout.named``)."""
     path = Path(path)
-    return next((x for x in LAYOUTS if dataset in (None, x.dataset) and x.recognises(path)), None)
+    layouts = (x for x in LAYOUTS if dataset == x.dataset or (dataset is None and not x.named))
+    return next((x for x in layouts if x.recognises(path)), None)
 
 
 def load(path: str | Path, dataset: str | None = None, verify: bool = True, options: Options | None = None,
@@ -52,7 +56,7 @@ def load(path: str | Path, dataset: str | None = None, verify: bool = True, opti
     """
     path = Path(path)
     _check_name(dataset)
-    try:
+    with _readable(path):
         if canonical.is_canonical(path):
             faces = _as_asked(canonical.read(path), dataset, options, path)
         else:
@@ -61,8 +65,6 @@ def load(path: str | Path, dataset: str | None = None, verify: bool = True, opti
             faces = face_set(layout.dataset, layout.rows(path, options), options, left or Left())
             log.info("%s: %s (%s), %d images, fingerprint %s", printable(path), layout.dataset, layout.name, len(faces),
                      faces.fingerprint)  # fmt: skip
-    except OSError as error:
-        raise InputError(f"{printable(error.filename or path)}: cannot be read: {error.strerror}") from None
     report(faces, path)
     if verify:
         check(faces, path)
@@ -84,15 +86,29 @@ def import_to(
     _check_name(dataset)
     if canonical.is_canonical(path):
         raise InputError(f"{printable(path)}: is in canonical form already")
-    layout, options = _layout(path, dataset), options or Options()
-    target = Path(target) if target else root_of() / f"{layout.dataset}{canonical.SUFFIX}"
-    rows = layout.rows(path, options)
-    faces = canonical.write(layout.dataset, layout.name, rows, options, target, lambda faces: report(faces, path))
+    with _readable(path):
+        layout, options = _layout(path, dataset), options or Options()
+        target = Path(target) if target else root_of() / f"{layout.dataset}{canonical.SUFFIX}"
+        rows = layout.rows(path, options)
+        faces = canonical.write(layout.dataset, layout.name, rows, options, target, lambda faces: report(faces, path))
     try:
         check(faces, path)
     except InputError as error:
         log.warning("imported all the same: %s", error)
     return faces, target
+
+
+@contextlib.contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """What the operating system refuses is wrong input.
+
+    Raises:
+        InputError: a file cannot be read or written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{printable(error.filename or path)}: cannot be read or written: {error.strerror}") from None
 
 
 def find(dataset: str, root: str | Path | None = None, verify: bool = True, options: Options | None = None) -> FaceSet:
@@ -133,7 +149,7 @@ def check(faces: FaceSet, path: Path) -> None:
     remedy = "verify=False loads it all the same"
     if missing := [s for s in ("train", "test") if not (faces.split == s).any()]:
         raise InputError(f"{printable(path)}: no {missing[0]} images, both train and test are needed; {remedy}")
-    if not faces.left_out and (wrong := official.difference(faces)):
+    if wrong := official.difference(faces, sum(faces.left_out.values())):
         raise InputError(f"{printable(path)}: not the official {faces.name}: {wrong}; {remedy}")
 
 
@@ -184,10 +200,14 @@ def _as_asked(faces: FaceSet, dataset: str | None, options: Options | None, path
     """An imported set, whose options were chosen when it was imported.
 
     Raises:
-        InputError: it is another dataset, or has other classes than are asked for.
+        InputError: it is another dataset, or has other classes, or labels by another FER+ protocol, than are asked for.
     """
     if dataset not in (None, faces.name):
         raise InputError(f"{printable(path)}: holds {faces.name} (canonical), not {dataset}")
+    annotation = canonical.annotation(path)
+    if options and annotation not in (None, options.annotation):
+        raise InputError(f"{printable(path)}: imported with the annotation {annotation}, {options.annotation} is asked for; "
+                         f"import it again with --annotation {options.annotation}")  # fmt: skip
     if options and options.names != faces.classes:
         raise InputError(f"{printable(path)}: imported with {faces.num_classes} classes, {options.classes} are asked for; "
                          f"import it again with --classes {options.classes}")  # fmt: skip

@@ -13,8 +13,9 @@ import numpy as np
 
 from ..errors import InputError
 from ..labels import NATIVE
-from .layout import Layout, csv_columns, csv_header, label_of, numbered_rows, visible
-from .rows import BadRow, Face, Options, Row, cropped, open_image, printable, refuse
+from .layout import Layout, csv_columns, csv_header, csv_rows, label_of, numbered_rows, only, visible
+from .pictures import cropped, open_image
+from .rows import BadRow, Face, Options, Row, printable, refuse
 
 CLASSES = {str(number): name for number, name in NATIVE["affectnet"].items()}
 _SETS = {"train_set": "train", "val_set": "test"}
@@ -26,11 +27,17 @@ _IMAGE_FOLDERS = ("Manually_Annotated_Images", "Manually_Annotated", "images", "
 
 def _annotation_rows(path: Path, _: Options) -> list[Row]:
     """One small file of NumPy an image holds its label."""
-    return [
-        partial(_annotation_row, path / folder, split, image)
-        for folder, split in _SETS.items()
-        for image in visible(path / folder / "images")
-    ]
+    rows: list[Row] = []
+    for folder, split in _SETS.items():
+        images = visible(path / folder / "images")
+        rows += [partial(_annotation_row, path / folder, split, image) for image in images]
+        labelled, stems = visible(path / folder / "annotations"), {image.stem for image in images}
+        rows += [
+            refuse(BadRow(printable(file), "image file missing", f"a label without an image in {folder}/images"))
+            for file in labelled
+            if file.name.endswith("_exp.npy") and file.name.removesuffix("_exp.npy") not in stems
+        ]
+    return rows
 
 
 def _annotation_row(folder: Path, split: str, image: Path) -> Face:
@@ -45,14 +52,20 @@ def _annotation_row(folder: Path, split: str, image: Path) -> Face:
     return Face(partial(open_image, image), label_of(label, CLASSES, printable(file)), split, name)
 
 
-def _is_tree(path: Path) -> bool:
-    names = {x.name for split in _FOLDERS for x in visible(path / split) if x.is_dir()}
-    return "0" in names and names <= set(CLASSES) and not (path / "test").is_dir()
+def _numbers(path: Path) -> set[str]:
+    """The class folders of a tree where these are numbers that AffectNet has, and one of them is 0."""
+    names = {x.name for folder in only(path, *_FOLDERS) for x in visible(folder) if x.is_dir()}
+    return names if "0" in names and names <= set(CLASSES) else set()
+
+
+def _numbered(path: Path, _: Options) -> list[Row]:
+    return numbered_rows(path, _FOLDERS, CLASSES)
 
 
 def _tables(path: Path) -> list[Path]:
+    """The tables, where one of them is AffectNet's: one without its header line is named when it is read."""
     files = [x for p in (path, path / "Manually_Annotated_file_lists") for n in _TABLES if (x := p / n).is_file()]
-    return [x for x in files if "subDirectory_filePath" in csv_header(x)]
+    return files if any("subDirectory_filePath" in csv_header(x) for x in files) else []
 
 
 def _table_rows(path: Path, _: Options) -> list[Row]:
@@ -60,11 +73,13 @@ def _table_rows(path: Path, _: Options) -> list[Row]:
     folder = next(path / x for x in _IMAGE_FOLDERS if (path / x).is_dir())
     for file in _tables(path):
         header = csv_header(file)
-        if "expression" not in header:
-            raise InputError(f"{printable(file)}: no column 'expression'; found {', '.join(header)[:200]}")
+        if missing := [c for c in ("subDirectory_filePath", "expression") if c not in header]:
+            found = printable(", ".join(header)[:200])
+            raise InputError(f"{printable(file)}: no column {missing[0]!r} in its first line; found {found}")
+        if missing := [c for c in _BOX if c not in header and set(_BOX) & set(header)]:
+            raise InputError(f"{printable(file)}: no column {missing[0]!r}, allowed: all or none of {', '.join(_BOX)}")
         data = csv_columns(file, ["subDirectory_filePath", "expression", *[c for c in _BOX if c in header]])
-        rows += [partial(_table_row, folder, file, data, i) for i in range(len(data["line"]))]
-        rows += [refuse(error) for error in data["bad"]]
+        rows += csv_rows(data, _table_row, folder, file, data)
     return rows
 
 
@@ -85,8 +100,9 @@ def _table_row(folder: Path, file: Path, data: dict, i: int) -> Face:
 LAYOUTS = (
     Layout("affectnet", "annotations", "train_set|val_set/images/ID.jpg and annotations/ID_exp.npy",
            lambda path: any((path / x / "annotations").is_dir() for x in _SETS), _annotation_rows),
-    Layout("affectnet", "folders", "train|val/0..7/*.jpg", _is_tree,
-           lambda path, _: numbered_rows(path, _FOLDERS, CLASSES)),
+    Layout("affectnet", "folders", "train|val/0..7/*.jpg", lambda path: "7" in _numbers(path), _numbered),
+    Layout("affectnet", "folders of fewer classes", "train|val/0..6/*.jpg, only as --dataset affectnet",
+           lambda path: bool(_numbers(path)), _numbered, named=True),
     Layout("affectnet", "tables", "training.csv and validation.csv (subDirectory_filePath, face_x, ..., expression)",
            lambda path: bool(_tables(path)), _table_rows),
 )  # fmt: skip

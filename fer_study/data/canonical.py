@@ -6,23 +6,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
 import shutil
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import filelock
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from ..errors import InputError
+from .collect import collect
 from .faceset import FaceSet, fingerprint_of
-from .rows import Left, Options, Row, collect, printable
+from .fingerprints import mark_of
+from .rows import Left, Options, Row, printable
 
-FORMAT = 1
+FORMAT = 2
 SUFFIX = ".faces"
 """A canonical folder is called after its dataset: ``fer2013.faces``."""
 
@@ -32,6 +37,11 @@ _FILES = ("images.npy", "faces.parquet", "faceset.json")
 def is_canonical(path: Path) -> bool:
     """Whether a folder holds a finished import."""
     return (path / _FILES[2]).is_file()
+
+
+def annotation(path: Path) -> str | None:
+    """The protocol by which FER+ votes became the labels of an import; None for other datasets."""
+    return json.loads((path / _FILES[2]).read_text(encoding="utf-8"))["annotation"]
 
 
 def write(name: str, layout: str, rows: list[Row], options: Options, target: Path,
@@ -49,12 +59,7 @@ def write(name: str, layout: str, rows: list[Row], options: Options, target: Pat
     """
     if target.exists():
         raise InputError(f"{printable(target)}: is there already; remove it to import again, or name another with --to")
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        temporary.mkdir(parents=True)
-    except OSError as error:
-        raise InputError(f"{printable(target)}: cannot be written: {error.strerror}") from None
-    try:
+    with _workplace(target) as temporary, _ends_by_exception():
         parts = _write_images(temporary / _FILES[0], name, rows, options)
         images = np.load(temporary / _FILES[0], mmap_mode="r")
         faces = FaceSet(images=images, **parts, fingerprint="later")
@@ -66,13 +71,61 @@ def write(name: str, layout: str, rows: list[Row], options: Options, target: Pat
             "fingerprint": faces.fingerprint, "layout": layout,
             "annotation": options.annotation if name == "ferplus" else None,
             "targets": faces.targets is not None, "votes": faces.votes is not None,
-            "dropped": faces.dropped, "left_out": faces.left_out,
+            "dropped": faces.dropped, "left_out": faces.left_out, "rows": _rows_mark(faces),
         }  # fmt: skip
         (temporary / _FILES[2]).write_text(json.dumps(head, indent=1) + "\n", encoding="utf-8")
         temporary.rename(target)
+    return read(target)
+
+
+@contextlib.contextmanager
+def _workplace(target: Path) -> Iterator[Path]:
+    """An empty folder beside the target, of this process alone; it is gone afterwards, and so is what a killed import left.
+
+    Raises:
+        InputError: another process imports to this target, or nothing can be written there.
+    """
+    temporary, lock = (target.with_name(f".{target.name}.{end}") for end in ("part", "lock"))
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        held = filelock.FileLock(lock, timeout=0)
+        held.acquire()
+    except filelock.Timeout:
+        raise InputError(f"{printable(target)}: another process is importing to it; wait for it or stop it") from None
+    except OSError as error:
+        raise InputError(f"{printable(target)}: cannot be written: {error.strerror}") from None
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir()
+        yield temporary
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    return read(target)
+        with contextlib.suppress(OSError):  # Windows keeps a file that is open
+            lock.unlink()
+        held.release()
+
+
+@contextlib.contextmanager
+def _ends_by_exception() -> Iterator[None]:
+    """SIGTERM raises ``SystemExit`` here, so that what was begun is cleared away."""
+    if threading.current_thread() is not threading.main_thread():  # no other may ask for signals
+        yield
+        return
+
+    def end(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _rows_mark(faces: FaceSet) -> str:
+    """A hash of all that a row says beside its pixels."""
+    parts = (faces.labels, faces.split, faces.ids, faces.votes, faces.targets)
+    return mark_of(*(part for part in parts if part is not None))
 
 
 def _write_images(file: Path, name: str, rows: list[Row], options: Options) -> dict[str, Any]:
@@ -129,6 +182,8 @@ def read(path: Path, check: bool = False) -> FaceSet:
             found = f"{list(images.shape)} pixels and {len(table)} rows"
             raise InputError(f"{where}: {found}, expected {head['shape']}; import it again")
         faces = _face_set(head, images, table)
+        if _rows_mark(faces) != head["rows"]:
+            raise InputError(f"{where}: labels, split or votes are not those that were imported; import it again")
     except InputError:
         raise
     except (OSError, ValueError, KeyError, TypeError, EOFError, pa.ArrowException) as error:

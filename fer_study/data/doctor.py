@@ -6,11 +6,12 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ..errors import InputError
 from ..labels import EIGHT
-from . import KNOWN, canonical, is_archive, load, official, recognise
+from . import KNOWN, canonical, is_archive, load, official, recognise, votes
 from .faceset import SPLITS, FaceSet, copy_groups
 from .official import DATASETS
 from .rows import Left, Options
@@ -142,6 +143,16 @@ def _problems(faces: FaceSet, report: dict[str, Any]) -> list[tuple[str, str]]:
     elif known and faces.num_classes == 7 and not report["is_official"]:
         problem = "the counts are official, the pixels or their order are not (a copy as JPEG, in folders, or resized)"
         found.append((problem, "usable, but published records are found only for the original files, as parquet or CSV"))
+    if differs := official.unpublished(faces):
+        found.append((differs, "a part of the set is usable; if it should be whole, fetch it again, and check whose numbers "
+                               "the classes have"))  # fmt: skip
+    if faces.name == "fer2013" and faces.votes is not None and not report["is_official"]:
+        share, n = votes.agreement(np.array(faces.classes)[faces.labels], faces.votes)
+        found.append((
+            f"votes are joined by row order, and these are not the images of FER2013 in its order: the label is the most "
+            f"voted emotion of {100 * share:.1f} % of {n} images (62.8 % on FER2013)",
+            "put fer2013new.csv beside the original fer2013.csv; no row of either may be moved",
+        ))  # fmt: skip
     if faces.name == "fer2013" and faces.votes is None:
         remedy = "put fer2013new.csv beside fer2013.csv; folders of images cannot be joined with the votes"
         found.append(("no FER+ votes", remedy))
@@ -182,9 +193,9 @@ def _about(report: dict[str, Any]) -> list[str]:
     lines += [f"duplicates   {groups}"]
     lines += [f"             {d['test_images_elsewhere']} test images are also in train or validation"]
     if known:
-        lines += [
-            f"people       {known['people']} in {known['images']} images, {known['in_several_splits']} in several splits"
-        ]
+        several, others = known["in_several_splits"], report["images"] - known["images"]
+        lines += [f"people       {known['people']} by the names of {known['images']} images, {several} in several splits"]
+        lines += [f"             who is in the other {others} images is not known"] if others else []
     return lines
 
 

@@ -12,7 +12,8 @@ from ..errors import InputError
 from ..labels import NATIVE
 from .layout import Layout, label_of, text_lines
 from .people import split_by_group
-from .rows import BadRow, Face, Options, Row, cropped, printable, refuse
+from .pictures import cropped
+from .rows import BadRow, Face, Options, Row, printable, refuse
 
 SALT = "fer-study/expw/1"
 CLASSES = {str(number): name for number, name in NATIVE["expw"].items()}

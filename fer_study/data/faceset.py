@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -11,6 +10,9 @@ import pandas as pd
 
 from ..errors import InputError
 from ..labels import FER2013, VOTE_NAMES
+from .fingerprints import fingerprint_of
+
+__all__ = ["SPLITS", "FaceSet", "copy_groups", "fingerprint_of"]
 
 SPLITS = ("train", "validation", "test")
 
@@ -110,18 +112,3 @@ def copy_groups(images: np.ndarray) -> np.ndarray:
     """
     digests = np.array([hashlib.sha256(np.ascontiguousarray(image)).digest() for image in images], dtype=object)
     return pd.factorize(digests)[0].astype(np.int64)
-
-
-def fingerprint_of(faces: FaceSet, pixels: Iterable[bytes] | None = None) -> str:
-    """16 hexadecimal digits of the SHA-256 of pixels, labels and split, in order.
-
-    Args:
-        pixels: the bytes of the images where they are at hand without ``faces.images``.
-    """
-    digest = hashlib.sha256()
-    digest.update(repr((faces.images.shape, faces.classes)).encode())
-    for part in pixels if pixels is not None else [np.ascontiguousarray(faces.images).data]:
-        digest.update(part)
-    digest.update(faces.labels.astype("<i8").tobytes())
-    digest.update("\n".join(faces.split.tolist()).encode())
-    return digest.hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""FER2013 (Goodfellow et al., 2013) with the FER+ votes (Barsoum et al., 2016), in every layout it is passed around in.
+"""FER2013 (Goodfellow et al., 2013) with the FER+ votes (Barsoum et al., 2016), as parquet or CSV.
 
 ``Training`` is the train split, ``PublicTest`` validation and ``PrivateTest`` test. Parquet and CSV keep the row order of
 the original CSV, so that both give the same fingerprint and FER+ votes can be joined by row.
@@ -9,27 +9,26 @@ from __future__ import annotations
 import json
 import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
-from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from ..errors import InputError
-from ..labels import FER2013, FERPLUS_COLUMNS, NATIVE, VOTE_NAMES, canonical, label_map
+from ..labels import FER2013, FERPLUS_COLUMNS, NATIVE, canonical, label_map
 from .faceset import SPLITS
-from .layout import Layout, csv_columns, csv_header, is_image, parquet_columns, parquet_files, parquet_schema, visible
-from .official import OFFICIAL_COUNTS
-from .rows import BadRow, Face, Options, Row, decode, open_image, printable, refuse
+from .layout import Layout, csv_columns, csv_header, csv_rows, is_image, parquet_columns, parquet_files, parquet_schema
+from .pictures import decode
+from .rows import BadRow, Face, Options, Row, printable
+from .votes import Joined, check_joined, counted
 
 USAGE = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"}
 """Name of a split in the original files -> ours."""
 
 _SHARD_SPLIT = {"train": "train", "validation": "validation", "valid": "validation", "val": "validation", "test": "test"}
-VOTE_ORDER = [list(FERPLUS_COLUMNS.values()).index(name) for name in VOTE_NAMES]
-"""Column of ``fer2013new.csv`` of each of ``VOTE_NAMES``."""
 
 
 def _split(usage: object, where: str) -> str:
@@ -43,7 +42,7 @@ def _wrong_label(value: object, where: str) -> BadRow:
     return BadRow(where, "label not allowed", f"label is {value!r}, allowed 0..6 ({', '.join(FER2013)})")
 
 
-def _checked_size(picture: Image.Image, where: str) -> Image.Image:
+def checked_size(picture: Image.Image, where: str) -> Image.Image:
     if picture.size != (48, 48):
         raise BadRow(where, "image of another size", f"image is {picture.width}x{picture.height}, allowed 48x48")
     return picture
@@ -66,12 +65,22 @@ def _names(file: Path) -> dict[int, str]:
         raise InputError(f"{printable(file)}: its Hugging Face metadata cannot be read") from None
     if not names:
         return NATIVE["fer2013"]
-    label_map(names)
-    return dict(enumerate(map(canonical, names)))
+    try:
+        label_map(names)
+        return dict(enumerate(map(canonical, names)))
+    except InputError as error:
+        raise InputError(f"{printable(file)}: the class names in its Hugging Face metadata: {error}") from None
 
 
-def _shard(file: Path) -> list[tuple[int, Callable[[int], Row]]]:
-    """(row number, or 0 where there is none, and what makes its Row from its place) of each row of a file."""
+class _Stored(NamedTuple):
+    """A row of a parquet file: its number (0 where there is none), what makes its Row from its place, and what is joined."""
+
+    number: int
+    make: Callable[[int], Row]
+    joined: Joined | None
+
+
+def _shard(file: Path) -> list[_Stored]:
     columns = parquet_schema(file).names
     votes = [f"ferplus_{c}" for c in FERPLUS_COLUMNS]
     votes = votes if set(votes) <= set(columns) else []
@@ -81,27 +90,40 @@ def _shard(file: Path) -> list[tuple[int, Callable[[int], Row]]]:
         raise InputError(
             f"{printable(file)}: no column 'usage', and the file name does not begin with {', '.join(_SHARD_SPLIT)}"
         )
-    crowd = np.array([data[v] for v in votes]).T[:, VOTE_ORDER] if votes and data["label"] else None
     names, source = _names(file), printable(file)
 
-    def read(i: int, place: int) -> Face:
+    def known(i: int) -> tuple[str, str, np.ndarray | None]:
         where, label = f"{source}, row {i}", data["label"][i]
         if not isinstance(label, int) or label not in names:
             raise _wrong_label(label, where)
         split = _split(data["usage"][i], where) if "usage" in data else _SHARD_SPLIT[name[0]]
-        return Face(
-            lambda: _checked_size(decode(data["bytes"][i], where), where), names[label], split, f"{place:05d}",
-            None if crowd is None else crowd[i],
-        )  # fmt: skip
+        return names[label], split, counted([data[v][i] for v in votes], where) if votes else None
+
+    def read(i: int, place: int) -> Face:
+        label, split, crowd = known(i)
+        where = f"{source}, row {i}"
+        return Face(lambda: checked_size(decode(data["bytes"][i], where), where), label, split, f"{place:05d}", crowd)
 
     numbers = data.get("row", [0] * len(data["label"]))
-    return [(number, lambda place, i=i: partial(read, i, place)) for i, number in enumerate(numbers)]
+    return [
+        _Stored(number, lambda place, i=i: partial(read, i, place), _joined(known, i) if votes else None)
+        for i, number in enumerate(numbers)
+    ]
+
+
+def _joined(known: Callable[[int], tuple[str, str, np.ndarray | None]], i: int) -> Joined | None:
+    """Image and votes of row i; None where it is wrong, which whoever reads the row will say."""
+    try:
+        return Joined(*known(i))
+    except BadRow:
+        return None
 
 
 def _parquet_rows(path: Path, _: Options) -> list[Row]:
-    made = [row for file in sorted(parquet_files(path), key=_shard_order) for row in _shard(file)]
-    made.sort(key=lambda row: row[0])  # stable: without numbers, the order of the files
-    return [make(place) for place, (_, make) in enumerate(made)]
+    stored = [row for file in sorted(parquet_files(path), key=_shard_order) for row in _shard(file)]
+    stored.sort(key=lambda row: row.number)  # stable: without numbers, the order of the files
+    check_joined([row.joined for row in stored if row.joined], printable(path))
+    return [row.make(place) for place, row in enumerate(stored)]
 
 
 def _shard_order(file: Path) -> tuple[int, str]:
@@ -114,6 +136,7 @@ def _shard_order(file: Path) -> tuple[int, str]:
 
 _CSV_NAMES = ("fer2013.csv", "icml_face_data.csv")
 VOTES_NAME = "fer2013new.csv"
+_LABELS = {str(number): name for number, name in NATIVE["fer2013"].items()}
 
 
 def csv_file(path: Path) -> Path | None:
@@ -142,101 +165,47 @@ def _picture(text: str, where: str) -> Image.Image:
 
 def _csv_rows(path: Path, _: Options) -> list[Row]:
     file = csv_file(path)
-    data = csv_columns(file, ["emotion", "pixels", "Usage"])
-    votes, source = _votes(file.parent / VOTES_NAME, data["Usage"]), printable(file)
+    data, source = csv_columns(file, ["emotion", "pixels", "Usage"]), printable(file)
+    votes = _votes(file.parent / VOTES_NAME, data)
+
+    def known(i: int) -> tuple[str, str, np.ndarray | None]:
+        if data["error"][i]:
+            raise data["error"][i]
+        where, label = f"{source}, row {i} (line {data['line'][i]})", data["emotion"][i].strip()
+        if label not in _LABELS:
+            raise _wrong_label(data["emotion"][i], where)
+        return _LABELS[label], _split(data["Usage"][i], where), votes(i) if votes else None
 
     def read(i: int) -> Face:
-        line = data["line"][i]
-        where, label = f"{source}, row {line - 2} (line {line})", data["emotion"][i].strip()
-        if label not in {str(k) for k in range(len(FER2013))}:
-            raise _wrong_label(data["emotion"][i], where)
-        split = _split(data["Usage"][i], where)
-        crowd = None if votes is None else votes[i]
-        return Face(lambda: _picture(data["pixels"][i], where), FER2013[int(label)], split, f"{line - 2:05d}", crowd)
+        label, split, crowd = known(i)
+        where = f"{source}, row {i} (line {data['line'][i]})"
+        return Face(lambda: _picture(data["pixels"][i], where), label, split, f"{i:05d}", crowd)
 
-    return [partial(read, i) for i in range(len(data["pixels"]))] + [refuse(error) for error in data["bad"]]
+    if votes:
+        joined = (_joined(known, i) for i in range(len(data["line"])))
+        check_joined([row for row in joined if row], source)
+    return csv_rows(data, read)
 
 
-def _votes(file: Path, usage: list[str]) -> np.ndarray | None:
-    """(N, 10) uint8 FER+ votes over ``VOTE_NAMES``, joined by row order; None where the file is not there."""
+def _votes(file: Path, images: dict[str, list]) -> Callable[[int], np.ndarray] | None:
+    """What reads the FER+ votes on image i, joined by row order; None where the file is not there."""
     if not file.is_file():
         return None
     data, name = csv_columns(file, ["Usage", *FERPLUS_COLUMNS]), printable(file)
-    if data["bad"]:
-        raise data["bad"][0]
-    if len(data["Usage"]) != len(usage):
-        raise InputError(f"{name}: {len(data['Usage'])} rows, allowed {len(usage)}: one for each image, in the same order")
-    for i, (found, allowed) in enumerate(zip(data["Usage"], usage, strict=True)):
-        where = f"{name}, row {i} (line {i + 2})"
-        if found.strip() != allowed.strip():
+    if len(data["line"]) != len(images["line"]):
+        found, allowed = len(data["line"]), len(images["line"])
+        raise InputError(f"{name}: {found} rows, allowed {allowed}: one for each image, in the same order")
+    for i, (found, allowed) in enumerate(zip(data["Usage"], images["Usage"], strict=True)):
+        if found.strip() != allowed.strip() and not (data["error"][i] or allowed.strip() not in USAGE):
+            where = f"{name}, row {i} (line {data['line'][i]})"
             raise InputError(f"{where}: Usage is {found!r}, that of the image {allowed!r}: not in the same order")
-        if bad := [c for c in FERPLUS_COLUMNS if data[c][i] not in _COUNTS]:
-            raise InputError(f"{where}: {bad[0]} is {data[bad[0]][i]!r}, allowed a number of votes 0..10")
-    return np.array([data[c] for c in FERPLUS_COLUMNS]).T.astype(np.uint8)[:, VOTE_ORDER]
 
+    def read(i: int) -> np.ndarray:
+        if data["error"][i]:
+            raise data["error"][i]
+        return counted([data[c][i] for c in FERPLUS_COLUMNS], f"{name}, row {i} (line {data['line'][i]})")
 
-_COUNTS = {str(i) for i in range(11)}
-
-# ---------------------------------------------------------------------------------------------------------- folder trees
-
-_BY_USAGE = re.compile(rf"({'|'.join(USAGE)})_(\d{{1,18}})\.(?:jpe?g|png)", re.IGNORECASE)
-_BY_NUMBER = re.compile(r"im(\d{1,18})\.(?:jpe?g|png)", re.IGNORECASE)
-
-
-def _files(path: Path) -> Iterator[Path]:
-    for folder in ("train", "test"):
-        for parent in visible(path / folder):
-            yield from visible(parent)
-
-
-def _is_tree(path: Path, pattern: re.Pattern[str]) -> bool:
-    return any(pattern.fullmatch(file.name) for file in islice(_files(path), 100))
-
-
-def _tree(path: Path, pattern: re.Pattern[str], allowed: str, split_of: Callable[[Path, int], str]) -> list[Row]:
-    """Rows ordered by split, class and number; without votes, for the row of an image is not known."""
-    good, bad = [], []
-    for file in _files(path):
-        where, found = printable(file), pattern.fullmatch(file.name)
-        try:
-            label = FER2013.index(canonical(file.parent.name))
-        except ValueError:
-            what = f"class folder {printable(file.parent.name)!r}, allowed: {', '.join(FER2013)}"
-            bad.append(refuse(BadRow(where, "class unknown", what)))
-            continue
-        if found:
-            good.append((label, int(found[found.re.groups]), file))
-        else:
-            what = f"file name is {printable(file.name)!r}, allowed {allowed}"
-            bad.append(refuse(BadRow(where, "file name not of this layout", what)))
-    good.sort()
-    named = sorted((SPLITS.index(split_of(file, label)), label, number, file) for label, number, file in good)
-    return [partial(_tree_row, path, *row) for row in named] + bad
-
-
-def _tree_row(path: Path, split: int, label: int, _: int, file: Path) -> Face:
-    picture = lambda: _checked_size(open_image(file), printable(file))  # noqa: E731
-    return Face(picture, FER2013[label], SPLITS[split], printable(file.relative_to(path).as_posix()))
-
-
-def _by_usage(path: Path, _: Options) -> list[Row]:
-    """The usage is in the file name; the number beside it goes up to 10^8 and is no row number."""
-    split = {usage.lower(): name for usage, name in USAGE.items()}
-    allowed = f"{{{','.join(USAGE)}}}_NUMBER.jpg"
-    return _tree(path, _BY_USAGE, allowed, lambda file, label: split[file.name.split("_")[0].lower()])
-
-
-def _by_number(path: Path, _: Options) -> list[Row]:
-    """PublicTest images were numbered before PrivateTest images, so the first of each class in ``test/`` are validation."""
-    left = list(OFFICIAL_COUNTS["fer2013"]["validation"])
-
-    def split_of(file: Path, label: int) -> str:
-        if file.parent.parent.name == "train":
-            return "train"
-        left[label] -= 1
-        return "validation" if left[label] >= 0 else "test"
-
-    return _tree(path, _BY_NUMBER, "imNUMBER.png", split_of)
+    return read
 
 
 LAYOUTS = (
@@ -244,14 +213,6 @@ LAYOUTS = (
     Layout(
         "fer2013", "csv", f"{' or '.join(_CSV_NAMES)} (emotion, pixels, Usage), with {VOTES_NAME} beside it for FER+ votes",
         lambda path: csv_file(path) is not None, _csv_rows,
-    ),
-    Layout(
-        "fer2013", "folders with usage", "train|test/CLASS/{Training,PublicTest,PrivateTest}_N.jpg",
-        lambda path: _is_tree(path, _BY_USAGE), _by_usage,
-    ),
-    Layout(
-        "fer2013", "folders with numbers", "train|test/CLASS/imN.png",
-        lambda path: _is_tree(path, _BY_NUMBER), _by_number,
     ),
 )  # fmt: skip
 """In order of preference: where a folder holds several, the first is read."""

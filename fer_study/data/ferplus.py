@@ -8,7 +8,9 @@ The four ways in which its authors turn ten votes into a training target; all fi
     the most voted emotions until three quarters of the votes are covered, at most three of them; the first draws a label
     from this distribution (in training, anew each time an image is shown), the second trains on the distribution itself;
 ``multi_target``
-    every emotion with at least 30 % of the votes.
+    every emotion with at least 30 % of the votes, all of them equal.
+    DEVIATION: the published code trains them with the loss -log max_k(p_k t_k), t binary; here the target is equal shares
+    that sum to 1, under the cross-entropy of all other runs.
 
 Images of which too little agreement is left, or on which *unknown* or *no face* leads, are dropped and counted.
 """
@@ -23,15 +25,16 @@ import numpy as np
 from ..errors import InputError
 from ..labels import EIGHT, FERPLUS_COLUMNS, VOTE_NAMES
 from . import fer2013
-from .layout import Layout, csv_columns, parquet_schema
-from .rows import BadRow, Face, Options, Row, open_image, printable, refuse
+from .layout import Layout, csv_columns, csv_rows, parquet_schema
+from .pictures import open_image
+from .rows import Face, Options, Row, printable
+from .votes import FILE_ORDER, counted
 
 FOLDERS = {"FER2013Train": "train", "FER2013Valid": "validation", "FER2013Test": "test"}
-_FILE_ORDER = [VOTE_NAMES.index(name) for name in FERPLUS_COLUMNS.values()]
 
 
 def distribution(votes: np.ndarray, annotation: str = "majority") -> np.ndarray:
-    """What the votes on one image teach, by the rules of the authors' published code.
+    """What the votes on one image teach, by the rules of the authors' published code (see above).
 
     Args:
         votes: (10,) counts over ``VOTE_NAMES``. Ties are taken in the order of the columns of ``fer2013new.csv``.
@@ -40,7 +43,13 @@ def distribution(votes: np.ndarray, annotation: str = "majority") -> np.ndarray:
     Returns:
         (10,) float64 that sums to 1; all on ``unknown`` where the votes agree too little.
     """
-    raw = np.asarray(votes, np.float64)[_FILE_ORDER]
+    return _shares(kept_votes(votes, annotation), annotation)
+
+
+def kept_votes(votes: np.ndarray, annotation: str) -> np.ndarray:
+    """(10,) float64 over ``VOTE_NAMES``: the votes for the options that an annotation keeps, of which the highest is the
+    label; arguments as in ``distribution``."""
+    raw = np.asarray(votes, np.float64)[FILE_ORDER]
     raw = np.where(raw <= 1, 0, raw)
     total, kept = raw.sum(), np.zeros(10)
     if annotation == "majority":
@@ -53,8 +62,13 @@ def distribution(votes: np.ndarray, annotation: str = "majority") -> np.ndarray:
     if kept.sum() <= 0.5 * total:
         kept = np.eye(10)[8]
     out = np.zeros(10)
-    out[_FILE_ORDER] = kept / kept.sum()
+    out[FILE_ORDER] = kept
     return out
+
+
+def _shares(kept: np.ndarray, annotation: str) -> np.ndarray:
+    shares = (kept > 0).astype(np.float64) if annotation == "multi_target" else kept
+    return shares / max(shares.sum(), 1e-9)
 
 
 def _covering(raw: np.ndarray) -> np.ndarray:
@@ -76,12 +90,11 @@ def _covering(raw: np.ndarray) -> np.ndarray:
 
 def _with_label(face: Face, options: Options) -> Face:
     """A face with the label and the target that its votes give; ties of the label as in ``distribution``."""
-    shares = distribution(face.votes, options.annotation)
-    label = VOTE_NAMES[_FILE_ORDER[int(shares[_FILE_ORDER].argmax())]]
+    kept = kept_votes(face.votes, options.annotation)
+    label = VOTE_NAMES[FILE_ORDER[int(kept[FILE_ORDER].argmax())]]
     if label not in EIGHT:
         return face._replace(label=label)
-    target = shares[: options.classes]
-    return face._replace(label=label, target=target / target.sum() if target.sum() else target)
+    return face._replace(label=label, target=_shares(kept[: options.classes], options.annotation))
 
 
 def _joined(path: Path, options: Options) -> list[Row]:
@@ -111,26 +124,16 @@ def _folder_rows(path: Path, options: Options) -> list[Row]:
         if not file.is_file():
             raise InputError(f"{printable(file)}: no such file; images in {folder} have no votes without it")
         data = csv_columns(file, ["image", *FERPLUS_COLUMNS], header)
-        rows += [partial(_folder_row, path / folder, file, split, data, i, options) for i in range(len(data["image"]))]
-        rows += [refuse(error) for error in data["bad"]]
+        rows += csv_rows(data, _folder_row, options, path / folder, file, split, data)
     return rows
 
 
-def _folder_row(folder: Path, file: Path, split: str, data: dict, i: int, options: Options) -> Face:
-    where, votes = f"{printable(file)}, line {data['line'][i]}", np.zeros(10, np.uint8)
-    for column, name in FERPLUS_COLUMNS.items():
-        text = data[column][i].strip()
-        if text not in _COUNTS:
-            raise BadRow(where, "votes not allowed", f"{column} is {text!r}, allowed a number of votes 0..10")
-        votes[VOTE_NAMES.index(name)] = int(text)
+def _folder_row(options: Options, folder: Path, file: Path, split: str, data: dict, i: int) -> Face:
+    votes = counted([data[column][i] for column in FERPLUS_COLUMNS], f"{printable(file)}, line {data['line'][i]}")
     image = folder / data["image"][i]
     name = printable(f"{folder.name}/{data['image'][i]}")
-    if not votes.any():
-        raise BadRow(where, "no votes", f"{name} has no votes")
     return _with_label(Face(partial(open_image, image), "unknown", split, name, votes), options)
 
-
-_COUNTS = {str(i) for i in range(11)}
 
 LAYOUTS = (
     Layout("ferplus", "folders", "FER2013Train|Valid|Test/label.csv with ferXXXXXXX.png",

@@ -6,36 +6,40 @@ from functools import partial
 from pathlib import Path
 
 from ..errors import InputError
-from ..labels import canonical
-from .layout import Layout, images_of, visible
-from .rows import BadRow, Face, Options, Row, open_image, printable
+from ..labels import NATIVE, canonical
+from .layout import Layout, images_of, split_folders, visible
+from .people import hashed
+from .pictures import upright
+from .posed import CKPLUS_NAME, CKPLUS_SALT
+from .rows import BadRow, Face, Options, Row, printable
 
-SPLIT_NAMES = {
-    "train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation",
-    "dev": "validation", "test": "test", "testing": "test",
-}  # fmt: skip
-"""Name of a split folder (lower case) -> ours."""
-
-
-def _splits(path: Path) -> list[tuple[str, Path]]:
-    found = [(SPLIT_NAMES[x.name.lower()], x) for x in visible(path) if x.is_dir() and x.name.lower() in SPLIT_NAMES]
-    return sorted(found, key=lambda item: ("train", "validation", "test").index(item[0]))
+NUMBERED = "rename the folder, or say whose number it is: " + ", ".join(
+    f"--dataset {name} ({', '.join(f'{number} {label}' for number, label in list(NATIVE[name].items())[:8])})"
+    for name in ("affectnet", "rafdb")
+)
+"""What to do about class folders that are called after numbers."""
 
 
 def _rows(path: Path, _: Options) -> list[Row]:
-    return [partial(_row, path, split, file) for split, folder in _splits(path) for parent in visible(folder)
-            for file in images_of(parent)]  # fmt: skip
+    files = [(split, file) for split, folder in split_folders(path) for parent in visible(folder)
+             for file in images_of(parent)]  # fmt: skip
+    named = any(CKPLUS_NAME.fullmatch(file.name) for _, file in files)
+    return [partial(_row, path, split, file, named) for split, file in files]
 
 
-def _row(path: Path, split: str, file: Path) -> Face:
+def _row(path: Path, split: str, file: Path, named: bool) -> Face:
+    """One image; where files are ``named`` as in CK+ (``Sxxx_...``), the person is in the name."""
     folder, where = file if file.is_dir() else file.parent, printable(file)
     try:
         label = canonical(folder.name)
     except InputError as error:
-        number = " (a number does not say which class it is: rename the folder)" if folder.name.isdigit() else ""
+        number = f" (a number does not say which class it is: {NUMBERED})" if folder.name.isdigit() else ""
         raise BadRow(where, "class unknown", f"class folder: {error}{number}") from None
-    return Face(partial(open_image, file), label, split, printable(file.relative_to(path).as_posix()))
+    found = CKPLUS_NAME.fullmatch(file.name)
+    attributes = {"person": hashed(found[1].upper(), CKPLUS_SALT) if found else None} if named else {}
+    name = printable(file.relative_to(path).as_posix())
+    return Face(partial(upright, file), label, split, name, attributes=attributes)
 
 
 LAYOUTS = (Layout("folders", "folders", "train|validation|test/CLASS/image, CLASS in any known spelling",
-                  lambda path: any(y.is_dir() for _, x in _splits(path) for y in visible(x)), _rows),)  # fmt: skip
+                  lambda path: any(y.is_dir() for _, x in split_folders(path) for y in visible(x)), _rows),)  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -14,10 +14,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..errors import InputError
-from .rows import BadRow, Face, Options, Row, open_image, printable
+from .pictures import open_image
+from .rows import BadRow, Face, Options, Row, printable, refuse
 
 JUNK = {"thumbs.db", "desktop.ini", "__macosx"}
 """Files that systems leave in every folder; names that begin with a dot are passed over too."""
+
+
+SPLIT_NAMES = {
+    "train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation",
+    "dev": "validation", "test": "test", "testing": "test",
+}  # fmt: skip
+"""Name of a split folder (lower case) -> ours."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +38,7 @@ class Layout:
         looks_like: one line that shows the files, for messages.
         recognises: cheap look (names and headers only) whether a path has this layout.
         rows: its rows, in the order of the set; every wrong input is one ``InputError``, of a single row a ``BadRow``.
+        named: read only where the dataset is named (``--dataset``), since other datasets may look the same.
     """
 
     dataset: str
@@ -37,6 +46,7 @@ class Layout:
     looks_like: str
     recognises: Callable[[Path], bool]
     rows: Callable[[Path, Options], list[Row]]
+    named: bool = False
 
 
 def visible(folder: Path) -> list[Path]:
@@ -44,6 +54,21 @@ def visible(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     return sorted(x for x in folder.iterdir() if not x.name.startswith(".") and x.name.lower() not in JUNK)
+
+
+def split_folders(path: Path) -> list[tuple[str, Path]]:
+    """(split, folder) of the folders that are called after a split, in upper or lower case: train, validation, test."""
+    found = [(SPLIT_NAMES[x.name.lower()], x) for x in visible(path) if x.is_dir() and x.name.lower() in SPLIT_NAMES]
+    return sorted(found, key=lambda item: ("train", "validation", "test").index(item[0]))
+
+
+def only(path: Path, *names: str) -> list[Path]:
+    """The split folders of these names, in this order, in upper or lower case; none where there are folders of other splits,
+    which a layout without them would never read."""
+    found = [folder for _, folder in split_folders(path)]
+    if any(x.name.lower() not in names for x in found):
+        return []
+    return sorted(found, key=lambda x: names.index(x.name.lower()))
 
 
 def parquet_files(path: Path) -> list[Path]:
@@ -113,11 +138,11 @@ def csv_columns(file: Path, names: list[str], header: list[str] | None = None) -
         header: column names where the file has no line for them.
 
     Returns:
-        name -> values; also ``line``, the line number of each row, and ``bad``, a ``BadRow`` for each line with another
-        number of columns.
+        name -> values; also ``line``, the line number of each row, and ``error``: None, or a ``BadRow`` for a line with
+        another number of columns, whose values are empty.
 
     Raises:
-        InputError: a column is missing, or the file is no table.
+        InputError: a column is missing, a row goes over several lines, or the file is no table.
     """
     found, where = header or csv_header(file), printable(file)
     listed = printable(", ".join(found))[:200] or "an empty file"
@@ -125,22 +150,38 @@ def csv_columns(file: Path, names: list[str], header: list[str] | None = None) -
         raise InputError(f"{where}: no column {missing[0]!r}; found {listed}")
     if len(set(found)) < len(found):
         raise InputError(f"{where}: two columns have the same name; found {listed}")
-    columns: dict[str, list[Any]] = {n: [] for n in (*names, "line", "bad")}
+    columns: dict[str, list[Any]] = {n: [] for n in (*names, "line", "error")}
     places = [(found.index(n), columns[n]) for n in names]
     try:
         with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
-            reader = csv.reader(lines)
-            for row in islice(reader, 0 if header else 1, None):
-                if len(row) == len(found):
-                    columns["line"].append(reader.line_num)
-                    for place, column in places:
-                        column.append(row[place])
-                elif row:
-                    what = f"{len(row)} columns, allowed {len(found)}"
-                    columns["bad"].append(BadRow(f"{where}, line {reader.line_num}", "wrong number of columns", what))
+            for line, row in islice(_csv_lines(csv.reader(lines), where), 0 if header else 1, None):
+                if not row:
+                    continue
+                what, whole = f"{len(row)} columns, allowed {len(found)}", len(row) == len(found)
+                error = None if whole else BadRow(f"{where}, line {line}", "wrong number of columns", what)
+                columns["line"].append(line)
+                columns["error"].append(error)
+                for place, column in places:
+                    column.append(row[place] if whole else "")
     except (csv.Error, OSError) as error:
         raise InputError(f"{where}: not a CSV table: {printable(str(error))[:120]}") from None
     return columns
+
+
+def _csv_lines(reader: Any, where: str) -> Iterator[tuple[int, list[str]]]:
+    """(line number, cells) of each row; a quotation mark that is never closed would swallow thousands of rows."""
+    last = 0
+    for row in reader:
+        if reader.line_num > last + 1:
+            what = f"a row that goes on to line {reader.line_num}, allowed: one line a row; close the quotation mark"
+            raise InputError(f"{where}, line {last + 1}: {what}")
+        last = reader.line_num
+        yield last, row
+
+
+def csv_rows(data: dict[str, list[Any]], read: Callable[..., Face], *args: object) -> list[Row]:
+    """The rows of a table of ``csv_columns``, in its order: ``read(*args, i)``, or what is wrong with row i."""
+    return [refuse(error) if error else partial(read, *args, i) for i, error in enumerate(data["error"])]
 
 
 def text_lines(file: Path) -> list[tuple[int, str]]:
@@ -166,11 +207,16 @@ def label_of(text: str, classes: dict[str, str], where: str) -> str:
 
 
 def numbered_rows(root: Path, splits: dict[str, str], classes: dict[str, str]) -> list[Row]:
-    """Rows of ``split/NUMBER/image``; a split or class without images is refused."""
+    """Rows of ``split/NUMBER/image``; a split or class without images is refused.
+
+    Args:
+        splits: name of a split folder (lower case) -> split.
+        classes: name of a class folder -> class.
+    """
     return [
-        partial(_numbered_row, root, split, file, classes)
-        for folder, split in splits.items()
-        for parent in visible(root / folder)
+        partial(_numbered_row, root, splits[folder.name.lower()], file, classes)
+        for folder in only(root, *splits)
+        for parent in visible(folder)
         for file in images_of(parent)
     ]
 

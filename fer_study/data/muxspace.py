@@ -1,7 +1,8 @@
 """muxspace/facial_expressions: 13,690 faces with eight emotions, for transfer from and to FER2013.
 
-It has no split of its own. Ours is by the file name without its number, 80/10/10, so that nobody is in two splits; in 12,726
-names that is a person (``First_Last_0001.jpg``). Names are replaced by salted hashes and appear nowhere.
+It has no split of its own. Ours is by the file name without its number, 80/10/10, so that no name is in two splits. In
+12,726 file names that is the name of a person (``First_Last_0001.jpg``); who is in the other 964 images is not known. Names
+are replaced by salted hashes and appear nowhere.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from PIL import Image
 
 from ..errors import InputError
 from ..labels import EIGHT, canonical
-from .layout import Layout, csv_columns, is_image, parquet_columns, parquet_files, parquet_schema
+from .layout import Layout, csv_columns, csv_rows, is_image, parquet_columns, parquet_files, parquet_schema
 from .people import hashed
-from .rows import BadRow, Face, Options, Row, decode, printable, refuse
+from .pictures import decode
+from .rows import BadRow, Face, Options, Row, printable
 
 SALT = "fer-study/muxspace/7"
 """Constant that goes before every hashed name, so that hashes stay the same and match those of no other project. The split
@@ -47,9 +49,11 @@ def _row(source: Path, i: int, name: str, emotion: str, labeller: str, content: 
     def picture() -> Image.Image:
         if not isinstance(content, Path):
             return decode(content, where)
-        if not content.is_file():
-            raise BadRow(where, "image file missing", f"its image is not in {printable(content.parent)}")
-        return decode(content.read_bytes(), where)
+        try:
+            data = content.read_bytes()
+        except (OSError, ValueError):  # ValueError: a zero byte in the name
+            raise BadRow(where, "image file missing", f"its image is not in {printable(content.parent)}") from None
+        return decode(data, where)
 
     return Face(picture, label, split, f"{i:05d}", attributes=attributes)
 
@@ -74,15 +78,15 @@ def _legend(path: Path) -> Path | None:
 def _legend_rows(path: Path, _: Options) -> list[Row]:
     legend = _legend(path)
     data = csv_columns(legend, ["user.id", "image", "emotion"])
-    rows, first = [], {}
-    for i, (name, emotion, user) in enumerate(zip(data["image"], data["emotion"], data["user.id"], strict=True)):
-        if name in first:
-            where = f"{printable(legend)}, row {i}"
-            rows.append(refuse(BadRow(where, "twice", f"its image is also that of row {first[name]}")))
-            continue
-        first[name] = i
-        rows.append(partial(_row, legend, i, name, emotion, user, path / "images" / name))
-    return rows + [refuse(error) for error in data["bad"]]
+    first: dict[str, int] = {}
+
+    def read(i: int) -> Face:
+        name = data["image"][i]
+        if first.setdefault(name, i) != i:
+            raise BadRow(f"{printable(legend)}, row {i}", "twice", f"its image is also that of row {first[name]}")
+        return _row(legend, i, name, data["emotion"][i], data["user.id"][i], path / "images" / name)
+
+    return csv_rows(data, read)
 
 
 LAYOUTS = (

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ..labels import FER2013
+from ..labels import EIGHT, FER2013
 from .faceset import SPLITS, FaceSet
+from .fingerprints import FINGERPRINTS as FINGERPRINTS
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ DATASETS = {
     "jaffe": Dataset("JAFFE", "lyons1998jaffe", "213 gray, 256 px", "AN, DI, FE, HA, SA, SU, NE in the file name",
                      "ours, by person", _REQUEST),
     "muxspace": Dataset("muxspace", "muxspace", "13,690 gray, at most 350 px", "names in mixed case, with contempt",
-                        "ours, by person", "Apache-2.0"),
+                        "ours, by name of the file", "Apache-2.0"),
     "folders": Dataset("your own", "", "any", "folder names in any known spelling", "its own", "its own"),
 }  # fmt: skip
 """Every dataset that can be read."""
@@ -83,9 +84,12 @@ OFFICIAL_TOTALS = {
 }
 """Dataset without official split -> images by class, in the order of ``labels.EIGHT``."""
 
-FINGERPRINTS = {"fer2013": "d6f4311b00ec234e", "muxspace": "098c89d93327d3a2"}
-"""Dataset -> ``FaceSet.fingerprint`` of the complete set in the row order of its source: FER2013 from parquet or CSV,
-muxspace from parquet (faces of at most 96 px as JPEG, so that another JPEG decoder may give another one)."""
+
+PUBLISHED_COUNTS = {
+    "affectnet": {"train": (24882, 3803, 6378, 134415, 25459, 14090, 74874, 3750), "test": (500,) * 8},
+}
+"""Dataset of which parts are common -> split -> images by class, in the order of ``labels.EIGHT``: reported, never refused.
+AffectNet: its release of eight classes, validation as test."""
 
 
 def official_counts(dataset: str) -> pd.DataFrame:
@@ -96,28 +100,46 @@ def official_counts(dataset: str) -> pd.DataFrame:
     return table
 
 
-def difference(faces: FaceSet) -> str | None:
-    """How a set differs from the official counts of its dataset, in one line; None where it does not."""
+def difference(faces: FaceSet, missing: int = 0) -> str | None:
+    """How a set differs from the official counts of its dataset, in one line; None where it does not.
+
+    Args:
+        missing: so many images may be missing, for their rows were left out; more of a class there may never be.
+    """
     if faces.name in OFFICIAL_TOTALS:
-        found = faces.counts()[list(faces.classes)].sum()
-        official = pd.Series(OFFICIAL_TOTALS[faces.name][: faces.num_classes], index=list(faces.classes))
-        wrong = [name for name in faces.classes if found[name] != official[name]]
-        if not wrong:
-            return None
-        more = f", and {len(wrong) - 1} more of {faces.num_classes} counts" if len(wrong) > 1 else ""
-        return (f"{len(faces)} images, official {official.sum()}; {wrong[0]} has {found[wrong[0]]}, "
-                f"official {official[wrong[0]]}{more}")  # fmt: skip
-    if faces.name not in OFFICIAL_COUNTS:
+        official = pd.DataFrame([OFFICIAL_TOTALS[faces.name][: faces.num_classes]], ["all"], list(faces.classes))
+        found = faces.counts()[list(faces.classes)].sum().to_frame("all").T
+    elif faces.name in OFFICIAL_COUNTS:
+        official = official_counts(faces.name).reindex(list(SPLITS), fill_value=0).drop(columns="total")
+        found = faces.counts().reindex(index=official.index, columns=official.columns, fill_value=0)
+    else:
         return None
-    official = official_counts(faces.name)
-    found = faces.counts().reindex(index=SPLITS, columns=official.columns, fill_value=0)
-    official = official.reindex(list(SPLITS), fill_value=0)
-    wrong = np.argwhere((found != official).to_numpy()[:, :-1])
+    lost = (official - found).to_numpy()
+    if not lost.any() or (missing and lost.min() >= 0 and lost.sum() <= missing):
+        return None
+    wrong = np.argwhere((lost < 0) if missing and lost.min() < 0 else lost != 0)
+    row, column = official.index[wrong[0][0]], official.columns[wrong[0][1]]
+    place = column if len(official) == 1 else f"{row} {column}"
+    more = f", and {len(wrong) - 1} more of {lost.size} counts" if len(wrong) > 1 else ""
+    left = f" ({missing} rows left out)" if missing else ""
+    return (
+        f"{len(faces)} images{left}, official {official.to_numpy().sum()}; "
+        f"{place} has {found.loc[row, column]}, official {official.loc[row, column]}{more}"
+    )
+
+
+def unpublished(faces: FaceSet) -> str | None:
+    """How a set differs from the published counts of a dataset of which parts are common, in one line; None where it does
+    not."""
+    if faces.name not in PUBLISHED_COUNTS:
+        return None
+    published = pd.DataFrame.from_dict(PUBLISHED_COUNTS[faces.name], orient="index", columns=list(EIGHT))
+    published = published[list(faces.classes)]
+    found = faces.counts().reindex(index=published.index, columns=published.columns, fill_value=0)
+    more, wrong = np.argwhere(found > published), np.argwhere(found != published)
     if not len(wrong):
         return None
-    row, column = SPLITS[wrong[0][0]], FER2013[wrong[0][1]]
-    more = f", and {len(wrong) - 1} more of {len(SPLITS) * len(FER2013)} counts" if len(wrong) > 1 else ""
-    return (
-        f"{len(faces)} images, official {official['total'].sum()}; "
-        f"{row} {column} has {found.loc[row, column]}, official {official.loc[row, column]}{more}"
-    )
+    row, column = (more if len(more) else wrong)[0]
+    names, numbers = (published.index[row], published.columns[column]), (found.iat[row, column], published.iat[row, column])
+    text = f"{len(faces)} images, published {published.to_numpy().sum()}; {' '.join(names)} has {numbers[0]}, published "
+    return f"{text}{numbers[1]}" + (": more than there are, the labels may be those of another dataset" if len(more) else "")

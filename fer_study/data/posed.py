@@ -15,18 +15,19 @@ from ..errors import InputError
 from ..labels import NATIVE, canonical
 from .layout import Layout, visible
 from .people import hashed, split_by_group
-from .rows import BadRow, Face, Row, open_image, printable, refuse
+from .pictures import open_image
+from .rows import BadRow, Face, Row, printable, refuse
 
 CKPLUS_SALT, JAFFE_SALT = "fer-study/ckplus/1", "fer-study/jaffe/1"
-_CKPLUS = re.compile(r"(S\d{3})_.*\.(?:png|jpe?g)", re.IGNORECASE)
-_JAFFE = re.compile(rf"([A-Z]{{2}})\.({'|'.join(NATIVE['jaffe'])})\d\.\d+\.(?:tiff?|png|jpe?g)")
+CKPLUS_NAME = re.compile(r"(S\d{3})_.*\.(?:png|jpe?g)", re.IGNORECASE)
+_JAFFE = re.compile(rf"([A-Z]{{2}})\.({'|'.join(NATIVE['jaffe'])})\d\.\d+\.(?:tiff?|png|jpe?g)", re.IGNORECASE)
 
 
 def _by_person(path: Path, files: list[Path], pattern: re.Pattern[str], salt: str, allowed: str) -> list[Row]:
     found = [(file, pattern.fullmatch(file.name)) for file in files]
-    split = split_by_group((match[1] for _, match in found if match), salt)
+    split = split_by_group((match[1].upper() for _, match in found if match), salt)
     return [
-        partial(_row, path, file, match, split[match[1]], salt) if match
+        partial(_row, path, file, match, split[match[1].upper()], salt) if match
         else refuse(BadRow(printable(file), "file name not of this layout",
                            f"file name is {printable(file.name)!r}, allowed {allowed}"))
         for file, match in found
@@ -34,10 +35,10 @@ def _by_person(path: Path, files: list[Path], pattern: re.Pattern[str], salt: st
 
 
 def _row(path: Path, file: Path, match: re.Match[str], split: str, salt: str) -> Face:
-    person = hashed(match[1], salt)
+    person = hashed(match[1].upper(), salt)
     if salt == JAFFE_SALT:  # the file name begins with the person's initials
         name = person + file.name[len(match[1]) :]
-        return Face(partial(open_image, file), NATIVE["jaffe"][match[2]], split, name, attributes={"person": person})
+        return Face(partial(open_image, file), NATIVE["jaffe"][match[2].upper()], split, name, attributes={"person": person})
     try:
         label = canonical(file.parent.name)
     except InputError as error:
@@ -52,12 +53,12 @@ def _ckplus_files(path: Path) -> list[Path]:
 
 def _is_ckplus(path: Path) -> bool:
     folders = [x for x in visible(path) if x.is_dir()]
-    return bool(folders) and any(_CKPLUS.fullmatch(f.name) for x in folders for f in islice(visible(x), 5))
+    return bool(folders) and any(CKPLUS_NAME.fullmatch(f.name) for x in folders for f in islice(visible(x), 5))
 
 
 LAYOUTS = (
     Layout("ckplus", "folders", "CLASS/Sxxx_*.png", _is_ckplus,
-           lambda path, _: _by_person(path, _ckplus_files(path), _CKPLUS, CKPLUS_SALT, "Sxxx_NAME.png")),
+           lambda path, _: _by_person(path, _ckplus_files(path), CKPLUS_NAME, CKPLUS_SALT, "Sxxx_NAME.png")),
     Layout("jaffe", "files", "KA.AN1.39.tiff: person, class and number, picture number",
            lambda path: any(_JAFFE.fullmatch(x.name) for x in visible(path)),
            lambda path, _: _by_person(path, [x for x in visible(path) if x.is_file()], _JAFFE, JAFFE_SALT, "XX.YYn.n.tiff")),

@@ -11,11 +11,13 @@ from pathlib import Path
 
 from ..errors import InputError
 from ..labels import NATIVE
-from .layout import Layout, label_of, numbered_rows, text_lines, visible
-from .rows import BadRow, Face, Options, Row, open_image, printable
+from .layout import Layout, label_of, numbered_rows, only, text_lines, visible
+from .pictures import open_image
+from .rows import BadRow, Face, Options, Row, printable
 
 _LISTS = ("list_patition_label.txt", "list_partition_label.txt")
 CLASSES = {str(number): name for number, name in NATIVE["rafdb"].items()}
+_SPLITS = {"train": "train", "test": "test"}
 _NAME = re.compile(r"(train|test)_\d+")
 
 
@@ -46,13 +48,25 @@ def _root(path: Path) -> Path:
 
 
 def _is_tree(path: Path) -> bool:
-    names = {x.name for split in ("train", "test") for x in visible(_root(path) / split) if x.is_dir()}
-    return bool(names) and names <= set(CLASSES) and not (_root(path) / "val").is_dir()
+    names = {x.name for folder in only(_root(path), *_SPLITS) for x in visible(folder) if x.is_dir()}
+    return bool(names) and names <= set(CLASSES)
+
+
+def _has_names(path: Path) -> bool:
+    """Whether the first files are called as in RAF-DB: AffectNet counts to 7 too."""
+    parents = (x for folder in only(_root(path), *_SPLITS) for x in visible(folder))
+    return any(_NAME.match(file.name) for parent in parents for file in visible(parent)[:5])
+
+
+def _numbered(path: Path, _: Options) -> list[Row]:
+    return numbered_rows(_root(path), _SPLITS, CLASSES)
 
 
 LAYOUTS = (
     Layout("rafdb", "list", "EmoLabel/list_patition_label.txt and Image/aligned/*_aligned.jpg",
            lambda path: _list(path) is not None, _list_rows),
-    Layout("rafdb", "folders", "DATASET/{train,test}/1..7/*.jpg", _is_tree,
-           lambda path, _: numbered_rows(_root(path), {"train": "train", "test": "test"}, CLASSES)),
+    Layout("rafdb", "folders", "DATASET/{train,test}/1..7/{train,test}_N*.jpg",
+           lambda path: _is_tree(path) and _has_names(path), _numbered),
+    Layout("rafdb", "folders of other names", "DATASET/{train,test}/1..7/*.jpg, only as --dataset rafdb", _is_tree,
+           _numbered, named=True),
 )  # fmt: skip

@@ -1,8 +1,7 @@
-"""From rows to a FaceSet: readers list rows, and this one place decodes, resizes and counts what is left out."""
+"""What a reader lists: rows, each of which gives a face or says what is wrong with it; and the options of reading."""
 
 from __future__ import annotations
 
-import io
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -10,16 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-import pandas as pd
 from PIL import Image
-from tqdm import tqdm
 
 from ..errors import InputError
 from ..labels import EIGHT, FER2013
-from .faceset import FaceSet
 
-FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "PPM", "GIF")
 ANNOTATIONS = ("majority", "probability", "crossentropy", "multi_target")
 
 
@@ -115,137 +109,7 @@ class Left:
             self.lines.append((error.reason, str(error)))
 
 
-def collect(
-    name: str, rows: Sequence[Row], options: Options, write: Callable[[np.ndarray], object], left: Left
-) -> dict[str, Any]:
-    """Reads rows one after the other.
-
-    Args:
-        write: takes the (C, S, S) uint8 pixels of every image that is kept, in order.
-        left: counts what is not kept.
-
-    Returns:
-        The arguments of ``FaceSet``, without images.
-
-    Raises:
-        BadRow: a row is wrong, unless they are skipped.
-    """
-    faces, names, seen = [], options.names, {}
-    for number, row in enumerate(tqdm(rows, desc=name, unit="image", disable=len(rows) < 50_000, mininterval=2)):
-        try:
-            face = row()
-            if face.id in seen:
-                where = f"{name}, row {number} ({face.id})"
-                raise BadRow(where, "twice", f"the same image as row {seen[face.id]}")
-            if face.label not in names:
-                left.dropped[face.label] += 1
-                continue
-            picture = face.picture()
-            if min(picture.size) < 8 or max(picture.size) > 4 * min(picture.size):
-                what = (
-                    f"a picture of {picture.width}x{picture.height}, allowed: sides from 8 px, one at most 4 times the other"
-                )
-                raise BadRow(f"{name}, row {number} ({face.id})", "no face has this shape", what)
-            write(pixels(picture, options))
-        except BadRow as error:
-            if not options.skip_bad:
-                raise
-            left.count(error)
-            continue
-        seen[face.id] = number
-        faces.append(face._replace(picture=None))
-    votes, targets = ([getattr(f, key) for f in faces] for key in ("votes", "target"))
-    return {
-        "name": name,
-        "labels": np.array([names.index(f.label) for f in faces], np.int64),
-        "split": np.array([f.split for f in faces], dtype=str),
-        "ids": np.array([f.id for f in faces], dtype=str),
-        "votes": np.array(votes, np.uint8) if faces and all(v is not None for v in votes) else None,
-        "targets": np.array(targets, np.float32) if faces and all(t is not None for t in targets) else None,
-        "attributes": pd.DataFrame([f.attributes for f in faces], dtype=object),
-        "classes": names,
-        "dropped": dict(left.dropped),
-        "left_out": dict(left.out),
-    }
-
-
-def face_set(name: str, rows: Sequence[Row], options: Options, left: Left) -> FaceSet:
-    """The set of some rows, in memory."""
-    images = np.empty((len(rows), 3 if options.colour else 1, options.size, options.size), np.uint8)
-    number = iter(range(len(rows)))
-    parts = collect(name, rows, options, lambda x: images.__setitem__(next(number), x), left)
-    return FaceSet(images=images[: len(parts["labels"])], **parts)
-
-
-def pixels(picture: Image.Image, options: Options) -> np.ndarray:
-    """(C, S, S) uint8: padded to a square by repeating the border, then resized with an anti-aliasing filter.
-
-    Padding, not cropping: face crops are tight, and the mouth is often at the lower border of the tall ones.
-    """
-    if picture.mode.startswith("I") or picture.mode == "F":  # 16 bits and more, which ``convert`` would cut off at 255
-        picture = Image.fromarray((np.asarray(picture).astype(np.float64) / 257).clip(0, 255).astype(np.uint8))
-    values = np.asarray(picture.convert("RGB" if options.colour else "L"))
-    height, width = values.shape[:2]
-    if height != width:
-        side = max(height, width)
-        top, left = (side - height) // 2, (side - width) // 2
-        around = ((top, side - height - top), (left, side - width - left), *[(0, 0)] * (values.ndim - 2))
-        values = np.pad(values, around, mode="edge")
-    if len(values) != options.size:
-        values = np.asarray(Image.fromarray(values).resize((options.size,) * 2, Image.Resampling.BICUBIC))
-    return np.moveaxis(np.atleast_3d(values), 2, 0)
-
-
 def printable(path: str | Path) -> str:
     """A path as one line of text, whatever bytes are in it."""
     text = os.fsencode(path).decode("utf-8", "backslashreplace")
     return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-
-
-def decode(data: bytes | None, where: str) -> Image.Image:
-    """A picture from the bytes of an image file, whatever its name ends with.
-
-    Raises:
-        BadRow: the bytes are no image, or only a part of one.
-    """
-    try:
-        picture = Image.open(io.BytesIO(data or b""), formats=FORMATS)
-        picture.load()
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        what = f"cannot decode the image ({len(data or b'')} bytes); allowed: {', '.join(FORMATS)}"
-        raise BadRow(where, "image cannot be decoded", what) from None
-    return picture
-
-
-def open_image(file: Path) -> Image.Image:
-    """The picture in a file.
-
-    Raises:
-        BadRow: the file is missing, cannot be read, or is no image.
-    """
-    if file.is_dir():
-        raise BadRow(printable(file), "class without images", "a folder without images where images are expected")
-    try:
-        data = file.read_bytes()
-    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
-        what = f"cannot be read: {getattr(error, 'strerror', None) or error}"
-        raise BadRow(printable(file), "image file missing", what) from None
-    return decode(data, printable(file))
-
-
-def cropped(file: Path, box: tuple[float, float, float, float] | None, where: str) -> Image.Image:
-    """A face cut out of a picture.
-
-    Args:
-        box: left, top, right and bottom in pixels; what lies outside the picture is cut off; None takes the whole.
-
-    Raises:
-        BadRow: the picture cannot be opened, or nothing of the box is in it.
-    """
-    picture = open_image(file)
-    if box is None:
-        return picture
-    inside = np.clip(np.nan_to_num(box, nan=-1), 0, [picture.width, picture.height] * 2).astype(int)
-    if inside[2] - inside[0] < 2 or inside[3] - inside[1] < 2:
-        raise BadRow(where, "box not allowed", f"face box is {box} in a picture of {picture.width}x{picture.height}")
-    return picture.crop(tuple(int(x) for x in inside))

@@ -107,7 +107,11 @@ def planted(audit: dict) -> pd.DataFrame:
     table = pd.DataFrame(audit["truth"]).T.loc[["exact_copies", "near_copies", "blank"]]
     counted = table[["planted", "found"]].astype(int)
     shares = table[["precision", "recall"]].map(_per_cent)
-    return pd.concat([counted, shares], axis=1).rename(index=lambda name: name.replace("_", " ")).rename_axis("fault")
+    near = "near copies"
+    if table.loc["near_copies", "planted"] and pd.isna(table.loc["near_copies", "recall"]):
+        near = "near copies (all that were planted are exact, so there is no recall of others)"
+    names = ["exact copies", near, "blank"]
+    return pd.concat([counted, shares], axis=1).set_axis(names).rename_axis("fault")
 
 
 def _per_cent(share: float | None, digits: int = 2) -> str:

@@ -32,13 +32,16 @@ def shift_reading(audit: dict, options: str = "eight emotions") -> str:
         away = shares.loc[name].drop(name).sort_values(ascending=False).head(2)
         moves.append(f"{name} to {' and '.join(f'{to} ({_whole(share)})' for to, share in away[away >= 0.05].items())}")
     moves = [move for move in moves if not move.endswith(" to ")]
-    counts = table.drop(columns=[c for c in table if c not in table.index])
-    gains = (counts.sum() - table.sum(axis=1)).sort_values()
+    gains = pd.DataFrame(audit["gains"][options]).T.sort_values("ties_first")
+    shared, tied = gains["ties_shared"], _number(audit["agreement"][options]["all"]["tied"])
     keeps = ", ".join(f"{_whole(share)} of {name}" for name, share in kept.items())
     return (
         f"Of the labels the crowd keeps {keeps}. The others move mostly (5 % of the label or more): "
         f"{'; '.join(moves)}. Counted by the crowd instead of the label, {gains.index[-1]} grows most "
-        f"({gains.iloc[-1]:+,} images) and {gains.index[0]} shrinks most ({gains.iloc[0]:+,})."
+        f"({gains['ties_first'].iloc[-1]:+,.0f} images) and {gains.index[0]} shrinks most "
+        f"({gains['ties_first'].iloc[0]:+,.0f}). Of the images {tied} % are tied, and go to the option that comes first in "
+        f"the file of the votes; with ties shared evenly it is {shared.iloc[-1]:+,.0f} and {shared.iloc[0]:+,.0f}, and "
+        f"{shared.idxmax()} grows most."
     )
 
 

@@ -57,7 +57,7 @@ def make_world(faces: int, seed: int = 1, share: float = 0.25) -> World:
     """Synthetic faces without the generator's own copies and blanks, then copies planted anew.
 
     Args:
-        faces: to draw; a fifth of the people in train move to test, since more test images give narrower intervals.
+        faces: to draw; a quarter of the people in train move to test, since more test images give narrower intervals.
         share: of the test images that get a copy in train or validation.
     """
     base = sources.faces_of(DataConfig(dataset="synthetic", faces=faces, style="wild", world_seed=seed))

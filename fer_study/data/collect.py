@@ -1,0 +1,76 @@
+"""From rows to a FaceSet: this one place reads them, one after the other, and counts what is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from .faceset import FaceSet
+from .pictures import pixels
+from .rows import BadRow, Left, Options, Row
+
+
+def collect(
+    name: str, rows: Sequence[Row], options: Options, write: Callable[[np.ndarray], object], left: Left
+) -> dict[str, Any]:
+    """Reads rows one after the other.
+
+    Args:
+        write: takes the (C, S, S) uint8 pixels of every image that is kept, in order.
+        left: counts what is not kept.
+
+    Returns:
+        The arguments of ``FaceSet``, without images.
+
+    Raises:
+        BadRow: a row is wrong, unless they are skipped.
+    """
+    faces, names, seen = [], options.names, {}
+    for number, row in enumerate(tqdm(rows, desc=name, unit="image", disable=len(rows) < 50_000, mininterval=2)):
+        try:
+            face = row()
+            if face.id in seen:
+                where = f"{name}, row {number} ({face.id})"
+                raise BadRow(where, "twice", f"the same image as row {seen[face.id]}")
+            if face.label not in names:
+                left.dropped[face.label] += 1
+                continue
+            picture = face.picture()
+            if min(picture.size) < 8 or max(picture.size) > 4 * min(picture.size):
+                what = (
+                    f"a picture of {picture.width}x{picture.height}, allowed: sides from 8 px, one at most 4 times the other"
+                )
+                raise BadRow(f"{name}, row {number} ({face.id})", "no face has this shape", what)
+            write(pixels(picture, options, f"{name}, row {number} ({face.id})"))
+        except BadRow as error:
+            if not options.skip_bad:
+                raise
+            left.count(error)
+            continue
+        seen[face.id] = number
+        faces.append(face._replace(picture=None))
+    votes, targets = ([getattr(f, key) for f in faces] for key in ("votes", "target"))
+    return {
+        "name": name,
+        "labels": np.array([names.index(f.label) for f in faces], np.int64),
+        "split": np.array([f.split for f in faces], dtype=str),
+        "ids": np.array([f.id for f in faces], dtype=str),
+        "votes": np.array(votes, np.uint8) if faces and all(v is not None for v in votes) else None,
+        "targets": np.array(targets, np.float32) if faces and all(t is not None for t in targets) else None,
+        "attributes": pd.DataFrame([f.attributes for f in faces], dtype=object),
+        "classes": names,
+        "dropped": dict(left.dropped),
+        "left_out": dict(left.out),
+    }
+
+
+def face_set(name: str, rows: Sequence[Row], options: Options, left: Left) -> FaceSet:
+    """The set of some rows, in memory."""
+    images = np.empty((len(rows), 3 if options.colour else 1, options.size, options.size), np.uint8)
+    number = iter(range(len(rows)))
+    parts = collect(name, rows, options, lambda x: images.__setitem__(next(number), x), left)
+    return FaceSet(images=images[: len(parts["labels"])], **parts)

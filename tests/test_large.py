@@ -8,6 +8,7 @@ import pytest
 import timm  # its import is not part of building
 import torch
 import torchvision.models
+from safetensors.torch import load_file, save_file
 
 from fer_study import models, stages
 from fer_study.config import ModelConfig
@@ -48,3 +49,17 @@ def test_options_of_the_whole_registry_build_twice_alike():
             made.append(models.create_model(ModelConfig(name=name, input_size=64), 7).state_dict())
         assert all(torch.equal(made[0][key], made[1][key]) for key in made[0]), name
         del made
+
+
+@pytest.mark.parametrize("name", ["tiny", "small", "base", "large", "xlarge"])
+def test_large_networks_come_back_from_a_file(name, tmp_path):
+    made, images = [], torch.randn(2, 1, 64, 64)
+    for seed in range(2):
+        torch.manual_seed(seed)
+        made.append(models.create_model(ModelConfig(name=f"emonext_{name}", input_size=64), 7).eval())
+    save_file(made[0].state_dict(), tmp_path / "weights.safetensors")
+    with torch.no_grad():
+        expected = made[0](images)
+        assert not torch.equal(made[1](images), expected)
+        made[1].load_state_dict(load_file(tmp_path / "weights.safetensors"))
+        assert torch.equal(made[1](images), expected)

@@ -91,7 +91,9 @@ def data_command(args: argparse.Namespace) -> int:
     if args.action == "import":
         options = data.Options(args.size, args.classes, args.colour, args.annotation, args.skip_bad)
         faces, target = data.import_to(args.path, args.to, args.dataset, options)
-        log.info("%d images written to %s, fingerprint %s", len(faces), target, faces.fingerprint)
+        about = data.official.DATASETS[faces.name]
+        log.info("%d images of %s (labels: %s) written to %s, fingerprint %s", len(faces), about.title, about.labels, target,
+                 faces.fingerprint)  # fmt: skip
         return 0
     report = doctor(args.path, args.dataset, data.Options(classes=args.classes, annotation=args.annotation))
     sys.stdout.write(json.dumps(report, indent=1) + "\n" if args.json else render(report) + "\n")

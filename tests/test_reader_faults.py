@@ -19,6 +19,7 @@ from fer_study.data import Options, find, import_to, load, official, recognise
 from fer_study.data.doctor import doctor, render
 from fer_study.data.faceset import FaceSet
 from fer_study.data.pictures import open_image
+from fer_study.data.votes import Joined, agreement, check_joined
 from fer_study.errors import InputError
 from fer_study.labels import EIGHT, FER2013
 
@@ -87,7 +88,7 @@ def test_compound_labels_are_not_rafdb_with_bad_rows(tmp_path):
         for split in ("train", "test"):
             put(tmp_path / "Image" / "aligned" / f"{split}_{i:05d}_aligned.jpg", encoded(FACES[i], "JPEG"))
     put(tmp_path / "list_patition_label.txt", "\n".join(lines))
-    fails(tmp_path, "28 images (16 rows left out), official 15339", verify=True, options=Options(skip_bad=True))
+    fails(tmp_path, "16 of 44 labels are none of this layout", "label is '8'", options=Options(skip_bad=True))
 
 
 # -------------------------------------------------------------------------------------------------------- bare numbers
@@ -334,3 +335,38 @@ def test_an_import_that_is_ended(tmp_path, end):
     assert left == ([] if end == signal.SIGTERM else [".a.faces.lock", ".a.faces.part"])
     import_to(tmp_path / "raw", target)
     assert [x.name for x in target.parent.iterdir()] == ["a.faces"]
+
+
+def test_labels_of_another_numbering_are_not_skipped(tmp_path):
+    """Off by one, only the last class is out of range: leaving it out would leave every other label wrong."""
+    rows = csv_rows(random_images())
+    for row in rows:
+        row[0] = str(int(row[0]) + 1)
+    rows = rows * 3
+    path = write_csv(tmp_path, rows)
+    with pytest.raises(InputError, match=r"of 42 labels are none of this layout.*--skip-bad is for single rows"):
+        load(path, verify=False, options=Options(skip_bad=True))
+
+
+def test_a_shift_in_the_middle_is_found(monkeypatch):
+    """One vote too few from row 3,000 on: over all rows the agreement is still above one half."""
+    rng = np.random.default_rng(0)
+    numbers = rng.integers(0, 7, 6000)
+    votes = np.zeros((6000, 10), np.uint8)
+    votes[np.arange(6000), numbers] = 10
+    labels = np.where(rng.random(6000) < 0.9, numbers, rng.integers(0, 7, 6000))
+    right = [Joined(FER2013[k], "train", v) for k, v in zip(labels, votes, strict=True)]
+    check_joined(right, "x")
+    moved = np.concatenate([votes[:3000], np.roll(votes[3000:], 1, axis=0)])
+    assert agreement(np.array(FER2013)[labels], moved)[0] > 0.5
+    with pytest.raises(InputError, match=r"\(rows 3000..3999\).*votes on other images"):
+        check_joined([Joined(FER2013[k], "train", v) for k, v in zip(labels, moved, strict=True)], "x")
+
+
+def test_a_header_in_a_layout_without_one(tmp_path):
+    """Its columns may be in another order: it is no bad row to be left out."""
+    save(random_images()[0], tmp_path / "FER2013Train" / "fer0.png")
+    columns = ["fear", "neutral", "happiness", "surprise", "sadness", "anger", "disgust", "contempt", "unknown", "NF"]
+    lines = [",".join(["Image", "Box", *columns]), 'fer0.png,"(0, 0, 48, 48)",10' + ",0" * 9]
+    (tmp_path / "FER2013Train" / "label.csv").write_text("\n".join(lines) + "\n")
+    fails(tmp_path, "label.csv: line 1 is a header", "neutral, happiness", options=Options(skip_bad=True))

@@ -73,7 +73,7 @@ def test_votes_on_other_images_are_refused(tmp_path, what):
         images, labels = images[order], labels[order]
     path = write(tmp_path / "wrong", images, labels, crowd)
     for dataset in ("fer2013", "ferplus"):
-        fails(path, "the label is the most voted emotion of", "of 1100 images (all)", "allowed: from 40 %", dataset=dataset)
+        fails(path, "the label is the most voted emotion of", "of 1100 images (all)", "allowed: from 50 %", dataset=dataset)
         with pytest.raises(InputError, match="votes on other images"):
             import_to(path, tmp_path / "out", dataset)
         (problem,) = doctor(path, dataset)["problems"]

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from ..errors import InputError
 from .faceset import FaceSet
 from .pictures import pixels
 from .rows import BadRow, Left, Options, Row
@@ -28,6 +29,7 @@ def collect(
 
     Raises:
         BadRow: a row is wrong, unless they are skipped.
+        InputError: more than one label in twenty is wrong.
     """
     faces, names, seen = [], options.names, {}
     for number, row in enumerate(tqdm(rows, desc=name, unit="image", disable=len(rows) < 50_000, mininterval=2)):
@@ -53,6 +55,10 @@ def collect(
             continue
         seen[face.id] = number
         faces.append(face._replace(picture=None))
+    if (wrong := left.out["label not allowed"]) > max(2, len(rows) // 20):
+        first = next(line for reason, line in left.lines if reason == "label not allowed")
+        raise InputError(f"{name}: {wrong} of {len(rows)} labels are none of this layout, so the others may mean other "
+                         f"classes too; --skip-bad is for single rows (the first: {first})")  # fmt: skip
     votes, targets = ([getattr(f, key) for f in faces] for key in ("votes", "target"))
     return {
         "name": name,

@@ -110,7 +110,8 @@ def _has_votes(path: Path) -> bool:
     if csv := fer2013.csv_file(path):
         return (csv.parent / fer2013.VOTES_NAME).is_file()
     layout = next((x for x in fer2013.LAYOUTS if x.name == "parquet" and x.recognises(path)), None)
-    return bool(layout) and "ferplus_neutral" in parquet_schema(fer2013.parquet_files(path)[0]).names
+    names = parquet_schema(fer2013.parquet_files(path)[0]).names if layout else []
+    return all(f"ferplus_{name}" in names for name in FERPLUS_COLUMNS)
 
 
 def _folder_rows(path: Path, options: Options) -> list[Row]:
@@ -124,6 +125,9 @@ def _folder_rows(path: Path, options: Options) -> list[Row]:
         if not file.is_file():
             raise InputError(f"{printable(file)}: no such file; images in {folder} have no votes without it")
         data = csv_columns(file, ["image", *FERPLUS_COLUMNS], header)
+        if data["image"] and all(data[column][0].strip().isalpha() for column in FERPLUS_COLUMNS):
+            raise InputError(f"{printable(file)}: line 1 is a header, this layout has none: image, box, then the votes as "
+                             f"{', '.join(FERPLUS_COLUMNS)}; order them so and remove the line")  # fmt: skip
         rows += csv_rows(data, _folder_row, options, path / folder, file, split, data)
     return rows
 

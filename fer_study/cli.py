@@ -164,7 +164,7 @@ def diff_command(args: argparse.Namespace) -> int:
 def main(arguments: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    for noisy in ("lightning", "lightning_fabric", "distributed", "papermill"):
+    for noisy in ("distributed", "papermill"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     args = build_parser().parse_args(arguments)
     commands = {"data": data_command, "plan": plan_command, "train": train_command, "execute": execute_command,

@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from .frozen import Frozen, run_key
+from .frozen import Frozen
 from .weight_origin import WeightOrigin, without_place
 
 PARAMS = Path(__file__).resolve().parents[1] / "params"
@@ -180,10 +180,6 @@ class RunConfig(TrainingConfig):
     def epochs(self) -> int:
         return sum(phase.epochs for phase in self.phases)
 
-    @property
-    def key(self) -> str:
-        return run_key(self)
-
 
 class TransferConfig(Frozen):
     """Zero-shot evaluation of a trained run on the test split of another dataset (the whole set where it has no split)."""
@@ -193,10 +189,6 @@ class TransferConfig(Frozen):
     name: str = ""
     run: RunConfig
     target: DataConfig
-
-    @property
-    def key(self) -> str:
-        return run_key(self)
 
     @property
     def seed(self) -> int:
@@ -209,10 +201,6 @@ class AuditConfig(Frozen):
     data: DataConfig
     threshold: Annotated[float, Field(gt=0, le=1)] = 0.95
 
-    @property
-    def key(self) -> str:
-        return run_key(self)
-
 
 class CostConfig(Frozen):
     """What a network costs on images of so many channels, timed in training steps of ``batch_size`` images, and how much
@@ -223,7 +211,3 @@ class CostConfig(Frozen):
     channels: Annotated[int, Field(ge=1)] = 1
     batch_size: Annotated[int, Field(ge=2)] = 16
     timed: bool = True
-
-    @property
-    def key(self) -> str:
-        return run_key(self)

@@ -32,6 +32,11 @@ class Frozen(BaseModel):
         """
         return build(type(self), {**dict(self), **changes})
 
+    @property
+    def key(self) -> str:
+        """What names a config: see ``run_key``."""
+        return run_key(self)
+
     def resolved(self) -> dict:
         """What the key is the hash of: every field, nested, by name."""
         fields = type(self).model_fields

@@ -157,6 +157,8 @@ def cost_of(config: CostConfig) -> runs.Record:
     if record := runs.lookup(config.key):
         return record
     with runs.locked(config.key, timeout=600) as folder:
+        if record := runs.lookup(config.key):  # made while we waited for the lock
+            return record
         start = time.perf_counter()
         channels, batch = config.channels, config.batch_size
         found = size(config.model, in_channels=channels)

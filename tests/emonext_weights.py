@@ -30,3 +30,23 @@ def fill(shapes: dict[str, torch.Size]) -> dict[str, torch.Tensor]:
 def seeded_images() -> torch.Tensor:
     """(3, 3, 224, 224) float32."""
     return torch.randn((3, 3, 224, 224), generator=torch.Generator().manual_seed(7)).mul(0.5)
+
+
+def published_name(name: str) -> str:
+    """Name of one of our weights in the published code's state dict."""
+    parts = name.split(".")
+    if parts[0] == "stn":
+        return ".".join([{"localization": "localization", "regressor": "fc_loc"}[parts[1]], *parts[2:]])
+    if parts[0] == "se":
+        return ".".join(["downsample_layers", parts[1], "2", *parts[2:]])
+    if parts[0] == "attention":
+        return name
+    if parts[1] == "stem":
+        return ".".join(["downsample_layers", "0", *parts[2:]])
+    if parts[1] == "head":
+        return ".".join(["head" if parts[2] == "fc" else "norm", *parts[3:]])
+    if parts[3] == "downsample":
+        return ".".join(["downsample_layers", parts[2], *parts[4:]])
+    inner = {"conv_dw": "dwconv", "norm": "norm", "gamma": "gamma", "mlp.fc1": "pwconv1", "mlp.fc2": "pwconv2"}
+    key = ".".join(parts[5:7]) if parts[5] == "mlp" else parts[5]
+    return ".".join(["stages", parts[2], parts[4], inner[key], *parts[7 if parts[5] == "mlp" else 6 :]])

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 
 from ..data.faceset import SPLITS, FaceSet
+from ..data.votes import majority
 from ..errors import InputError
-from ..labels import FER2013, FERPLUS_COLUMNS, VOTE_NAMES
+from ..labels import FER2013, VOTE_NAMES
 from .copies import share
 
 VOTE_OPTIONS = {"seven emotions": 7, "eight emotions": 8, "ten columns": 10}
@@ -18,27 +19,6 @@ PRINTED_WEIGHTS = (0.81, 7.31, 0.78, 0.44, 0.66, 0.99, 0.65)
 
 SOURCE_TOTAL = 28_000
 """Number of images in the source's worked example of its formula (claim weight-02)."""
-
-_VOTE_FILE_ORDER = np.array([VOTE_NAMES.index(name) for name in FERPLUS_COLUMNS.values()])
-
-
-def majority(votes: np.ndarray, num_options: int = 10) -> np.ndarray:
-    """Arg-max of the votes over the first ``num_options`` of ``VOTE_NAMES``.
-
-    Ties go to the option that comes first in ``fer2013new.csv`` (neutral, happy, surprise, sad, angry, disgust, fear, ...),
-    as in an arg-max over the columns of the file, on which the published FER+ counts rest (on FER2013 the order of the
-    classes would leave 1,030 fear images of the eight emotions, not 825).
-
-    Args:
-        votes: (N, 10) uint8 over ``VOTE_NAMES``.
-        num_options: 7 emotions, 8 with contempt, or all 10.
-
-    Returns:
-        (N,) int64: index into ``VOTE_NAMES``, -1 where none of these options has a vote.
-    """
-    order = _VOTE_FILE_ORDER[np.isin(_VOTE_FILE_ORDER, np.arange(num_options))]
-    winner = order[votes[:, order].argmax(axis=1)]
-    return np.where(votes[:, :num_options].any(axis=1), winner, -1)
 
 
 def agreement(faces: FaceSet, num_options: int = 10) -> pd.DataFrame:

@@ -35,8 +35,8 @@ def collect(
     for number, row in enumerate(tqdm(rows, desc=name, unit="image", disable=len(rows) < 50_000, mininterval=2)):
         try:
             face = row()
+            where = f"{name}, row {number} ({face.id})"
             if face.id in seen:
-                where = f"{name}, row {number} ({face.id})"
                 raise BadRow(where, "twice", f"the same image as row {seen[face.id]}")
             if face.label not in names:
                 left.dropped[face.label] += 1
@@ -46,8 +46,8 @@ def collect(
                 what = (
                     f"a picture of {picture.width}x{picture.height}, allowed: sides from 8 px, one at most 4 times the other"
                 )
-                raise BadRow(f"{name}, row {number} ({face.id})", "no face has this shape", what)
-            write(pixels(picture, options, f"{name}, row {number} ({face.id})"))
+                raise BadRow(where, "no face has this shape", what)
+            write(pixels(picture, options, where))
         except BadRow as error:
             if not options.skip_bad:
                 raise

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..errors import InputError
+from .faceset import SPLITS
 from .pictures import open_image
 from .rows import BadRow, Face, Options, Row, printable, refuse
 
@@ -59,7 +60,7 @@ def visible(folder: Path) -> list[Path]:
 def split_folders(path: Path) -> list[tuple[str, Path]]:
     """(split, folder) of the folders that are called after a split, in upper or lower case: train, validation, test."""
     found = [(SPLIT_NAMES[x.name.lower()], x) for x in visible(path) if x.is_dir() and x.name.lower() in SPLIT_NAMES]
-    return sorted(found, key=lambda item: ("train", "validation", "test").index(item[0]))
+    return sorted(found, key=lambda item: SPLITS.index(item[0]))
 
 
 def only(path: Path, *names: str) -> list[Path]:

@@ -164,26 +164,6 @@ class EmoNeXt(FaceModel):
         return self.weights, self.net
 
 
-def published_name(name: str) -> str:
-    """Name of one of our weights in the published code's state dict."""
-    parts = name.split(".")
-    if parts[0] == "stn":
-        return ".".join([{"localization": "localization", "regressor": "fc_loc"}[parts[1]], *parts[2:]])
-    if parts[0] == "se":
-        return ".".join(["downsample_layers", parts[1], "2", *parts[2:]])
-    if parts[0] == "attention":
-        return name
-    if parts[1] == "stem":
-        return ".".join(["downsample_layers", "0", *parts[2:]])
-    if parts[1] == "head":
-        return ".".join(["head" if parts[2] == "fc" else "norm", *parts[3:]])
-    if parts[3] == "downsample":
-        return ".".join(["downsample_layers", parts[2], *parts[4:]])
-    inner = {"conv_dw": "dwconv", "norm": "norm", "gamma": "gamma", "mlp.fc1": "pwconv1", "mlp.fc2": "pwconv2"}
-    key = ".".join(parts[5:7]) if parts[5] == "mlp" else parts[5]
-    return ".".join(["stages", parts[2], parts[4], inner[key], *parts[7 if parts[5] == "mlp" else 6 :]])
-
-
 def _size(name: str, depths: tuple[int, ...], dims: tuple[int, ...], tag: str = "fb_in22k") -> None:
     """Register a size; ``tag`` names its weights: ImageNet-22k as published, ImageNet-1k where timm has no other."""
     parts = {"depths": depths, "dims": dims, "weights": f"convnext_{name}.{tag}"}

@@ -53,6 +53,13 @@ class FaceModel(nn.Module):
         return None
 
 
+def start_as_he(model: nn.Module) -> None:
+    """Fresh weights of every convolution by He et al. (2015), as for ReLU networks."""
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+
 def register(name: str) -> Callable[[Callable[..., FaceModel]], Callable[..., FaceModel]]:
     """Class decorator: make a network known by ``name``.
 

@@ -35,7 +35,7 @@ import torch
 from torch import nn
 
 from ..errors import InputError
-from .registry import FaceModel, register
+from .registry import FaceModel, register, start_as_he
 
 CHOICES = {
     "local": ("none", "stage2", "last"),
@@ -138,7 +138,7 @@ class ResFace(FaceModel):
         self.branch_use, self.branch_weight = branch, branch_weight
         self.branch = CompactBranch(num_classes, input_size, branch_widths) if branch != "none" else None
         self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, num_classes))
-        _start(self)
+        start_as_he(self)
 
     def _trunk_logits(self, x: torch.Tensor) -> torch.Tensor:
         for stage in self.body:
@@ -194,7 +194,7 @@ class LabelDistributionGenerator(FaceModel):
     def __init__(self, num_classes: int, in_channels: int, input_size: int, widths: str = "64-128-256-512") -> None:
         super().__init__()
         self.stem, self.branch = _stem(in_channels, input_size), CompactBranch(num_classes, input_size, widths)
-        _start(self)
+        start_as_he(self)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return self.branch(self.stem(images))
@@ -243,10 +243,3 @@ def _residual(block: str, inputs: int, outputs: int, depth: int, stride: int) ->
 def _doubling(inputs: int, outputs: int, kernel: int) -> nn.ConvTranspose2d:
     """(B, inputs, H, W) -> (B, outputs, 2 H, 2 W)."""
     return nn.ConvTranspose2d(inputs, outputs, kernel, 2, (kernel - 1) // 2, kernel % 2)
-
-
-def _start(model: nn.Module) -> None:
-    """Initial weights of convolutions as in ResNet (He et al., 2015)."""
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

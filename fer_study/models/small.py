@@ -13,7 +13,7 @@ from torch import nn
 
 from ..errors import InputError
 from .ladder import FixedKernels
-from .registry import FaceModel, register
+from .registry import FaceModel, register, start_as_he
 
 SHORTCUTS = ("conv", "average")
 
@@ -66,13 +66,6 @@ def _stage(inputs: int, outputs: int, blocks: int, stride: int, se: bool, shortc
     return nn.Sequential(*layers)
 
 
-def _start(model: nn.Module) -> None:
-    """Convolutions by He et al. (2015), as for ReLU networks."""
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-
-
 def _least(input_size: int, least: int, name: str) -> None:
     if input_size < least:
         raise InputError(f"model {name}: input_size is {input_size}, allowed: {least} and more")
@@ -104,7 +97,7 @@ class FER48(_Pooled):
         stages = [_stage(i, o, depth, 2, se, shortcut, drop_path) for i, o in pairwise(widths)]
         stem = _stem(in_channels, widths[0], kernels)
         self._assemble(stem, stages, widths[-1], num_classes, dropout)
-        _start(self)
+        start_as_he(self)
 
 
 @register("resnet18_48")
@@ -119,7 +112,7 @@ class ResNet18For48(_Pooled):
         widths = [8 * round(width * w / 8) for w in (64, 64, 128, 256, 512)]
         stages = [_stage(i, o, 2, s, False, "conv", 0.0) for (i, o), s in zip(pairwise(widths), (1, 2, 2, 2), strict=True)]
         self._assemble(_stem(in_channels, widths[0]), stages, widths[-1], num_classes, dropout)
-        _start(self)
+        start_as_he(self)
 
 
 @register("vgg19_48")
@@ -139,7 +132,7 @@ class VGG19For48(_Pooled):
             parts.append(nn.Sequential(*layers, nn.MaxPool2d(2)))
             inputs = outputs
         self._assemble(parts[0], parts[1:], widths[-1], num_classes, dropout)
-        _start(self)
+        start_as_he(self)
 
     @property
     def cam_layer(self) -> nn.Module:

@@ -9,17 +9,18 @@ from pandas.io.formats.style import Styler
 
 from .. import claims
 from ..config import ModelConfig
-from ..models import resolve
+from ..models import options_of
 from ..models.cost import WAYS
 from ..models.keras_numbers import printed_counts
+from ..models.resface_sizes import QUOTED
 from ..models.trace import trace
 from ..runs import Record
 
 EMONEXT = {"tiny": 30_564_331, "small": 52_198_891, "base": 91_765_259, "large": 204_582_475, "xlarge": 362_312_331}
 """Parameters of the published code for three channels and seven classes."""
 
-STATED = {f"emonext_{name}": count / 1e6 for name, count in EMONEXT.items()} | {"resface18": 10.4, "resface50": 12.4}
-"""Name -> million parameters that a source states, or that its published code has, at three channels and 224 px."""
+STATED = {f"emonext_{name}": count for name, count in EMONEXT.items()} | QUOTED
+"""Name -> parameters that a source states, or that its published code has, at three channels and 224 px."""
 
 DIAGRAMS = {
     "cbam_cnn": {"fixed kernels": "kernels", "block 1": "blocks.0", "block 2": "blocks.1", "block 3": "blocks.2",
@@ -40,7 +41,7 @@ DIAGRAMS = {
 
 def label(record: Record) -> str:
     """Name of a network with what is not the default, and its input: ``channels x side``."""
-    config, defaults = record.config.model, resolve(ModelConfig(name=record.config.model.name)).options
+    config, defaults = record.config.model, options_of(record.config.model.name)
     changed = "".join(f", {key} {value}" for key, value in config.options.items() if defaults[key] != value)
     return f"{config.name}{changed} ({record.config.channels} x {config.input_size})"
 
@@ -53,7 +54,7 @@ def table(records: Sequence[Record]) -> pd.DataFrame:
         as_stated = (config.channels, config.model.input_size) == (3, 224)
         rows[label(record)] = {
             "parameters": found["parameters"],
-            "stated": STATED.get(config.model.name if as_stated else "", float("nan")) * 1e6, "mflops": found["mflops"],
+            "stated": STATED.get(config.model.name if as_stated else "", float("nan")), "mflops": found["mflops"],
             "activation_mb": found["activation_mb"],
             **{speed: found.get(speed, float("nan")) for speed in ("latency_ms", "images_per_second")},
         }  # fmt: skip

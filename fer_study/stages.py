@@ -165,6 +165,23 @@ def error_analysis(*, edition: str, recipes: Names, models: Names, seeds: Seeds)
     return model_comparison(edition=edition, recipes=recipes, models=models, baseline=False, seeds=seeds)
 
 
+class Network(Frozen):
+    """A network of the design page: what tables call it, and how it is built."""
+
+    name: str
+    model: str
+    options: dict[str, int | float | bool | str] = Field(default_factory=dict)
+
+
+@strict
+def design(*, edition: str, recipe: str, networks: Annotated[list[Network], Field(min_length=1)], short: str,
+           steps: list[Network], seeds: Seeds) -> list[Job]:  # fmt: skip
+    """Our network, first, and others of its cost, all with one recipe; then the steps of its design with a shorter one."""
+    world = load_edition(edition)
+    named = [(n, recipe, n.name) for n in networks] + [(n, short, f"{n.name}, {short}") for n in steps]
+    return [make_run(world, r, n.model, s, name=name, options=n.options) for s in seeds for n, r, name in named]
+
+
 def audit_configs(*, edition: str, near_threshold: float, others: list[str]) -> list[AuditConfig]:
     """Stage 01: the audit of the edition's data, which stages 05 and 07 take rows from, then those of other datasets.
 
@@ -214,9 +231,10 @@ STAGES: dict[str, Callable[..., list[Job]]] = {
     "05_label_distribution": label_distribution,
     "06_cross_dataset": cross_dataset,
     "07_error_analysis": error_analysis,
+    "design": design,
 }
 PRIORITY = ("03_model_comparison", "04_ablations", "02_class_weighting", "05_label_distribution", "06_cross_dataset",
-            "07_error_analysis")  # fmt: skip
+            "07_error_analysis", "design")  # fmt: skip
 """Order in which ``train`` works: the comparison of the four networks first."""
 
 
@@ -251,7 +269,9 @@ def jobs_of(edition: str, stage: str) -> list[Job]:
 
 def jobs(edition: str) -> list[Job]:
     """Everything an edition needs, each once, in the order in which it is worked off: all first seeds of the comparison, its
-    other seeds, then the arms."""
-    listed = [(priority, job) for priority, stage in enumerate(PRIORITY) for job in jobs_of(edition, stage)]
+    other seeds, then the arms; an edition need not have the page on the design of our network."""
+    load_edition(edition)
+    there = [stage for stage in PRIORITY if (PARAMS / edition / f"{stage}.yaml").is_file()]
+    listed = [(priority, job) for priority, stage in enumerate(there) for job in jobs_of(edition, stage)]
     listed.sort(key=lambda item: item[0])  # stable: within a stage, seeds come in the order of the parameters
     return list({job.key: job for _, job in listed}.values())

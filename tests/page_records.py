@@ -41,10 +41,11 @@ def predictions(right: int, validation_right: int = 5) -> np.ndarray:
 def make_record(folder: Path, predicted: np.ndarray | int, *, name: str = "emotion_cnn", seed: int = 0, sure: float = 0.7,
                 first_row: int = FIRST_ROW, clean: bool = True, published: bool = False, history: pd.DataFrame | None = None,
                 cam: dict[str, np.ndarray] | None = None, env: dict | None = None, changes: dict | None = None,
-                ) -> runs.Record:  # fmt: skip
+                views: dict[str, np.ndarray] | None = None) -> runs.Record:  # fmt: skip
     """A record of 10 validation and 40 test images; ``predicted`` is (50,) classes or how many test images are right.
 
     Args:
+        views: in place of the one, single view.
         changes: of the config, which is the ladder's recipe on synthetic faces.
         clean: False marks the first 20 test images as copies of training images.
     """
@@ -59,7 +60,7 @@ def make_record(folder: Path, predicted: np.ndarray | int, *, name: str = "emoti
         "copy_in_train": (place >= VALIDATION) & (place < VALIDATION + 20) & (not clean),
         "copy_in_validation": np.zeros(count, dtype=bool),
     })  # fmt: skip
-    views = {"last_single": evaluation.stored(log_probabilities(predicted, sure))}
+    views = views or {"last_single": evaluation.stored(log_probabilities(predicted, sure))}
     folder = folder / f"{name}-{seed}"
     folder.mkdir(parents=True)
     saved = runs.save(

@@ -88,16 +88,20 @@ def test_small_networks_are_the_published_ones():
 
 
 def test_each_part_of_fer48_is_there():
-    plain = make("fer48", se=False, depth=1)
+    plain = make("fer48", se=False, depths="1-1-1")
     assert not any(type(m).__name__ == "SEModule" for m in plain.modules())
     assert sum(type(m).__name__ == "SEModule" for m in make("fer48").modules()) == 6
     pools = {
         cut: sum(isinstance(m, nn.AvgPool2d) for m in make("fer48", shortcut=cut).modules()) for cut in ("conv", "average")
     }
-    assert pools == {"conv": 0, "average": 3}
+    assert pools == {"conv": 0, "average": 4}
+    assert [len(stage) for stage in make("fer48", depths="1-3-2").blocks] == [1, 3, 2]
     assert any(isinstance(m, FixedKernels) for m in make("fer48", kernels=True).modules())
     with pytest.raises(InputError, match="shortcut is 'none', allowed: conv, average"):
         make("fer48", shortcut="none")
+    for wrong in ("2", "2-2", "2-0-2", "2-2-2-2-2", "two"):
+        with pytest.raises(InputError, match=f"depths is '{wrong}', allowed: blocks of 3 or 4 stages"):
+            make("fer48", depths=wrong)
 
 
 PARAMETERS = {

@@ -14,7 +14,7 @@ from fer_study.recipes import load_recipe
 from fer_study.yaml_files import read_yaml
 
 EDITIONS = editions.editions()
-PAIRS = [(edition, stage) for edition in EDITIONS for stage in stages.STAGES]
+PAIRS = [(edition, stage) for edition in EDITIONS for stage in stages.STAGES if (edition, stage) != ("synthetic", "design")]
 
 
 def test_the_editions_are_there():
@@ -52,7 +52,7 @@ def test_all_jobs_of_an_edition(edition):
     jobs = stages.jobs(edition)
     keys = [job.key for job in jobs]
     assert len(keys) == len(set(keys))
-    assert set(keys) == {job.key for stage in stages.STAGES for job in stages.jobs_of(edition, stage)}
+    assert set(keys) == {job.key for world, stage in PAIRS if world == edition for job in stages.jobs_of(edition, stage)}
     comparison = [job.key for job in stages.jobs_of(edition, "03_model_comparison")]
     assert keys[: len(comparison)] == comparison
     trained = {job.key for job in jobs if isinstance(job, RunConfig)}

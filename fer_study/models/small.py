@@ -6,6 +6,7 @@ it. So ours spends its operations at 24, 12 and 6 px: the same training time buy
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 
 import torch
@@ -49,20 +50,19 @@ def _stem(inputs: int, outputs: int, kernels: bool = False) -> nn.Sequential:
 
 
 def _stage(inputs: int, outputs: int, blocks: int, stride: int, se: bool, shortcut: str, drop_path: float) -> nn.Sequential:
-    """Basic blocks (He et al., 2016, fig. 2), the first with the stride; the last norm of each starts at zero (Goyal et al.,
-    2017, section 5.1)."""
+    """Basic blocks (He et al., 2016, fig. 2), the first with the stride."""
     from timm.layers import DropPath  # seconds to import, so not on every start
     from timm.models.resnet import BasicBlock, downsample_avg, downsample_conv
 
     layers = []
-    for i in range(blocks):
+    for _ in range(blocks):
         project = None
-        if i == 0 and (stride > 1 or inputs != outputs):
+        if stride > 1 or inputs != outputs:
             project = {"conv": downsample_conv, "average": downsample_avg}[shortcut](inputs, outputs, 1, stride)
-        block = BasicBlock(outputs if i else inputs, outputs, 1 if i else stride, project, attn_layer="se" if se else None,
-                           drop_path=DropPath(drop_path) if drop_path else None)  # fmt: skip
-        nn.init.zeros_(block.bn2.weight)
+        path = DropPath(drop_path) if drop_path else None
+        block = BasicBlock(inputs, outputs, stride, project, attn_layer="se" if se else None, drop_path=path)
         layers.append(block)
+        inputs, stride = outputs, 1
     return nn.Sequential(*layers)
 
 
@@ -73,11 +73,11 @@ def _least(input_size: int, least: int, name: str) -> None:
 
 @register("fer48")
 class FER48(_Pooled):
-    """Ours: a stem at full size, then stages of 64, 128 and 256 filters at a half, a quarter and an eighth of it.
+    """Ours: a stem at full size, then a stage at each half of the size before, of 64, 128, 256 and 512 filters.
 
     Args:
         width: factor of all filters (stem 32).
-        depth: basic blocks of each stage.
+        depths: basic blocks of each stage, from the stem on, joined by hyphens.
         se: squeeze-and-excitation in every block (Hu et al., 2018; r 16).
         shortcut: how a stage halves its shortcut: ``average`` pools first (He et al., 2019, ResNet-D), ``conv`` drops three
             of four positions.
@@ -86,15 +86,18 @@ class FER48(_Pooled):
         drop_path: stochastic depth of every block.
     """
 
-    def __init__(self, num_classes: int, in_channels: int, input_size: int, width: float = 1.0, depth: int = 2,
+    def __init__(self, num_classes: int, in_channels: int, input_size: int, width: float = 1.0, depths: str = "1-2-2-1",
                  se: bool = True, shortcut: str = "average", kernels: bool = False, dropout: float = 0.2,
                  drop_path: float = 0.0) -> None:  # fmt: skip
         super().__init__()
         _least(input_size, 16, "fer48")
         if shortcut not in SHORTCUTS:
             raise InputError(f"model fer48: shortcut is {shortcut!r}, allowed: {', '.join(SHORTCUTS)}")
-        widths = [8 * round(width * w / 8) for w in (32, 64, 128, 256)]
-        stages = [_stage(i, o, depth, 2, se, shortcut, drop_path) for i, o in pairwise(widths)]
+        if not re.fullmatch(r"[1-9]-[1-9]-[1-9](-[1-9])?", depths):
+            raise InputError(f"model fer48: depths is {depths!r}, allowed: blocks of 3 or 4 stages, as in 2-2-2 or 1-2-2-1")
+        blocks = [int(depth) for depth in depths.split("-")]
+        widths = [8 * round(width * w / 8) for w in (32, 64, 128, 256, 512)[: len(blocks) + 1]]
+        stages = [_stage(i, o, n, 2, se, shortcut, drop_path) for (i, o), n in zip(pairwise(widths), blocks, strict=True)]
         stem = _stem(in_channels, widths[0], kernels)
         self._assemble(stem, stages, widths[-1], num_classes, dropout)
         start_as_he(self)

@@ -34,7 +34,8 @@ DIAGRAMS = {
     "hybrid_resnet50": {"adapter": "adapter", "stage 1": "backbone.layer1", "stage 2": "backbone.layer2",
                         "stage 3": "backbone.layer3", "stage 4": "backbone.layer4", "reduction": "reduce",
                         "attention": "attention", "transformer": "transformer", "two branches": "head"},
-    "fer48": {"stem": "stem", "stage 1": "blocks.0", "stage 2": "blocks.1", "stage 3": "blocks.2", "head": "head"},
+    "fer48": {"stem": "stem", "stage 1": "blocks.0", "stage 2": "blocks.1", "stage 3": "blocks.2", "stage 4": "blocks.3",
+              "head": "head"},
 }  # fmt: skip
 """Network -> the parts of its diagram: name -> module."""
 

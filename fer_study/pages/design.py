@@ -1,0 +1,96 @@
+"""The design of our network: others of its cost beside it, and its steps. Validation chooses, so the steps are never scored
+on the test split."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from .. import report
+from ..models.cost import size
+from ..report import Record, Runs, percent
+from .readings import NOT_YET, direction, points
+
+GOAL, CORE_HOURS = 0.70, 4.0
+"""What our network was designed for: this accuracy on PrivateTest after two hours of training on two cores of a CPU."""
+
+
+def there(runs: Runs) -> Runs:
+    """The networks that have records."""
+    return {name: records for name, records in runs.items() if records}
+
+
+def chosen_view(runs: Runs) -> str:
+    """The evaluation view (weights and test-time crops) with the highest accuracy on validation, mean over all records; of
+    equal ones the first."""
+    records = [record for records in runs.values() for record in records]
+    views = [view for view in records[0].metrics if all("validation" in r.metrics.get(view, {}) for r in records)]
+    return max(views, key=lambda view: np.mean([report.stored(r, "accuracy", view, "validation") for r in records]))
+
+
+def core_hours(records: Sequence[Record]) -> float:
+    """Hours of training times threads, mean over seeds."""
+    return float(np.mean([r.env["seconds"] * r.env["threads"] for r in records]) / 3600)
+
+
+def cost(records: Sequence[Record]) -> dict[str, str]:
+    """Size and cost of a network, as printed."""
+    found = size(records[0].config.model)
+    return {"parameters (M)": f"{found['parameters'] / 1e6:.2f}", "MFLOPs": f"{found['mflops']:.0f}",
+            "core-hours of training": f"{core_hours(records):.1f}"}  # fmt: skip
+
+
+def beside(runs: Runs, view: str) -> pd.DataFrame:
+    """One row a network: what it costs, and its accuracy in ``view`` and in a single one."""
+    rows = {}
+    for name, records in there(runs).items():
+        measured = {
+            "validation": (view, "validation"), "test": (view, "test"),
+            "test, no copy in train or validation": (view, "test_clean"), "test, a single view": ("last_single", "test"),
+        }  # fmt: skip
+        accuracy = {head: percent(report.interval(records, view=v, subset=s)) for head, (v, s) in measured.items()}
+        rows[name] = cost(records) | accuracy | {"seeds": len(records)}
+    return pd.DataFrame(rows).T.rename_axis("network")
+
+
+def against(runs: Runs, view: str) -> str:
+    """The first network minus every other on the same test images."""
+    (ours, first), *others = runs.items()
+    lines = []
+    for name, records in others:
+        if first and records:
+            effect = report.difference(first, records, view=view)
+            word = direction(effect, "better", "worse", "not distinguishable")
+            lines.append(f"- {ours} minus {name}: {points(effect)}, {effect.n} seed(s): **{word}**.")
+    return "\n".join(lines) if lines else NOT_YET
+
+
+def goal(runs: Runs, view: str) -> str:
+    """Whether the first network reached what it was designed for."""
+    ours, records = next(iter(runs.items()))
+    if not records:
+        return NOT_YET
+    found, hours = report.interval(records, view=view), core_hours(records)
+    word = "reached" if found.value >= GOAL and hours <= CORE_HOURS else "not reached"
+    return (
+        f"The aim was {GOAL:.0%} of PrivateTest after at most {CORE_HOURS:.0f} core-hours of training on a CPU, everything "
+        f"chosen on PublicTest. `{ours}`: {percent(found)} after {hours:.1f} core-hours on {records[0].env['device']}: "
+        f"**{word}**."
+    )
+
+
+def steps(runs: Runs) -> pd.DataFrame:
+    """One row a step, in order: size, accuracy and loss on validation, and the paired difference from the step before."""
+    rows: dict[str, dict] = {}
+    before: list[Record] = []
+    for name, records in there(runs).items():
+        change = points(report.difference(records, before, subset="validation")) if before else "-"
+        loss = report.interval(records, "log_loss", subset="validation").value
+        rows[name] = cost(records) | {
+            "validation": percent(report.interval(records, subset="validation")), "log loss": f"{loss:.3f}",
+            "accuracy minus the step before": change, "seeds": len(records),
+        }  # fmt: skip
+        before = records
+    return pd.DataFrame(rows).T.rename_axis("step")

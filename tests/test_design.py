@@ -1,0 +1,94 @@
+"""The page on our network: validation chooses, and the aim is called reached only when it is."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from page_records import VALIDATION, log_probabilities, make_record, predictions
+
+from fer_study import evaluation, report, stages
+from fer_study.errors import InputError
+from fer_study.pages import design
+
+
+def record(folder, right, validation_right=5, *, hours=1.0, threads=2, views=None, name="emotion_cnn", seed=0):
+    env = {"seconds": 3600 * hours, "threads": threads}
+    return make_record(folder, predictions(right, validation_right), name=name, seed=seed, env=env, views=views)
+
+
+def two_views(right, validation_right):
+    """A single view as given, and a ten-crop view that is the other way round."""
+    single, ten = predictions(right, validation_right), predictions(40 - right, VALIDATION - validation_right)
+    return {f"last_{tta}": evaluation.stored(log_probabilities(p)) for tta, p in (("single", single), ("ten_crop", ten))}
+
+
+@pytest.mark.parametrize(("validation_right", "view"), [(9, "last_single"), (1, "last_ten_crop")])
+def test_the_view_is_chosen_on_validation(tmp_path, validation_right, view):
+    """Whatever the test split says: where single wins on validation it loses there, and the other way round."""
+    right = 40 - 4 * validation_right
+    runs = {"ours": [record(tmp_path, right, views=two_views(right, validation_right))], "none": []}
+    assert design.chosen_view(runs) == view
+    table = design.beside(runs, view)
+    of_test = report.interval(runs["ours"], view=view)
+    assert table.loc["ours", "test"] == report.percent(of_test) and list(table.index) == ["ours"]
+    assert table.loc["ours", "core-hours of training"] == "2.0"
+
+
+@pytest.mark.parametrize(("right", "hours", "word"), [
+    (28, 2.0, "reached"), (27, 2.0, "not reached"), (28, 2.1, "not reached"),
+])  # fmt: skip
+def test_the_aim(tmp_path, right, hours, word):
+    """28 of 40 are the 70 %; two threads for two hours are the time."""
+    text = design.goal({"ours": [record(tmp_path, right, hours=hours)]}, "last_single")
+    assert f"**{word}**" in text and f"{100 * right / 40:.1f} %" in text
+
+
+def test_against_the_others(tmp_path):
+    better, worse = record(tmp_path, 36), record(tmp_path, 12, name="kernel_cnn")
+    text = design.against({"ours": [better], "other": [worse], "missing": []}, "last_single")
+    assert text.startswith("- ours minus other: +60.0 [") and text.endswith("**better**.") and "missing" not in text
+    assert design.against({"ours": [], "other": [worse]}, "last_single") == design.NOT_YET == design.goal({"ours": []}, "")
+
+
+def test_no_step_reads_the_test_split(tmp_path):
+    tables = []
+    for folder, right in (("a", 40), ("b", 0)):
+        runs = {name: [record(tmp_path / folder, right, validation, name=model)]
+                for name, model, validation in (("plain", "emotion_cnn", 4), ("more", "kernel_cnn", 8))}  # fmt: skip
+        tables.append(design.steps(runs))
+    assert tables[0].equals(tables[1])
+    assert tables[0].loc["more", "accuracy minus the step before"].startswith("+40.0 [")
+    assert tables[0].loc["plain", "validation"].startswith("40.0 %")
+
+
+def test_the_runs_of_the_page():
+    jobs = stages.jobs_of("fer2013", "design")
+    ours, *_ = jobs
+    assert ours.model.name == "fer48" and ours.name == "fer48"
+    full = [job for job in jobs if not job.name.endswith("_short")]
+    assert {job.epochs for job in full} == {ours.epochs} and len({job.model.name for job in full}) == 4
+    fields = {field for job in full for field in type(job).model_fields if getattr(job, field) != getattr(ours, field)}
+    assert fields == {"name", "model"}, "the same recipe, data and seed"
+    short = [job for job in jobs if job not in full]
+    assert short and all(job.epochs < ours.epochs and job.model.name == "fer48" for job in short)
+    assert short[-1].model == ours.model, "the last step is the network"
+    options = [job.model.options for job in short]
+    assert all(sum(a[k] != b[k] for k in a) == 1 for a, b in pairwise(options)), "one part at a time"
+
+
+def test_networks_of_equal_cost():
+    found = {job.name: design.size(job.model)["mflops"] for job in stages.jobs_of("fer2013", "design")[:4]}
+    assert np.ptp(list(found.values())) <= 0.1 * found["fer48"], found
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    ({"networks": []}, "networks"), ({"networks": [{"name": "x", "model": "y"}]}, "unknown model 'y'"),
+    ({"steps": [{"name": "x", "model": "fer48", "options": {"nose": 1}}]}, "unknown option 'nose'"),
+    ({"steps": [{"name": "x", "model": "fer48", "colour": 1}]}, "colour"), ({"short": "none"}, "unknown recipe 'none'"),
+])  # fmt: skip
+def test_wrong_parameters(change, words):
+    with pytest.raises(InputError, match=words) as caught:
+        stages.design(**stages.parameters("smoke", "design") | change)
+    assert "\n" not in str(caught.value)

@@ -6,15 +6,15 @@ it.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from .checkout import ROOT
 from .frozen import Frozen
 from .weight_origin import WeightOrigin, without_place
 
-PARAMS = Path(__file__).resolve().parents[1] / "params"
+PARAMS = ROOT / "params"
 
 Range = tuple[float, float]
 Probability = Annotated[float, Field(ge=0, le=1)]

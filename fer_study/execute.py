@@ -13,9 +13,10 @@ from typing import NamedTuple
 
 import joblib
 
+from .checkout import ROOT
 from .config import PARAMS
 from .errors import InputError
-from .runs import ROOT, local_root, lookup, published_root, write_atomically
+from .runs import local_root, lookup, published_root, write_atomically
 from .yaml_files import read_yaml, value_of
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from . import execute
-from .runs import ROOT
+from .checkout import ROOT
 
 log = logging.getLogger(__name__)
 

@@ -18,11 +18,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from .checkout import ROOT
 from .config import AuditConfig, CostConfig, RunConfig, TransferConfig
 from .errors import InputError
 from .frozen import Frozen, parse
 
-ROOT = Path(__file__).resolve().parents[1]
 PUBLISHED = ("config.json", "history.csv", "predictions.parquet", "metrics.json", "env.json", "cam.npz",
              "audit.json", "faces.npz", "cost.json", "done")  # fmt: skip
 KINDS: dict[str, type[Frozen]] = {k.__name__: k for k in (RunConfig, TransferConfig, AuditConfig, CostConfig)}

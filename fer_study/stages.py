@@ -50,7 +50,8 @@ def strict(function: Callable[..., list[Job]]) -> Callable[..., list[Job]]:
 
 
 def make_run(edition: Edition, recipe: str, model: str, seed: int, *, name: str, options: dict | None = None,
-             data: dict | None = None, **changes: object) -> RunConfig:  # fmt: skip
+             data: dict | None = None, input_size: int = 48, weights: str = "scratch",
+             **changes: object) -> RunConfig:  # fmt: skip
     """One run of an edition; under its live recipe the networks are narrower and the training split may be cut."""
     options, data = dict(options or {}), dict(data or {})
     live = edition.live if edition.live and edition.live.recipe == recipe else None
@@ -58,7 +59,8 @@ def make_run(edition: Edition, recipe: str, model: str, seed: int, *, name: str,
         options.setdefault("width", live.width)
     if live and live.max_train:
         data.setdefault("max_train", live.max_train)
-    config = models.resolve(ModelConfig(name=model, options=options))
+    given = {"name": model, "options": options, "input_size": input_size, "weights": weights}
+    config = models.resolve(build(ModelConfig, given))
     return load_recipe(recipe).run(name=name, data=edition.data.replace(**data), model=config, seed=seed, **changes)
 
 
@@ -166,11 +168,13 @@ def error_analysis(*, edition: str, recipes: Names, models: Names, seeds: Seeds)
 
 
 class Network(Frozen):
-    """A network of the design page: what tables call it, and how it is built."""
+    """A network of the design page: what tables call it, and the fields of ``ModelConfig``."""
 
     name: str
     model: str
     options: dict[str, int | float | bool | str] = Field(default_factory=dict)
+    input_size: int = 48
+    weights: str = "scratch"
 
 
 @strict
@@ -179,7 +183,10 @@ def design(*, edition: str, recipe: str, networks: Annotated[list[Network], Fiel
     """Our network, first, and others of its cost, all with one recipe; then the steps of its design with a shorter one."""
     world = load_edition(edition)
     named = [(n, recipe, n.name) for n in networks] + [(n, short, f"{n.name}, {short}") for n in steps]
-    return [make_run(world, r, n.model, s, name=name, options=n.options) for s in seeds for n, r, name in named]
+    return [
+        make_run(world, r, n.model, s, name=name, options=n.options, input_size=n.input_size, weights=n.weights)
+        for s in seeds for n, r, name in named
+    ]  # fmt: skip
 
 
 def audit_configs(*, edition: str, near_threshold: float, others: list[str]) -> list[AuditConfig]:

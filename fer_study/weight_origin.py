@@ -10,7 +10,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, PlainSerializer
 
-ROOT = Path(__file__).resolve().parents[1]
+from .checkout import ROOT
+
 PICKLES = (".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt", ".tar")
 RUN = re.compile(r"run:(?P<key>[0-9a-f]{16})(:(?P<kind>last|best|ema))?")
 FILE = re.compile(r"file:(?P<digest>[0-9a-f]{16})(:(?P<place>.+\.safetensors))?", re.DOTALL)

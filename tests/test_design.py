@@ -92,3 +92,11 @@ def test_wrong_parameters(change, words):
     with pytest.raises(InputError, match=words) as caught:
         stages.design(**stages.parameters("smoke", "design") | change)
     assert "\n" not in str(caught.value)
+
+
+def test_a_network_may_start_from_weights(tmp_path):
+    given = {"name": "tuned", "model": "timm:resnet18", "input_size": 64, "weights": "imagenet"}
+    job, *_ = stages.design(**stages.parameters("smoke", "design") | {"networks": [given]})
+    assert (job.name, job.model.input_size, job.model.weights) == ("tuned", 64, "imagenet")
+    with pytest.raises(InputError, match="weights is 'nowhere'"):
+        stages.design(**stages.parameters("smoke", "design") | {"networks": [given | {"weights": "nowhere"}]})

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 from weight_files import EMOTION, network, one_line, timm_file
 
-from fer_study import imagenet, runs, weight_origin, weights
+from fer_study import checkout, imagenet, weight_origin, weights
 from fer_study.checkpoint import copy_state
 from fer_study.config import ModelConfig
 from fer_study.models import create_model, names
@@ -117,7 +117,7 @@ def test_the_client_of_the_hub_without_a_network(files, tmp_path, monkeypatch):
 
 def test_without_a_setting_the_folder_is_in_the_checkout(monkeypatch):
     monkeypatch.delenv("FER_STUDY_WEIGHTS", raising=False)
-    assert weight_origin.folder() == runs.ROOT / "weights"
+    assert weight_origin.folder() == checkout.ROOT / "weights"
 
 
 @pytest.mark.parametrize("other", ["test_resnet", "test_convnext2", "test_convnext3"])

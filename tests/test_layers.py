@@ -14,8 +14,8 @@ import fer_study
 ROOT = Path(fer_study.__file__).parent
 
 LAYERS = (
-    {"errors", "checkout", "weight_origin"},
-    {"frozen"},
+    {"errors", "checkout"},
+    {"weight_origin", "frozen"},
     {"labels", "config", "claims", "modes", "yaml_files"},
     {"data", "augment", "losses", "models", "metrics", "runs", "recipes", "state_dicts"},
     {"audit"},

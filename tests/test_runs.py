@@ -235,7 +235,7 @@ def test_another_metric_is_noticed(record):
         assert_metrics_are_of_the_predictions(runs.lookup(record.key))
 
 
-PUBLISHED = sorted(p.parent for p in (runs.ROOT / "results").glob("[!.]*/metrics.json"))
+PUBLISHED = sorted(p.parent for p in runs.published_root().glob("[!.]*/metrics.json"))
 
 
 @pytest.mark.parametrize("folder", PUBLISHED, ids=lambda p: p.name)

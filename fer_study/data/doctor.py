@@ -239,8 +239,8 @@ def _about(report: dict[str, Any]) -> list[str]:
     official_mark = " (official)" if report["is_official"] else ""
     lines += [f"fingerprint  {report['fingerprint']}{official_mark}", f"FER+ votes   {'yes' if report['votes'] else 'no'}"]
     lines += [f"dropped      {many(n, 'image')} of {name}" for name, n in report["dropped"].items()]
-    groups = f"{many(d['groups'], 'group')} of equal images ({d['images']} in all), {d['groups_across_splits']} across splits"
-    lines += [f"duplicates   {groups}"]
+    across = f"({many(d['images'], 'image')}), {d['groups_across_splits']} across splits"
+    lines += [f"duplicates   {many(d['groups'], 'group')} of equal images {across}"]
     lines += [f"             {d['test_images_elsewhere']} test images are also in train or validation"]
     if known:
         several, others = known["in_several_splits"], report["images"] - known["images"]

@@ -82,7 +82,7 @@ def test_one_row_twice_with_two_labels(tmp_path):
     file = path / "EmoLabel" / "list_patition_label.txt"
     first = file.read_text().splitlines()[0]
     put(file, file.read_text() + first[:-1] + str(1 + int(first[-1]) % 7) + "\n")
-    fails(path, "the same image as row 0: angry, neutral")
+    fails(path, "the same image as row 0, angry there and neutral here")
     assert load(path, verify=False, options=SKIP).left_out == {"twice, with two labels": 1}
 
 

@@ -38,17 +38,15 @@ def collect(
             where = f"{name}, row {number} ({face.id})"
             if face.id in seen:
                 first, label = seen[face.id]
-                if label != face.label:
-                    raise BadRow(where, "twice, with two labels", f"the same image as row {first}: {label}, {face.label}")
-                raise BadRow(where, "twice", f"the same image as row {first}")
+                reason = "twice" if label == face.label else "twice, with two labels"
+                raise BadRow(where, reason, f"the same image as row {first}, {label} there and {face.label} here")
             if face.label not in names:
                 left.dropped[face.label] += 1
                 continue
             picture = face.picture()
             if min(picture.size) < 8 or max(picture.size) > 4 * min(picture.size):
-                what = (
-                    f"a picture of {picture.width}x{picture.height}, allowed: sides from 8 px, one at most 4 times the other"
-                )
+                size = f"{picture.width}x{picture.height}"
+                what = f"a picture of {size}, allowed: sides from 8 px, one at most 4 times the other"
                 raise BadRow(where, "no face has this shape", what)
             write(pixels(picture, options, where))
         except BadRow as error:

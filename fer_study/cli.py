@@ -13,6 +13,9 @@ from .errors import InputError
 
 log = logging.getLogger("fer_study")
 
+_DOCTOR_CODES = "Exit codes: 0 no problems (notes are none), 2 problems, or nothing that can be read."
+_IMPORT_CODES = "Exit codes: 0 written, and the doctor's problems are counted; 2 wrong input, and nothing is written."
+
 
 def duration(text: str) -> float:
     """A finite number from 0."""
@@ -37,9 +40,11 @@ def build_parser() -> argparse.ArgumentParser:
     actions = commands.add_parser("data", help="look at a dataset, or import it").add_subparsers(
         dest="action", required=True
     )
-    doctor = actions.add_parser("doctor", help="what is there, what is wrong, how to mend it")
+    doctor = actions.add_parser("doctor", help="what is there, what is wrong, how to mend it", description=_DOCTOR_CODES)
+    doctor.format_help = lambda: f"{argparse.ArgumentParser.format_help(doctor)}\n{_layouts()}\n"
     doctor.add_argument("--json", action="store_true")
-    importer = actions.add_parser("import", help="write a dataset in canonical form, once, so that later loads are instant")
+    words = "write a dataset in canonical form, once, so that later loads are instant"
+    importer = actions.add_parser("import", help=words, description=_IMPORT_CODES)
     importer.add_argument("--to", metavar="FOLDER", help="default: <dataset>.faces in the data root")
     importer.add_argument("--size", type=int, default=48, help="side of the images; default: 48")
     importer.add_argument("--colour", action="store_true", help="three channels instead of gray")
@@ -84,9 +89,15 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _layouts() -> str:
+    from .data import LAYOUTS  # here, for it takes a second to import
+
+    return "\n".join(["layouts:", *(f"  {x.dataset}, {x.name}: {x.looks_like}" for x in LAYOUTS)])
+
+
 def data_command(args: argparse.Namespace) -> int:
     from . import data
-    from .data.doctor import doctor, render
+    from .data.doctor import doctor, examine, render
 
     if args.action == "import":
         options = data.Options(args.size, args.classes, args.colour, args.annotation, args.skip_bad)
@@ -94,6 +105,9 @@ def data_command(args: argparse.Namespace) -> int:
         about = data.official.DATASETS[faces.name]
         log.info("%d images of %s (labels: %s) written to %s, fingerprint %s", len(faces), about.title, about.labels, target,
                  faces.fingerprint)  # fmt: skip
+        doubt = data.to_confirm(data.recognise(args.path, args.dataset), args.dataset)
+        problems = data.many(len(examine(faces)["problems"]) + bool(doubt), "problem")
+        log.info("%s in it; see `fer-study data doctor %s`", problems, args.path)
         return 0
     report = doctor(args.path, args.dataset, data.Options(classes=args.classes, annotation=args.annotation))
     sys.stdout.write(json.dumps(report, indent=1) + "\n" if args.json else render(report) + "\n")

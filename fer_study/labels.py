@@ -58,11 +58,14 @@ WITHOUT_COUNTERPART = ("none", "uncertain", "unknown", "not_face")
 _SPELLING = {spelling: name for name, spellings in ALIASES.items() for spelling in spellings.split()}
 _SPELLING |= {"noface": "not_face", "nonface": "not_face", "nf": "not_face", "notface": "not_face"}
 _SPELLING |= {name: name for name in WITHOUT_COUNTERPART if "_" not in name}
+_NAME = re.compile(r"(?:[0-9]+[ ._-]*)?([a-z]+(?:[ _-]+[a-z]+)*)")
 _COMPOUND = {"happily": "happy", "sadly": "sad", "fearfully": "fear", "angrily": "angry", "disgustedly": "disgust"}
 
 
 def canonical(name: str) -> str:
     """Canonical name of any known spelling: ``Anger``, ``0_happy`` and ``sadness`` are angry, happy and sad.
+
+    Nothing but case, a number in front, and spaces, hyphens and underscores is passed over: ``!happy`` may be its opposite.
 
     Returns:
         One of ``EIGHT``; one of ``WITHOUT_COUNTERPART``; or a compound of two such as ``happy+surprise`` (RAF-DB).
@@ -70,7 +73,8 @@ def canonical(name: str) -> str:
     Raises:
         InputError: the name is no known spelling.
     """
-    words = re.findall("[a-z]+", name.lower())
+    found = _NAME.fullmatch(name.strip().lower())
+    words = re.split("[ _-]+", found[1]) if found else []
     if (whole := "".join(words)) in _SPELLING:
         return _SPELLING[whole]
     if len(words) == 2 and words[0] in _COMPOUND and words[1] in _SPELLING:

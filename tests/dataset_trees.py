@@ -76,7 +76,7 @@ def fer2013_usage(root):
 
 
 def fer2013_numbers(root):
-    """Far fewer than the official number of PublicTest images: all in ``test/`` are taken for validation."""
+    """Far fewer than the official number of images: FER2013 only where it is asked for."""
     spelled = {"angry": "angry", "disgust": "disgusted", "fear": "fearful", "surprise": "surprised"}
     for i in kept("contempt"):
         folder = root / ("train" if SPLIT[i] == "train" else "test")
@@ -191,7 +191,7 @@ def folders(root):
 
 
 TREES = [
-    fer2013_csv, fer2013_usage, fer2013_numbers, muxspace_legend, ferplus, rafdb_list, rafdb_folders, affectnet_annotations,
+    fer2013_csv, fer2013_usage, muxspace_legend, ferplus, rafdb_list, rafdb_folders, affectnet_annotations,
     affectnet_folders, affectnet_tables, expw, ckplus, jaffe, folders,
 ]  # fmt: skip
 

@@ -57,7 +57,7 @@ def test_rows_left_out_do_not_switch_off_the_counts(tmp_path, monkeypatch):
     assert load(write_csv(tmp_path / "bad", rows), options=options).left_out == {"wrong number of pixels": 1}
     for row in rows:
         row[0] = str([0, 1, 2, 3, 5, 6, 4][int(row[0])])
-    with pytest.raises(InputError, match=r"13 images \(1 rows left out\), official 14; train .* has .*, official"):
+    with pytest.raises(InputError, match=r"13 images \(1 row left out\), official 14; train .* has .*, official"):
         load(write_csv(tmp_path / "permuted", rows), options=options)
 
 
@@ -268,8 +268,8 @@ def test_people_of_ck48_in_split_folders(tmp_path):
     assert faces.name == "folders" and not [p for p in faces.attributes["person"].dropna() if "S00" in p]
     report = doctor(tmp_path)
     assert report["people"] == {"people": 2, "images": 3, "in_several_splits": 1}
-    assert "1 people are in more than one split" in render(report)
-    assert "who is in the other 1 images is not known" in render(report)
+    assert "1 person is in more than one split" in render(report)
+    assert "who is in the other 1 image is not known" in render(report)
     made, _ = import_to(tmp_path, tmp_path / "x.faces")
     assert made.attributes["person"].tolist() == faces.attributes["person"].tolist()
 

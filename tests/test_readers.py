@@ -27,7 +27,7 @@ from reader_trees import (
     write_votes,
 )
 
-from fer_study.data import KNOWN, Options, find, load, muxspace, official, pictures
+from fer_study.data import Options, find, load, muxspace, official, pictures
 from fer_study.data.doctor import doctor, render
 from fer_study.data.people import hashed
 from fer_study.errors import InputError
@@ -124,7 +124,7 @@ def test_folders_with_numbers(tmp_path, images):
     for i in range(60):
         save(images[i % 14] // 2 + i, tmp_path / "test" / "disgusted" / f"im{i}.png")
     save(images[0], tmp_path / "train" / "surprised" / "im0.png")
-    faces = load(tmp_path, verify=False)
+    faces = load(tmp_path, "fer2013", verify=False)
     assert faces.split.tolist() == ["train"] + ["validation"] * 56 + ["test"] * 4
     assert faces.ids[-1] == "test/disgusted/im59.png" and (faces.images[-1, 0] == images[59 % 14] // 2 + 59).all()
     assert faces.labels.tolist() == [5] + [1] * 60
@@ -204,6 +204,9 @@ def test_doctor(tmp_path, images):
     expected = {"groups": 2, "images": 4, "groups_across_splits": 1, "test_images_elsewhere": 1}
     assert report["duplicates"] == expected
     assert len(report["problems"]) == len(report["mend"]) == 2
+    assert report["problems"][1].startswith(
+        "2 groups of equal images carry different labels, e.g. 00000 (angry) and 00012 ("
+    )
     text = render(report)
     assert "fer2013, parquet" in text and report["fingerprint"] in text and "official 35887" in text
 
@@ -214,10 +217,7 @@ def test_doctor_of_what_cannot_be_read(tmp_path, images):
     for path in (tmp_path / "none", tmp_path):
         report = doctor(path)
         assert len(report["problems"]) == len(report["mend"]) == 1 and report["images"] is None
-        problem, _, layouts = report["problems"][0].partition(KNOWN)
-        text = render(report)
-        assert problem in text and all(text.count(layout) == 1 for layout in layouts.split(" | ") if layout)
-        assert bool(layouts) == path.exists()  # a list of layouts helps only where something lies
+        assert report["problems"][0] in render(report) and len(report["problems"][0]) < 150 + len(str(path))
     report = doctor(write_csv(tmp_path / "csv", rows))
     assert report["images"] == 13 and report["left_out"] == {"label not allowed": 1}
     assert "row 0 (line 2): label is '9'" in report["wrong_rows"][0] and report["wrong_rows"][0] in render(report)

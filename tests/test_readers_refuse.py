@@ -22,7 +22,7 @@ from reader_trees import (
     write_votes,
 )
 
-from fer_study.data import LAYOUTS, Options, load
+from fer_study.data import Options, load
 from fer_study.labels import FER2013
 
 
@@ -38,7 +38,7 @@ def votes():
 
 def test_missing_path_and_unknown_layout(tmp_path):
     fails(tmp_path / "none", tmp_path / "none", "no such file")
-    fails(tmp_path, "layout not recognised", *(x.looks_like for x in LAYOUTS))
+    fails(tmp_path, "layout not recognised", "`fer-study data doctor --help` lists the layouts")
     (tmp_path / "text.csv").write_text("a,b\n1,2\n")
     fails(tmp_path / "text.csv", "layout not recognised")
 
@@ -49,7 +49,10 @@ def test_the_folder_above(tmp_path, images):
         archive.writestr("a", "b")
     fails(tmp_path / "some", "holds an archive, fer.zip; unpack it here")
     write_parquet(tmp_path / "mine", images)
-    fails(tmp_path, "holds datasets in its folders; give one", tmp_path / "mine")
+    fails(tmp_path, "no dataset at this level, but deeper: try", tmp_path / "mine")
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "mine").rename(tmp_path / "deep" / "mine")
+    fails(tmp_path, f"try {tmp_path / 'deep' / 'mine'}")
 
 
 def test_no_face_has_this_shape(tmp_path, images):

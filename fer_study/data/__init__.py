@@ -15,10 +15,11 @@ from . import affectnet, canonical, expw, fer2013, fer2013_folders, ferplus, fol
 from .collect import face_set
 from .faceset import SPLITS, FaceSet, copy_groups, fingerprint_of
 from .layout import Layout, visible
-from .rows import Left, Options, printable
+from .rows import Left, Options, many, printable
 
 __all__ = [
-    "LAYOUTS", "SPLITS", "FaceSet", "Options", "copy_groups", "find", "fingerprint_of", "import_to", "load", "recognise",
+    "LAYOUTS", "SPLITS", "FaceSet", "Options", "copy_groups", "find", "fingerprint_of", "import_to", "load", "many",
+    "recognise", "to_confirm",
 ]  # fmt: skip
 
 log = logging.getLogger(__name__)
@@ -28,9 +29,6 @@ LAYOUTS: tuple[Layout, ...] = (
     *expw.LAYOUTS, *posed.LAYOUTS, *folders.LAYOUTS,
 )  # fmt: skip
 """Every layout that can be read; the first one that recognises a path reads it."""
-
-KNOWN = "; known layouts: "
-"""Stands in a message before the list of layouts."""
 
 
 def recognise(path: str | Path, dataset: str | None = None) -> Layout | None:
@@ -89,13 +87,21 @@ def import_to(
     with _readable(path):
         layout, options = _layout(path, dataset), options or Options()
         target = Path(target) if target else root_of() / f"{layout.dataset}{canonical.SUFFIX}"
+        if target.exists():
+            raise InputError(f"{printable(target)}: is there already; remove it to import again, or name another with --to")
         rows = layout.rows(path, options)
         faces = canonical.write(layout.dataset, layout.name, rows, options, target, lambda faces: report(faces, path))
-    try:
-        check(faces, path)
-    except InputError as error:
-        log.warning("imported all the same: %s", error)
+    if wrong := unfit(faces):
+        log.warning("%s: imported all the same: %s", printable(path), wrong)
     return faces, target
+
+
+def to_confirm(layout: Layout, dataset: str | None) -> tuple[str, str] | None:
+    """(problem, remedy) of a layout that does not say by itself whose its labels are, unless the dataset was named."""
+    about = official.DATASETS[layout.dataset]
+    problem = f"the classes are bare numbers, read as those of {about.title} ({about.labels}): to be confirmed"
+    remedy = f"if they are, say --dataset {layout.dataset}; if not, call the folders after their classes"
+    return (problem, remedy) if layout.unsure and not dataset else None
 
 
 @contextlib.contextmanager
@@ -146,11 +152,17 @@ def check(faces: FaceSet, path: Path) -> None:
     Raises:
         InputError: there are no train or no test images, or the counts are not the official ones.
     """
-    remedy = "verify=False loads it all the same"
+    if wrong := unfit(faces):
+        raise InputError(f"{printable(path)}: {wrong}; `fer-study data doctor {printable(path)}` says how to mend it (only "
+                         "from Python it can be read all the same, with verify=False)")  # fmt: skip
+
+
+def unfit(faces: FaceSet) -> str | None:
+    """Why no run should be made on a set; None where nothing is against it."""
     if missing := [s for s in ("train", "test") if not (faces.split == s).any()]:
-        raise InputError(f"{printable(path)}: no {missing[0]} images, both train and test are needed; {remedy}")
-    if wrong := official.difference(faces, sum(faces.left_out.values())):
-        raise InputError(f"{printable(path)}: not the official {faces.name}: {wrong}; {remedy}")
+        return f"no {missing[0]} images, both train and test are needed"
+    wrong = official.difference(faces, sum(faces.left_out.values()))
+    return wrong and f"not the official {faces.name}: {wrong}"
 
 
 def report(faces: FaceSet, path: Path) -> None:
@@ -160,9 +172,10 @@ def report(faces: FaceSet, path: Path) -> None:
         InputError: nothing is left.
     """
     for name, count in faces.dropped.items():
-        log.info("%s: %d images of %s dropped, the %d classes have no such", printable(path), count, name, faces.num_classes)
+        log.info("%s: %s of %s dropped, the %d classes have no such", printable(path), many(count, "image"), name,
+                 faces.num_classes)  # fmt: skip
     for reason, count in faces.left_out.items():
-        log.warning("%s: %d rows left out: %s", printable(path), count, reason)
+        log.warning("%s: %s left out: %s", printable(path), many(count, "row"), reason)
     if not len(faces):
         raise InputError(f"{printable(path)}: no images in it")
 
@@ -174,8 +187,11 @@ def _layout(path: Path, dataset: str | None) -> Layout:
         raise InputError(f"{printable(path)}: is an archive; unpack it and give the folder")
     layout = recognise(path, dataset)
     if layout is None:
-        known = " | ".join(f"{x.dataset} {x.name}: {x.looks_like}" for x in LAYOUTS if dataset in (None, x.dataset))
-        raise InputError(f"{printable(path)}: {_instead(path, dataset) or f'layout not recognised{KNOWN}{known}'}")
+        what = f"layout not recognised: no table, parquet file or folders of {dataset or 'a known dataset'}"
+        what = _instead(path, dataset) or f"{what}; `fer-study data doctor --help` lists the layouts"
+        raise InputError(f"{printable(path)}: {what}")
+    if doubt := to_confirm(layout, dataset):
+        log.warning("%s: %s; %s", printable(path), *doubt)
     return layout
 
 
@@ -183,9 +199,10 @@ def _instead(path: Path, dataset: str | None) -> str | None:
     """What a path holds instead of a dataset of a known layout, where that can be said."""
     if dataset and (other := recognise(path)):
         return f"holds {other.dataset} ({other.name}), not {dataset}"
-    entries = visible(path)
-    if inside := [x for x in entries if canonical.is_canonical(x) or (x.is_dir() and recognise(x, dataset))]:
-        return f"holds datasets in its folders; give one: {', '.join(printable(x) for x in inside)}"
+    entries, is_set = visible(path), lambda x: canonical.is_canonical(x) or (x.is_dir() and recognise(x, dataset))
+    deeper = [y for x in entries[:100] if x.is_dir() for y in visible(x)[:20]]
+    if found := [x for x in entries if is_set(x)] or [x for x in deeper if is_set(x)]:
+        return f"no dataset at this level, but deeper: try {' or '.join(printable(x) for x in found)}"
     if archives := [x for x in entries if is_archive(x)]:
         return f"holds an archive, {printable(archives[0].name)}; unpack it here"
     return None

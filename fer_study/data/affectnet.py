@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..labels import NATIVE
-from .layout import Layout, csv_columns, csv_header, csv_rows, label_of, numbered_rows, only, visible
+from .layout import Layout, csv_columns, csv_header, csv_rows, inside, label_of, numbered_rows, only, visible
 from .pictures import cropped, open_image
 from .rows import BadRow, Face, Options, Row, printable, refuse
 
@@ -52,10 +52,16 @@ def _annotation_row(folder: Path, split: str, image: Path) -> Face:
     return Face(partial(open_image, image), label_of(label, CLASSES, printable(file)), split, name)
 
 
-def _numbers(path: Path) -> set[str]:
-    """The class folders of a tree where these are numbers that AffectNet has, and one of them is 0."""
+def _is_numbered(path: Path) -> bool:
+    """Whether all class folders are numbers that AffectNet has, and one of them is 0."""
     names = {x.name for folder in only(path, *_FOLDERS) for x in visible(folder) if x.is_dir()}
-    return names if "0" in names and names <= set(CLASSES) else set()
+    return "0" in names and names <= set(CLASSES)
+
+
+def _whole(path: Path) -> bool:
+    """Whether both ``train/`` and ``val/`` have exactly the folders 0..7."""
+    names = [sorted(x.name for x in visible(folder) if x.is_dir()) for folder in only(path, *_FOLDERS)]
+    return names == [list("01234567")] * 2
 
 
 def _numbered(path: Path, _: Options) -> list[Row]:
@@ -93,16 +99,16 @@ def _table_row(folder: Path, file: Path, data: dict, i: int) -> Face:
             what = f"face box is {[data[c][i][:20] for c in _BOX]}, allowed: numbers"
             raise BadRow(where, "box not allowed", what) from None
         box = (x, y, x + width, y + height)
-    picture = partial(cropped, folder / name, box, where)
+    picture = partial(cropped, inside(folder, name, where), box, where)
     return Face(picture, label_of(data["expression"][i].strip(), CLASSES, where), _TABLES[file.name], printable(name))
 
 
 LAYOUTS = (
     Layout("affectnet", "annotations", "train_set|val_set/images/ID.jpg and annotations/ID_exp.npy",
            lambda path: any((path / x / "annotations").is_dir() for x in _SETS), _annotation_rows),
-    Layout("affectnet", "folders", "train|val/0..7/*.jpg", lambda path: "7" in _numbers(path), _numbered),
-    Layout("affectnet", "folders of fewer classes", "train|val/0..6/*.jpg, only as --dataset affectnet",
-           lambda path: bool(_numbers(path)), _numbered, named=True),
+    Layout("affectnet", "folders", "train|val/0..7/*.jpg, all eight in both", _whole, _numbered, unsure=True),
+    Layout("affectnet", "some folders", "train|val/NUMBER/*.jpg, only as --dataset affectnet",
+           _is_numbered, _numbered, named=True),
     Layout("affectnet", "tables", "training.csv and validation.csv (subDirectory_filePath, face_x, ..., expression)",
            lambda path: bool(_tables(path)), _table_rows),
 )  # fmt: skip

@@ -55,10 +55,8 @@ def write(name: str, layout: str, rows: list[Row], options: Options, target: Pat
         accept: sees the set before it takes its name; what it raises ends the import.
 
     Raises:
-        InputError: the target is there already, cannot be written, or a row is wrong.
+        InputError: the target cannot be written, or a row is wrong.
     """
-    if target.exists():
-        raise InputError(f"{printable(target)}: is there already; remove it to import again, or name another with --to")
     with _workplace(target) as temporary, _ends_by_exception():
         parts = _write_images(temporary / _FILES[0], name, rows, options)
         images = np.load(temporary / _FILES[0], mmap_mode="r")
@@ -98,6 +96,8 @@ def _workplace(target: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
         yield temporary
+    except OSError as error:  # a file that cannot be read is a bad row: what fails here is the writing, as on a full disk
+        raise InputError(f"{printable(target)}: cannot be written: {error.strerror or error}") from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         with contextlib.suppress(OSError):  # Windows keeps a file that is open

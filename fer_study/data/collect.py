@@ -12,7 +12,7 @@ from tqdm import tqdm
 from ..errors import InputError
 from .faceset import FaceSet
 from .pictures import pixels
-from .rows import BadRow, Left, Options, Row
+from .rows import BadRow, Left, Options, Row, many
 
 
 def collect(
@@ -29,7 +29,7 @@ def collect(
 
     Raises:
         BadRow: a row is wrong, unless they are skipped.
-        InputError: more than one label in twenty is wrong.
+        InputError: more than one label in twenty is wrong; or no row is right.
     """
     faces, names, seen = [], options.names, {}
     for number, row in enumerate(tqdm(rows, desc=name, unit="image", disable=len(rows) < 50_000, mininterval=2)):
@@ -37,15 +37,16 @@ def collect(
             face = row()
             where = f"{name}, row {number} ({face.id})"
             if face.id in seen:
-                raise BadRow(where, "twice", f"the same image as row {seen[face.id]}")
+                first, label = seen[face.id]
+                reason = "twice" if label == face.label else "twice, with two labels"
+                raise BadRow(where, reason, f"the same image as row {first}, {label} there and {face.label} here")
             if face.label not in names:
                 left.dropped[face.label] += 1
                 continue
             picture = face.picture()
             if min(picture.size) < 8 or max(picture.size) > 4 * min(picture.size):
-                what = (
-                    f"a picture of {picture.width}x{picture.height}, allowed: sides from 8 px, one at most 4 times the other"
-                )
+                size = f"{picture.width}x{picture.height}"
+                what = f"a picture of {size}, allowed: sides from 8 px, one at most 4 times the other"
                 raise BadRow(where, "no face has this shape", what)
             write(pixels(picture, options, where))
         except BadRow as error:
@@ -53,12 +54,14 @@ def collect(
                 raise
             left.count(error)
             continue
-        seen[face.id] = number
+        seen[face.id] = number, face.label
         faces.append(face._replace(picture=None))
     if (wrong := left.out["label not allowed"]) > max(2, len(rows) // 20):
         first = next(line for reason, line in left.lines if reason == "label not allowed")
         raise InputError(f"{name}: {wrong} of {len(rows)} labels are none of this layout, so the others may mean other "
                          f"classes too; --skip-bad is for single rows (the first: {first})")  # fmt: skip
+    if not faces and left.lines:
+        raise InputError(f"{left.lines[0][1]} ({many(left.out.total(), 'row')} wrong, no images in it that are right)")
     votes, targets = ([getattr(f, key) for f in faces] for key in ("votes", "target"))
     return {
         "name": name,

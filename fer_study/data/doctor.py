@@ -11,10 +11,10 @@ import pandas as pd
 
 from ..errors import InputError
 from ..labels import EIGHT
-from . import KNOWN, canonical, is_archive, load, official, recognise, votes
+from . import canonical, is_archive, load, official, recognise, to_confirm, votes
 from .faceset import SPLITS, FaceSet, copy_groups
 from .official import DATASETS
-from .rows import Left, Options
+from .rows import Left, Options, many
 
 REMEDIES = {
     "image cannot be decoded": "the file is damaged or no image: fetch it again, or remove it",
@@ -24,10 +24,18 @@ REMEDIES = {
     "class without images": "fill or remove the empty folder",
     "file name not of this layout": "move the file away: it is no part of the dataset",
     "twice": "remove the second row",
+    "twice, with two labels": "find out which label is right, and remove the other row",
+    "value missing": "fill or remove the row",
+    "path outside the dataset": "put the image into the dataset's folder, and its path in there into the table",
+    "table and folder contradict": "find out which of the two is right, and mend the other",
     "no face has this shape": "the picture is no cropped face: fetch it again, or remove it",
     "image of another size": "this layout holds 48x48 pictures: a resized copy is another dataset",
 }
 """Reason of a bad row -> what to do; any other: the row has to be mended or removed."""
+
+COPY = ("the counts are official, the pixels or their order are not (a copy as JPEG, in folders, or resized)",
+        "usable, but published records are found only for the original files, as parquet or CSV")  # fmt: skip
+"""Of a set in other files than the original ones: (problem, remedy)."""
 
 
 def doctor(path: str | Path, dataset: str | None = None, options: Options | None = None) -> dict[str, Any]:
@@ -40,12 +48,14 @@ def doctor(path: str | Path, dataset: str | None = None, options: Options | None
         -> class -> images), ``matches`` (whether these two are equal), ``fingerprint``, ``is_official`` (whether it is that
         of the official set), ``votes`` (whether there are FER+ votes), ``dropped`` (class -> images left out, for the set
         has no such), ``left_out`` (reason -> wrong rows), ``wrong_rows`` (the first lines of each reason), ``duplicates``
-        and ``people`` (see there), ``problems`` and ``mend`` (one remedy for each problem). None where it cannot be known.
+        and ``people`` (see there), ``problems`` and ``mend`` (one remedy for each problem), ``notes`` (what is to be known
+        and need not be mended). None where it cannot be known.
     """
     path, left = Path(path), Left()
     keys = ("dataset", "layout", "about", "images", "counts", "official", "matches", "fingerprint", "is_official", "votes",
             "dropped", "left_out", "duplicates", "people")  # fmt: skip
-    report: dict[str, Any] = {"path": str(path)} | dict.fromkeys(keys) | {"wrong_rows": [], "problems": [], "mend": []}
+    report: dict[str, Any] = {"path": str(path), **dict.fromkeys(keys), "wrong_rows": [], "problems": [], "mend": []}
+    report["notes"], layout = [], None
     try:
         if canonical.is_canonical(path):
             faces = canonical.read(path, check=True)
@@ -60,12 +70,16 @@ def doctor(path: str | Path, dataset: str | None = None, options: Options | None
         report["mend"].append(_remedy(path, report["layout"]))
         report["wrong_rows"] = [line for _, line in left.lines]
         return report
-    return report | examine(faces) | {"wrong_rows": [line for _, line in left.lines]}
+    report |= examine(faces) | {"wrong_rows": [line for _, line in left.lines], "notes": notes(faces)}
+    if doubt := layout and to_confirm(layout, dataset):
+        report |= {"problems": [*report["problems"], doubt[0]], "mend": [*report["mend"], doubt[1]]}
+    return report
 
 
 def examine(faces: FaceSet) -> dict[str, Any]:
     """What ``doctor`` says of a set that could be read, all but its path, layout and wrong rows."""
     known = official.OFFICIAL_COUNTS.get(faces.name) if faces.num_classes == 7 else None
+    group = copy_groups(faces.images)
     report = {
         "dataset": faces.name,
         "about": dataclasses.asdict(DATASETS[faces.name]) if faces.name in DATASETS else None,
@@ -78,21 +92,50 @@ def examine(faces: FaceSet) -> dict[str, Any]:
         "votes": faces.votes is not None,
         "dropped": faces.dropped,
         "left_out": faces.left_out,
-        "duplicates": duplicates(faces),
+        "duplicates": duplicates(faces, group),
         "people": people(faces),
     }
-    found = _problems(faces, report)
+    found = _problems(faces, report) + _conflicts(faces, group)
     return report | {"problems": [problem for problem, _ in found], "mend": [remedy for _, remedy in found]}
 
 
-def duplicates(faces: FaceSet) -> dict[str, int]:
+def notes(faces: FaceSet) -> list[str]:
+    """What is to be known of a set that could be read, and is no fault of it."""
+    found, known = [], official.OFFICIAL_CONFLICTS.get(faces.name)
+    if known and official.difference(faces) is None:
+        found.append(f"{many(known, 'group')} of equal images with different labels: so the set was published")
+    if faces.name == "fer2013" and faces.votes is None:
+        found.append("no FER+ votes: put fer2013new.csv beside fer2013.csv; folders cannot be joined with them")
+    if _is_copy(faces) and _in_folders(faces):
+        found.append("; ".join(COPY))
+    if faces.votes is not None and len(faces) < votes.ENOUGH and not _in_folders(faces):
+        found.append(f"not judged whether the votes belong to the images: {len(faces)} of them, {votes.ENOUGH} are needed")
+    return found
+
+
+def _is_copy(faces: FaceSet) -> bool:
+    """Whether the counts are those of an official set of 7 classes, and the fingerprint, at 48 px in gray, is another."""
+    mark = official.FINGERPRINTS.get(faces.name, faces.fingerprint)
+    as_official = faces.num_classes == 7 and faces.images.shape[1:] == (1, 48, 48) and official.difference(faces) is None
+    return as_official and faces.fingerprint != mark
+
+
+def _in_folders(faces: FaceSet) -> bool:
+    """Whether the images lay in folders of their class or split: their ids are paths."""
+    return "/" in faces.ids[0]
+
+
+def duplicates(faces: FaceSet, group: np.ndarray) -> dict[str, int]:
     """Exact duplicates: equal pixels, whatever the labels.
+
+    Args:
+        group: (N,) int64 from ``copy_groups``.
 
     Returns:
         ``groups`` of equal images, ``images`` in them, ``groups_across_splits``, and ``test_images_elsewhere``, the test
         images that are also in train or validation.
     """
-    table = pd.DataFrame({"image": copy_groups(faces.images), "split": faces.split})
+    table = pd.DataFrame({"image": group, "split": faces.split})
     groups = table.groupby("image")["split"]
     size, across = groups.size(), groups.nunique() > 1
     in_test = (table["split"] == "test") & table["image"].map(across)
@@ -127,8 +170,8 @@ def _problems(faces: FaceSet, report: dict[str, Any]) -> list[tuple[str, str]]:
     """(problem, remedy) of a set that could be read."""
     found = [
         (
-            f"{n} rows are wrong: {reason}",
-            REMEDIES.get(reason, "mend or remove these rows") + "; --skip-bad imports the rest",
+            f"{many(n, 'row')} wrong: {reason}",
+            REMEDIES.get(reason.split(":")[0], "mend or remove these rows") + "; --skip-bad imports the rest",
         )
         for reason, n in faces.left_out.items()
     ]
@@ -137,12 +180,10 @@ def _problems(faces: FaceSet, report: dict[str, Any]) -> list[tuple[str, str]]:
         found.append(
             (f"no images in {' and '.join(missing)}", "train and test are both needed: add the missing folder or part")
         )
-    wrong, known = official.difference(faces), faces.name in official.FINGERPRINTS
-    if wrong:
+    if wrong := official.difference(faces):
         found.append((wrong, "files or rows are missing, moved or added: fetch the dataset again"))
-    elif known and faces.num_classes == 7 and not report["is_official"]:
-        problem = "the counts are official, the pixels or their order are not (a copy as JPEG, in folders, or resized)"
-        found.append((problem, "usable, but published records are found only for the original files, as parquet or CSV"))
+    elif _is_copy(faces) and not _in_folders(faces):
+        found.append(COPY)
     if differs := official.unpublished(faces):
         found.append((differs, "a part of the set is usable; if it should be whole, fetch it again, and check whose numbers "
                                "the classes have"))  # fmt: skip
@@ -153,12 +194,22 @@ def _problems(faces: FaceSet, report: dict[str, Any]) -> list[tuple[str, str]]:
             f"voted emotion of {100 * share:.1f} % of {n} images (62.8 % on FER2013)",
             "put fer2013new.csv beside the original fer2013.csv; no row of either may be moved",
         ))  # fmt: skip
-    if faces.name == "fer2013" and faces.votes is None:
-        remedy = "put fer2013new.csv beside fer2013.csv; folders of images cannot be joined with the votes"
-        found.append(("no FER+ votes", remedy))
-    if report["people"] and report["people"]["in_several_splits"]:
-        found.append((f"{report['people']['in_several_splits']} people are in more than one split", "split by person"))
+    if report["people"] and (n := report["people"]["in_several_splits"]):
+        found.append((f"{'1 person is' if n == 1 else f'{n} people are'} in more than one split", "split by person"))
     return found
+
+
+def _conflicts(faces: FaceSet, group: np.ndarray) -> list[tuple[str, str]]:
+    """As ``_problems``: equal images with different labels, more than an official set has."""
+    table = pd.DataFrame({"group": group, "label": faces.labels, "id": faces.ids})
+    table = table[table.groupby("group")["label"].transform("nunique") > 1]
+    n = table["group"].nunique()
+    if n <= (official.OFFICIAL_CONFLICTS.get(faces.name, 0) if official.difference(faces) is None else 0):
+        return []
+    first = table[table["group"] == table["group"].iloc[0]].drop_duplicates("label")
+    example = " and ".join(f"{row.id} ({faces.classes[row.label]})" for row in first[:2].itertuples())
+    return [(f"{many(n, 'group')} of equal images carr{'ies' if n == 1 else 'y'} different labels, e.g. {example}",
+             "find out which label is right, and remove the other copies")]  # fmt: skip
 
 
 def render(report: dict[str, Any]) -> str:
@@ -169,9 +220,8 @@ def render(report: dict[str, Any]) -> str:
     if report["images"] is not None:
         lines += _about(report)
     for problem, remedy in zip(report["problems"], report["mend"], strict=True):
-        problem, known, layouts = problem.partition(KNOWN)
         lines += [f"problem      {problem}", f"  to mend    {remedy}"]
-        lines += ["known layouts:", *(f"  {layout}" for layout in layouts.split(" | "))] if known else []
+    lines += [f"note         {note}" for note in report.get("notes", [])]
     if report.get("wrong_rows"):
         lines += ["", "the first wrong rows:", *[f"  {line}" for line in report["wrong_rows"]]]
     return "\n".join(lines + ([] if report["problems"] else ["no problems"]))
@@ -188,14 +238,14 @@ def _about(report: dict[str, Any]) -> list[str]:
         lines += [f"counts       {'as expected' if report['matches'] else 'differ from those expected'}"]
     official_mark = " (official)" if report["is_official"] else ""
     lines += [f"fingerprint  {report['fingerprint']}{official_mark}", f"FER+ votes   {'yes' if report['votes'] else 'no'}"]
-    lines += [f"dropped      {n} images of {name}" for name, n in report["dropped"].items()]
-    groups = f"{d['groups']} groups of equal images ({d['images']} images), {d['groups_across_splits']} across splits"
-    lines += [f"duplicates   {groups}"]
+    lines += [f"dropped      {many(n, 'image')} of {name}" for name, n in report["dropped"].items()]
+    across = f"({many(d['images'], 'image')}), {d['groups_across_splits']} across splits"
+    lines += [f"duplicates   {many(d['groups'], 'group')} of equal images {across}"]
     lines += [f"             {d['test_images_elsewhere']} test images are also in train or validation"]
     if known:
         several, others = known["in_several_splits"], report["images"] - known["images"]
         lines += [f"people       {known['people']} by the names of {known['images']} images, {several} in several splits"]
-        lines += [f"             who is in the other {others} images is not known"] if others else []
+        lines += [f"             who is in the other {many(others, 'image')} is not known"] if others else []
     return lines
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..errors import InputError
 from ..labels import NATIVE
-from .layout import Layout, label_of, text_lines
+from .layout import Layout, inside, label_of, text_lines
 from .people import split_by_group
 from .pictures import cropped
 from .rows import BadRow, Face, Options, Row, printable, refuse
@@ -44,7 +44,7 @@ def _row(folder: Path, where: str, parts: list[str], split: str) -> Face:
         top, left, right, bottom = map(float, box)
     except ValueError:
         raise BadRow(where, "box not allowed", f"face box is {box}, allowed: numbers") from None
-    picture = partial(cropped, folder / name, (left, top, right, bottom), where)
+    picture = partial(cropped, inside(folder, name, where), (left, top, right, bottom), where)
     return Face(picture, label_of(label, CLASSES, where), split, printable(f"{name}#{number}"))
 
 

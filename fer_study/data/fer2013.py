@@ -93,6 +93,8 @@ def _shard(file: Path) -> list[_Stored]:
     names, source = _names(file), printable(file)
 
     def known(i: int) -> tuple[str, str, np.ndarray | None]:
+        if data["error"][i]:
+            raise data["error"][i]
         where, label = f"{source}, row {i}", data["label"][i]
         if not isinstance(label, int) or label not in names:
             raise _wrong_label(label, where)
@@ -106,7 +108,7 @@ def _shard(file: Path) -> list[_Stored]:
 
     numbers = data.get("row", [0] * len(data["label"]))
     return [
-        _Stored(number, lambda place, i=i: partial(read, i, place), _joined(known, i) if votes else None)
+        _Stored(number or 0, lambda place, i=i: partial(read, i, place), _joined(known, i) if votes else None)
         for i, number in enumerate(numbers)
     ]
 
@@ -123,7 +125,18 @@ def _parquet_rows(path: Path, _: Options) -> list[Row]:
     stored = [row for file in sorted(parquet_files(path), key=_shard_order) for row in _shard(file)]
     stored.sort(key=lambda row: row.number)  # stable: without numbers, the order of the files
     check_joined([row.joined for row in stored if row.joined], printable(path))
+    _check_beside(parquet_files(path)[0].with_name(VOTES_NAME), [row.joined for row in stored])
     return [row.make(place) for place, row in enumerate(stored)]
+
+
+def _check_beside(file: Path, stored: list[Joined | None]) -> None:
+    """Refuses a table of votes that contradicts the votes in the parquet files beside it."""
+    usage = {split: name for name, split in USAGE.items()}
+    images = {"line": stored, "Usage": [usage[row.split] if row else "" for row in stored]}
+    votes = _votes(file, images) if any(stored) else None
+    if wrong := [i for i, row in enumerate(stored) if votes and row and (votes(i) != row.votes).any()]:
+        what = "other votes than in the columns ferplus_* of the parquet files beside it; remove what is wrong"
+        raise InputError(f"{printable(file)}, row {wrong[0]}: {what}")
 
 
 def _shard_order(file: Path) -> tuple[int, str]:

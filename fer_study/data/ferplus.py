@@ -25,7 +25,7 @@ import numpy as np
 from ..errors import InputError
 from ..labels import EIGHT, FERPLUS_COLUMNS, VOTE_NAMES
 from . import fer2013
-from .layout import Layout, csv_columns, csv_rows, parquet_schema
+from .layout import Layout, csv_columns, csv_rows, inside, parquet_schema
 from .pictures import open_image
 from .rows import Face, Options, Row, printable
 from .votes import FILE_ORDER, counted
@@ -133,8 +133,9 @@ def _folder_rows(path: Path, options: Options) -> list[Row]:
 
 
 def _folder_row(options: Options, folder: Path, file: Path, split: str, data: dict, i: int) -> Face:
-    votes = counted([data[column][i] for column in FERPLUS_COLUMNS], f"{printable(file)}, line {data['line'][i]}")
-    image = folder / data["image"][i]
+    where = f"{printable(file)}, line {data['line'][i]}"
+    votes = counted([data[column][i] for column in FERPLUS_COLUMNS], where)
+    image = inside(folder, data["image"][i], where)
     name = printable(f"{folder.name}/{data['image'][i]}")
     return _with_label(Face(partial(open_image, image), "unknown", split, name, votes), options)
 

@@ -34,7 +34,7 @@ def _row(path: Path, split: str, file: Path, named: bool) -> Face:
         label = canonical(folder.name)
     except InputError as error:
         number = f" (a number does not say which class it is: {NUMBERED})" if folder.name.isdigit() else ""
-        raise BadRow(where, "class unknown", f"class folder: {error}{number}") from None
+        raise BadRow(where, f"class unknown: {printable(folder.name)[:40]}", f"class folder: {error}{number}") from None
     found = CKPLUS_NAME.fullmatch(file.name)
     attributes = {"person": hashed(found[1].upper(), CKPLUS_SALT) if found else None} if named else {}
     name = printable(file.relative_to(path).as_posix())

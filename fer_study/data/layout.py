@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import pyarrow as pa
@@ -18,9 +19,8 @@ from .faceset import SPLITS
 from .pictures import open_image
 from .rows import BadRow, Face, Options, Row, printable, refuse
 
-JUNK = {"thumbs.db", "desktop.ini", "__macosx"}
-"""Files that systems leave in every folder; names that begin with a dot are passed over too."""
-
+JUNK = re.compile(r"\..*|thumbs\.db|desktop\.ini|__macosx|readme[^.]*|.*\.(?:txt|md|pdf|html?)", re.IGNORECASE | re.DOTALL)
+"""Names of files that systems and authors leave beside images."""
 
 SPLIT_NAMES = {
     "train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation",
@@ -40,6 +40,7 @@ class Layout:
         recognises: cheap look (names and headers only) whether a path has this layout.
         rows: its rows, in the order of the set; every wrong input is one ``InputError``, of a single row a ``BadRow``.
         named: read only where the dataset is named (``--dataset``), since other datasets may look the same.
+        unsure: nothing but numbers says what the labels mean, so that whoever does not name the dataset is to confirm it.
     """
 
     dataset: str
@@ -48,13 +49,14 @@ class Layout:
     recognises: Callable[[Path], bool]
     rows: Callable[[Path, Options], list[Row]]
     named: bool = False
+    unsure: bool = False
 
 
 def visible(folder: Path) -> list[Path]:
-    """Entries of a folder by name, without hidden files and junk; none where it is no folder."""
+    """Entries of a folder by name, without hidden files, texts and junk; none where it is no folder."""
     if not folder.is_dir():
         return []
-    return sorted(x for x in folder.iterdir() if not x.name.startswith(".") and x.name.lower() not in JUNK)
+    return sorted(x for x in folder.iterdir() if not JUNK.fullmatch(x.name))
 
 
 def split_folders(path: Path) -> list[tuple[str, Path]]:
@@ -73,12 +75,17 @@ def only(path: Path, *names: str) -> list[Path]:
 
 
 def parquet_files(path: Path) -> list[Path]:
-    """The parquet files at a path (itself, in the folder, or in its ``data/``), by name."""
+    """The parquet files at a path (itself, in the folder, or in its ``data/``), by name.
+
+    Raises:
+        InputError: one was downloaded twice, as ``x.parquet`` and ``x (1).parquet``.
+    """
     if path.is_file():
         return [path] if path.suffix == ".parquet" else []
-    return next(
-        (files for p in ("*.parquet", "data/*.parquet") if (files := sorted(filter(Path.is_file, path.glob(p))))), []
-    )
+    files = next((x for p in ("*.parquet", "data/*.parquet") if (x := sorted(filter(Path.is_file, path.glob(p))))), [])
+    if twice := [x for x in files if x.with_name(re.sub(r" ?\(\d+\)$", "", x.stem) + x.suffix) in {*files} - {x}]:
+        raise InputError(f"{printable(twice[0])}: by its name a second copy of the file without number; remove one of them")
+    return files
 
 
 def parquet_schema(file: Path) -> pa.Schema:
@@ -94,10 +101,11 @@ def parquet_schema(file: Path) -> pa.Schema:
 
 
 def parquet_columns(file: Path, names: list[str]) -> dict[str, list]:
-    """Columns of a parquet file as Python lists; the image struct comes as ``bytes`` and ``path``.
+    """Columns of a parquet file as Python lists; the image struct comes as ``bytes`` and ``path``; ``error`` as in
+    ``csv_columns``, for a row in which one of the other columns is empty.
 
     Raises:
-        InputError: a column is missing or has gaps, ``image`` is no struct of bytes, or the file cannot be read.
+        InputError: a column is missing, ``image`` is no struct of bytes, or the file cannot be read.
     """
     schema, name = parquet_schema(file), printable(file)
     if missing := [n for n in names if n not in schema.names]:
@@ -110,9 +118,9 @@ def parquet_columns(file: Path, names: list[str]) -> dict[str, list]:
         structs = table["image"].to_pylist()
     except (pa.ArrowException, OSError, ValueError):
         raise InputError(f"{name}: its data cannot be read, perhaps damaged; download it again") from None
-    for column, values in columns.items():
-        if None in values:
-            raise InputError(f"{name}, row {values.index(None)}: column {column!r} is empty")
+    gaps = {i: column for column, values in columns.items() for i, value in enumerate(values) if value is None}
+    empty = lambda i: BadRow(f"{name}, row {i}", "value missing", f"column {gaps[i]!r} is empty")  # noqa: E731
+    columns["error"] = [empty(i) if i in gaps else None for i in range(len(structs))]
     return columns | {"bytes": [s and s["bytes"] for s in structs], "path": [(s and s.get("path")) or "" for s in structs]}
 
 
@@ -192,6 +200,19 @@ def text_lines(file: Path) -> list[tuple[int, str]]:
     except OSError as error:
         raise InputError(f"{printable(file)}: cannot be read: {error.strerror}") from None
     return [(i, line.strip()) for i, line in enumerate(text.split("\n"), start=1) if line.strip()]
+
+
+def inside(folder: Path, name: str, where: str) -> Path:
+    """The file that a table names, which lies in a folder of the dataset or below; its name may be a person's.
+
+    Raises:
+        BadRow: the path is absolute or leads out of the folder.
+    """
+    parts = PureWindowsPath(name)  # knows both kinds of slashes
+    if parts.anchor or ".." in parts.parts:
+        what = f"its image path is absolute or goes up (..), allowed: one inside the folder {printable(folder.name)}"
+        raise BadRow(where, "path outside the dataset", what)
+    return folder / name
 
 
 def label_of(text: str, classes: dict[str, str], where: str) -> str:

@@ -15,10 +15,10 @@ from PIL import Image
 
 from ..errors import InputError
 from ..labels import EIGHT, canonical
-from .layout import Layout, csv_columns, csv_rows, is_image, parquet_columns, parquet_files, parquet_schema
+from .layout import Layout, csv_columns, csv_rows, inside, is_image, parquet_columns, parquet_files, parquet_schema
 from .people import hashed
 from .pictures import decode
-from .rows import BadRow, Face, Options, Row, printable
+from .rows import BadRow, Face, Options, Row, printable, refuse
 
 SALT = "fer-study/muxspace/7"
 """Constant that goes before every hashed name, so that hashes stay the same and match those of no other project. The split
@@ -64,11 +64,12 @@ def _is_parquet(path: Path) -> bool:
 
 
 def _parquet_rows(path: Path, _: Options) -> list[Row]:
-    rows = []
+    rows, wrong = [], []
     for file in parquet_files(path):
         data = parquet_columns(file, ["image", "emotion", "user_id"])
         rows += zip(data["path"], map(str, data["emotion"]), map(str, data["user_id"]), data["bytes"], strict=True)
-    return [partial(_row, path, i, *row) for i, row in enumerate(rows)]
+        wrong += data["error"]
+    return [refuse(wrong[i]) if wrong[i] else partial(_row, path, i, *row) for i, row in enumerate(rows)]
 
 
 def _legend(path: Path) -> Path | None:
@@ -84,7 +85,8 @@ def _legend_rows(path: Path, _: Options) -> list[Row]:
         name = data["image"][i]
         if first.setdefault(name, i) != i:
             raise BadRow(f"{printable(legend)}, row {i}", "twice", f"its image is also that of row {first[name]}")
-        return _row(legend, i, name, data["emotion"][i], data["user.id"][i], path / "images" / name)
+        image = inside(path / "images", name, f"{printable(legend)}, row {i} (line {data['line'][i]})")
+        return _row(legend, i, name, data["emotion"][i], data["user.id"][i], image)
 
     return csv_rows(data, read)
 

@@ -10,6 +10,7 @@ import pandas as pd
 from ..labels import EIGHT, FER2013
 from .faceset import SPLITS, FaceSet
 from .fingerprints import FINGERPRINTS as FINGERPRINTS
+from .rows import many
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,9 @@ OFFICIAL_COUNTS = {
 """Dataset -> split -> images by class, in the order of ``labels.FER2013``. FER2013: 28,709 + 3,589 + 3,589. RAF-DB: 12,271 +
 3,068. muxspace: our split by person of 13,690 images less 9 of contempt."""
 
+OFFICIAL_CONFLICTS = {"fer2013": 57, "muxspace": 1}
+"""Dataset -> groups of equal images with different labels in the complete set, as it was published (counted)."""
+
 OFFICIAL_TOTALS = {
     "ckplus": (135, 177, 75, 207, 84, 249, 0, 54),
     "jaffe": (30, 29, 32, 31, 31, 30, 30, 0),
@@ -121,7 +125,7 @@ def difference(faces: FaceSet, missing: int = 0) -> str | None:
     row, column = official.index[wrong[0][0]], official.columns[wrong[0][1]]
     place = column if len(official) == 1 else f"{row} {column}"
     more = f", and {len(wrong) - 1} more of {lost.size} counts" if len(wrong) > 1 else ""
-    left = f" ({missing} rows left out)" if missing else ""
+    left = f" ({many(missing, 'row')} left out)" if missing else ""
     return (
         f"{len(faces)} images{left}, official {official.to_numpy().sum()}; "
         f"{place} has {found.loc[row, column]}, official {official.loc[row, column]}{more}"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..errors import InputError
 from ..labels import NATIVE
-from .layout import Layout, label_of, numbered_rows, only, text_lines, visible
+from .layout import Layout, csv_columns, label_of, numbered_rows, only, text_lines, visible
 from .pictures import open_image
 from .rows import BadRow, Face, Options, Row, printable
 
@@ -59,7 +59,29 @@ def _has_names(path: Path) -> bool:
 
 
 def _numbered(path: Path, _: Options) -> list[Row]:
-    return numbered_rows(_root(path), _SPLITS, CLASSES)
+    """The folders; where ``train_labels.csv`` or ``test_labels.csv`` (image, label) lies beside them, both must agree."""
+    root, rows = _root(path), numbered_rows(_root(path), _SPLITS, CLASSES)
+    for place in [root, root.parent] if root.name == "DATASET" else [root]:
+        for split in _SPLITS:
+            if (file := place / f"{split}_labels.csv").is_file():
+                data = csv_columns(file, ["image", "label"])
+                table = {name.strip(): i for i, name in enumerate(data["image"])}
+                rows = [partial(_agreeing, row, split, file, data, table) for row in rows]
+    return rows
+
+
+def _agreeing(row: Row, split: str, file: Path, data: dict, table: dict[str, int]) -> Face:
+    """A row of the folders, unless the table of its split says something else."""
+    face = row()
+    number, name = face.id.split("/")[-2:]
+    if face.split != split or number == split:  # an empty class folder, which is refused when it is opened
+        return face
+    i = table.get(name)
+    if i is None or data["label"][i].strip() != number:
+        where, found = ("", "not there") if i is None else (f", line {data['line'][i]}", f"{data['label'][i]!r:.40}")
+        what = f"label of {name} is {found}, it lies in folder {number}: one of them is wrong"
+        raise BadRow(f"{printable(file)}{where}", "table and folder contradict", what)
+    return face
 
 
 LAYOUTS = (

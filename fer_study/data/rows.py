@@ -109,6 +109,11 @@ class Left:
             self.lines.append((error.reason, str(error)))
 
 
+def many(number: int, noun: str) -> str:
+    """``1 row``, ``2 rows``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def printable(path: str | Path) -> str:
     """A path as one line of text, whatever bytes are in it."""
     text = os.fsencode(path).decode("utf-8", "backslashreplace")

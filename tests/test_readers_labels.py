@@ -59,6 +59,9 @@ def test_numbers_are_affectnet_only_as_published_and_to_be_confirmed(tmp_path, c
     caplog.clear()
     import_to(whole, tmp_path / "b.faces", "affectnet")
     assert "confirmed" not in caplog.text
+    unsure, sure = (doctor(tmp_path / f"{x}.faces")["problems"] for x in "ab")
+    assert "to be confirmed" in unsure[-1] and unsure[:-1] == sure, "an import remembers it"
+    fails(whole, "holds affectnet (folders), not rafdb, which needs ", "1..7", dataset="rafdb")
     for i, splits in enumerate((("train",), ("train", "val"), ("train", "test"))):
         numbers = "0124567" if len(splits) == 2 else "01234567"
         part = class_folders(tmp_path / str(i), splits, classes=list(numbers))
@@ -83,7 +86,55 @@ def test_one_row_twice_with_two_labels(tmp_path):
     first = file.read_text().splitlines()[0]
     put(file, file.read_text() + first[:-1] + str(1 + int(first[-1]) % 7) + "\n")
     fails(path, "the same image as row 0, angry there and neutral here")
-    assert load(path, verify=False, options=SKIP).left_out == {"twice, with two labels": 1}
+    fails(path, "angry there and neutral here", options=SKIP)  # which of the two is right cannot be known
+    report = doctor(path)
+    assert "angry there and neutral here" in report["problems"][0] and "which label is right" in report["mend"][0]
+
+
+def test_one_row_of_a_legend_twice_with_two_labels(tmp_path):
+    path = tree("muxspace_legend", tmp_path)
+    file = path / "data" / "legend.csv"
+    text = file.read_text()
+    person, image, emotion = text.splitlines()[1].split(",")
+    put(file, f"{text}{person},{image},{emotion.upper()}\n")
+    assert load(path, verify=False, options=SKIP).left_out == {"twice": 1}
+    other = "sadness" if emotion.lower() != "sadness" else "fear"
+    put(file, f"{text}{person},{image},{other}\n")
+    for options in (None, SKIP):
+        fails(
+            path,
+            "legend.csv, row ",
+            f"its image is also that of row 0: {emotion.lower()} there and {other} here",
+            options=options,
+        )
+
+
+def test_votes_whose_image_names_were_moved(tmp_path):
+    """Names are no row numbers, but they rise: a table that was sorted or cut in another way is that of other images."""
+    path = write_csv(tmp_path, csv_rows(random_images()))
+    write_votes(tmp_path, random_votes())
+    file = tmp_path / "fer2013new.csv"
+    head, *lines = file.read_text().splitlines()
+    lines = [line.split(",", 2) for line in lines]
+    named = [[usage, f"fer{7 * i:07d}.png", rest] for i, (usage, _, rest) in enumerate(lines)]
+    put(file, "\n".join([head, *map(",".join, named)]) + "\n")
+    assert load(path, verify=False).votes is not None
+    named[1], named[2] = named[2], named[1]
+    put(file, "\n".join([head, *map(",".join, named)]) + "\n")
+    fails(path, "fer2013new.csv, row 2 (line 4): image 7 behind image 14: the rows were moved")
+
+
+def test_what_is_not_there_and_what_is_not_read(tmp_path):
+    path = class_folders(tmp_path)
+    assert doctor(path)["notes"] == []
+    (found,) = (path / "test" / "fear").iterdir()
+    put(path / "holdout" / "fear" / "1.png", found.read_bytes())
+    found.unlink()
+    (path / "test" / "fear").rmdir()
+    assert doctor(path)["notes"] == [
+        "no images in test of fear",
+        "1 picture of the 14 in the folder not read: no row of the set",
+    ]
 
 
 def test_signs_in_the_name_of_a_folder(tmp_path):

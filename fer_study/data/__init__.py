@@ -19,7 +19,7 @@ from .rows import Left, Options, many, printable
 
 __all__ = [
     "LAYOUTS", "SPLITS", "FaceSet", "Options", "copy_groups", "find", "fingerprint_of", "import_to", "load", "many",
-    "recognise", "to_confirm",
+    "recognise", "to_confirm", "unconfirmed",
 ]  # fmt: skip
 
 log = logging.getLogger(__name__)
@@ -29,6 +29,10 @@ LAYOUTS: tuple[Layout, ...] = (
     *expw.LAYOUTS, *posed.LAYOUTS, *folders.LAYOUTS,
 )  # fmt: skip
 """Every layout that can be read; the first one that recognises a path reads it."""
+
+
+UNCONFIRMED = ", to be confirmed"
+"""Ends the name of a layout in an import whose labels nobody confirmed (see ``to_confirm``)."""
 
 
 def recognise(path: str | Path, dataset: str | None = None) -> Layout | None:
@@ -90,7 +94,8 @@ def import_to(
         if target.exists():
             raise InputError(f"{printable(target)}: is there already; remove it to import again, or name another with --to")
         rows = layout.rows(path, options)
-        faces = canonical.write(layout.dataset, layout.name, rows, options, target, lambda faces: report(faces, path))
+        name = f"{layout.name}{UNCONFIRMED}" if to_confirm(layout, dataset) else layout.name
+        faces = canonical.write(layout.dataset, name, rows, options, target, lambda faces: report(faces, path))
     if wrong := unfit(faces):
         log.warning("%s: imported all the same: %s", printable(path), wrong)
     return faces, target
@@ -98,10 +103,14 @@ def import_to(
 
 def to_confirm(layout: Layout, dataset: str | None) -> tuple[str, str] | None:
     """(problem, remedy) of a layout that does not say by itself whose its labels are, unless the dataset was named."""
-    about = official.DATASETS[layout.dataset]
+    return unconfirmed(layout.dataset) if layout.unsure and not dataset else None
+
+
+def unconfirmed(dataset: str) -> tuple[str, str]:
+    """(problem, remedy) of labels that were read as those of a dataset by nothing but numbers."""
+    about = official.DATASETS[dataset]
     problem = f"the classes are bare numbers, read as those of {about.title} ({about.labels}): to be confirmed"
-    remedy = f"if they are, say --dataset {layout.dataset}; if not, call the folders after their classes"
-    return (problem, remedy) if layout.unsure and not dataset else None
+    return problem, f"if they are, say --dataset {dataset} when they are read; if not, call the folders after their classes"
 
 
 @contextlib.contextmanager
@@ -198,7 +207,8 @@ def _layout(path: Path, dataset: str | None) -> Layout:
 def _instead(path: Path, dataset: str | None) -> str | None:
     """What a path holds instead of a dataset of a known layout, where that can be said."""
     if dataset and (other := recognise(path)):
-        return f"holds {other.dataset} ({other.name}), not {dataset}"
+        needed = " or ".join(x.looks_like for x in LAYOUTS if x.dataset == dataset)
+        return f"holds {other.dataset} ({other.name}), not {dataset}, which needs {needed}"
     entries, is_set = visible(path), lambda x: canonical.is_canonical(x) or (x.is_dir() and recognise(x, dataset))
     deeper = [y for x in entries[:100] if x.is_dir() for y in visible(x)[:20]]
     if found := [x for x in entries if is_set(x)] or [x for x in deeper if is_set(x)]:
@@ -221,7 +231,7 @@ def _as_asked(faces: FaceSet, dataset: str | None, options: Options | None, path
     """
     if dataset not in (None, faces.name):
         raise InputError(f"{printable(path)}: holds {faces.name} (canonical), not {dataset}")
-    annotation = canonical.annotation(path)
+    annotation = canonical.head(path)["annotation"]
     if options and annotation not in (None, options.annotation):
         raise InputError(f"{printable(path)}: imported with the annotation {annotation}, {options.annotation} is asked for; "
                          f"import it again with --annotation {options.annotation}")  # fmt: skip

@@ -39,9 +39,10 @@ def is_canonical(path: Path) -> bool:
     return (path / _FILES[2]).is_file()
 
 
-def annotation(path: Path) -> str | None:
-    """The protocol by which FER+ votes became the labels of an import; None for other datasets."""
-    return json.loads((path / _FILES[2]).read_text(encoding="utf-8"))["annotation"]
+def head(path: Path) -> dict[str, Any]:
+    """What an import says of itself; ``annotation`` is the protocol by which FER+ votes became its labels, None for other
+    datasets."""
+    return json.loads((path / _FILES[2]).read_text(encoding="utf-8"))
 
 
 def write(name: str, layout: str, rows: list[Row], options: Options, target: Path,

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from ..errors import InputError
 from .faceset import FaceSet
 from .pictures import pixels
-from .rows import BadRow, Left, Options, Row, many
+from .rows import TWO_LABELS, BadRow, Left, Options, Row, many
 
 
 def collect(
@@ -38,7 +38,7 @@ def collect(
             where = f"{name}, row {number} ({face.id})"
             if face.id in seen:
                 first, label = seen[face.id]
-                reason = "twice" if label == face.label else "twice, with two labels"
+                reason = "twice" if label == face.label else TWO_LABELS
                 raise BadRow(where, reason, f"the same image as row {first}, {label} there and {face.label} here")
             if face.label not in names:
                 left.dropped[face.label] += 1
@@ -50,7 +50,7 @@ def collect(
                 raise BadRow(where, "no face has this shape", what)
             write(pixels(picture, options, where))
         except BadRow as error:
-            if not options.skip_bad:
+            if not options.skip_bad or error.reason == TWO_LABELS:
                 raise
             left.count(error)
             continue

@@ -11,10 +11,10 @@ import pandas as pd
 
 from ..errors import InputError
 from ..labels import EIGHT
-from . import canonical, is_archive, load, official, recognise, to_confirm, votes
+from . import UNCONFIRMED, canonical, is_archive, load, official, recognise, to_confirm, unconfirmed, votes
 from .faceset import SPLITS, FaceSet, copy_groups
 from .official import DATASETS
-from .rows import Left, Options, many
+from .rows import TWO_LABELS, Left, Options, many
 
 REMEDIES = {
     "image cannot be decoded": "the file is damaged or no image: fetch it again, or remove it",
@@ -24,7 +24,7 @@ REMEDIES = {
     "class without images": "fill or remove the empty folder",
     "file name not of this layout": "move the file away: it is no part of the dataset",
     "twice": "remove the second row",
-    "twice, with two labels": "find out which label is right, and remove the other row",
+    TWO_LABELS: "find out which label is right, and remove the other row",
     "value missing": "fill or remove the row",
     "path outside the dataset": "put the image into the dataset's folder, and its path in there into the table",
     "table and folder contradict": "find out which of the two is right, and mend the other",
@@ -32,6 +32,9 @@ REMEDIES = {
     "image of another size": "this layout holds 48x48 pictures: a resized copy is another dataset",
 }
 """Reason of a bad row -> what to do; any other: the row has to be mended or removed."""
+
+PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
+"""Endings of picture files."""
 
 COPY = ("the counts are official, the pixels or their order are not (a copy as JPEG, in folders, or resized)",
         "usable, but published records are found only for the original files, as parquet or CSV")  # fmt: skip
@@ -51,27 +54,30 @@ def doctor(path: str | Path, dataset: str | None = None, options: Options | None
         and ``people`` (see there), ``problems`` and ``mend`` (one remedy for each problem), ``notes`` (what is to be known
         and need not be mended). None where it cannot be known.
     """
-    path, left = Path(path), Left()
+    path, left, doubt = Path(path), Left(), None
     keys = ("dataset", "layout", "about", "images", "counts", "official", "matches", "fingerprint", "is_official", "votes",
             "dropped", "left_out", "duplicates", "people")  # fmt: skip
     report: dict[str, Any] = {"path": str(path), **dict.fromkeys(keys), "wrong_rows": [], "problems": [], "mend": []}
-    report["notes"], layout = [], None
+    report["notes"] = []
     try:
         if canonical.is_canonical(path):
             faces = canonical.read(path, check=True)
             report["layout"] = "canonical"
+            doubt = unconfirmed(faces.name) if canonical.head(path)["layout"].endswith(UNCONFIRMED) else None
         else:
             if layout := recognise(path, dataset):
                 report |= {"dataset": layout.dataset, "layout": layout.name}
+                doubt = to_confirm(layout, dataset)
             asked = dataclasses.replace(options or Options(), skip_bad=True)
             faces = load(path, dataset, verify=False, options=asked, left=left)
     except (InputError, OSError) as error:
         report["problems"].append(str(error))
-        report["mend"].append(_remedy(path, report["layout"]))
+        reason = left.lines[0][0].split(":")[0] if left.lines else getattr(error, "reason", "")
+        report["mend"].append(REMEDIES.get(reason) or _remedy(path, report["layout"]))
         report["wrong_rows"] = [line for _, line in left.lines]
         return report
-    report |= examine(faces) | {"wrong_rows": [line for _, line in left.lines], "notes": notes(faces)}
-    if doubt := layout and to_confirm(layout, dataset):
+    report |= examine(faces) | {"wrong_rows": [line for _, line in left.lines], "notes": notes(faces) + _unread(path, faces)}
+    if doubt:
         report |= {"problems": [*report["problems"], doubt[0]], "mend": [*report["mend"], doubt[1]]}
     return report
 
@@ -101,7 +107,7 @@ def examine(faces: FaceSet) -> dict[str, Any]:
 
 def notes(faces: FaceSet) -> list[str]:
     """What is to be known of a set that could be read, and is no fault of it."""
-    found, known = [], official.OFFICIAL_CONFLICTS.get(faces.name)
+    found, known = _absent(faces), official.OFFICIAL_CONFLICTS.get(faces.name)
     if known and official.difference(faces) is None:
         found.append(f"{many(known, 'group')} of equal images with different labels: so the set was published")
     if faces.name == "fer2013" and faces.votes is None:
@@ -111,6 +117,21 @@ def notes(faces: FaceSet) -> list[str]:
     if faces.votes is not None and len(faces) < votes.ENOUGH and not _in_folders(faces):
         found.append(f"not judged whether the votes belong to the images: {len(faces)} of them, {votes.ENOUGH} are needed")
     return found
+
+
+def _absent(faces: FaceSet) -> list[str]:
+    """A note for each split that lacks a class."""
+    absent = faces.counts() == 0
+    return [f"no images in {split} of {', '.join(row.index[row])}" for split, row in absent.iterrows() if row.any()]
+
+
+def _unread(path: Path, faces: FaceSet) -> list[str]:
+    """A note where more pictures lie at a path than its rows name: a folder that is no split, a file without a label."""
+    if canonical.is_canonical(path) or not path.is_dir():
+        return []
+    rows = len(faces) + sum(faces.left_out.values()) + sum(faces.dropped.values())
+    lie = sum(x.suffix.lower() in PICTURES and not x.name.startswith(".") for x in path.rglob("*"))
+    return [f"{many(lie - rows, 'picture')} of the {lie} in the folder not read: no row of the set"] if lie > rows else []
 
 
 def _is_copy(faces: FaceSet) -> bool:

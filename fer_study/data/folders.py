@@ -33,8 +33,9 @@ def _row(path: Path, split: str, file: Path, named: bool) -> Face:
     try:
         label = canonical(folder.name)
     except InputError as error:
-        number = f" (a number does not say which class it is: {NUMBERED})" if folder.name.isdigit() else ""
-        raise BadRow(where, f"class unknown: {printable(folder.name)[:40]}", f"class folder: {error}{number}") from None
+        number = f"unknown class name {folder.name!r}: a number does not say which class it is; {NUMBERED}"
+        what = number if folder.name.isdigit() else str(error)
+        raise BadRow(where, f"class unknown: {printable(folder.name)[:40]}", f"class folder: {what}") from None
     found = CKPLUS_NAME.fullmatch(file.name)
     attributes = {"person": hashed(found[1].upper(), CKPLUS_SALT) if found else None} if named else {}
     name = printable(file.relative_to(path).as_posix())

@@ -18,7 +18,7 @@ from ..labels import EIGHT, canonical
 from .layout import Layout, csv_columns, csv_rows, inside, is_image, parquet_columns, parquet_files, parquet_schema
 from .people import hashed
 from .pictures import decode
-from .rows import BadRow, Face, Options, Row, printable, refuse
+from .rows import TWO_LABELS, BadRow, Face, Options, Row, printable, refuse
 
 SALT = "fer-study/muxspace/7"
 """Constant that goes before every hashed name, so that hashes stay the same and match those of no other project. The split
@@ -83,8 +83,10 @@ def _legend_rows(path: Path, _: Options) -> list[Row]:
 
     def read(i: int) -> Face:
         name = data["image"][i]
-        if first.setdefault(name, i) != i:
-            raise BadRow(f"{printable(legend)}, row {i}", "twice", f"its image is also that of row {first[name]}")
+        if (before := first.setdefault(name, i)) != i:
+            labels = [data["emotion"][row].strip().lower() for row in (before, i)]
+            reason, what = "twice" if labels[0] == labels[1] else TWO_LABELS, " there and ".join(labels)
+            raise BadRow(f"{printable(legend)}, row {i}", reason, f"its image is also that of row {before}: {what:.80} here")
         image = inside(path / "images", name, f"{printable(legend)}, row {i} (line {data['line'][i]})")
         return _row(legend, i, name, data["emotion"][i], data["user.id"][i], image)
 

@@ -17,6 +17,10 @@ from ..labels import EIGHT, FER2013
 ANNOTATIONS = ("majority", "probability", "crossentropy", "multi_target")
 
 
+TWO_LABELS = "twice, with two labels"
+"""Reason of a second row of an image that says something else than the first: never skipped, for either may be right."""
+
+
 class BadRow(InputError):
     """One row or file is wrong.
 

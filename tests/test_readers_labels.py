@@ -206,6 +206,15 @@ def test_tables_beside_the_folders_of_rafdb(tmp_path):
     fails(path, f"train_labels.csv: label of {files[-1].name} is not there")
 
 
+def test_a_file_of_rafdb_in_the_other_split(tmp_path):
+    path = tree("rafdb_folders", tmp_path)
+    file = next((path / "DATASET" / "train" / "3").iterdir())
+    file.rename(file.with_name(file.name.replace("train", "test")))
+    moved = f"train/3/{file.name.replace('train', 'test')}: called after test, it lies in train"
+    fails(path, moved)
+    assert load(path, verify=False, options=SKIP).left_out == {"name and folder contradict": 1}
+
+
 def test_two_tables_of_votes(tmp_path):
     votes = random_votes()
     write_votes(write_parquet(tmp_path, random_images(), votes), votes)

@@ -27,6 +27,7 @@ REMEDIES = {
     TWO_LABELS: "find out which label is right, and remove the other row",
     "value missing": "fill or remove the row",
     "path outside the dataset": "put the image into the dataset's folder, and its path in there into the table",
+    "name and folder contradict": "put the file where its name says, or call it after the split that it is of",
     "table and folder contradict": "find out which of the two is right, and mend the other",
     "no face has this shape": "the picture is no cropped face: fetch it again, or remove it",
     "image of another size": "this layout holds 48x48 pictures: a resized copy is another dataset",

@@ -60,7 +60,7 @@ def _has_names(path: Path) -> bool:
 
 def _numbered(path: Path, _: Options) -> list[Row]:
     """The folders; where ``train_labels.csv`` or ``test_labels.csv`` (image, label) lies beside them, both must agree."""
-    root, rows = _root(path), numbered_rows(_root(path), _SPLITS, CLASSES)
+    root, rows = _root(path), [partial(_as_named, row) for row in numbered_rows(_root(path), _SPLITS, CLASSES)]
     for place in [root, root.parent] if root.name == "DATASET" else [root]:
         for split in _SPLITS:
             if (file := place / f"{split}_labels.csv").is_file():
@@ -68,6 +68,15 @@ def _numbered(path: Path, _: Options) -> list[Row]:
                 table = {name.strip(): i for i, name in enumerate(data["image"])}
                 rows = [partial(_agreeing, row, split, file, data, table) for row in rows]
     return rows
+
+
+def _as_named(row: Row) -> Face:
+    """A row of the folders, unless its file is called after the other split."""
+    face = row()
+    found = _NAME.match(face.id.split("/")[-1])
+    if found and found[1] != face.split:
+        raise BadRow(face.id, "name and folder contradict", f"called after {found[1]}, it lies in {face.split}")
+    return face
 
 
 def _agreeing(row: Row, split: str, file: Path, data: dict, table: dict[str, int]) -> Face:

@@ -62,6 +62,11 @@ _NAME = re.compile(r"(?:[0-9]+[ ._-]*)?([a-z]+(?:[ _-]+[a-z]+)*)")
 _COMPOUND = {"happily": "happy", "sadly": "sad", "fearfully": "fear", "angrily": "angry", "disgustedly": "disgust"}
 
 
+def of_view(view: str) -> str:
+    """An evaluation view in words: ``last_ten_crop`` is "last weights, ten-crop"."""
+    return view.replace("_", " weights, ", 1).replace("_", "-")
+
+
 def canonical(name: str) -> str:
     """Canonical name of any known spelling: ``Anger``, ``0_happy`` and ``sadness`` are angry, happy and sad.
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from . import metrics, verdicts
 from .config import RunConfig, TransferConfig
-from .labels import FER2013
+from .labels import FER2013, of_view
 from .metrics import Estimate
 from .runs import Record
 
@@ -253,7 +253,7 @@ def note(runs: Runs, subset: str = "test", view: str = "last_single") -> str:
         return "no record yet"
     n, seeds = int(there[0].predictions.subset(subset).sum()), sorted({len(v) for v in runs.values() if v})
     count = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]}-{seeds[-1]}"
-    return f"n = {n:,} images, {SUBSET_NAMES[subset]}; {count} seed(s); {view.replace('_', ' weights, ')}; 95 % intervals"
+    return f"n = {n:,} images, {SUBSET_NAMES[subset]}; {count} seed(s); {of_view(view)}; 95 % intervals"
 
 
 def effects(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from page_records import VALIDATION, log_probabilities, make_record, predictions
 
-from fer_study import evaluation, report, stages
+from fer_study import evaluation, labels, report, stages
 from fer_study.errors import InputError
 from fer_study.pages import design
 
@@ -30,6 +30,7 @@ def test_the_view_is_chosen_on_validation(tmp_path, validation_right, view):
     right = 40 - 4 * validation_right
     runs = {"ours": [record(tmp_path, right, views=two_views(right, validation_right))], "none": []}
     assert design.chosen_view(runs) == view
+    assert labels.of_view("last_ten_crop") == "last weights, ten-crop"
     table = design.beside(runs, view)
     of_test = report.interval(runs["ours"], view=view)
     assert table.loc["ours", "test"] == report.percent(of_test) and list(table.index) == ["ours"]

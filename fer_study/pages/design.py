@@ -75,9 +75,9 @@ def goal(runs: Runs, view: str) -> str:
     found, hours = report.interval(records, view=view), core_hours(records)
     word = "reached" if found.value >= GOAL and hours <= CORE_HOURS else "not reached"
     return (
-        f"The aim was {GOAL:.0%} of PrivateTest after at most {CORE_HOURS:.0f} core-hours of training on a CPU, everything "
-        f"chosen on PublicTest. `{ours}`: {percent(found)} after {hours:.1f} core-hours on {records[0].env['device']}: "
-        f"**{word}**."
+        f"The aim was {100 * GOAL:.0f} % of PrivateTest after at most {CORE_HOURS:.0f} core-hours of training on a CPU, "
+        f"everything chosen on PublicTest. `{ours}`: {percent(found)} after {hours:.1f} core-hours on "
+        f"{records[0].env['device']}: **{word}**."
     )
 
 

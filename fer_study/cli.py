@@ -97,7 +97,7 @@ def _layouts() -> str:
 
 def data_command(args: argparse.Namespace) -> int:
     from . import data
-    from .data.doctor import doctor, examine, render
+    from .data.doctor import doctor, doubt_of, examine, render
 
     if args.action == "import":
         options = data.Options(args.size, args.classes, args.colour, args.annotation, args.skip_bad)
@@ -105,8 +105,7 @@ def data_command(args: argparse.Namespace) -> int:
         about = data.official.DATASETS[faces.name]
         log.info("%d images of %s (labels: %s) written to %s, fingerprint %s", len(faces), about.title, about.labels, target,
                  faces.fingerprint)  # fmt: skip
-        doubt = data.to_confirm(data.recognise(args.path, args.dataset), args.dataset)
-        problems = data.many(len(examine(faces)["problems"]) + bool(doubt), "problem")
+        problems = data.many(len(examine(faces)["problems"]) + bool(doubt_of(target)), "problem")
         log.info("%s in it; see `fer-study data doctor %s`", problems, args.path)
         return 0
     report = doctor(args.path, args.dataset, data.Options(classes=args.classes, annotation=args.annotation))

@@ -89,6 +89,8 @@ def test_one_row_twice_with_two_labels(tmp_path):
     fails(path, "angry there and neutral here", options=SKIP)  # which of the two is right cannot be known
     report = doctor(path)
     assert "angry there and neutral here" in report["problems"][0] and "which label is right" in report["mend"][0]
+    put(file, "train_00001.jpg happy-ish\n" + file.read_text())
+    assert "which label is right" in doctor(path)["mend"][0], "of the row that stops it, not of one left out before"
 
 
 def test_one_row_of_a_legend_twice_with_two_labels(tmp_path):

@@ -174,16 +174,16 @@ def read(path: Path, check: bool = False) -> FaceSet:
     """
     where = printable(path)
     try:
-        head = json.loads((path / _FILES[2]).read_text(encoding="utf-8"))
-        if head["format"] != FORMAT:
-            raise InputError(f"{where}: canonical form {head['format']}, this version reads {FORMAT}; import it again")
+        about = head(path)
+        if about["format"] != FORMAT:
+            raise InputError(f"{where}: canonical form {about['format']}, this version reads {FORMAT}; import it again")
         images = np.load(path / _FILES[0], mmap_mode="r", allow_pickle=False)
         table = pd.read_parquet(path / _FILES[1])
-        if list(images.shape) != head["shape"] or len(table) != len(images) or images.dtype != np.uint8:
+        if list(images.shape) != about["shape"] or len(table) != len(images) or images.dtype != np.uint8:
             found = f"{list(images.shape)} pixels and {len(table)} rows"
-            raise InputError(f"{where}: {found}, expected {head['shape']}; import it again")
-        faces = _face_set(head, images, table)
-        if _rows_mark(faces) != head["rows"]:
+            raise InputError(f"{where}: {found}, expected {about['shape']}; import it again")
+        faces = _face_set(about, images, table)
+        if _rows_mark(faces) != about["rows"]:
             raise InputError(f"{where}: labels, split or votes are not those that were imported; import it again")
     except InputError:
         raise

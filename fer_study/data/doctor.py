@@ -64,7 +64,7 @@ def doctor(path: str | Path, dataset: str | None = None, options: Options | None
         if canonical.is_canonical(path):
             faces = canonical.read(path, check=True)
             report["layout"] = "canonical"
-            doubt = unconfirmed(faces.name) if canonical.head(path)["layout"].endswith(UNCONFIRMED) else None
+            doubt = doubt_of(path)
         else:
             if layout := recognise(path, dataset):
                 report |= {"dataset": layout.dataset, "layout": layout.name}
@@ -73,14 +73,20 @@ def doctor(path: str | Path, dataset: str | None = None, options: Options | None
             faces = load(path, dataset, verify=False, options=asked, left=left)
     except (InputError, OSError) as error:
         report["problems"].append(str(error))
-        reason = left.lines[0][0].split(":")[0] if left.lines else getattr(error, "reason", "")
-        report["mend"].append(REMEDIES.get(reason) or _remedy(path, report["layout"]))
+        reason = getattr(error, "reason", "") or (left.lines[0][0] if left.lines else "")
+        report["mend"].append(REMEDIES.get(reason.split(":")[0]) or _remedy(path, report["layout"]))
         report["wrong_rows"] = [line for _, line in left.lines]
         return report
     report |= examine(faces) | {"wrong_rows": [line for _, line in left.lines], "notes": notes(faces) + _unread(path, faces)}
     if doubt:
         report |= {"problems": [*report["problems"], doubt[0]], "mend": [*report["mend"], doubt[1]]}
     return report
+
+
+def doubt_of(path: Path) -> tuple[str, str] | None:
+    """(problem, remedy) of an import whose labels nobody confirmed; None of any other."""
+    head = canonical.head(path)
+    return unconfirmed(head["name"]) if head.get("layout", "").endswith(UNCONFIRMED) else None
 
 
 def examine(faces: FaceSet) -> dict[str, Any]:

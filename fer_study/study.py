@@ -165,7 +165,7 @@ def cost_of(config: CostConfig) -> runs.Record:
         if config.timed:
             speeds = step_speeds(config.model, in_channels=channels, batch_size=batch)
             found |= {f"step_{way}": None if np.isnan(speed) else speed for way, speed in speeds.items()}
-            found |= forward_speeds(config.model, in_channels=channels)
+        found |= forward_speeds(config.model, in_channels=channels)
         if config.without:
             found["parameters_without"] = size(config.without, in_channels=channels)["parameters"]
         if config.without and config.timed:

@@ -50,6 +50,9 @@ def test_against_the_others(tmp_path):
     better, worse = record(tmp_path, 36), record(tmp_path, 12, name="kernel_cnn")
     text = design.against({"ours": [better], "other": [worse], "missing": []}, "last_single")
     assert text.startswith("- ours minus other: +60.0 [") and text.endswith("**better**.") and "missing" not in text
+    runs = {"ours": [better], "other": [worse]}
+    assert design.numbers(runs, "last_single")["accuracy_ours"].startswith("90.0 % [")
+    assert design.numbers({"ours": [], "other": [worse]}, "") == {"accuracy_ours": "not measured", "core_hours_ours": "-"}
     assert design.against({"ours": [], "other": [worse]}, "last_single") == design.NOT_YET == design.goal({"ours": []}, "")
 
 

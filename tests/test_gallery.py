@@ -87,6 +87,7 @@ NETWORKS = [
     {"name": "emotion_cnn", "size": 16, "options": {"width": 0.25}, "batch": 4},
     {"name": "emonext_atto", "size": 32, "channels": 3, "batch": 2, "without": {"se": "none"}},
     {"name": "emonext_atto", "size": 32, "channels": 3, "batch": 2, "without": {"stn": False}},
+    {"name": "emotion_cnn", "size": 16, "options": {"width": 0.5}, "timed": False},
 ]
 
 
@@ -96,11 +97,12 @@ def test_records_and_their_page(store, no_compiler, monkeypatch, tmp_path):
     records = [study.cost_of(config) for config in configs]
     assert [record.config for record in records] == configs and records[0] == study.cost_of(configs[0])
     table = gallery.table(records)
-    assert list(table.index) == ["emotion_cnn, width 0.25 (1 x 16)", "emonext_atto (3 x 32)"]
+    assert list(table.index) == ["emotion_cnn, width 0.25 (1 x 16)", "emonext_atto (3 x 32)", "emotion_cnn, width 0.5 (1 x 16)"]
+    assert (table[["latency_ms", "images_per_second"]] > 0).all(axis=None), "forward passes are timed always"
     model = models.create_model(configs[0].model, 7)
     assert table["parameters"].iloc[0] == sum(p.numel() for p in model.parameters())
     assert f">{table['parameters'].iloc[1] / 1e6:.2f}<" in gallery.shown(table).to_html()
-    assert ">x " in gallery.ways(records).to_html()
+    assert ">x " in gallery.ways(records).to_html() and "width 0.5" not in gallery.ways(records).to_html()
     parts = gallery.parts(records)
     squeezed = 2 * (80**2 + 160**2 + 320**2) // 16
     plain = models.create_model(configs[1].without, 7, 3)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from .. import report
+from ..labels import of_view
 from ..models.cost import size
 from ..report import Record, Runs, percent
 from .readings import NOT_YET, direction, points
@@ -79,6 +80,15 @@ def goal(runs: Runs, view: str) -> str:
         f"everything chosen on PublicTest. `{ours}`: {percent(found)} after {hours:.1f} core-hours on "
         f"{records[0].env['device']}: **{word}**."
     )
+
+
+def numbers(runs: Runs, view: str) -> dict[str, str]:
+    """What other pages quote: the accuracy of the first network on the test split, its seeds and view, and what it took."""
+    records = next(iter(runs.values()))
+    if not records:
+        return {"accuracy_ours": percent(report.MISSING), "core_hours_ours": "-"}
+    said = f"{percent(report.interval(records, view=view))} ({len(records)} seed(s); {of_view(view)})"
+    return {"accuracy_ours": said, "core_hours_ours": f"{core_hours(records):.1f}"}
 
 
 def steps(runs: Runs) -> pd.DataFrame:

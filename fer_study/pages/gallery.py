@@ -57,7 +57,7 @@ def table(records: Sequence[Record]) -> pd.DataFrame:
             "parameters": found["parameters"],
             "stated": STATED.get(config.model.name if as_stated else "", float("nan")), "mflops": found["mflops"],
             "activation_mb": found["activation_mb"],
-            **{speed: found.get(speed, float("nan")) for speed in ("latency_ms", "images_per_second")},
+            "latency_ms": found["latency_ms"], "images_per_second": found["images_per_second"],
         }  # fmt: skip
     return pd.DataFrame(rows).T.rename_axis("network")
 

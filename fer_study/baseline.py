@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +26,7 @@ log = logging.getLogger(__name__)
 
 NAME = "hog_svm"
 DEFAULTS = {"pixels_per_cell": 8, "orientations": 9, "C": 0.01}
-"""Cells and orientations: the values of Dalal and Triggs (2005). ``C``: a value taken, see ``accuracy_by_c``."""
+"""Cells and orientations: the values of Dalal and Triggs (2005). ``C``: a value taken, not searched for."""
 
 
 def options_of(config: RunConfig) -> dict[str, float]:
@@ -76,17 +75,6 @@ def temperature(scores: np.ndarray, labels: np.ndarray) -> float:
         lambda t: log_loss(scores / np.exp(t), labels), bounds=(-5.0, 5.0), method="bounded"
     )
     return float(np.exp(found.x))
-
-
-def accuracy_by_c(config: RunConfig, faces: FaceSet, values: Sequence[float]) -> dict[float, float]:
-    """Accuracy by ``C`` on a fifth of the training split, trained on the rest: neither validation nor test takes part."""
-    import sklearn.svm
-
-    options, rows = options_of(config), split(faces, config.data.replace(protocol="resplit"))
-    cells = int(options["pixels_per_cell"]), int(options["orientations"])
-    learned, held = (features(faces.images[part], *cells) for part in (rows.train, rows.validation))
-    machines = {c: sklearn.svm.LinearSVC(C=c, dual=False).fit(learned, faces.labels[rows.train]) for c in values}
-    return {c: float(machine.score(held, faces.labels[rows.validation])) for c, machine in machines.items()}
 
 
 def fit_and_predict(config: RunConfig, faces: FaceSet, folder: Path) -> runs.Record:

@@ -115,7 +115,8 @@ class LossConfig(Frozen):
         label_smoothing: share of the target spread evenly over the classes.
         mixup: alpha of the Beta distribution; 0 is off.
         teacher: key of a finished run whose network, frozen, gives the targets in place of the data; empty: none.
-        distribution: ``none``: cross-entropy; else ``losses.label_distribution_loss`` with this one leading.
+        distribution: ``none``: cross-entropy; else ``losses.label_distribution_loss`` with this one leading, which has no
+            class weights.
     """
 
     added: ClassVar[frozenset[str]] = frozenset({"teacher", "distribution"})
@@ -126,6 +127,15 @@ class LossConfig(Frozen):
     mixup: Annotated[float, Field(ge=0)] = 0.0
     teacher: Annotated[str, Field(pattern="^([0-9a-f]{16})?$")] = ""
     distribution: Literal["none", "teacher", "student"] = "none"
+
+    @model_validator(mode="after")
+    def _no_weights_unused(self) -> LossConfig:
+        if self.distribution != "none" and (self.class_weights, self.reduction) != ("none", "count"):
+            raise ValueError(
+                f"class_weights is {self.class_weights!r} and reduction {self.reduction!r}, allowed with distribution "
+                f"{self.distribution!r}: 'none' and 'count', that loss has no weights"
+            )
+        return self
 
 
 class OptimiserConfig(Frozen):

@@ -6,6 +6,7 @@ import platform
 import resource
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -51,12 +52,14 @@ FITTED_ON_VALIDATION = {"hog_svm": ("log_loss", "brier", "expected_calibration_e
 def scored_on(config: RunConfig | TransferConfig, view: str) -> tuple[str, ...]:
     """Subsets that a view may be scored on: merged images only where PublicTest neither trained nor chose anything.
 
-    A transfer has only ``test``. No merged score have weights that validation chose (``best_...``, or an early stop), folds
-    and ``resplit``, whose validation images come from the training split.
+    A transfer has only ``test``. No merged score have weights that validation chose (``best_...``, or an early stop) or may
+    have chosen (a start from a run or a file, a teacher), folds and ``resplit``, whose validation images come from the
+    training split.
     """
     if isinstance(config, TransferConfig):
         return ("test",)
     chosen = view.startswith("best_") or config.patience is not None
+    chosen |= config.model.weights not in ("scratch", "imagenet") or bool(config.loss.teacher)
     apart = config.data.protocol == "official" and not config.data.folds
     return runs.SUBSETS if apart and not chosen else tuple(name for name in runs.SUBSETS if "merged" not in name)
 
@@ -81,6 +84,14 @@ def _defined(scores: dict[str, float], left_out: Sequence[str]) -> dict[str, flo
     return {name: None if np.isnan(value) or name in left_out else float(value) for name, value in scores.items()}
 
 
+def processor() -> str:
+    """What the processor calls itself, as far as the system tells."""
+    said = Path("/proc/cpuinfo")
+    lines = said.read_text(encoding="utf-8").splitlines() if said.is_file() else []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, "") or platform.processor() or platform.machine()
+
+
 def environment(start: float, device: str | None = None) -> dict[str, object]:
     """Where and how long something was computed; none of it is part of a key.
 
@@ -89,7 +100,7 @@ def environment(start: float, device: str | None = None) -> dict[str, object]:
         device: what computed; None: the processor.
     """
     return {
-        "device": device or f"cpu: {platform.processor() or platform.machine()}",
+        "device": device or f"cpu: {processor()}",
         "python": platform.python_version(),
         "seconds": round(time.perf_counter() - start, 1),
         "peak_memory_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),

@@ -245,6 +245,15 @@ def paired_bootstrap_difference(
     return estimate(function(sums_a) - function(sums_b), len(labels), level)
 
 
+def median(values: Sequence[float], level: float = 0.95) -> Estimate:
+    """Median of ``n`` values and its interval between two of them, whatever their distribution (Conover, 1999, section 3.2):
+    at least ``level`` from six values on, all of them below that."""
+    ordered = np.sort(values)
+    k = int(max(scipy.stats.binom.ppf((1 - level) / 2, len(ordered), 0.5), 1))  # the k-th smallest and the k-th largest
+    return Estimate(float(np.median(ordered)), float(np.std(ordered, ddof=1)), len(ordered), float(ordered[k - 1]),
+                    float(ordered[-k]))  # fmt: skip
+
+
 def over_seeds(values: Sequence[float], level: float = 0.95) -> Estimate:
     """Mean over seeds with Student's t-interval; NaN interval for fewer than two seeds or an undefined value."""
     x, n = np.asarray(values, dtype=np.float64), len(values)

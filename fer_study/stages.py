@@ -30,6 +30,7 @@ def _once(items: list) -> list:
 
 
 Names = Annotated[list[str], Field(min_length=1), AfterValidator(_once)]
+Option = int | float | bool | str
 Seeds = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1), AfterValidator(_once)]
 
 
@@ -127,19 +128,23 @@ def ablations(*, edition: str, recipes: Names, model: str, arms: Names, seeds: S
 
 
 @strict
-def label_distribution(*, edition: str, recipes: Names, model: str, targets: Names, seeds: Seeds) -> list[Job]:
+def label_distribution(*, edition: str, recipes: Names, model: str, options: dict[str, Option], input_size: int,
+                       targets: Names, seeds: Seeds) -> list[Job]:  # fmt: skip
     """Stage 05: one network taught hard labels (``labels``), the distribution of the crowd's votes (``votes``), or by a
-    label distribution generator (``generator``): a network that learns the hard labels first and is then frozen."""
-    world, jobs = load_edition(edition), []
+    label distribution generator (``generator``): a network that learns the hard labels first and is then frozen.
+
+    The arms A and A+C of ResFace (document 001, table 5) are ``labels`` and ``generator`` of ``resface18`` with ``options``
+    ``{attention: none}``; A+B and A+B+C those without options."""
+    world, jobs, side = load_edition(edition), [], {"input_size": input_size}
     for seed in seeds:
         for recipe in recipes:
             for target in targets:
                 name, changes = arm_name(target, recipe, recipes), {"data": {"targets": target}}
                 if target == "generator":
-                    jobs.append(make_run(world, recipe, "ldg", seed, name=arm_name("ldg", recipe, recipes)))
+                    jobs.append(make_run(world, recipe, "ldg", seed, name=arm_name("ldg", recipe, recipes), **side))
                     loss = load_recipe(recipe).loss.replace(teacher=jobs[-1].key, distribution="teacher")
                     changes = {"loss": loss}
-                jobs.append(make_run(world, recipe, model, seed, name=name, **changes))
+                jobs.append(make_run(world, recipe, model, seed, name=name, options=options, **side, **changes))
     return jobs
 
 
@@ -172,7 +177,7 @@ class Network(Frozen):
 
     name: str
     model: str
-    options: dict[str, int | float | bool | str] = Field(default_factory=dict)
+    options: dict[str, Option] = Field(default_factory=dict)
     input_size: int = 48
     weights: str = "scratch"
 

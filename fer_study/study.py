@@ -169,7 +169,8 @@ def cost_of(config: CostConfig) -> runs.Record:
         if config.without:
             found["parameters_without"] = size(config.without, in_channels=channels)["parameters"]
         if config.without and config.timed:
-            found["time_ratio"] = step_ratio(config.model, config.without, in_channels=channels, batch_size=batch)
+            ratio = step_ratio(config.model, config.without, in_channels=channels, batch_size=batch)
+            found |= {"time_ratio": ratio.value, "time_ratio_low": ratio.low, "time_ratio_high": ratio.high}
         env = environment(start) | {"threads": torch.get_num_threads()}
         return runs.save_files(folder, config, env, {"cost.json": runs.as_json(found)})
 

@@ -130,13 +130,16 @@ def fit(
         teacher: the frozen network that ``config.loss.teacher`` names, on the device, in evaluation mode.
 
     Raises:
-        InputError: there are no epochs, or no batch to train on.
+        InputError: there are no epochs, or no batch to train on, or too few steps to update the EMA once.
         TrainingFailed: a loss or a prediction on validation is not finite.
         OutOfTime: the deadline passed; a later call goes on exactly where this one stopped.
     """
     if not config.epochs or not len(train):
         what = "training images" if config.epochs else "epochs"
         raise InputError(f"{config.name or config.key}: too few {what} to train a network on")
+    if config.ema and config.ema.every > config.epochs * len(train):
+        name, steps = config.name or config.key, config.epochs * len(train)
+        raise InputError(f"{name}: ema.every is {config.ema.every}, allowed: at most {steps}, all its steps")
     optimiser = make_optimiser(config, model)
     wrapped, optimiser = fabric.setup(model, optimiser)
     wrapped.mark_forward_method("forward_with_penalty")  # in the precision that Fabric set up

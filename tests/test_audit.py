@@ -80,9 +80,14 @@ def test_has_copy(planted):
         ).all()
 
 
+def clean_test_mask(faces, near=True, pairs=None):
+    """Test images without a copy in train or validation: (N_test,) bool."""
+    return ~audit.has_copy(faces, threshold=audit.NEAR if near else None, pairs=pairs)[faces.split == "test"]
+
+
 def test_clean_test_mask(planted):
-    assert audit.clean_test_mask(planted).tolist() == [False, True, True, False, True]
-    assert audit.clean_test_mask(planted, near=False).tolist() == [False, True, True, True, True]
+    assert clean_test_mask(planted).tolist() == [False, True, True, False, True]
+    assert clean_test_mask(planted, near=False).tolist() == [False, True, True, True, True]
 
 
 def test_leakage(planted):
@@ -113,7 +118,7 @@ def test_blank_images_have_exact_copies_but_no_correlation():
     assert audit.blank(images).tolist() == [True, True, False, True, False]
     assert audit.blank(images, audit.NEARLY_BLANK).tolist() == [True, True, True, True, False]
     assert audit.near_pairs(images, 1e-6)[["first", "second"]].isin([0, 1, 3]).sum().sum() == 0
-    assert audit.clean_test_mask(faces).tolist() == [True, False, True]
+    assert clean_test_mask(faces).tolist() == [True, False, True]
     report = audit.run(faces)
     assert report.groups["blank"].tolist() == [True]
     found = report.summary()
@@ -285,7 +290,7 @@ def test_summary_is_plain_json(planted, voted):
 
 def test_empty_set(planted):
     empty = planted.select(np.zeros(0, np.int64))
-    assert audit.clean_test_mask(empty).shape == (0,)
+    assert clean_test_mask(empty).shape == (0,)
     assert json.loads(json.dumps(audit.summary(empty), allow_nan=False))["exact"]["groups"] == 0
 
 
@@ -322,8 +327,8 @@ def test_fer2013_copies(fer2013):
     assert by_class(report, "validation+test in train", "exact")["all"] == 568
     assert by_class(report, "test in train", "near")["all"] == 394
     assert by_class(report, "test in train+validation", "near")["all"] == 431
-    assert audit.clean_test_mask(faces, near=False).sum() == 3589 - 314
-    assert audit.clean_test_mask(faces, pairs=report.pairs).sum() == 3589 - 431
+    assert clean_test_mask(faces, near=False).sum() == 3589 - 314
+    assert clean_test_mask(faces, pairs=report.pairs).sum() == 3589 - 431
 
 
 def test_fer2013_labels(fer2013):

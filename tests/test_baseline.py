@@ -87,14 +87,6 @@ def test_it_learns(store, config):
     assert record.metrics["last_single"]["merged"]["accuracy"] > 0.4
 
 
-def test_c_is_judged_inside_the_training_split(store, config):
-    faces = study.faces_of(config.data)
-    found = baseline.accuracy_by_c(config, faces, (0.001, 0.1))
-    assert list(found) == [0.001, 0.1] and all(0 < value < 1 for value in found.values())
-    labels = np.where(faces.split == "train", faces.labels, 0)
-    assert baseline.accuracy_by_c(config, dataclasses.replace(faces, labels=labels), (0.001, 0.1)) == found
-
-
 @pytest.mark.parametrize(
     ("options", "words"),
     [({"depth": 1}, "unknown option 'depth'; allowed: pixels_per_cell"), ({"C": 0}, "C is 0, expected a number above 0")],

@@ -9,9 +9,9 @@ import pytest
 from pydantic import ValidationError
 
 from fer_study import models
-from fer_study.config import AugmentConfig, DataConfig, ModelConfig, PhaseConfig, RunConfig, TransferConfig
+from fer_study.config import AugmentConfig, DataConfig, LossConfig, ModelConfig, PhaseConfig, RunConfig, TransferConfig
 from fer_study.errors import InputError
-from fer_study.frozen import Frozen, parse, run_key
+from fer_study.frozen import Frozen, build, parse, run_key
 from fer_study.recipes import Recipe, load_recipe
 from fer_study.yaml_files import read_yaml
 
@@ -155,3 +155,10 @@ def test_every_field_of_a_recipe_is_one_of_a_run():
     assert set(Recipe.model_fields) - {"source"} < set(RunConfig.model_fields)
     for name in set(Recipe.model_fields) - {"source"}:
         assert Recipe.model_fields[name].default == RunConfig.model_fields[name].default
+
+
+def test_class_weights_that_the_loss_would_ignore_are_refused():
+    for field, value in (("class_weights", "heavy"), ("reduction", "weights")):
+        with pytest.raises(InputError, match=f"{value}.*allowed with distribution 'teacher'"):
+            build(LossConfig, {"distribution": "teacher", field: value})
+    assert build(LossConfig, {"class_weights": "heavy"}).class_weights == "heavy"

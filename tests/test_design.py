@@ -43,13 +43,14 @@ def test_the_view_is_chosen_on_validation(tmp_path, validation_right, view):
 def test_the_aim(tmp_path, right, hours, word):
     """28 of 40 are the 70 %; two threads for two hours are the time."""
     text = design.goal({"ours": [record(tmp_path, right, hours=hours)]}, "last_single")
-    assert f"**{word}**" in text and f"{100 * right / 40:.1f} %" in text
+    assert f"**one seed: {word}**" in text and f"{100 * right / 40:.1f} %" in text
 
 
 def test_against_the_others(tmp_path):
     better, worse = record(tmp_path, 36), record(tmp_path, 12, name="kernel_cnn")
     text = design.against({"ours": [better], "other": [worse], "missing": []}, "last_single")
-    assert text.startswith("- ours minus other: +60.0 [") and text.endswith("**better**.") and "missing" not in text
+    assert text.startswith("- ours minus other: +60.0 [") and text.endswith("**one seed: better**.")
+    assert "missing" not in text
     runs = {"ours": [better], "other": [worse]}
     assert design.numbers(runs, "last_single")["accuracy_ours"].startswith("90.0 % [")
     assert design.numbers({"ours": [], "other": [worse]}, "") == {"accuracy_ours": "not measured", "core_hours_ours": "-"}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from fer_study import models, plots, runs, stages, study
+from fer_study import metrics, models, plots, runs, stages, study, verdicts
 from fer_study.config import ModelConfig
 from fer_study.errors import InputError
 from fer_study.models import cost
@@ -97,7 +98,8 @@ def test_records_and_their_page(store, no_compiler, monkeypatch, tmp_path):
     records = [study.cost_of(config) for config in configs]
     assert [record.config for record in records] == configs and records[0] == study.cost_of(configs[0])
     table = gallery.table(records)
-    assert list(table.index) == ["emotion_cnn, width 0.25 (1 x 16)", "emonext_atto (3 x 32)", "emotion_cnn, width 0.5 (1 x 16)"]
+    narrow = [f"emotion_cnn, width {width} (1 x 16)" for width in (0.25, 0.5)]
+    assert list(table.index) == [narrow[0], "emonext_atto (3 x 32)", narrow[1]]
     assert (table[["latency_ms", "images_per_second"]] > 0).all(axis=None), "forward passes are timed always"
     model = models.create_model(configs[0].model, 7)
     assert table["parameters"].iloc[0] == sum(p.numel() for p in model.parameters())
@@ -111,10 +113,55 @@ def test_records_and_their_page(store, no_compiler, monkeypatch, tmp_path):
     text = gallery.overheads(records)
     assert text.count("\n") == 1 and "1 to 2 % (claim emonext-09): **below**" in text and "emonext-08" in text
     assert lookup(records[0].key).cost["latency_ms"] > 0
+    assert table["threads"].tolist() == [records[0].env["threads"]] * 3
+    low, high = parts["time of a step (%), low"][1], parts["time of a step (%), high"][1]
+    assert low <= parts["time of a step (%)"][1] <= high and f" [{low:.1f}, {high:.1f}]" in text
 
 
 def test_verdict_on_a_range():
-    assert [gallery.within(x, 1, 2) for x in (0.9, 1, 1.5, 2, 2.1)] == ["below", "right", "right", "right", "above"]
+    nan = float("nan")
+    exact = [verdicts.within(metrics.Estimate(x, nan, 1, nan, nan), 1, 2) for x in (0.9, 1, 1.5, 2, 2.1, nan)]
+    assert exact == ["below", "right", "right", "right", "above", "open"]
+    bounds = [(0.5, 0.9), (0.9, 1.1), (1.1, 1.9), (1.9, 2.1), (2.1, 3.0), (0.5, 3.0)]
+    words = [verdicts.within(metrics.Estimate(1.5, nan, 1, *pair), 1, 2) for pair in bounds]
+    assert words == ["below", "undecided", "right", "undecided", "above", "undecided"]
+
+
+def test_the_interval_of_a_median_by_hand():
+    """Of nine values the second and the eighth: both lie beyond the median with probability 20 / 512 = 3.9 % in all."""
+    found = metrics.median([9, 1, 8, 2, 7, 3, 6, 4, 5])
+    assert (found.value, found.low, found.high, found.n) == (5, 2, 8, 9)
+    assert (metrics.median(range(6)).low, metrics.median(range(6)).high) == (0, 5)
+    draws = np.random.default_rng(0).exponential(size=(2000, 15))
+    covered = [one.low <= np.log(2) <= one.high for one in map(metrics.median, draws)]
+    assert 0.95 <= np.mean(covered) <= 0.98  # 1 - 2 * binom.cdf(3, 15, .5) = .965
+
+
+def test_the_ratio_of_steps_is_paired(monkeypatch):
+    """The machine slows to a tenth half way through: the ratio of neighbours does not see it."""
+    monkeypatch.setattr(cost, "_step", lambda *given: None)
+    monkeypatch.setattr(cost, "turns", lambda steps, n: {"with": [1.1] * 8 + [11.0] * 7, "without": [1.0] * 8 + [10.0] * 7})
+    found = cost.step_ratio(None, None)
+    assert (found.value, found.low, found.high) == pytest.approx((1.1, 1.1, 1.1))
+
+
+def test_what_the_printed_numbers_equal():
+    row = {"trunk": "x", "printed": 77.4, "classifier": 25.6, "hybrid": 77.37, "plain": 23.6}
+    assert gallery.meets(row) == "hybrid" and gallery.meets(row | {"printed": 70.0}) == "none"
+    assert gallery.meets({"trunk": "x", "printed": 2.5, "plain": 2.59}) == "plain"
+    shown = gallery.printed().data
+    assert shown["printed is"].to_dict() == {
+        "resnet50": "hybrid", "legacy_xception": "hybrid", "mobilenetv3_small_100": "classifier",
+    }  # fmt: skip
+
+
+def test_no_reading_of_resface_has_both_sizes(monkeypatch):
+    text = gallery.resface_sizes()
+    assert "10.4 and 12.4 million" in text and "0 of both" in text and text.endswith("**wrong**.")
+    found = gallery.search()
+    found.loc[3, ["error18", "error50"]] = 0.001
+    monkeypatch.setattr(gallery, "search", lambda: found)
+    assert "1 of both" in gallery.resface_sizes() and gallery.resface_sizes().endswith("**right**.")
 
 
 def test_every_network_is_in_the_gallery():

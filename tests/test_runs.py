@@ -178,6 +178,10 @@ def test_merged_scores_only_where_nothing_was_chosen_or_trained_on_them(tiny_run
     config = tiny_run()
     assert subsets(config) == every and subsets(config, "best_flip") == apart
     assert subsets(config.replace(patience=2)) == apart, "the last epoch was chosen on validation"
+    for weights in ("run:0123456789abcdef:best", "run:0123456789abcdef", "file:0123456789abcdef:x.safetensors"):
+        model = config.model.model_copy(update={"weights": weights})
+        assert subsets(config.replace(model=model)) == apart, "its start may have been chosen on validation"
+    assert subsets(config.replace(loss={"teacher": "0123456789abcdef"})) == apart, "and so may its teacher"
     for data in (config.data.replace(protocol="resplit"), config.data.replace(folds=3)):
         assert subsets(config.replace(data=data)) == apart
     assert subsets(TransferConfig(run=config, target=config.data)) == ["test"]

@@ -116,8 +116,9 @@ def test_unknown_names_are_refused(call, words):
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: stages.label_distribution(edition="smoke", recipes=["smoke"], model="cbam_cnn", targets=["labels", "vote"],
-                                           seeds=[0]), "targets is 'vote': .*'labels' or 'votes'"),
+        (lambda: stages.label_distribution(edition="smoke", recipes=["smoke"], model="cbam_cnn", options={}, input_size=48,
+                                           targets=["labels", "vote"], seeds=[0]),
+         "targets is 'vote': .*'labels' or 'votes'"),
         (lambda: stages.dataset_audit(edition="smoke", near_threshold=2.0, others=[]),
          "threshold is 2.0: .*less than or equal to 1"),
         (lambda: stages.error_analysis(edition="smoke", recipes=["smoke"], models=["cbam_cnn"], seeds=[-1]),
@@ -156,9 +157,22 @@ def test_wrong_parameters_are_named(tmp_path, monkeypatch, old, new, words):
     assert str(caught.value).startswith("params/smoke/02_class_weighting.yaml: ") and "\n" not in str(caught.value)
 
 
+def test_the_four_arms_of_resface():
+    """A, A+B, A+C and A+B+C: without and with attention, taught by labels or by one and the same generator."""
+    arms = {}
+    for arm, options in (("A", {"attention": "none"}), ("A+B", {})):
+        given = {"edition": "smoke", "recipes": ["smoke"], "model": "resface18", "options": options, "input_size": 64}
+        plain, generator, taught = stages.label_distribution(**given, targets=["labels", "generator"], seeds=[0])
+        arms |= {arm: plain, f"{arm}+C": taught}
+        assert taught.loss.teacher == generator.key and generator.model.name == "ldg" and taught.model == plain.model
+    assert arms["A+C"].loss == arms["A+B+C"].loss, "one teacher"
+    assert [run.model.options["attention"] for run in arms.values()] == ["none", "none", "sum", "sum"]
+    assert len({run.key for run in arms.values()}) == 4 and {run.model.input_size for run in arms.values()} == {64}
+
+
 def test_a_generator_is_trained_before_its_student():
-    jobs = stages.label_distribution(edition="smoke", recipes=["smoke"], model="cbam_cnn", targets=["labels", "generator"],
-                                     seeds=[0, 1])  # fmt: skip
+    given = {"edition": "smoke", "recipes": ["smoke"], "model": "cbam_cnn", "options": {}, "input_size": 48}
+    jobs = stages.label_distribution(**given, targets=["labels", "generator"], seeds=[0, 1])
     assert [job.name for job in jobs] == ["labels", "ldg", "generator"] * 2
     assert [plan.wave_of(job) for job in jobs] == [0, 0, 1] * 2
     for _, teacher, student in (jobs[:3], jobs[3:]):

@@ -188,24 +188,59 @@ def _float32(monkeypatch):
     monkeypatch.setenv("FER_STUDY_PRECISION", "32-true")
 
 
-def test_one_sgd_step_by_hand(tmp_path, tiny_run):
+def weighted(logits, labels, reduction):
+    """Cross-entropy with weights N / (K n_c), from the definition."""
+    weights = len(labels) / (7 * torch.bincount(labels, minlength=7).float())[labels]
+    losses = -weights * logits.log_softmax(dim=1)[torch.arange(len(labels)), labels]
+    return losses.sum() / (len(labels) if reduction == "count" else weights.sum())
+
+
+def smoothed(logits, labels):
+    """0.3 of the target over all seven classes."""
+    found = logits.log_softmax(dim=1)
+    return -(0.7 * found[torch.arange(len(labels)), labels] + 0.3 * found.mean(dim=1)).mean()
+
+
+BY_HAND = {
+    "plain": ({}, nn.functional.cross_entropy),
+    "weights, by count": ({"class_weights": "inverse"}, lambda x, y: weighted(x, y, "count")),
+    "weights, by weight": ({"class_weights": "inverse", "reduction": "weights"}, lambda x, y: weighted(x, y, "weights")),
+    "smoothing": ({"label_smoothing": 0.3}, smoothed),
+    "mixup": ({"mixup": 0.4}, nn.functional.cross_entropy),
+    "clip": ({}, nn.functional.cross_entropy),
+}
+"""What the loop is told -> the loss of logits and labels, without a line of the module."""
+
+
+@pytest.mark.parametrize("case", BY_HAND)
+def test_one_sgd_step_by_hand(tmp_path, tiny_run, monkeypatch, case):
+    loss_fields, by_hand = BY_HAND[case]
+    share = 0.25 if case == "mixup" else 1.0  # stands for mixup: a quarter of each image, the rest the batch's mean
+    asked = []
+    mix = lambda x, target, alpha, _: (asked.append(alpha), share * x + (1 - share) * x.mean(dim=0), target)[1:]  # noqa: E731
+    monkeypatch.setattr(train, "mixup", mix)
     quiet = {"width": 0.125, "hidden": 8, "dropout": 0.0, "head_dropout": 0.0}
     config = tiny_run(
         model=ModelConfig(name="emotion_cnn", options=quiet, input_size=16), batch_size=64,
         optimiser=OptimiserConfig(name="sgd", momentum=0.0, nesterov=False, weight_decay=0.1),
-        phases=(PhaseConfig(epochs=1, lr=0.5),),
+        phases=(PhaseConfig(epochs=1, lr=0.5),), loss=LossConfig(**loss_fields), clip=0.05 if case == "clip" else None,
     )  # fmt: skip
     weights, _ = fit(config, tmp_path)
+    assert asked == ([0.4] if case == "mixup" else [])
     rng = np.random.default_rng(0)
     pixels, labels = rng.integers(0, 256, (84, 1, 16, 16), dtype=np.uint8), rng.integers(0, 7, 84)
     torch.manual_seed(0)
     model = create_model(config.model, 7)
     x = (torch.from_numpy(pixels[20:]).float() / 255 - 0.5) / 0.5
-    loss = nn.functional.cross_entropy(model(x), torch.from_numpy(labels[20:]))
+    x = share * x + (1 - share) * x.mean(dim=0)
+    loss = by_hand(model(x), torch.from_numpy(labels[20:]))
     loss.backward()
+    norm = torch.cat([p.grad.flatten() for p in model.parameters()]).norm()
+    assert case != "clip" or norm > 0.1
+    scale = 0.05 / norm if case == "clip" else 1.0
     assert weights.history["train_loss"][0] == pytest.approx(loss.item(), rel=1e-5)
     for name, p in model.named_parameters():
-        assert torch.allclose(weights.last[name], p - 0.5 * (p.grad + 0.1 * p), atol=1e-5), name
+        assert torch.allclose(weights.last[name], p - 0.5 * (scale * p.grad + 0.1 * p), atol=1e-5), name
 
 
 def test_ema_by_hand(tmp_path, tiny_run, monkeypatch):
@@ -224,6 +259,21 @@ def test_ema_by_hand(tmp_path, tiny_run, monkeypatch):
         expected = 0.75 * expected + 0.25 * state["head.4.weight"]
     assert torch.allclose(weights.ema["head.4.weight"], expected, atol=1e-6)
     assert weights.ema.keys() == weights.last.keys()
+
+
+def test_an_ema_that_would_never_move_is_refused(tmp_path, tiny_run):
+    with pytest.raises(InputError, match=r"tiny: ema\.every is 9, allowed: at most 8, all its steps"):
+        fit(tiny_run(ema=EmaConfig(decay=0.75, every=9)), tmp_path)
+
+
+def test_epochs_are_chosen_on_validation(store, tiny_run):
+    """The history tells loss and accuracy of the validation images; were others scored in their place, its loss at the end
+    could not be that of the stored predictions of validation."""
+    record = study.run(tiny_run(phases=(PhaseConfig(epochs=4, lr=3e-3),)))
+    last, best = record.metrics["last_single"], record.metrics["best_single"]
+    assert record.history["validation_loss"].iloc[-1] == pytest.approx(last["validation"]["log_loss"], rel=1e-3)
+    assert last["test"]["log_loss"] != pytest.approx(last["validation"]["log_loss"], rel=1e-2), "tells nothing"
+    assert record.history["validation_accuracy"].max() == best["validation"]["accuracy"]
 
 
 def test_phases_freeze_what_they_say(tmp_path, tiny_run, monkeypatch):

@@ -32,7 +32,6 @@ from .copies import (
     NEARLY_BLANK,
     RELATIONS,
     blank,
-    clean_test_mask,
     copy_groups,
     count_copies,
     duplicate_groups,
@@ -44,7 +43,7 @@ from .crowd import human_ceiling, label_gaps, label_noise
 
 __all__ = [
     "FORM", "NEAR", "NEARLY_BLANK", "PRINTED_WEIGHTS", "RELATIONS", "VOTE_OPTIONS", "AuditReport", "agreement", "balance",
-    "blank", "class_weights", "clean_test_mask", "copy_groups", "count_copies", "duplicate_groups", "gains", "has_copy",
+    "blank", "class_weights", "copy_groups", "count_copies", "duplicate_groups", "gains", "has_copy",
     "human_ceiling", "inverse_frequency", "label_gaps", "label_noise", "leakage", "majority", "near_pairs", "run",
     "score_against_truth", "summary", "transitions", "weight_verdicts",
 ]  # fmt: skip

@@ -165,11 +165,6 @@ def has_copy(
     return (counts[:, 0] > 0) & np.isin(faces.split, of)
 
 
-def clean_test_mask(faces: FaceSet, near: bool = True, pairs: pd.DataFrame | None = None) -> np.ndarray:
-    """Test images without an exact (or, with ``near``, near) copy in train or validation: (N_test,) bool."""
-    return ~has_copy(faces, threshold=NEAR if near else None, pairs=pairs)[faces.split == "test"]
-
-
 def duplicate_groups(faces: FaceSet, group: np.ndarray) -> pd.DataFrame:
     """Groups of two or more pixel-identical images.
 

@@ -13,6 +13,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..config import ModelConfig
+from ..metrics import Estimate, median
 from ..modes import evaluating
 from .registry import FaceModel, create_model
 
@@ -87,16 +88,22 @@ def step_speeds(
 
 def step_ratio(
     config: ModelConfig, without: ModelConfig, num_classes: int = 7, in_channels: int = 1, batch_size: int = 16,
-    repeats: int = 9,
-) -> float:  # fmt: skip
-    """How many times as long a training step takes as without a part, in float32 and channels-last, measured in one run."""
+    repeats: int = 15,
+) -> Estimate:  # fmt: skip
+    """How many times as long a training step takes as without a part, in float32 and channels-last, measured in one run:
+    the median over pairs of steps, one after the other, and its interval."""
     steps = {part: _step(c, num_classes, in_channels, batch_size, 1) for part, c in (("with", config), ("without", without))}
-    seconds = alternating(steps, repeats)
-    return seconds["with"] / seconds["without"]
+    seconds = turns(steps, repeats)
+    return median([a / b for a, b in zip(seconds["with"], seconds["without"], strict=True)])
 
 
 def alternating(calls: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    """Median seconds of each of several calls, which take turns, so that other work on the machine slows all alike."""
+    """Median of ``turns``."""
+    return {name: statistics.median(times) for name, times in turns(calls, repeats).items()}
+
+
+def turns(calls: dict[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
+    """Seconds of each of several calls, which take turns, so that other work on the machine slows all alike."""
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for turn in range(repeats + 1):
         for name, call in calls.items():
@@ -104,7 +111,7 @@ def alternating(calls: dict[str, Callable[[], object]], repeats: int) -> dict[st
             call()
             if turn:  # the first fills caches
                 seconds[name].append(time.perf_counter() - start)
-    return {name: statistics.median(times) for name, times in seconds.items()}
+    return seconds
 
 
 def _step(config: ModelConfig, num_classes: int, in_channels: int, batch_size: int, level: int) -> Callable[[], None]:

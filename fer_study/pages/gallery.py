@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import floor, isnan
 
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from .. import claims
+from .. import claims, verdicts
 from ..config import ModelConfig
+from ..metrics import Estimate
 from ..models import options_of
 from ..models.cost import WAYS
 from ..models.keras_numbers import printed_counts
-from ..models.resface_sizes import QUOTED
+from ..models.resface_sizes import QUOTED, search
 from ..models.trace import trace
 from ..runs import Record
 
@@ -21,6 +23,9 @@ EMONEXT = {"tiny": 30_564_331, "small": 52_198_891, "base": 91_765_259, "large":
 
 STATED = {f"emonext_{name}": count for name, count in EMONEXT.items()} | QUOTED
 """Name -> parameters that a source states, or that its published code has, at three channels and 224 px."""
+
+EXPLAINED = 0.01
+"""A quoted count is explained by a reading that differs by less than this share."""
 
 DIAGRAMS = {
     "cbam_cnn": {"fixed kernels": "kernels", "block 1": "blocks.0", "block 2": "blocks.1", "block 3": "blocks.2",
@@ -48,28 +53,32 @@ def label(record: Record) -> str:
 
 
 def table(records: Sequence[Record]) -> pd.DataFrame:
-    """One row a network and input: parameters, the stated ones, operations, activations, and times on the CPU."""
-    rows = {}
+    """One row a network and input: parameters, the stated ones and how far ours are off, operations, activations, and times
+    on the CPU. A network that is measured twice, beside itself less another part, is listed as it was measured first."""
+    rows: dict[str, dict[str, float]] = {}
     for record in records:
         config, found = record.config, record.cost
         as_stated = (config.channels, config.model.input_size) == (3, 224)
-        rows[label(record)] = {
-            "parameters": found["parameters"],
-            "stated": STATED.get(config.model.name if as_stated else "", float("nan")), "mflops": found["mflops"],
-            "activation_mb": found["activation_mb"],
+        stated = STATED.get(config.model.name if as_stated else "", float("nan"))
+        rows.setdefault(label(record), {
+            "parameters": found["parameters"], "stated": stated, "off": 100 * (found["parameters"] / stated - 1),
+            "mflops": found["mflops"], "activation_mb": found["activation_mb"],
             "latency_ms": found["latency_ms"], "images_per_second": found["images_per_second"],
-        }  # fmt: skip
+            "threads": record.env["threads"],
+        })  # fmt: skip
     return pd.DataFrame(rows).T.rename_axis("network")
 
 
 def shown(rows: pd.DataFrame) -> Styler:
-    """``table`` with units: millions, MFLOPs, MB, ms."""
+    """``table`` with units: millions, per cent, MFLOPs, MB, ms."""
     million, none = (lambda x: f"{x / 1e6:,.2f}"), "-"
-    names = {"parameters": "parameters (M)", "stated": "stated (M)", "mflops": "MFLOPs", "activation_mb": "activations (MB)",
-             "latency_ms": "batch of 1 (ms)", "images_per_second": "batch of 64 (images/s)"}  # fmt: skip
+    names = {"parameters": "parameters (M)", "stated": "stated (M)", "off": "off by (%)", "mflops": "MFLOPs",
+             "activation_mb": "activations (MB)", "latency_ms": "batch of 1 (ms)",
+             "images_per_second": "batch of 64 (images/s)"}  # fmt: skip
     numbers = rows.rename(columns=names)
-    formats = {"parameters (M)": million, "stated (M)": million, "MFLOPs": "{:,.0f}", "activations (MB)": "{:,.1f}",
-               "batch of 1 (ms)": "{:,.1f}", "batch of 64 (images/s)": "{:,.1f}"}  # fmt: skip
+    formats = {"parameters (M)": million, "stated (M)": million, "off by (%)": "{:+.1f}", "MFLOPs": "{:,.0f}",
+               "activations (MB)": "{:,.1f}", "batch of 1 (ms)": "{:,.1f}", "batch of 64 (images/s)": "{:,.1f}",
+               "threads": "{:.0f}"}  # fmt: skip
     return numbers.style.format(formats, na_rep=none)
 
 
@@ -94,11 +103,10 @@ def parts(records: Sequence[Record]) -> pd.DataFrame:
             whole, less = record.config.model.options, record.config.without.options
             part = ", ".join(f"{k} {less[k]} -> {v}" for k, v in whole.items() if less[k] != v)
             found, network = record.cost, record.config.model
-            rows.append({
-                "network": network.name, "part": part, "input": network.input_size,
-                "parameters (%)": 100 * (found["parameters"] / found["parameters_without"] - 1),
-                "time of a step (%)": 100 * (found.get("time_ratio", float("nan")) - 1),
-            })  # fmt: skip
+            time = {f"time of a step (%){end}": 100 * (found.get(f"time_ratio{key}", float("nan")) - 1)
+                    for end, key in (("", ""), (", low", "_low"), (", high", "_high"))}  # fmt: skip
+            more = 100 * (found["parameters"] / found["parameters_without"] - 1)
+            rows.append({"network": network.name, "part": part, "input": network.input_size, "parameters (%)": more} | time)
     return pd.DataFrame(rows)
 
 
@@ -108,27 +116,49 @@ def diagram(name: str, size: int, channels: int) -> pd.DataFrame:
 
 
 def printed() -> Styler:
-    """The parameters that document 002 prints, and what they could be made of (see ``keras_numbers.printed_counts``)."""
-    frame = pd.DataFrame(printed_counts()).set_index("trunk")
-    return frame.style.format("{:,.2f}")
+    """The parameters that document 002 prints, what they could be made of (see ``keras_numbers.printed_counts``), and which
+    of it is the printed number (``meets``)."""
+    rows = [row | {"printed is": meets(row)} for row in printed_counts()]
+    return pd.DataFrame(rows).set_index("trunk").style.format(precision=2)
 
 
-def within(value: float, low: float, high: float) -> str:
-    """Verdict on a measured share against a stated range."""
-    return "right" if low <= value <= high else "below" if value < low else "above"
+def meets(row: dict[str, str | float]) -> str:
+    """The counts of a row of ``printed_counts`` that are the printed number, rounded or cut to its one digit."""
+    counts = {name: count for name, count in row.items() if name not in ("trunk", "printed")}
+    return ", ".join(n for n, c in counts.items() if row["printed"] in (round(c, 1), floor(10 * c) / 10)) or "none"
+
+
+def resface_sizes() -> str:
+    """Whether any shortened trunk has the sizes that the source of ResFace quotes, with a verdict (claim resface-12)."""
+    found = search()
+    near = {name: found[f"error{name[-2:]}"].abs() < EXPLAINED for name in QUOTED}
+    both = int((near["resface18"] & near["resface50"]).sum())
+    quoted = " and ".join(f"{count / 1e6:.1f}" for count in QUOTED.values())
+    hits = " and ".join(str(int(n.sum())) for n in near.values())
+    best = found.iloc[0]
+    return (
+        f"The source of ResFace quotes {quoted} million parameters (ResNet-18 and -50). Of {len(found):,} combinations of a "
+        f"trunk shortened by one rule for both, a transposed convolution and a branch, {hits} come within "
+        f"{100 * EXPLAINED:.0f} % of one of them, {both} of both; the nearest to both is off by {100 * best['error']:.1f} % "
+        f"(trunks {best['trunk18']} and {best['trunk50']}). Claim resface-12, in every reading tried: "
+        f"**{'right' if both else 'wrong'}**."
+    )
 
 
 def overheads(records: Sequence[Record]) -> str:
     """The two overheads that the source of EmoNeXt states, with a verdict each."""
     stated = {
-        "emonext-09": ("se", "parameters (%)", "Squeeze-and-excitation adds {:.2f} % parameters"),
-        "emonext-08": ("stn", "time of a step (%)", "The spatial transformer adds {:.1f} % to the time of a training step"),
+        "emonext-09": ("se", "parameters (%)", "Squeeze-and-excitation adds {} parameters"),
+        "emonext-08": ("stn", "time of a step (%)", "The spatial transformer adds {} to the time of a training step"),
     }
     found, lines = parts(records), []
     for claim, (option, column, says) in stated.items():
         low, high = (100 * float(part) for part in claims.load().loc[claim, "value"].split("-"))
         for row in found[found["part"].str.startswith(option)].to_dict("records"):
-            verdict = within(row[column], low, high)
-            lines.append(f"- {says.format(row[column])} of `{row['network']}` at {row['input']} px; stated are {low:.0f} to "
-                         f"{high:.0f} % (claim {claim}): **{verdict}**.")  # fmt: skip
+            bounds = [row.get(f"{column}, {end}", float("nan")) for end in ("low", "high")]
+            measured = Estimate(row[column], float("nan"), 1, *bounds)
+            interval = "" if isnan(bounds[0]) else f" [{bounds[0]:.1f}, {bounds[1]:.1f}]"
+            amount = f"{measured.value:.{1 if interval else 2}f} %{interval}"
+            lines.append(f"- {says.format(amount)} of `{row['network']}` at {row['input']} px; stated are {low:.0f} to "
+                         f"{high:.0f} % (claim {claim}): **{verdicts.within(measured, low, high)}**.")  # fmt: skip
     return "\n".join(lines)

@@ -8,6 +8,7 @@ import logging
 import math
 import os
 import sys
+import time
 
 from .errors import InputError
 
@@ -57,20 +58,18 @@ def build_parser() -> argparse.ArgumentParser:
             "--annotation", default="majority", help="of FER+: majority, probability, crossentropy, multi_target"
         )
 
-    plan = commands.add_parser("plan", help="what an edition still needs, and what it costs")
-    plan.add_argument("edition")
-
-    train = commands.add_parser("train", help="train what an edition still needs")
-    train.add_argument("edition")
+    plan = commands.add_parser("plan", help="what an edition, or a page of it, still needs, and what it costs")
+    train = commands.add_parser("train", help="train what an edition, or a page of it, still needs")
     train.add_argument("--minutes", type=duration, help="stop after so many minutes; a later call goes on")
     train.add_argument("--only", metavar="PATTERN", help="shell pattern over name/model/seed/key")
     train.add_argument("--jobs", type=at_least_one, default=1, help="processes on this machine")
     train.add_argument("--scheduler-file", help="of a Dask cluster, instead of processes here")
 
     execute = commands.add_parser("execute", help="execute the notebooks of an edition")
-    execute.add_argument("edition")
-    execute.add_argument("stage", nargs="*", help="e.g. 03_model_comparison or 03; default: all")
-    execute.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help="change a parameter")
+    for command in (plan, train, execute):
+        command.add_argument("edition")
+        command.add_argument("stage", nargs="*", help="e.g. 03_model_comparison or 03; default: all")
+        command.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help="other parameters")
 
     labs = commands.add_parser("labs", help="student and solution versions of the labs, written to labs/")
     labs.add_argument("--pages", action="store_true", help="also execute the solutions into the book where out of date")
@@ -114,21 +113,27 @@ def data_command(args: argparse.Namespace) -> int:
 
 
 def plan_command(args: argparse.Namespace) -> int:
-    from . import plan
+    from . import execute, plan
 
-    table = plan.table(args.edition)
+    jobs = execute.needed(args.edition, args.stage, dict(args.p))
+    table = plan.table(jobs)
     left = table[~table["state"].isin(["done", "published"])]
-    sys.stdout.write(table.to_string(index=False, float_format="%.0f") + "\n")
+    sys.stdout.write(table.to_string(index=False, float_format="%.0f", na_rep="-") + "\n")
     sys.stdout.write(f"{len(left)} of {len(table)} runs left, about {left['seconds'].sum() / 60:.0f} minutes "
                      f"({left['seconds'].isna().sum()} without an estimate)\n")  # fmt: skip
+    sys.stdout.writelines(f"{line}\n" for line in plan.data_lines(jobs))
     return 0
 
 
 def train_command(args: argparse.Namespace) -> int:
-    from . import plan
+    from . import execute, plan
 
-    made, left = plan.train(args.edition, minutes=args.minutes, only=args.only, parallel=args.jobs,
-                            scheduler_file=args.scheduler_file, root=args.data)  # fmt: skip
+    jobs = [x for x in execute.needed(args.edition, args.stage, dict(args.p)) if plan.matches(x, args.only)]
+    if args.only and not jobs:
+        raise InputError(f"--only {args.only!r} matches no run; fer-study plan lists them")
+    deadline = None if args.minutes is None else time.monotonic() + 60 * args.minutes
+    made, left = plan.train_jobs(jobs, deadline=deadline, parallel=args.jobs, scheduler_file=args.scheduler_file,
+                                 root=args.data)  # fmt: skip
     log.info("%d runs made, %d left", made, left)
     return 0
 

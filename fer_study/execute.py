@@ -7,6 +7,7 @@ import hashlib
 import json
 import logging
 import os
+import shlex
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -14,14 +15,14 @@ from typing import NamedTuple
 import joblib
 
 from .checkout import ROOT
-from .config import PARAMS
+from .config import PARAMS, RunConfig, TransferConfig
 from .errors import InputError
 from .runs import local_root, lookup, published_root, write_atomically
 from .yaml_files import read_yaml, value_of
 
 log = logging.getLogger(__name__)
 
-NOTEBOOKS = ROOT / "notebooks"
+NOTEBOOKS, WORK = ROOT / "notebooks", ROOT / ".build"
 PAGES = {"fer2013": ROOT / "book" / "fer2013", "synthetic": ROOT / "book" / "synthetic"}
 """Where the pages of an edition belong that are part of the book; others go to ``pages/`` of the store."""
 
@@ -48,14 +49,14 @@ def find_stages(edition: str, wanted: list[str]) -> list[str]:
     """Full names of the stages meant by names or numbers; all of them for an empty list.
 
     Raises:
-        InputError: an unknown stage.
+        InputError: a stage that the edition has not.
     """
     known = stage_names(edition)
     found = []
     for name in wanted or known:
         matches = [k for k in known if k == name or k.split("_")[0] == name.zfill(2)]
         if not matches:
-            raise InputError(f"unknown stage {name!r}; known: {', '.join(known)}")
+            raise InputError(f"edition {edition} has no stage {name!r}; it has: {', '.join(known)}")
         found += matches
     return found
 
@@ -113,22 +114,24 @@ def target_of(edition: str, stage: str, changed: dict) -> Path:
     return PAGES.get(edition, local_root() / "pages" / edition) / f"{stage}.ipynb"
 
 
+def stamp(page: Path) -> dict:
+    """What a page says of itself: the hash of its content and the records that it lacked; nothing where it is not there."""
+    if not page.is_file():
+        return {}
+    return json.loads(page.read_text(encoding="utf-8"))["metadata"].get("fer_study", {})
+
+
 def is_current(page: Path, content: str) -> bool:
     """The page exists, was made from this content, and no record has come since that it lacked."""
-    if not page.is_file():
-        return False
-    made = json.loads(page.read_text(encoding="utf-8"))["metadata"].get("fer_study", {})
+    made = stamp(page)
     return made.get("content") == content and not any(map(lookup, made.get("missing", [])))
 
 
-def run(edition: str, stages: list[str], overrides: dict[str, str], root: str | None = None) -> int:
-    """Execute stages of an edition; pages that are up to date are left alone.
+def tasks(edition: str, stages: list[str], overrides: dict[str, str], root: str | None = None) -> list[Task]:
+    """The pages that are meant, up to date or not.
 
     Args:
         overrides: parameter -> value as YAML text, as given by ``-p``.
-
-    Returns:
-        0 when every page is there, 1 when one failed.
 
     Raises:
         InputError: an unknown edition, stage or parameter, or a value of the wrong type.
@@ -139,19 +142,51 @@ def run(edition: str, stages: list[str], overrides: dict[str, str], root: str | 
     if "edition" in overrides:
         raise InputError(f"-p edition: the edition is the first argument: fer-study execute {overrides['edition']} ...")
     changed = {name: value_of(text, f"-p {name}") for name, text in overrides.items()}
-    todo = []
+    found = []
     for stage in find_stages(edition, stages):
         notebook, where = NOTEBOOKS / f"{stage}.ipynb", PARAMS / edition / f"{stage}.yaml"
         allowed, parameters = defaults(notebook), read_yaml(where)
         check_parameters(parameters, allowed, str(where))
         check_parameters(changed, allowed, f"-p for {stage}")
         parameters |= changed
-        page, content = target_of(edition, stage, changed), content_hash(notebook, parameters, root)
-        if is_current(page, content):
-            log.info("%s %s is up to date: %s", edition, stage, page)
-        else:
-            todo.append(Task(notebook, page, allowed | parameters, content))
-    return make(todo, root) if todo else 0
+        content = content_hash(notebook, parameters, root)
+        found.append(Task(notebook, target_of(edition, stage, changed), allowed | parameters, content))
+    return found
+
+
+def needed(edition: str, wanted: list[str], overrides: dict[str, str]) -> list[RunConfig | TransferConfig]:
+    """The runs that pages need (see ``tasks``), each once; all of an edition in the order of ``stages.jobs``."""
+    from . import stages
+
+    jobs = {job.key: job for task in tasks(edition, wanted, overrides) for job in runs_of(task)}
+    return list(jobs.values()) if wanted or overrides else stages.jobs(edition)
+
+
+def runs_of(task: Task) -> list[RunConfig | TransferConfig]:
+    """The runs that a page needs, none where its notebook needs none."""
+    from .stages import STAGES
+
+    stage = task.notebook.stem
+    return STAGES[stage](stage, **task.parameters) if stage in STAGES else []
+
+
+def run(edition: str, stages: list[str], overrides: dict[str, str], root: str | None = None) -> int:
+    """Execute stages of an edition (see ``tasks``); pages that are up to date are left alone.
+
+    Returns:
+        0 when every page is there, 1 when one failed.
+    """
+    pages = tasks(edition, stages, overrides, root)
+    todo = [task for task in pages if not is_current(task.page, task.content)]
+    for task in pages:
+        if task not in todo:
+            log.info("%s %s is up to date: %s", edition, task.notebook.stem, task.page)
+    code = make(todo, root) if todo else 0
+    if missing := {key for task in pages for key in stamp(task.page).get("missing", []) if lookup(key) is None}:
+        words = ["train", edition, *stages, *(word for item in overrides.items() for word in ("-p", *item))]
+        words = ["fer-study", *(("--data", root) if root else ()), *words]
+        log.info("records that are missing: %d; train them with: %s", len(missing), shlex.join(words))
+    return code
 
 
 def make(todo: list[Task], root: str | None) -> int:
@@ -178,12 +213,9 @@ def train_live(todo: list[Task], root: str | None) -> list[list[str]]:
     Returns:
         For each page the keys of the records that it needs and that are still not there.
     """
-    from . import plan, stages
+    from . import plan
 
-    needs = []
-    for task in todo:
-        function = stages.STAGES.get(task.notebook.stem)  # none: a notebook that needs no runs
-        needs.append(function(task.notebook.stem, **task.parameters) if function else [])
+    needs = [runs_of(task) for task in todo]
     live = [job for task, jobs in zip(todo, needs, strict=True) for job in plan.live_jobs(task.parameters["edition"], jobs)]
     try:
         plan.train_jobs(list({job.key: job for job in live}.values()), parallel=os.cpu_count() or 1, root=root)
@@ -203,7 +235,7 @@ def attempt(task: Task, missing: list[str]) -> tuple[Task, str | None, float]:
 
 
 def execute(task: Task, missing: list[str]) -> None:
-    """Execute into a temporary name beside the page and rename when every cell ran.
+    """Execute into ``.build/``, where no build of the book finds half a page, and write the page when every cell ran.
 
     Raises:
         PageFailed: a cell failed; the message names it.
@@ -211,8 +243,9 @@ def execute(task: Task, missing: list[str]) -> None:
     import papermill
 
     notebook, page, parameters, content = task
-    page.parent.mkdir(parents=True, exist_ok=True)
-    temporary = page.with_name(f".{page.stem}.{os.getpid()}.tmp.ipynb")
+    temporary = WORK / f"{page.stem}.{os.getpid()}.ipynb"
+    for folder in (page.parent, WORK):
+        folder.mkdir(parents=True, exist_ok=True)
     try:
         papermill.execute_notebook(notebook, temporary, parameters, kernel_name="python3", cwd=NOTEBOOKS, progress_bar=False,
                                    log_output=False)  # fmt: skip

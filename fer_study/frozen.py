@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import ClassVar, Self, TypeVar
+from typing import ClassVar, Self, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -93,7 +93,17 @@ def _refusal(failure: ValidationError, kind: type[Frozen], where: str) -> InputE
     error = failure.errors()[0]
     key = ".".join(str(part) for part in error["loc"]) or "config"
     if error["type"] == "extra_forbidden":
-        return InputError(f"{where}: unknown key {key!r}; allowed: {', '.join(kind.model_fields)}")
+        return InputError(f"{where}: unknown key {key!r}; allowed: {', '.join(_place(kind, error['loc']))}")
     if error["type"] == "missing":
         return InputError(f"{where}: {key} is missing")
     return InputError(f"{where}: {key} is {error['input']!r}: {error['msg']}")
+
+
+def _place(kind: object, loc: tuple[str | int, ...]) -> list[str]:
+    """The keys beside the last of ``loc``, which goes down from a type such as ``list[PhaseConfig]``; none where it leads to
+    no config."""
+    if isinstance(kind, type) and issubclass(kind, Frozen):
+        fields = kind.model_fields
+        return list(fields) if len(loc) == 1 else _place(fields[loc[0]].annotation, loc[1:])
+    rest = loc[isinstance(loc[0], int) :]
+    return [key for part in get_args(kind) for key in _place(part, rest)]

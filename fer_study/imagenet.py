@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from .models import FaceModel
 from .models.timm_models import build
 from .state_dicts import Report, State, changes, differences, read, some
 from .weight_origin import folder, sha256
+
+log = logging.getLogger(__name__)
 
 
 def fill_trunk(model: FaceModel, config: ModelConfig) -> Report:
@@ -103,7 +106,7 @@ def find(name: str) -> tuple[Path, str]:
         InputError: neither has it; the message names the file to put where.
     """
     import timm
-    from huggingface_hub import hf_hub_download
+    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
 
     local = folder() / f"{name}.safetensors"
     if local.is_file():
@@ -113,11 +116,16 @@ def find(name: str) -> tuple[Path, str]:
     if not address:
         raise InputError(f"no ImageNet weights of {name}: timm names none on its hub; put your own at {local}")
     repository, _, revision = address.partition("@")
+    file = {"repo_id": repository, "filename": "model.safetensors", "revision": revision or None}
     try:
-        path = Path(hf_hub_download(repository, "model.safetensors", revision=revision or None))
-    except OSError as error:
+        path = try_to_load_from_cache(**file)
+        if not isinstance(path, str):
+            log.info("asking the hub for model.safetensors of %s", address)
+            get_hf_file_metadata(hf_hub_url(**file), timeout=5)  # asked once: the download itself goes on for minutes
+            path = hf_hub_download(**file)
+    except Exception as error:  # of the client, whose kinds of errors change with its version
         raise InputError(
             f"no ImageNet weights of {name}: the hub does not give model.safetensors of {address} ({type(error).__name__}); "
             f"fetch it elsewhere and put it at {local}"
         ) from None
-    return path, address
+    return Path(path), address

@@ -7,18 +7,19 @@ import fnmatch
 import json
 import logging
 import os
+import sys
 import time
+from collections.abc import Iterator
 
 import joblib
 import pandas as pd
 
-from . import runs, stages, study
+from . import data, runs, stages, study, weights
 from .config import RunConfig, TransferConfig
-from .editions import load_edition
+from .editions import editions, load_edition
 from .errors import InputError
 from .recipes import load_recipe
 from .train import OutOfTime
-from .weights import SourceMissing
 
 log = logging.getLogger(__name__)
 
@@ -27,10 +28,9 @@ class RunsFailed(RuntimeError):
     """Some runs of a queue failed; the others are made."""
 
 
-def table(edition: str) -> pd.DataFrame:
+def table(jobs: list[RunConfig | TransferConfig]) -> pd.DataFrame:
     """One row a job, in order, with its state (``done``, ``published``, ``started``, ``missing``) and estimated seconds."""
-    jobs, speed = stages.jobs(edition), speeds()
-    rows = []
+    rows, speed = [], speeds()
     for job in jobs:
         record = runs.lookup(job.key)
         started = (runs.local_root() / job.key / "checkpoint.pt").is_file()
@@ -39,6 +39,17 @@ def table(edition: str) -> pd.DataFrame:
         seconds = 0.0 if record else estimate(job, speed)
         rows.append({"name": job.name, "kind": kind, "seed": job.seed, "key": job.key, "state": state, "seconds": seconds})
     return pd.DataFrame(rows, columns=["name", "kind", "seed", "key", "state", "seconds"])
+
+
+def data_lines(jobs: list[RunConfig | TransferConfig]) -> Iterator[str]:
+    """Whether each dataset of jobs that is not drawn is in place, by names and headers only."""
+    for dataset in dict.fromkeys((job.target if isinstance(job, TransferConfig) else job.data).dataset for job in jobs):
+        try:
+            if dataset != "synthetic":
+                place = data.locate(dataset)
+                yield f"data: {dataset} is in {place} (not looked into: `fer-study data doctor {place}` does)"
+        except (InputError, OSError) as error:
+            yield f"data: {error}"
 
 
 def speeds() -> dict[str, float]:
@@ -74,47 +85,39 @@ def estimate(job: RunConfig | TransferConfig, speed: dict[str, float]) -> float:
     return images * max(job.epochs, 1) / rate if rate else float("nan")
 
 
-def train(edition: str, *, minutes: float | None = None, only: str | None = None, parallel: int = 1,
-          scheduler_file: str | None = None, root: str | None = None) -> tuple[int, int]:  # fmt: skip
-    """Work off what is missing, in order, until done or out of time; interrupted runs go on where they stopped.
-
-    Args:
-        minutes: stop at the first epoch's end after so many minutes.
-        only: shell pattern over ``name/model/seed/key``, e.g. ``*/cbam_cnn/0/*``.
-        parallel: processes on this machine, which share its cores.
-        scheduler_file: of a Dask cluster with one worker per device (resource ``GPU``), instead.
-
-    Returns:
-        Records made and jobs left over.
-    """
-    jobs = [job for job in stages.jobs(edition) if matches(job, only)]
-    if not jobs:
-        raise InputError(f"--only {only!r} matches no run of edition {edition}; see fer-study plan {edition}")
-    deadline = None if minutes is None else time.monotonic() + 60 * minutes
-    return train_jobs(jobs, deadline=deadline, parallel=parallel, scheduler_file=scheduler_file, root=root)
-
-
 def train_jobs(jobs: list[RunConfig | TransferConfig], *, deadline: float | None = None, parallel: int = 1,
                scheduler_file: str | None = None, root: str | None = None) -> tuple[int, int]:  # fmt: skip
-    """Make the records that are missing: first what needs no other run, then what does, transfers last.
+    """Make the records that are missing: first what needs no other run, then what does, transfers last. Interrupted runs go
+    on where they stopped.
+
+    Args:
+        deadline: ``time.monotonic()`` after which training stops at the first epoch's end.
+        parallel: processes on this machine, which share its cores.
+        scheduler_file: of a Dask cluster with one worker per device (resource ``GPU``), instead.
 
     Returns:
         Records made and jobs left over.
 
     Raises:
         RunsFailed: some failed; all others were tried.
+        InputError: initial weights that do not fit, before any is trained; or wrong input of one, which ends them all.
     """
     todo = [job for job in jobs if runs.lookup(job.key) is None]
+    weights.check({network(job): job for job in todo if isinstance(job, RunConfig)}.values())
     threads, made, failed = threads_each(parallel), 0, []
-    with backend(scheduler_file):
-        for wave in range(3):
-            pool = joblib.Parallel(n_jobs=parallel, return_as="generator_unordered", batch_size=1, pre_dispatch="n_jobs")
-            part = [job for job in todo if wave_of(job) == wave]
-            for outcome in pool(joblib.delayed(work)(job, root, deadline, threads) for job in part):
-                if isinstance(outcome, str):
-                    log.warning("failed, going on: %s", outcome)
-                    failed.append(outcome)
-                made += outcome is True
+    try:
+        with backend(scheduler_file):
+            for wave in range(3):
+                pool = joblib.Parallel(n_jobs=parallel, return_as="generator_unordered", batch_size=1, pre_dispatch="n_jobs")
+                part = [job for job in todo if wave_of(job) == wave]
+                for outcome in pool(joblib.delayed(work)(job, root, deadline, threads) for job in part):
+                    if isinstance(outcome, str):
+                        log.warning("failed, going on: %s", outcome)
+                        failed.append(outcome)
+                    made += outcome is True
+    except (InputError, KeyboardInterrupt):
+        sys.stderr.write("\n" if parallel > 1 else "")  # what ends them all is not said behind the bar of one
+        raise
     if failed:
         raise RunsFailed(f"{len(failed)} of {len(todo)} runs failed, {made} made: {'; '.join(failed)}")
     return made, len(todo) - made
@@ -180,8 +183,9 @@ def work(job: RunConfig | TransferConfig, root: str | None, deadline: float | No
     except OutOfTime as stop:
         log.info("%s", stop)
         return False
-    except (runs.Busy, SourceMissing) as reason:
-        log.info("left over: %s", reason)
+    except (runs.Busy, weights.SourceMissing) as reason:
+        source = getattr(reason, "key", "")
+        log.info("left over: %s%s", reason, source and f"; train it with: {train_command(source)}")
         return False
     except InputError:
         raise
@@ -190,6 +194,12 @@ def work(job: RunConfig | TransferConfig, root: str | None, deadline: float | No
             raise
         return f"{job.name} ({job.key}): {type(failure).__name__}: {' '.join(str(failure).split())}"
     return True
+
+
+def train_command(key: str) -> str:
+    """The command line that trains a run, or the call where no edition lists it."""
+    found = [name for name in editions() if any(job.key == key for job in stages.jobs(name))]
+    return f"fer-study train {found[0]} --only '*/{key}'" if found else "study.run of its config (no edition lists it)"
 
 
 @contextlib.contextmanager

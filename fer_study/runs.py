@@ -201,7 +201,7 @@ def records() -> list[Record]:
 
 @contextlib.contextmanager
 def locked(key: str, timeout: float = 0) -> Iterator[Path]:
-    """The folder of a key, held by this process alone.
+    """The folder of a key, held by this process alone; one in which nothing was begun does not stay behind a failure.
 
     Raises:
         Busy: another process works on it.
@@ -215,6 +215,10 @@ def locked(key: str, timeout: float = 0) -> Iterator[Path]:
         raise Busy(f"{folder}: another process works on this run; wait for it or stop it") from None
     try:
         yield folder
+    except BaseException:
+        if not timeout and [path.name for path in folder.iterdir()] == [".lock"]:  # with a timeout, others wait for the file
+            shutil.rmtree(folder)
+        raise
     finally:
         lock.release()
 

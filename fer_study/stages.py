@@ -281,9 +281,11 @@ def jobs_of(edition: str, stage: str) -> list[Job]:
 
 def jobs(edition: str) -> list[Job]:
     """Everything an edition needs, each once, in the order in which it is worked off: all first seeds of the comparison, its
-    other seeds, then the arms; an edition need not have the page on the design of our network."""
+    other seeds, then the arms; an edition need not have the page on the design of our network. Parameters of what trains
+    nothing, the audit and the gallery, are checked all the same."""
     load_edition(edition)
-    there = [stage for stage in PRIORITY if (PARAMS / edition / f"{stage}.yaml").is_file()]
+    edition_costs(edition)
+    there = [stage for stage in (*PRIORITY, "01_dataset_audit") if (PARAMS / edition / f"{stage}.yaml").is_file()]
     listed = [(priority, job) for priority, stage in enumerate(there) for job in jobs_of(edition, stage)]
     listed.sort(key=lambda item: item[0])  # stable: within a stage, seeds come in the order of the parameters
     return list({job.key: job for _, job in listed}.values())

@@ -50,7 +50,7 @@ def evaluate(config: TransferConfig, root: str | None = None) -> runs.Record:
         root: data root (``--data``); None: ``$FER_STUDY_DATA`` or ``data/``.
 
     Raises:
-        SourceMissing: the run has no weights here; the message says which command trains it.
+        SourceMissing: the run has no weights here.
         InputError: the target's data is missing or is not what the config names; another process makes this record.
     """
     finished(config.run.key, name=config.run.name or config.run.model.name)  # before any data is read

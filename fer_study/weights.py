@@ -18,12 +18,13 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
 
-from . import editions, imagenet, runs, stages
+from . import imagenet, runs
 from .config import ModelConfig, RunConfig
 from .errors import InputError
 from .models import FaceModel, create_model, resolve
@@ -38,7 +39,37 @@ NOTE = "initial_weights.json"
 
 
 class SourceMissing(InputError):
-    """The run whose weights are wanted has none here; once it is trained, the same call works."""
+    """The run ``key``, whose weights are wanted, has none here; once it is trained, the same call works."""
+
+    def __init__(self, what: str, key: str = "") -> None:
+        super().__init__(what)
+        self.key = key
+
+
+def check(configs: Iterable[RunConfig]) -> None:
+    """Refuse initial weights that are not there, or of another network, before any of these runs is trained; the weights of
+    a run that is itself not trained are not judged. A config does not say how many channels images have: 1 or 3 must fit.
+
+    Raises:
+        InputError: see ``load``.
+    """
+    for config in configs:
+        model, classes, started = config.model, config.data.classes, runs.local_root() / config.key / "checkpoint.pt"
+        if model.weights == "scratch" or model.name in NOT_NETWORKS or started.is_file():
+            continue
+        if model.weights == "imagenet":
+            imagenet.fill_trunk(create_model(model, classes), model)
+            continue
+        try:
+            path, where = file_of(model)
+        except SourceMissing:
+            continue
+        state = read(path)
+        with torch.device("meta"):
+            networks = [create_model(model, classes, channels).state_dict() for channels in (1, 3)]
+        wrong = [mismatch(network, state, classes) for network in networks]
+        if all(wrong):
+            raise InputError(f"{where} {wrong[0]}")
 
 
 def initialise(model: FaceModel, config: RunConfig, num_classes: int, place: Path) -> dict[str, dict]:
@@ -72,10 +103,16 @@ def load(model: FaceModel, config: ModelConfig, num_classes: int) -> Report:
     """
     if config.weights == "imagenet":
         return imagenet.fill_trunk(model, config)
-    path = of_run(config) if RUN.fullmatch(config.weights) else of_file(config.weights)
-    source, state = without_place(config.weights), read(path)
-    fill(model, state, f"{source}: {path.name} holds weights", num_classes)
+    path, where = file_of(config)
+    state, source = read(path), without_place(config.weights)
+    fill(model, state, where, num_classes)
     return Report(source, path.name, sha256(path), len(state), adapted=changes(state, model.state_dict()))
+
+
+def file_of(config: ModelConfig) -> tuple[Path, str]:
+    """The file of weights that a config names (not ``imagenet``), and what a message about them begins with."""
+    path = of_run(config) if RUN.fullmatch(config.weights) else of_file(config.weights)
+    return path, f"{without_place(config.weights)}: {path.name} holds weights"
 
 
 def of_run(config: ModelConfig) -> Path:
@@ -126,7 +163,7 @@ def finished(key: str, kind: str = "last", name: str = "") -> tuple[RunConfig, P
     """
     record = runs.lookup(key)
     if record is None:
-        raise SourceMissing(f"{name or 'run'} ({key}) is not trained; train it with: {train_command(key)}")
+        raise SourceMissing(f"{name or 'run'} ({key}) is not trained", key)
     config, path = record.config, record.weights(kind)
     if not isinstance(config, RunConfig) or config.model.name in NOT_NETWORKS:
         what = config.model.name if isinstance(config, RunConfig) else type(config).__name__
@@ -136,15 +173,7 @@ def finished(key: str, kind: str = "last", name: str = "") -> tuple[RunConfig, P
     if record.weights("last").is_file():
         raise InputError(f"run {key}: has no {kind} weights, allowed: last, best")
     label = config.name or config.model.name
-    raise SourceMissing(f"{label} ({key}) has a record without weights; train it with: {train_command(key)}")
-
-
-def train_command(key: str) -> str:
-    """The command line that trains a run, or the call where no edition lists it."""
-    for edition in editions.editions():
-        if any(job.key == key for job in stages.jobs(edition)):
-            return f"fer-study train {edition} --only '*/{key}'"
-    return "study.run of its config (no edition lists it)"
+    raise SourceMissing(f"{label} ({key}) has a record without weights", key)
 
 
 def network_of(key: str, kind: str = "last") -> tuple[RunConfig, FaceModel]:

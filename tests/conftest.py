@@ -46,14 +46,15 @@ def files(tmp_path, monkeypatch):
 
 @pytest.fixture
 def no_hub(monkeypatch):
-    """Calls of the hub, all of which fail as they do without a network."""
+    """Questions to the hub, all of which fail as they do without a network."""
     import huggingface_hub
 
     calls = []
 
     def fails(*given: object, **named: object) -> str:
         calls.append(given)
-        raise huggingface_hub.errors.LocalEntryNotFoundError("no network")
+        raise ConnectionError("no network")
 
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", fails)
+    for name in ("get_hf_file_metadata", "hf_hub_download"):
+        monkeypatch.setattr(huggingface_hub, name, fails)
     return calls

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 from reader_trees import csv_rows, random_images, write_csv
 
-from fer_study import cli, config, editions, evaluation, plan, recipes, runs, stages, study, train
+from fer_study import cli, config, editions, evaluation, execute, plan, recipes, runs, stages, study, train
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def params(tmp_path, monkeypatch):
     """A copy of ``params/`` that a test may spoil."""
     folder = tmp_path / "params"
     shutil.copytree(config.PARAMS, folder)
-    for module in (stages, editions, recipes, config):
+    for module in (stages, editions, recipes, config, execute):
         monkeypatch.setattr(module, "PARAMS", folder)
     for function in (editions.editions, editions.load_edition, stages.parameters, recipes.load_recipe):
         place = folder / "recipes" if function is recipes.load_recipe else folder
@@ -58,6 +58,94 @@ def test_plan_lists_what_is_missing(fer, capsys):
     out = capsys.readouterr().out
     count = len(stages.jobs("smoke"))
     assert f"{count} of {count} runs left" in out and out.count("missing") == count
+    transfers = sum(isinstance(job, config.TransferConfig) for job in stages.jobs("smoke"))
+    assert out.count(" -\n") == count - transfers > 9
+    assert "NaN" not in out and "data:" not in out, "never timed; drawn on the spot"
+
+
+def test_plan_says_whether_the_data_is_in_place(fer, tmp_path, capsys):
+    def said() -> list[str]:
+        assert cli.main(["--data", str(tmp_path), "plan", "fer2013", "02"]) == 0
+        return [line for line in capsys.readouterr().out.splitlines() if line.startswith("data: ")]
+
+    (line,) = said()
+    assert line.startswith(f"data: fer2013 not found in {tmp_path}") and "--data" in line
+    (tmp_path / "fer2013.csv").write_bytes(b"emotion,pixels,Usage\n\x00\xff")
+    (line,) = said()
+    assert line.startswith(f"data: fer2013 is in {tmp_path} ") and f"fer-study data doctor {tmp_path}" in line
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """Keys of the runs that would be trained."""
+    keys = []
+    monkeypatch.setattr(study, "run", lambda job, **_: keys.append(job.key))
+    return keys
+
+
+FIVE = ["smoke", "02_class_weighting", "-p", "seeds", "[5]"]
+
+
+def test_plan_and_train_take_what_execute_takes(fer, trained, capsys):
+    jobs = stages.class_weighting(edition="smoke", recipes=["smoke"], model="cbam_cnn",
+                                  schemes=["none", "inverse", "heavy"], seeds=[5])  # fmt: skip
+    assert cli.main(["plan", *FIVE]) == 0
+    out = capsys.readouterr().out
+    assert "3 of 3 runs left" in out and all(job.key in out for job in jobs)
+    assert fer("train", *FIVE, "--only", "heavy/*") == (0, []) and trained == [jobs[2].key]
+    assert fer("train", *FIVE) == (0, []) and sorted(trained[1:]) == sorted(job.key for job in jobs)
+    trained.clear()
+    assert fer("train", "smoke", "3", "07") == (0, []), "stages that share runs"
+    assert sorted(trained) == sorted(job.key for job in stages.jobs_of("smoke", "03_model_comparison"))
+    assert fer("train", "smoke", "01") == (0, []) and len(trained) == 9
+
+
+@pytest.mark.parametrize("command", ["plan", "train", "execute"])
+def test_plan_and_train_are_as_strict_as_execute(fer, trained, command):
+    def says(*words: str, stage: str = "02", given: tuple = ()) -> None:
+        refused(fer(command, "smoke", stage, *given), *words)
+
+    says("-p for 02_class_weighting: unknown parameter 'sedes'; allowed: edition", given=("-p", "sedes", "[5]"))
+    says("-p for 02_class_weighting: seeds is 5 (int), expected list", given=("-p", "seeds", "5"))
+    says("02_class_weighting: seeds.0 is -1", given=("-p", "seeds", "[-1]"))
+    says("edition smoke has no stage 'gallery'; it has: 01_dataset_audit, ", ", design", stage="gallery")
+    assert not trained
+
+
+@pytest.mark.parametrize("command", ["plan", "train"])
+@pytest.mark.parametrize(
+    ("file", "old", "new", "words"),
+    [
+        (
+            "01_dataset_audit",
+            "near_threshold: 0.95",
+            "near_threshold: high",
+            "near_threshold is 'high' (str), expected float",
+        ),
+        ("01_dataset_audit", "near_threshold: 0.95", "near_threshold: 2.0", "threshold is 2.0"),
+        ("gallery", "{name: emotion_cnn", "{name: emotion_gnn", "unknown model 'emotion_gnn'"),
+        ("gallery", "{name: emotion_cnn", "{sizes: 48, name: emotion_cnn", "unknown key 'sizes'"),
+    ],
+)
+def test_what_trains_nothing_is_checked_too(fer, params, trained, command, file, old, new, words):
+    path = params / "fer2013" / f"{file}.yaml"
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new, 1))
+    refused(fer(command, "fer2013"), words)
+    assert not trained
+
+
+def test_another_set_is_imported_judged_and_never_trained_on(fer, tmp_path, caplog):
+    """14 images in the form of FER2013: import writes them and says so, the doctor finds fault, a run is refused."""
+    (tmp_path / "few").mkdir()
+    write_csv(tmp_path / "few", csv_rows(random_images()))
+    target = tmp_path / "root" / "fer2013.faces"
+    target.parent.mkdir()
+    with caplog.at_level("INFO"):
+        assert fer("data", "import", str(tmp_path / "few"), "--to", str(target)) == (0, [])
+        assert "imported all the same: not the official fer2013" in caplog.text and "problem" in caplog.text
+    assert cli.main(["data", "doctor", str(target)]) == 2
+    refused(fer("--data", str(target.parent), "train", "fer2013", "--only", "hog_svm/*"), "not the official fer2013")
 
 
 @pytest.mark.parametrize("command", ["plan", "train", "publish", "execute"])
@@ -72,7 +160,7 @@ def test_unknown_recipe(fer, params):
 
 def test_wrong_type_in_the_parameters(fer, params):
     spoil(params / "smoke" / "03_model_comparison.yaml", "seeds: [0, 1]", "seeds: many")
-    refused(fer("train", "smoke"), "03_model_comparison.yaml", "seeds is 'many'", "array")
+    refused(fer("train", "smoke"), "03_model_comparison.yaml", "seeds is 'many' (str), expected list")
 
 
 def test_wrong_type_in_a_recipe(fer, params):
@@ -86,7 +174,7 @@ def test_unknown_key_in_an_edition(fer, params):
 
 
 def test_only_without_a_match(fer):
-    refused(fer("train", "smoke", "--only", "nothing/*"), "--only 'nothing/*' matches no run of edition smoke")
+    refused(fer("train", "smoke", "--only", "nothing/*"), "--only 'nothing/*' matches no run; fer-study plan lists them")
 
 
 def test_missing_data(fer, tmp_path):

@@ -8,8 +8,17 @@ from typing import ClassVar
 import pytest
 from pydantic import ValidationError
 
-from fer_study import models
-from fer_study.config import AugmentConfig, DataConfig, LossConfig, ModelConfig, PhaseConfig, RunConfig, TransferConfig
+from fer_study import models, stages
+from fer_study.config import (
+    AugmentConfig,
+    DataConfig,
+    EmaConfig,
+    LossConfig,
+    ModelConfig,
+    PhaseConfig,
+    RunConfig,
+    TransferConfig,
+)
 from fer_study.errors import InputError
 from fer_study.frozen import Frozen, build, parse, run_key
 from fer_study.recipes import Recipe, load_recipe
@@ -162,3 +171,26 @@ def test_class_weights_that_the_loss_would_ignore_are_refused():
         with pytest.raises(InputError, match=f"{value}.*allowed with distribution 'teacher'"):
             build(LossConfig, {"distribution": "teacher", field: value})
     assert build(LossConfig, {"class_weights": "heavy"}).class_weights == "heavy"
+
+
+@pytest.mark.parametrize(
+    ("place", "key", "allowed"),
+    [
+        (lambda c: c, "facez", "augment, loss, optimiser, batch_size, phases, ema, clip, patience, name, data, model, seed"),
+        (lambda c: c["model"], "model.facez", "name, options, input_size, weights"),
+        (lambda c: c["phases"][0], "phases.0.facez", "epochs, lr, schedule, unfreeze"),
+        (lambda c: c["ema"], "ema.facez", "decay, every"),
+    ],
+)
+def test_an_unknown_key_is_answered_with_those_of_its_place(tiny_run, place, key, allowed):
+    content = tiny_run(ema=EmaConfig(decay=0.9)).model_dump(mode="json")
+    place(content)["facez"] = 1
+    with pytest.raises(InputError) as caught:
+        parse(RunConfig, content, "here")
+    assert str(caught.value) == f"here: unknown key {key!r}; allowed: {allowed}"
+
+
+def test_a_key_of_a_list_in_a_stage():
+    network, steps = {"name": "x", "model": "fer48"}, [{"name": "y", "model": "fer48", "optionz": {}}]
+    with pytest.raises(InputError, match=r"'steps\.0\.optionz'; allowed: name, model, options, input_size, weights$"):
+        stages.design("here", edition="smoke", recipe="smoke", networks=[network], short="smoke", steps=steps, seeds=[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -94,7 +95,7 @@ def test_wrong_parameters_in_yaml(place, never):
 def test_unknown_edition_and_stage(place, never):
     with pytest.raises(InputError, match="unknown edition 'real'; known: smoke"):
         execute.run("real", [], {})
-    with pytest.raises(InputError, match="unknown stage '3'; known: 01_first, 02_second"):
+    with pytest.raises(InputError, match="edition smoke has no stage '3'; it has: 01_first, 02_second"):
         execute.run("smoke", ["3"], {})
 
 
@@ -261,5 +262,39 @@ def test_an_up_to_date_page_costs_no_torch(store):
     before = page.read_bytes()
     code = "import sys; from fer_study.cli import main; sys.exit(main(sys.argv[1:]) or 3 * ('torch' in sys.modules))"
     done = subprocess.run([sys.executable, "-c", code, "execute", "smoke", "01"], capture_output=True, text=True)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", f"smoke 01_dataset_audit is up to date: {page}\n")
+    lacks = "records that are missing: 1; train them with: fer-study train smoke 01"
+    said = f"smoke 01_dataset_audit is up to date: {page}\n{lacks}\n"
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", said)
     assert page.read_bytes() == before
+
+
+def test_the_last_line_is_the_command_that_trains_what_is_missing(store, monkeypatch, caplog):
+    """What it says is run as it stands, and trains what the page lacks."""
+
+    def make(todo: list[execute.Task], root: str | None) -> int:
+        for task in todo:
+            task.page.parent.mkdir(parents=True)
+            lacks = [job.key for job in execute.runs_of(task)]
+            task.page.write_text(as_json({"metadata": {"fer_study": {"content": task.content, "missing": lacks}}}))
+        return 0
+
+    monkeypatch.setattr(execute, "make", make)
+    monkeypatch.setenv("FER_STUDY_DATA", "")  # put back what --data sets
+    data, given = ["--data", str(store.parent)], ["fer2013", "02_class_weighting", "-p", "seeds", "[5, 6]"]
+    with caplog.at_level("INFO"):
+        assert cli.main([*data, "execute", *given]) == 0
+    found = re.fullmatch(r"records that are missing: 6; train them with: fer-study (.*)", caplog.messages[-1])
+    assert shlex.split(found[1]) == [*data, "train", *given]
+    made = []
+    monkeypatch.setattr("fer_study.study.run", lambda job, **_: made.append(job.key))
+    assert cli.main(shlex.split(found[1])) == 0
+    (page,) = (store / "pages" / "fer2013").iterdir()
+    assert sorted(made) == sorted(json.loads(page.read_text())["metadata"]["fer_study"]["missing"]) and len(made) == 6
+
+
+def test_half_a_page_is_never_in_its_folder(place):
+    folder = place / "runs" / "pages" / "smoke"
+    write_notebook(place / "notebooks" / "01_first.ipynb", "import os", f"print(os.listdir({str(folder)!r}))")
+    assert cli.main(["execute", "smoke", "01"]) == 0
+    outputs = [o for cell in json.loads((folder / "01_first.ipynb").read_text())["cells"] for o in cell.get("outputs", [])]
+    assert outputs[0]["text"] == ["[]\n"] and not list(execute.WORK.glob("01_first.*"))

@@ -84,20 +84,29 @@ def test_a_trunk_inside_a_network(files):
 def test_the_hub_is_asked_for_safetensors_where_there_is_no_file(files, tmp_path, monkeypatch):
     reference, calls = timm_file(tmp_path / "hub", "test_convnext"), []
 
-    def download(repository: str, filename: str, revision: str | None = None) -> str:
-        calls.append((repository, filename, revision))
+    def download(repo_id: str, filename: str, revision: str | None = None) -> str:
+        calls.append((repo_id, filename, revision))
         return str(tmp_path / "hub" / "test_convnext.safetensors")
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", lambda url, timeout: calls.append((url, timeout)))
     config = ModelConfig(name="timm:test_convnext", input_size=160, weights="imagenet")
     model, images = network(config, 3), torch.rand(1, 3, 160, 160)
     report = weights.load(model, config, 7)
-    assert calls == [("timm/test_convnext.r160_in1k", "model.safetensors", None)]
+    (url, timeout), *then = calls
+    assert "timm/test_convnext.r160_in1k" in url and url.endswith("/model.safetensors") and timeout <= 10
+    assert then == [("timm/test_convnext.r160_in1k", "model.safetensors", None)]
     assert report.file == "timm/test_convnext.r160_in1k"
     assert torch.equal(model.net.forward_features(images), reference.forward_features(images))
 
 
-def test_without_hub_and_file_it_says_which_file_to_put_where(files, no_hub):
+def test_what_the_client_has_is_taken_without_asking(files, tmp_path, no_hub, monkeypatch):
+    monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda **_: str(tmp_path / "here"))
+    assert imagenet.find("test_convnext") == (tmp_path / "here", "timm/test_convnext.r160_in1k") and not no_hub
+
+
+def test_without_hub_and_file_it_says_which_file_to_put_where(files, no_hub, caplog):
+    caplog.set_level("INFO")
     config = ModelConfig(name="timm:test_convnext", weights="imagenet")
     words = r"model\.safetensors of timm/test_convnext\.r160_in1k .*put it at .*/weights/test_convnext\.safetensors"
     one_line(words, weights.load, network(config), config, 7)
@@ -105,14 +114,14 @@ def test_without_hub_and_file_it_says_which_file_to_put_where(files, no_hub):
     one_line("test_vit4: timm names none on its hub", weights.load, network(unpublished), unpublished, 7)
     none = ModelConfig(**EMOTION, weights="imagenet")
     one_line("model emotion_cnn: there are no ImageNet weights for it", weights.load, network(none), none, 7)
-    assert len(no_hub) == 1
+    assert len(no_hub) == 1 and caplog.messages == ["asking the hub for model.safetensors of timm/test_convnext.r160_in1k"]
 
 
 def test_the_client_of_the_hub_without_a_network(files, tmp_path, monkeypatch):
     """As above, with nothing replaced but the switch that keeps the client off the network."""
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    one_line(r"model\.safetensors of timm/resnet50\.a1_in1k \(LocalEntryNotFoundError\)", imagenet.find, "resnet50")
+    one_line(r"model\.safetensors of timm/resnet50\.a1_in1k \(OfflineModeIsEnabled\)", imagenet.find, "resnet50")
 
 
 def test_without_a_setting_the_folder_is_in_the_checkout(monkeypatch):

@@ -329,3 +329,19 @@ def test_help_says_what_exit_codes_mean_and_lists_the_layouts(capsys):
 def test_a_refused_set_names_the_command_that_helps(tmp_path):
     path = write_parquet(tmp_path, random_images())
     fails(path, f"`fer-study data doctor {path}` says how to mend it", "only from Python", verify=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem", "remedy"),
+    [
+        ("emotion,pixels,Usage\n", "no images in it", "download it again, whole: fer2013.csv or"),
+        ("emotion,Usage\n0,Training\n", "no column 'pixels'", "download it again, whole: fer2013.csv or"),
+        ('emotion,pixels,Usage\n0,"1 2\n3",Training\n', "line 2: a row that goes on", "the row that is named"),
+    ],
+)
+def test_the_remedy_is_that_of_the_problem(tmp_path, text, problem, remedy):
+    (tmp_path / "fer2013.csv").write_text(text)
+    report = doctor(tmp_path)
+    (found,), (mend,) = report["problems"], report["mend"]
+    assert problem in found and remedy in mend
+    assert ("row that is named" in mend) == (", line" in found)

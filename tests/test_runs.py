@@ -149,6 +149,18 @@ def test_a_second_process_is_refused(store):
         assert folder == store / "0123"
 
 
+def test_a_folder_in_which_nothing_was_begun_is_removed(store):
+    with pytest.raises(ValueError, match="wrong"), runs.locked("0123"):
+        raise ValueError("wrong")
+    assert not (store / "0123").exists()
+    with pytest.raises(ValueError, match="wrong"), runs.locked("0123") as folder:
+        (folder / "checkpoint.pt").touch()
+        raise ValueError("wrong")
+    assert (store / "0123" / "checkpoint.pt").exists()
+    with runs.locked("0123") as folder:
+        assert folder.is_dir()
+
+
 def test_publish_copies_no_weights(record, published):
     for name in ("last.safetensors", "best.safetensors", "checkpoint.pt", ".lock"):
         (record.folder / name).write_bytes(b"heavy")

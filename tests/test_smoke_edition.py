@@ -66,7 +66,7 @@ def test_the_smoke_edition_from_nothing_to_its_pages(store):
         check_page(pages[stage], stage, text, store)
         assert json.loads(text)["metadata"]["papermill"]["duration"] < time.time() - start
 
-    table = plan.table("smoke")
+    table = plan.table(stages.jobs("smoke"))
     assert set(table["state"]) == {"done"}, "everything that the edition lists was trained"
     jobs = stages.jobs_of("smoke", "03_model_comparison")
     runs = report.by_name(jobs, plan.ensure("smoke", jobs))

@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from weight_files import EMOTION, load_into, one_line
 
-from fer_study import cli, runs, stages, study, train, weight_origin, weights
+from fer_study import cli, execute, plan, runs, study, train, weight_origin, weights
 from fer_study.checkpoint import copy_state
-from fer_study.config import EmaConfig, ModelConfig, PhaseConfig, RunConfig, TransferConfig
+from fer_study.config import EmaConfig, ModelConfig, PhaseConfig, RunConfig
 from fer_study.models import create_model
 from fer_study.sources import faces_of
 from fer_study.weights import SourceMissing, network_of
@@ -76,16 +76,13 @@ def test_a_run_of_another_network_is_refused(source, tiny_run):
 
 
 def test_a_run_without_weights_here(store, tiny_run):
-    one_line(
-        r"run \(0123456789abcdef\) is not trained; train it with: ", network_of, "0" + "123456789abcdef", kind=SourceMissing
-    )
-    job = next(job for job in stages.jobs("smoke") if isinstance(job, TransferConfig)).run
-    one_line(rf"fer-study train smoke --only '\*/{job.key}'", network_of, job.key, kind=SourceMissing)
+    one_line(r"run \(0123456789abcdef\) is not trained", network_of, "0" + "123456789abcdef", kind=SourceMissing)
+    assert "no edition lists it" in plan.train_command("0123456789abcdef")
     record = study.run(tiny_run())
     one_line("has no ema weights, allowed: last, best", network_of, record.key, "ema")
     for kind in ("last", "best"):
         record.weights(kind).unlink()  # what a published record looks like
-    one_line("has a record without weights; train it with: ", network_of, record.key, kind=SourceMissing)
+    one_line("has a record without weights$", network_of, record.key, kind=SourceMissing)
 
 
 def test_a_record_that_is_no_network(store, tiny_run):
@@ -154,7 +151,7 @@ def test_a_resumed_run_goes_on_from_its_checkpoint_without_its_first_weights(sou
     ],
 )
 def test_the_command_line_says_it_in_one_line(store, files, no_hub, tiny_run, monkeypatch, caplog, model, words):
-    monkeypatch.setattr(stages, "jobs", lambda edition: [tiny_run(model=ModelConfig(**model))])
+    monkeypatch.setattr(execute, "needed", lambda *_: [tiny_run(model=ModelConfig(**model))])
     assert cli.main(["train", "smoke"]) == 2
     errors = [r.getMessage() for r in caplog.records if r.levelname == "ERROR"]
     assert len(errors) == 1 and words in errors[0] and "\n" not in errors[0]
@@ -164,9 +161,37 @@ def test_a_run_whose_source_is_not_trained_yet_is_left_over(store, tiny_run, mon
     monkeypatch.setattr(runs, "published_root", lambda: store / "none")
     first = tiny_run()
     second = tiny_run(model=first.model.replace(weights=f"run:{first.key}"))
-    monkeypatch.setattr(stages, "jobs", lambda edition: [second])
+    monkeypatch.setattr(execute, "needed", lambda *_: [second])
     with caplog.at_level(logging.INFO):
         assert cli.main(["train", "smoke"]) == 0
     assert f"left over: run ({first.key}) is not trained" in caplog.text
-    monkeypatch.setattr(stages, "jobs", lambda edition: [first, second])
+    monkeypatch.setattr(execute, "needed", lambda *_: [first, second])
     assert cli.main(["train", "smoke"]) == 0 and runs.lookup(second.key).env["initial_weights"]["loaded"] == 10
+
+
+def test_weights_that_do_not_fit_are_refused_before_any_run_is_trained(source, store, tiny_run, monkeypatch):
+    path = source.weights("last")
+    monkeypatch.setenv("FER_STUDY_RUNS", str(store))
+    monkeypatch.setattr(study, "run", lambda *_, **__: pytest.fail("a run was begun"))
+
+    def refused(words: str, **changes: object) -> None:
+        wrong = tiny_run(model=ModelConfig(**{**dict(source.config.model), "weights": str(path), **changes}))
+        one_line(words, plan.train_jobs, [tiny_run(), wrong])
+
+    refused("last.safetensors holds weights of another network: missing", name="cbam_cnn", options={})
+    refused("there are no ImageNet weights for it", weights="imagenet")
+    right = tiny_run(model=source.config.model.replace(weights=str(path)))
+    path.rename(path.with_name("moved.safetensors"))
+    one_line("no file there with SHA-256", plan.train_jobs, [tiny_run(), right])
+    (store / right.key).mkdir(parents=True)
+    (store / right.key / "checkpoint.pt").touch()
+    weights.check([right])  # goes on from its checkpoint and needs none
+    path.with_name("moved.safetensors").rename(path)
+
+
+def test_what_may_fit_is_not_refused_early(source, store, tiny_run, tmp_path, monkeypatch):
+    monkeypatch.setenv("FER_STUDY_RUNS", str(store))
+    model = ModelConfig(name="timm:test_convnext", input_size=32)
+    save_file(create_model(model, 7, 3).state_dict(), tmp_path / "colour.safetensors")
+    later = tiny_run(model=source.config.model.replace(weights=f"run:{source.key}"))  # trained by the time it is wanted
+    weights.check([tiny_run(), later, tiny_run(model=model.replace(weights=str(tmp_path / "colour.safetensors")))])

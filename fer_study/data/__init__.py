@@ -18,8 +18,8 @@ from .layout import Layout, visible
 from .rows import Left, Options, many, printable
 
 __all__ = [
-    "LAYOUTS", "SPLITS", "FaceSet", "Options", "copy_groups", "find", "fingerprint_of", "import_to", "load", "many",
-    "recognise", "to_confirm", "unconfirmed",
+    "LAYOUTS", "SPLITS", "FaceSet", "Options", "copy_groups", "find", "fingerprint_of", "import_to", "load", "locate",
+    "many", "recognise", "to_confirm", "unconfirmed",
 ]  # fmt: skip
 
 log = logging.getLogger(__name__)
@@ -137,13 +137,22 @@ def find(dataset: str, root: str | Path | None = None, verify: bool = True, opti
     Raises:
         InputError: the dataset is unknown, not there, or not right.
     """
+    return load(locate(dataset, root), dataset, verify, options)
+
+
+def locate(dataset: str, root: str | Path | None = None) -> Path:
+    """Where ``find`` finds a dataset, by names and headers only.
+
+    Raises:
+        InputError: the dataset is unknown or not there, or a header cannot be read.
+    """
     _check_name(dataset)
     root = root_of(root)
     home = "fer2013" if dataset == "ferplus" else dataset
     places = (root / f"{dataset}{canonical.SUFFIX}", root, root / dataset, root / home)
     for path in places:
         if path.exists() and (canonical.is_canonical(path) or recognise(path, dataset)):
-            return load(path, dataset, verify, options)
+            return path
     raise InputError(
         f"{dataset} not found in {printable(root)} nor in {printable(root / dataset)}; say where it is with --data or "
         f"$FER_STUDY_DATA (layouts: {'; '.join(x.looks_like for x in LAYOUTS if x.dataset == dataset)})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pandas as pd
 
 from ..errors import InputError
 from ..labels import EIGHT
-from . import UNCONFIRMED, canonical, is_archive, load, official, recognise, to_confirm, unconfirmed, votes
+from . import LAYOUTS, UNCONFIRMED, canonical, is_archive, load, official, recognise, to_confirm, unconfirmed, votes
 from .faceset import SPLITS, FaceSet, copy_groups
 from .official import DATASETS
 from .rows import TWO_LABELS, Left, Options, many
@@ -74,7 +75,7 @@ def doctor(path: str | Path, dataset: str | None = None, options: Options | None
     except (InputError, OSError) as error:
         report["problems"].append(str(error))
         reason = getattr(error, "reason", "") or (left.lines[0][0] if left.lines else "")
-        report["mend"].append(REMEDIES.get(reason.split(":")[0]) or _remedy(path, report["layout"]))
+        report["mend"].append(REMEDIES.get(reason.split(":")[0]) or _remedy(path, report, str(error)))
         report["wrong_rows"] = [line for _, line in left.lines]
         return report
     report |= examine(faces) | {"wrong_rows": [line for _, line in left.lines], "notes": notes(faces) + _unread(path, faces)}
@@ -184,14 +185,17 @@ def people(faces: FaceSet) -> dict[str, int] | None:
     return {"people": len(splits), "images": known, "in_several_splits": int((splits > 1).sum())}
 
 
-def _remedy(path: Path, layout: str | None) -> str:
+def _remedy(path: Path, report: dict[str, Any], error: str) -> str:
     if not path.exists():
         return "give the file or folder that holds the data, or set $FER_STUDY_DATA to the folder above it"
     if is_archive(path):
         return "unpack it, and give the folder"
-    if layout is None:
+    if report["layout"] is None:
         return "give the folder that holds these files, unpacked; a damaged file must be downloaded again"
-    return "download this file again, or mend or remove the row that is named"
+    if re.search(r", (row|line) \d", error):
+        return "download this file again, or mend or remove the row that is named"
+    wanted = [x.looks_like for x in LAYOUTS if (x.dataset, x.name) == (report["dataset"], report["layout"])]
+    return f"download it again, whole: {wanted[0]}" if wanted else "import it again"
 
 
 def _problems(faces: FaceSet, report: dict[str, Any]) -> list[tuple[str, str]]:

@@ -1,59 +1,139 @@
-"""The contract, over every registered name: the large ones on the meta device here, in full in ``test_large``."""
+"""The contract, over every registered name: the large ones narrow or on the meta device here, in full in ``test_large``."""
 
 from __future__ import annotations
+
+import inspect
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from network_checks import UNMOVED, awake, comes_back, silent
 from torch import nn
 
 from fer_study import models
-from fer_study.config import AugmentConfig, ModelConfig
+from fer_study.config import PARAMS, AugmentConfig, ModelConfig
+from fer_study.errors import InputError
 from fer_study.explain import grad_cam
+from fer_study.models.registry import _REGISTRY
 from fer_study.modes import evaluating
+from fer_study.yaml_files import read_yaml
+
+SIDES = {
+    **dict.fromkeys(["emotion_cnn", "kernel_cnn", "baseline_cnn", "cbam_cnn"], (16, 8)),
+    **dict.fromkeys(["simple_resnet", "fer48", "resnet18_48"], (16, 1)),
+    "vgg19_48": (32, 1),
+    **{f"emonext_{size}": (32, 1) for size in ("atto", "pico", "tiny", "small", "base", "large", "xlarge")},
+    **dict.fromkeys(["resface18", "resface50", "ldg"], (48, 1)),
+    "hybrid_resnet50": (33, 1),
+}
+"""Registered name -> smallest side of the images, and the step from one side to the next."""
 
 LARGE = {f"emonext_{size}" for size in ("tiny", "small", "base", "large", "xlarge")}
-NAMES = sorted(set(models.names()) - {"timm"}) + ["timm:test_convnext", "timm:test_vit"]
+TIMM = {"timm:test_convnext": 48, "timm:test_vit": 64}
+NAMES = [*SIDES, *TIMM]
 SMALL = [name for name in NAMES if name not in LARGE]
+GALLERY = sorted({n["name"] for n in read_yaml(PARAMS / "fer2013" / "gallery.yaml")["networks"] if "timm:" in n["name"]})
+QUICK = ["timm:efficientnet_b3", "timm:mobilenetv3_small_100"]
 
 
-def make(name: str, size: int = 64, seed: int = 0) -> models.FaceModel:
+def make(name: str, size: int = 64, seed: int = 0, **options: object) -> models.FaceModel:
     torch.manual_seed(seed)
-    return models.create_model(ModelConfig(name=name, input_size=size), 7)
+    return models.create_model(ModelConfig(name=name, input_size=size, options=options), 7)
+
+
+def narrow(name: str) -> dict[str, float]:
+    return {"width": 0.25} if "width" in models.options_of(name) else {}
+
+
+def test_every_registered_name_is_tested_here():
+    assert set(SIDES) == set(models.names()) - {"timm"}
+    assert set(QUICK) < set(GALLERY) and len(GALLERY) == 11
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("size", [64, 224])
+@pytest.mark.parametrize("size", ["smallest", "next", 64, 224])
 def test_logits_at_every_size(name, size):
+    least, step = SIDES.get(name, (TIMM.get(name), 16))
+    side = {"smallest": least, "next": least + step}.get(size, size)
     with torch.device("meta"):
-        model = make(name, size)
+        model, images = make(name, side), torch.zeros(2, 1, side, side)
         with evaluating(model):
-            assert model(torch.zeros(2, 1, size, size)).shape == (2, 7)
-        logits, penalty = model.train().forward_with_penalty(torch.zeros(2, 1, size, size))
+            assert model(images).shape == (2, 7)
+        logits, penalty = model.train().forward_with_penalty(images)
     assert logits.shape == (2, 7) and penalty.shape == ()
 
 
+@pytest.mark.parametrize("name", ["simple_resnet", "fer48", "resnet18_48", "vgg19_48"])
+def test_networks_that_pool_at_the_end_take_every_side(name):
+    """A side that does not halve is rounded in each branch alike."""
+    least, _ = SIDES[name]
+    with torch.device("meta"):
+        model = make(name, least)
+        with evaluating(model):
+            assert {model(torch.zeros(1, 1, side, side)).shape for side in range(least, 65)} == {(1, 7)}
+
+
+@pytest.mark.parametrize("name", SIDES)
+def test_other_sides_are_refused_and_the_smallest_is_in_the_text(name):
+    least, step = SIDES[name]
+    for side in [least - step] + ([least + step // 2] if step > 1 else []):
+        with pytest.raises(InputError, match=f"input_size is {side}, allowed: ") as caught, torch.device("meta"):
+            make(name, side)
+        assert str(least) in str(caught.value)
+    text = f"{inspect.getdoc(_REGISTRY[name])} {inspect.getmodule(_REGISTRY[name]).__doc__}"
+    assert f"from {least} px" in " ".join(text.split())
+
+
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("size", ["smallest", 64])
+def test_a_gradient_in_every_parameter(name, size, monkeypatch):
+    """But for those that are named, with the reason, in ``UNMOVED``. The large ones have 1/8 of their width."""
+    options = narrow(name)
+    if name in LARGE:
+        monkeypatch.setattr(_REGISTRY[name], "dims", tuple(width // 8 for width in _REGISTRY[name].dims))
+        options = {"se_reduction": 4}
+    side = SIDES.get(name, (TIMM.get(name), 0))[0] if size == "smallest" else size
+    model = awake(make(name, side, **options))
+    found = silent(model, torch.randn(8, 1, side, side))
+    assert found <= (set(UNMOVED) if name.startswith("emonext") else set())
+    assert "attention.value.weight" in found or not name.startswith("emonext")
+
+
+DROPS = [(name, option) for name in SMALL for option in models.options_of(name) if "drop" in option]
+
+
+@pytest.mark.parametrize(("name", "option"), DROPS)
+def test_each_dropout_makes_training_random_and_evaluation_never(name, option):
+    others = {key: 0.0 for key in models.options_of(name) if "drop" in key and key != option}
+    images = torch.randn(8, 1, 64, 64)
+    with torch.no_grad():
+        for rate in (0.0, 0.5):
+            model = awake(make(name, **narrow(name), **others, **{option: rate})).train()
+            assert torch.equal(model(images), model(images)) == (rate == 0)
+            model.eval()
+            assert torch.equal(model(images), model(images))
+
+
+@pytest.mark.parametrize("name", [*NAMES, *GALLERY])
 def test_stages_hold_everything_from_head_to_stem(name):
     with torch.device("meta"):
         model = make(name)
+    order = {id(p): i for i, p in enumerate(model.parameters())}
     held = [id(p) for stage in model.stages() for p in stage.parameters()]
-    assert len(held) == len(set(held)) and set(held) == {id(p) for p in model.parameters()}
-    assert any(p.shape[0] == 7 for p in model.stages()[0].parameters()), "the head comes first"
+    assert len(held) == len(set(held)) and set(held) == set(order)
+    stages = [s for s in model.stages() if not isinstance(s, nn.ParameterList)]  # the order of bare parameters says nothing
+    first = [min(order[id(p)] for p in stage.parameters()) for stage in stages]
+    assert first == sorted(first, reverse=True)
+    assert any(p.shape[0] == 7 for p in stages[0].parameters()), "the head comes first"
     last = [p for stage in model.stages()[-2:] for p in stage.parameters()]
     assert any(p.dim() == 4 and p.shape[1] in (1, 3, 5) for p in last), "the stem, which sees the image, comes last"
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize(
+    "name", [*SMALL, *QUICK, *(pytest.param(n, marks=pytest.mark.bench) for n in GALLERY if n not in QUICK)]
+)
 def test_the_same_logits_after_save_and_load(name, tmp_path):
-    model, other, images = make(name), make(name, seed=1), torch.randn(2, 1, 64, 64)
-    save_file(model.state_dict(), tmp_path / "weights.safetensors")
-    with evaluating(model), evaluating(other):
-        if any(p.std() > 0 for p in model.stages()[0].parameters() if p.dim() > 1):
-            assert not torch.equal(model(images), other(images))
-        other.load_state_dict(load_file(tmp_path / "weights.safetensors"))
-        assert torch.equal(model(images), other(images))
+    comes_back(awake(make(name)), make(name, seed=1), torch.randn(2, 1, 64, 64), tmp_path / "weights.safetensors")
 
 
 @pytest.mark.parametrize("name", SMALL)

@@ -1,12 +1,14 @@
 """EmoNeXt: counts and logits of the published network, the identity of the transformer, the penalty by hand."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import timm
 import torch
 from emonext_weights import fill, published_name, seeded_images
+from network_checks import UNMOVED, awake, silent
 
 from fer_study.config import ModelConfig
 from fer_study.errors import InputError
@@ -15,7 +17,15 @@ from fer_study.models.emonext import AttentionPenalty
 
 PUBLISHED = json.loads((Path(__file__).parent / "emonext_logits.json").read_text())
 COUNTS = {"tiny": 30_564_331, "small": 52_198_891, "base": 91_765_259, "large": 204_582_475, "xlarge": 362_312_331}
-PLAIN = {"tiny": 27_825_511, "xlarge": 348_162_311}
+PLAIN = {"tiny": 27_825_511, "small": 49_460_071, "base": 87_573_639, "large": 196_241_095, "xlarge": 348_162_311}
+SIZES = {
+    "tiny": ((3, 3, 9, 3), (96, 192, 384, 768)),
+    "small": ((3, 3, 27, 3), (96, 192, 384, 768)),
+    "base": ((3, 3, 27, 3), (128, 256, 512, 1024)),
+    "large": ((3, 3, 27, 3), (192, 384, 768, 1536)),
+    "xlarge": ((3, 3, 27, 3), (256, 512, 1024, 2048)),
+}
+"""Blocks and channels of each stage (Liu et al., 2022, section 3)."""
 
 
 def build(name: str, size: int = 64, channels: int = 1, **options):
@@ -27,31 +37,54 @@ def parameters(model) -> int:
     return sum(p.numel() for p in model.parameters())
 
 
+def drop_rates(model) -> list[float]:
+    """Of every block, stem first; timm leaves out a rate of 0."""
+    return [getattr(block.drop_path, "drop_prob", 0.0) for stage in model.net.stages for block in stage.blocks]
+
+
 @pytest.mark.parametrize("name", COUNTS)
-def test_counts_of_the_published_network(name):
+def test_counts_and_stochastic_depth_of_the_published_network(name):
     with torch.device("meta"):
-        assert parameters(build(name, 224, 3)) == COUNTS[name]
+        model = build(name, 224, 3)
+    assert parameters(model) == COUNTS[name]
+    last = sum(SIZES[name][0]) - 1
+    assert drop_rates(model) == pytest.approx([0.1 * i / last for i in range(last + 1)])
+
+
+def convnext_parameters(depths: tuple[int, ...], dims: tuple[int, ...], classes: int) -> int:
+    """ConvNeXt's by hand (Liu et al., 2022, figure 4): a 4x4 stem, 2x2 convolutions between the stages, and blocks of a 7x7
+    depthwise convolution, layer normalisation, two linear layers by way of 4 D, and layer scale."""
+    stem = 3 * 4 * 4 * dims[0] + dims[0] + 2 * dims[0]
+    between = sum(2 * i + 2 * 2 * i * o + o for i, o in pairwise(dims))
+    block = [(49 * d + d) + 2 * d + (4 * d * d + 4 * d) + (4 * d * d + d) + d for d in dims]
+    blocks = sum(n * size for n, size in zip(depths, block, strict=True))
+    return stem + between + blocks + 2 * dims[-1] + (dims[-1] + 1) * classes
 
 
 @pytest.mark.parametrize("name", PLAIN)
 def test_counts_of_plain_convnext(name):
+    assert convnext_parameters(*SIZES[name], 7) == PLAIN[name]
     with torch.device("meta"):
         plain = create_model(ModelConfig(name=f"timm:convnext_{name}", input_size=224), 7, 3)
         bare = build(name, 224, 3, stn=False, se="none", attention="none")
     assert parameters(plain) == PLAIN[name] == parameters(bare)
 
 
-@pytest.mark.parametrize("name", PUBLISHED)
+LONG = ("small", "base", "large", "xlarge")
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.bench] * (n in LONG)) for n in PUBLISHED])
 def test_logits_of_the_published_network(name):
-    """Same weights, same logits: reference logits were computed by the authors' code, which is not part of this project."""
-    model, images = build(name, 224, 3).eval(), seeded_images()
+    """Same weights, same logits: reference logits were computed by the authors' code, which is not part of this project, of
+    three images (``small`` and larger: two)."""
+    expected = torch.tensor(PUBLISHED[name]["logits"])
+    model, images = build(name, 224, 3).eval(), seeded_images()[: len(expected)]
     ours = model.state_dict()
     published = fill({published_name(key): value.shape for key, value in ours.items()})
     assert len(published) == len(ours)
     model.load_state_dict({key: published[published_name(key)] for key in ours})
     with torch.no_grad():
         logits, penalty = model.forward_with_penalty(images)
-    expected = torch.tensor(PUBLISHED[name]["logits"])
     assert torch.allclose(logits, expected, atol=1e-4) and expected.std() > 0.05
     assert float(penalty) == pytest.approx(PUBLISHED[name]["penalty"], rel=1e-4)
     with torch.no_grad():  # each part matters: the same without it is far off
@@ -96,12 +129,9 @@ def test_penalty_of_a_run():
 
 @pytest.mark.parametrize("options", [{}, {"se": "after"}, {"se": "none"}, {"attention": "tokens"}, {"stn": False}])
 def test_a_gradient_in_every_parameter(options):
-    """All but the value projection, whose output the published code computes and does not use."""
-    model = build("atto", drop_path_rate=0.0, **options)
-    logits, penalty = model.forward_with_penalty(torch.rand(4, 1, 64, 64))
-    (logits.square().mean() + penalty).backward()
-    missing = {name.rsplit(".", 1)[0] for name, p in model.named_parameters() if p.grad is None}
-    assert missing <= {"attention.value"}
+    """But for those that are named in ``UNMOVED``."""
+    model = awake(build("atto", **options))
+    assert {"attention.value.weight", "attention.value.bias"} <= silent(model, torch.rand(8, 1, 64, 64)) <= set(UNMOVED)
     inside = [id(p) for stage in model.stages() for p in stage.parameters()]
     assert len(inside) == len(set(inside)) == len(list(model.parameters()))
 
@@ -111,6 +141,56 @@ def test_squeeze_and_excitation_stands_where_it_is_said():
     assert [len(list(se.parameters())) for se in before.se] == [0, 2, 2, 2]
     assert [len(list(se.parameters())) for se in after.se] == [2, 2, 2, 2]
     assert sum(p.numel() for p in after.se[-1].parameters()) == 2 * 320 * 320 // 16
+
+
+def step_by_step(model, images: torch.Tensor, place: str) -> torch.Tensor:
+    """Logits with squeeze-and-excitation ``before`` or ``after`` the blocks of each stage, by hand around timm's modules."""
+
+    def reweighted(x: torch.Tensor, i: int) -> torch.Tensor:
+        if isinstance(model.se[i], torch.nn.Identity):
+            return x
+        squeeze, _, excite, _ = model.se[i].fc
+        hidden = (x.flatten(2).mean(dim=2) @ squeeze.weight.T).clamp(min=0)
+        return x / (1 + torch.exp(-hidden @ excite.weight.T))[:, :, None, None]
+
+    x = model.net.stem(model.stn(images))
+    for i, stage in enumerate(model.net.stages):
+        x = stage.downsample(x)
+        if place == "before":
+            x = reweighted(x, i)
+        for block in stage.blocks:
+            x = block(x)
+        if place == "after":
+            x = reweighted(x, i)
+    norm, linear = model.net.head.norm, model.net.head.fc
+    x = x.mean(dim=(2, 3))
+    x = (x - x.mean(dim=1, keepdim=True)) / (x.var(dim=1, keepdim=True, correction=0) + norm.eps).sqrt()
+    return (x * norm.weight + norm.bias) @ linear.weight.T + linear.bias
+
+
+@pytest.mark.parametrize(("place", "other"), [("before", "after"), ("after", "before")])
+def test_logits_step_by_step(place, other):
+    """And the other place is another function of the same weights."""
+    model, images = awake(build("atto", 32, se=place)).eval(), torch.randn(4, 1, 32, 32)
+    for se in model.se:
+        for p in se.parameters():
+            torch.nn.init.normal_(p, std=0.5)
+    with torch.no_grad():
+        logits = model(images)
+        assert torch.allclose(logits, model.forward_with_penalty(images)[0])
+        assert torch.allclose(logits, step_by_step(model, images, place), atol=1e-4)
+        assert not torch.allclose(logits, step_by_step(model, images, other), atol=1e-2)
+        assert not torch.allclose(logits, step_by_step(model, images, "none"), atol=1e-2)
+
+
+def test_stochastic_depth_is_random_in_training_alone():
+    images = torch.randn(8, 1, 32, 32)
+    with torch.no_grad():
+        model = awake(build("atto", 32))
+        assert not torch.allclose(model.train()(images), model(images), atol=1e-3)
+        assert torch.equal(model.eval()(images), model(images))
+        model = awake(build("atto", 32, drop_path_rate=0.0))
+        assert torch.equal(model.train()(images), model(images)) and not any(drop_rates(model))
 
 
 def test_wrong_options():

@@ -1,17 +1,20 @@
-"""Networks in full size: how long they take to build, and one training step of each. Not part of the quick tests."""
+"""Networks in full size: how long they take to build, one training step of each, the contract of the large EmoNeXt. Not part
+of the quick tests."""
 
 from __future__ import annotations
 
 import time
 
+import numpy as np
 import pytest
 import timm  # its import is not part of building
 import torch
 import torchvision.models
-from safetensors.torch import load_file, save_file
+from network_checks import UNMOVED, awake, comes_back, silent
 
 from fer_study import models, stages
-from fer_study.config import ModelConfig
+from fer_study.config import AugmentConfig, ModelConfig
+from fer_study.explain import grad_cam
 
 assert timm and torchvision.models
 pytestmark = pytest.mark.bench
@@ -52,14 +55,14 @@ def test_options_of_the_whole_registry_build_twice_alike():
 
 
 @pytest.mark.parametrize("name", ["tiny", "small", "base", "large", "xlarge"])
-def test_large_networks_come_back_from_a_file(name, tmp_path):
-    made, images = [], torch.randn(2, 1, 64, 64)
-    for seed in range(2):
-        torch.manual_seed(seed)
-        made.append(models.create_model(ModelConfig(name=f"emonext_{name}", input_size=64), 7).eval())
-    save_file(made[0].state_dict(), tmp_path / "weights.safetensors")
-    with torch.no_grad():
-        expected = made[0](images)
-        assert not torch.equal(made[1](images), expected)
-        made[1].load_state_dict(load_file(tmp_path / "weights.safetensors"))
-        assert torch.equal(made[1](images), expected)
+def test_emonext_in_full(name, tmp_path):
+    """In colour at 224 px: a gradient in every parameter, Grad-CAM, and the same logits from a file."""
+    config = ModelConfig(name=f"emonext_{name}", input_size=224)
+    torch.manual_seed(0)
+    model = awake(models.create_model(config, 7, 3))
+    pixels = torch.randint(0, 256, (2, 3, 224, 224), dtype=torch.uint8)
+    images = pixels / 127.5 - 1
+    assert silent(model, images) <= set(UNMOVED)
+    maps = np.concatenate([grad_cam(model, pixels, np.full(2, label), AugmentConfig(), 224) for label in range(3)])
+    assert maps.shape == (6, 224, 224) and maps.max() == pytest.approx(1, abs=1e-3) and maps.std(axis=(1, 2)).max() > 0.05
+    comes_back(model, models.create_model(config, 7, 3), images, tmp_path / "weights.safetensors")

@@ -3,7 +3,8 @@
 The text gives the number of filters, the pooling and the order of the layers. What it leaves open is chosen here and is a
 field where it could matter: 3x3 convolutions with padding 1, 2x2 max pooling, dropout .25 after pooling and .5 before the
 last layer, a hidden layer of 128 (baseline) or, as stated, 512 units (CBAM network), one convolution per block. The baseline
-of document 003, described nowhere, stands beside them.
+of document 003, described nowhere, stands beside them. Images from 16 px: multiples of 8 where the last layers see every
+position, any size in ``simple_resnet``.
 """
 
 from __future__ import annotations

@@ -73,7 +73,8 @@ def _least(input_size: int, least: int, name: str) -> None:
 
 @register("fer48")
 class FER48(_Pooled):
-    """Ours: a stem at full size, then a stage at each half of the size before, of 64, 128, 256 and 512 filters.
+    """Ours: a stem at full size, then a stage at each half of the size before, of 64, 128, 256 and 512 filters; images from
+    16 px, where the last map is a single place.
 
     Args:
         width: factor of all filters (stem 32).
@@ -105,7 +106,8 @@ class FER48(_Pooled):
 
 @register("resnet18_48")
 class ResNet18For48(_Pooled):
-    """ResNet-18 (He et al., 2016, table 1) as it is used on small pictures: a 3x3 stem without stride or pooling."""
+    """ResNet-18 (He et al., 2016, table 1) as it is used on small pictures: a 3x3 stem without stride or pooling;
+    images from 16 px."""
 
     def __init__(
         self, num_classes: int, in_channels: int, input_size: int, width: float = 1.0, dropout: float = 0.0
@@ -121,7 +123,7 @@ class ResNet18For48(_Pooled):
 @register("vgg19_48")
 class VGG19For48(_Pooled):
     """VGG-19 (Simonyan and Zisserman, 2015, configuration E) with batch normalisation, average pooling and one linear layer
-    in place of the three fully connected ones, as it is used on 44 and 48 px faces."""
+    in place of the three fully connected ones, as it is used on 44 and 48 px faces; images from 32 px."""
 
     def __init__(
         self, num_classes: int, in_channels: int, input_size: int, width: float = 1.0, dropout: float = 0.5

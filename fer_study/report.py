@@ -61,7 +61,8 @@ def by_recipe(runs: Runs, recipes: Sequence[str]) -> dict[str, Runs]:
 
 
 def coverage(jobs: Sequence[RunConfig | TransferConfig], records: Sequence[Record | None]) -> pd.DataFrame:
-    """One row a name: seeds asked for, seeds there, where the records come from, epochs, minutes of a run, device."""
+    """One row a name: seeds asked for, seeds there, where the records come from, epochs, device; no times, for they tell of
+    what else the machine did."""
     rows = []
     for name in dict.fromkeys(job.name for job in jobs):
         mine = [(j, r) for j, r in zip(jobs, records, strict=True) if j.name == name]
@@ -71,7 +72,6 @@ def coverage(jobs: Sequence[RunConfig | TransferConfig], records: Sequence[Recor
             "system": title(name), "seeds": len({j.seed for j, _ in mine}), "records": len(there),
             "origin": ", ".join(dict.fromkeys(origin[r.published] for r in there)) or "missing",
             "epochs": next((len(r.history) for r in there), "-"),
-            "minutes": round(np.mean([r.env["seconds"] for r in there]) / 60, 2) if there else "-",
             "device": ", ".join(dict.fromkeys(r.env["device"] for r in there)),
         })  # fmt: skip
     return pd.DataFrame(rows).set_index("system")
@@ -246,14 +246,14 @@ def percent(estimate: Estimate, digits: int = 1) -> str:
     return f"{100 * estimate.value:.{digits}f} %{bounds}"
 
 
-def note(runs: Runs, subset: str = "test", view: str = "last_single") -> str:
-    """The line under a figure: images, split, seeds, interval."""
+def note(runs: Runs, subset: str = "test", view: str = "last_single", intervals: bool = True) -> str:
+    """The line under a figure: images, split, seeds, and the interval where the figure draws it."""
     there = [r for records in runs.values() for r in records]
     if not there:
         return "no record yet"
     n, seeds = int(there[0].predictions.subset(subset).sum()), sorted({len(v) for v in runs.values() if v})
     count = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]}-{seeds[-1]}"
-    return f"n = {n:,} images, {SUBSET_NAMES[subset]}; {count} seed(s); {of_view(view)}; 95 % intervals"
+    return f"n = {n:,} images, {SUBSET_NAMES[subset]}; {count} seed(s); {of_view(view)}" + "; 95 % intervals" * intervals
 
 
 def effects(

@@ -254,7 +254,9 @@ def test_tables_from_a_stored_record(page):
 def test_readings_hold_the_numbers(page):
     every = page["noise"]["estimators"][WEIGHED]["all"]
     text = crowd_tables.noise_reading(page)
-    assert f"By the votes, {100 * every['value']:.1f} [" in text and f"of the {every['images']:,} labels are wrong" in text
+    assert f"An estimated {100 * every['value']:.1f} [" in text
+    assert f"of the {every['images']:,} labels are at odds with the votes of the crowd, weighed once: most among" in text
+    assert "the votes of the FER+ taggers, weighed" in crowd_tables.noise_reading(page | {"name": "fer2013"})
     assert "most among fear" in text and "fewest among happy" in text
     assert f"{100 * every['precision']:.1f} % of the suspects are wrong" in text
     assert "Against the truth" in crowd_tables.ceiling_reading(page) and "Reported" not in crowd_tables.ceiling_reading(page)
@@ -268,9 +270,19 @@ def test_people_of_fer2013_stand_beside_the_reported_value():
     assert table.set_index("name")["reported"].dropna().to_dict() == {"one tagger, the label": 0.65}
     assert "Reported for people is 65 ± 5 % on a subset (claim data-05)" in crowd_tables.ceiling_reading(page)
     sure = stored(faces_of(votes({"happy": 10}).repeat(9, axis=0), [3] * 9)) | {"name": "fer2013"}
-    assert "is above that range" in crowd_tables.ceiling_reading(sure)
+    assert crowd_tables.ceiling_reading(sure).count("lies above that range") == 2
     wrong = stored(faces_of(votes({"happy": 10}).repeat(9, axis=0), [4] * 9)) | {"name": "fer2013"}
-    assert "is below that range" in crowd_tables.ceiling_reading(wrong)
+    assert crowd_tables.ceiling_reading(wrong).count("lies below that range") == 2
+
+
+def test_both_countings_stand_beside_the_reported_range():
+    """The numbers of FER2013: the first interval reaches 0.2 points into the range, the other does not."""
+    page = stored(faces_of(CROWD, [3, 2, 4, 2])) | {"name": "fer2013"}
+    page["ceiling"]["seven emotions"]["tagger_label"]["all"].update(value=0.589, low=0.577, high=0.602)
+    page["ceiling"]["ten columns"]["tagger_label"]["all"].update(value=0.556, low=0.544, high=0.567)
+    text = crowd_tables.ceiling_reading(page)
+    assert "58.9 [57.7, 60.2] %, lies below that range, though its interval reaches 0.2 points into it; counted" in text
+    assert "all votes, 55.6 [54.4, 56.7] %, lies below that range." in text and "not distinguishable" not in text
 
 
 def test_where_labels_go():
@@ -278,10 +290,17 @@ def test_where_labels_go():
     page = stored(faces_of(crowd, [3, 3, 3, 3, 2, 2, 2, 2]))
     text = crowd_tables.shift_reading(page)
     assert "keeps 75 % of happy, 0 % of fear." in text
-    assert "fear to sad (67 %) and contempt (33 %); happy to neutral (25 %)" in text
+    assert "5 % of a label or more go from fear to sad (67 %), contempt (33 %); happy to neutral (25 %)" in text
     assert "sad grows most (+2 images) and fear shrinks most (-3)" in text
     table = crowd_tables.noise(page)
     assert set(table.loc["disgust"].drop("images")) == {"-"} and table.loc["disgust", "images"] == "0"
+
+
+def test_every_move_of_five_per_cent_is_named():
+    crowd = votes(*[{"happy": 10}] * 6, *[{"sad": 10}] * 5, *[{"neutral": 10}] * 4, *[{"angry": 10}] * 3, {"surprise": 10},
+                  *[{"fear": 10}] * 2)  # fmt: skip
+    text = crowd_tables.shift_reading(stored(faces_of(crowd, [2] * 21)))
+    assert "fear to happy (29 %), sad (24 %), neutral (19 %), angry (14 %);" in text.replace(".", ";")
 
 
 def test_ties_in_what_grows_most():

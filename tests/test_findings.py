@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from page_records import TEST, VALIDATION, labels_of, make_record, predictions, two_epochs
+from page_records import FIRST_ROW, TEST, VALIDATION, labels_of, make_record, predictions, two_epochs
 
 from fer_study import runs
-from fer_study.config import DataConfig, ModelConfig, PhaseConfig
+from fer_study.config import AuditConfig, DataConfig, ModelConfig, PhaseConfig
 from fer_study.labels import FER2013
 from fer_study.pages import findings
 from fer_study.recipes import load_recipe
@@ -62,6 +62,68 @@ def test_saliency_regions_are_thirds(tmp_path):
     table = findings.saliency_regions({"x": [make_record(tmp_path, 20, cam=stored)], "none": []})
     assert [label for _, label in table.index] == [c for c in FER2013 if c not in ("disgust", "neutral")]
     assert set(map(tuple, table.to_numpy())) == {("25 %", "0 %", "75 %", 30)}
+    heads = list(table.columns)
+    assert "brows" in heads[0] and "eyes" in heads[1] and "mouth" in heads[2] and "eyes" not in heads[0]
+
+
+def test_saliency_regions_have_an_interval_over_three_seeds(tmp_path):
+    def record(seed: int, lower: float):
+        stored = cam(0.0, 30)
+        stored["maps"][:6, 0], stored["maps"][:6, 2] = 1 - lower, lower
+        return make_record(tmp_path, 20, seed=seed, cam=stored)
+
+    records = [record(0, 0.25), record(1, 0.5), record(2, 0.75)]
+    table = findings.saliency_regions({"two": records[:2], "three": records})
+    lower = table.filter(like="lower").iloc[:, 0]
+    assert lower["two", "happy"] == "38 %", "no interval from two seeds"
+    half = 4.303 * 0.25 / 3**0.5  # Student's t, two degrees of freedom
+    assert lower["three", "happy"] == f"50 % [{100 * (0.5 - half):.0f}, {100 * (0.5 + half):.0f}]"
+    assert table.loc[("three", "happy"), "images"] == 90
+
+
+def test_the_eyes_lie_in_the_middle_third_of_fer2013():
+    """In every published mean face the darkest row between forehead and nose, over the columns of both eyes, is row 16 or 17
+    of 48: below the upper third, 0 to 15."""
+    (record,) = [r for r in runs.records() if r.published and isinstance(r.config, AuditConfig)
+                 and r.config.data.dataset == "fer2013"]  # fmt: skip
+    eyes = record.mean_faces[:, 8:28, [*range(9, 20), *range(28, 39)]].astype(float).mean(axis=2)
+    assert set(8 + eyes.argmin(axis=1)) <= {16, 17}
+
+
+def test_difference_against_other_labels(tmp_path):
+    """The crowd disagrees with the labels of the last 20 test images, where only the second network is right."""
+    crowd = np.full(FIRST_ROW + VALIDATION + TEST, -1)
+    crowd[-20:] = (labels_of(TEST)[-20:] + 1) % 7
+    hard, soft = (make_record(tmp_path, h, name=n) for n, h in (("hard", 30), ("soft", 20)))
+    found = findings.difference_against([soft], [hard], crowd)
+    assert (found.value, found.n) == (0.5, 1) and 0.2 < found.low < 0.4 < 0.6 < found.high < 0.8
+    seeds = [[make_record(tmp_path, h, name=f"{n}{h}", seed=s) for s, h in enumerate(hits)]
+             for n, hits in (("a", (40, 30, 20)), ("b", (40, 40, 40)))]  # fmt: skip
+    over = findings.difference_against(seeds[0], seeds[1], crowd)
+    assert (over.value, over.n) == (0.5, 3) and over.high > 1, "a t interval over 0, 0.5 and 1"
+    assert np.isnan(findings.difference_against([soft], [], crowd).value)
+
+
+def test_lead_of_a_pair(tmp_path):
+    labels, predicted = labels_of(TEST), predictions(40)
+    test = predicted[VALIDATION:]
+    test[labels == 4] = 6  # 6 sad for neutral
+    test[np.flatnonzero(labels == 6)[:2]] = 4  # 2 neutral for sad
+    test[np.flatnonzero(labels == 0)[:3]] = 2
+    record = make_record(tmp_path, predicted)
+    lead = findings.pair_lead([record], ("neutral", "sad"))
+    assert lead.value == pytest.approx((8 - 3) / 40) and lead.low < lead.value < lead.high and lead.n == 1
+    assert findings.pair_lead([record], ("angry", "fear")).value == pytest.approx((3 - 8) / 40)
+    assert np.isnan(findings.pair_lead([], ("angry", "fear")).value)
+    nothing = findings.pair_lead([make_record(tmp_path, 40, name="right")], ("neutral", "sad"))
+    assert nothing.value == 0, "what is right is no pair"
+
+
+def test_training_images():
+    assert findings.training_images(DataConfig(dataset="fer2013")) == 28709
+    assert findings.training_images(DataConfig(dataset="muxspace")) == 10880
+    assert findings.training_images(DataConfig(dataset="synthetic", faces=12000)) == 9600
+    assert findings.training_images(DataConfig(dataset="synthetic", faces=12000, max_train=5000)) == 5000
 
 
 def test_saliency_is_scored_against_the_moved_regions(tmp_path):

@@ -206,6 +206,23 @@ def test_reliability():
     assert heights(ax) == pytest.approx([0.75, 0.15]) and ax.patches[1].get_y() == 0.75
     assert ax.patches[0].get_x() == 0.5 and texts(ax)[0] == "1,200"
     assert set(legend(ax)) == {"accuracy", "gap to confidence", "perfect"}
+    assert ax.texts[0].get_position()[1] > 1 and ax.get_ylim()[1] > 1.1, "counts stand above the bars"
+    assert len({patch.get_hatch() for patch in ax.patches}) == 2, "told apart without colour"
+
+
+def test_reliability_panels_are_readable():
+    """Two beside each other, at least three inches wide as drawn, the note beside them and the legend outside the bars."""
+    axes = plots.panels(3)
+    assert len(axes) == 3 and len({round(ax.get_position().y0, 2) for ax in axes}) == 2
+    bins = metrics.reliability(np.random.default_rng(0).normal(size=(3000, 7)), np.arange(3000) % 7)
+    for ax in axes:
+        plots.reliability(bins, ax, title="EmotionCNN", note="n = 3,589 images, test; 3 seed(s); last weights, single")
+    figure = axes[0].figure
+    figure.draw_without_rendering()
+    for ax in axes:
+        inside = ax.get_window_extent()
+        assert inside.width / figure.dpi > 3
+        assert not inside.overlaps(ax.get_legend().get_window_extent())
 
 
 def test_faces():

@@ -215,8 +215,8 @@ def test_coverage_says_where_records_come_from(tmp_path):
     assert table["records"].tolist() == [2, 1, 0]
     assert table["origin"].tolist() == ["published record, trained here", "trained here", "missing"]
     assert table.loc["EmotionCNN", "device"] == "cpu: test, cuda: big"
-    assert (table["epochs"].tolist()[:2], table["minutes"].tolist()[:2]) == ([2, 2], [1.5, 1.5])
-    assert (table.loc["SimpleResNetFER", ["epochs", "minutes"]] == "-").all()
+    assert table["epochs"].tolist() == [2, 2, "-"]
+    assert "minutes" not in table, "the times of runs that shared a machine do not compare"
 
 
 def test_several_recipes_are_several_systems(tmp_path):
@@ -257,4 +257,5 @@ def test_note_says_images_split_seeds_and_interval(tmp_path):
     assert report.note(runs, "merged") == (
         "n = 50 images, merged (validation + test); 1-2 seed(s); last weights, single; 95 % intervals"
     )
+    assert report.note(runs, "merged", intervals=False).endswith("; last weights, single"), "for figures that draw none"
     assert report.note({"c": []}) == "no record yet"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
@@ -93,12 +94,14 @@ def agreement(audit: dict, options: str = "eight emotions") -> Styler:
 
 
 def weights(audit: dict) -> Styler:
-    """Class weights by formula, beside the printed ones where the source prints them."""
+    """Class weights by formula, and how many of the printed ones each gives, rounded as they are, to two decimals."""
     table = pd.DataFrame(audit["weights"]).T[list(FER2013)]
-    if audit["weight_verdicts"]:
-        verdict = pd.DataFrame(audit["weight_verdicts"]).T
-        answers = verdict["reproduces"].map({True: "yes", False: "no"})
-        table["gives the printed weights"] = answers.reindex(table.index).fillna("")
+    if "printed" in table.index:
+        head, same = "equal to the printed, rounded to .01", np.isclose(table.round(2), table.loc["printed"])
+        table[head] = [
+            f"{row.sum()} of {len(row)}" + f" (not {FER2013[row.argmin()]})" * int(sum(~row) == 1) for row in same
+        ]
+        table.loc["printed", head] = ""
     return table.style.format("{:.2f}", subset=list(FER2013), na_rep="-")
 
 

@@ -29,14 +29,14 @@ def shift_reading(audit: dict, options: str = "eight emotions") -> str:
     kept = pd.Series({name: shares.loc[name, name] for name in shares.index}).dropna().sort_values(ascending=False)
     moves = []
     for name in kept.index[::-1]:
-        away = shares.loc[name].drop(name).sort_values(ascending=False).head(2)
-        moves.append(f"{name} to {' and '.join(f'{to} ({_whole(share)})' for to, share in away[away >= 0.05].items())}")
+        away = shares.loc[name].drop(name).sort_values(ascending=False)
+        moves.append(f"{name} to {', '.join(f'{to} ({_whole(share)})' for to, share in away[away >= 0.05].items())}")
     moves = [move for move in moves if not move.endswith(" to ")]
     gains = pd.DataFrame(audit["gains"][options]).T.sort_values("ties_first")
     shared, tied = gains["ties_shared"], _number(audit["agreement"][options]["all"]["tied"])
     keeps = ", ".join(f"{_whole(share)} of {name}" for name, share in kept.items())
     return (
-        f"Of the labels the crowd keeps {keeps}. The others move mostly (5 % of the label or more): "
+        f"Of the labels the crowd keeps {keeps}. Of the others, 5 % of a label or more go from "
         f"{'; '.join(moves)}. Counted by the crowd instead of the label, {gains.index[-1]} grows most "
         f"({gains['ties_first'].iloc[-1]:+,.0f} images) and {gains.index[0]} shrinks most "
         f"({gains['ties_first'].iloc[0]:+,.0f}). Of the images {tied} % are tied, and go to the option that comes first in "
@@ -46,12 +46,13 @@ def shift_reading(audit: dict, options: str = "eight emotions") -> str:
 
 
 def noise_reading(audit: dict) -> str:
-    """How many labels are wrong by the votes, where most, and how far the estimate can be trusted, in one paragraph."""
+    """How many labels the votes are at odds with, where most, and how far the estimate can be trusted, in one paragraph."""
     table = _noise(audit, WEIGHED)
     by_class, every = table["value"].drop("all").dropna(), table.loc["all"]
     worst, best = by_class.idxmax(), by_class.idxmin()
     lines = [
-        f"By the votes, {_cell(every)} % of the {int(every['images']):,} labels are wrong: most among {worst} "
+        f"An estimated {_cell(every)} % of the {int(every['images']):,} labels are at odds with the votes of "
+        f"{'the FER+ taggers' if audit['name'] == 'fer2013' else 'the crowd'}, weighed once: most among {worst} "
         f"({_cell(table.loc[worst])} %), fewest among {best} ({_cell(table.loc[best])} %)."
     ]
     if "true" in table:
@@ -101,7 +102,7 @@ def estimators(audit: dict) -> pd.DataFrame:
     for name in audit["noise"]["estimators"]:
         table = _noise(audit, name)
         row = {
-            "wrong labels (%)": _cell(table.loc["all"]),
+            "labels at odds (%)": _cell(table.loc["all"]),
             "classes lost": ", ".join(audit["noise"]["lost"][name]) or "none",
         }
         if "true" in table:
@@ -205,12 +206,13 @@ def ceiling_reading(audit: dict) -> str:
         f"Of all votes as they were cast, one tagger names the label in {says('tagger_label', 'ten columns')}."
     ]
     if audit["name"] == "fer2013":
-        (value, spread), row = reported_human(), audit["ceiling"]["seven emotions"]["tagger_label"]["all"]
-        below, above = row["high"] < value - spread, row["low"] > value + spread
-        place = "below that range" if below else "above that range" if above else "not distinguishable from it"
+        value, spread = reported_human()
+        seven, every = (_place(audit["ceiling"][name]["tagger_label"]["all"], value - spread, value + spread)
+                        for name in ("seven emotions", "ten columns"))  # fmt: skip
         lines.append(
-            f"Reported for people is {100 * value:.0f} ± {100 * spread:.0f} % on a subset (claim data-05); the interval of "
-            f"one tagger who names one of the seven is {place}."
+            f"Reported for people is {100 * value:.0f} ± {100 * spread:.0f} % on a subset (claim data-05). One tagger who "
+            f"names one of the seven, {says('tagger_label')}, {seven}; counted over all votes, "
+            f"{says('tagger_label', 'ten columns')}, {every}."
         )
     if "truth_label" in audit["ceiling"]["seven emotions"]:
         lines.append(
@@ -219,6 +221,15 @@ def ceiling_reading(audit: dict) -> str:
             "does not come from seeing better, but from knowing the habits of the label."
         )
     return " ".join(lines)
+
+
+def _place(row: dict, low: float, high: float) -> str:
+    """Where a value lies against a range, and how far its interval reaches into it."""
+    if low <= row["value"] <= high:
+        return "lies in that range"
+    shared = min(row["high"], high) - max(row["low"], low)
+    reach = f", though its interval reaches {_number(shared)} points into it" * (shared > 0)
+    return f"lies {'below' if row['value'] < low else 'above'} that range{reach}"
 
 
 def gaps(audit: dict) -> pd.DataFrame:

@@ -9,7 +9,10 @@ import pandas as pd
 
 from .. import claims, metrics, verdicts
 from ..config import DataConfig, TrainingConfig
+from ..data.official import OFFICIAL_COUNTS
+from ..data.synthetic import split_names
 from ..labels import FER2013
+from ..metrics import Estimate
 from ..recipes import load_recipe
 from ..report import MISSING, SUBSET_NAMES, Record, Runs, interval, percent, pooled, score, scores, title
 
@@ -124,6 +127,44 @@ def target_counts(runs: Runs, sources: Sequence[str], targets: Sequence[str]) ->
     return pd.DataFrame.from_dict(rows, orient="index", columns=list(FER2013)).rename_axis("test images of")
 
 
+def difference_against(a: Sequence[Record], b: Sequence[Record], labels: np.ndarray) -> Estimate:
+    """``report.difference`` of the accuracy on the test split, against other labels: (N,) by row of the set, -1: none."""
+    pairs = [(x, y) for x in a for y in b if x.config.seed == y.config.seed]
+    if not pairs:
+        return MISSING
+    (ours, _, rows), (theirs, _, _) = (pooled(side, "last_single", "test") for side in zip(*pairs, strict=True))
+    target = labels[rows].astype(np.int64)
+    gain = (ours.argmax(axis=1) == target).astype(float) - (theirs.argmax(axis=1) == target)
+    return _mean(gain[target >= 0], rows[target >= 0], len(pairs))
+
+
+def pair_lead(records: Sequence[Record], pair: tuple[str, str]) -> Estimate:
+    """Share of the test images of which one class of ``pair`` is taken for the other, minus that of the most frequent other
+    pair."""
+    if not records:
+        return MISSING
+    logits, labels, rows = pooled(records, "last_single", "test")
+    ends = np.sort(np.column_stack([labels, logits.argmax(axis=1)])) @ [1, len(FER2013)]
+    ends[labels == logits.argmax(axis=1)] = 0  # right: no pair
+    stated = np.sort([FER2013.index(name) for name in pair]) @ [1, len(FER2013)]
+    others = np.bincount(ends[(ends > 0) & (ends != stated)], minlength=2)
+    return _mean((ends == stated).astype(float) - (ends == others.argmax()) * others.any(), rows, len(records))
+
+
+def _mean(values: np.ndarray, rows: np.ndarray, seeds: int) -> Estimate:
+    """Mean of (n,) values, seed after seed, of images ``rows``; ``n`` and interval as in ``report.difference``."""
+    if seeds >= verdicts.ENOUGH_SEEDS:
+        return metrics.over_seeds(values.reshape(seeds, -1).mean(axis=1))
+    return metrics.estimate(metrics.resampled(values[:, None], rows, 1000, 0)[:, 0] / len(values), seeds, 0.95)
+
+
+def training_images(data: DataConfig) -> int:
+    """How many images of an official or synthetic set a run trains on."""
+    official = sum(OFFICIAL_COUNTS.get(data.dataset, {}).get("train", ()))
+    count = official or np.count_nonzero(split_names(data.faces) == "train")
+    return min(count, data.max_train or count)
+
+
 def confused_pairs(runs: Runs, top: int = 3) -> pd.DataFrame:
     """The most frequent confusions of each system, both directions of a pair together: predictions of all seeds, and their
     share of all predictions for images of the two classes."""
@@ -146,18 +187,33 @@ def reliability(records: Sequence[Record], view: str = "last_single", subset: st
     return metrics.reliability(logits, labels)
 
 
+THIRDS = {"upper": "forehead, brows", "middle": "eyes, nose, cheeks", "lower": "mouth, chin"}
+"""What lies in each third of the image; the eyes of every mean face of FER2013 are darkest in row 16 or 17 of 0..47."""
+
+
+def saliency_thirds(records: Sequence[Record]) -> list[list[Estimate]]:
+    """Share of the class-mean saliency in each of ``THIRDS``, a list a class: mean over the seeds that have a map, with its
+    t interval from three of them on."""
+    maps = [r.cam["maps"].astype(np.float64) for r in records if r.cam]
+    found = []
+    for label in range(len(FER2013)):
+        sums = [[part.sum() for part in np.array_split(m[label], 3)] for m in maps]
+        shares = np.array([[third / sum(thirds) for third in thirds] for thirds in sums if sum(thirds) > 0]).reshape(-1, 3)
+        over = [metrics.over_seeds(third) for third in shares.T]
+        few = {} if len(shares) >= verdicts.ENOUGH_SEEDS else {"low": np.nan, "high": np.nan}
+        found.append([third._replace(**few) for third in over])
+    return found
+
+
 def saliency_regions(runs: Runs) -> pd.DataFrame:
-    """Share of the class-mean saliency in the upper, middle and lower third of the image."""
-    rows = []
-    for name, records in runs.items():
-        maps, counts = saliency(records)
-        for label, (m, n) in enumerate(zip(maps, counts, strict=True)):
-            thirds = [part.sum() for part in np.array_split(np.nan_to_num(m), 3, axis=0)]
-            if n and sum(thirds):
-                shares = [f"{100 * t / sum(thirds):.0f} %" for t in thirds]
-                rows.append([name, FER2013[label], *shares, int(n)])
-    heads = ["system", "class", "upper third (brows, eyes)", "middle third (nose, cheeks)", "lower third (mouth, jaw)",
-             "images"]  # fmt: skip
+    """``saliency_thirds`` of each system and class that has a map."""
+    rows = [
+        [name, FER2013[label], *(percent(third, 0) for third in thirds), int(n)]
+        for name, records in runs.items()
+        for label, (thirds, n) in enumerate(zip(saliency_thirds(records), saliency(records)[1], strict=True))
+        if thirds[0].n
+    ]
+    heads = ["system", "class", *(f"{third} third ({parts})" for third, parts in THIRDS.items()), "images"]
     return pd.DataFrame(rows, columns=heads).set_index(["system", "class"])
 
 

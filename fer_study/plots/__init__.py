@@ -18,10 +18,10 @@ from .charts import (
     transfer_matrix,
 )
 from .faces import class_saliency, contact_sheet, face_grid, mean_faces, overlay
-from .frame import CLASS_COLOURS, GREY, INK, SERIES_COLOURS, STYLE, Head, class_style, style
+from .frame import CLASS_COLOURS, GREY, INK, SERIES_COLOURS, STYLE, Head, class_style, panels, style
 
 __all__ = [
     "CLASS_COLOURS", "GREY", "INK", "SERIES_COLOURS", "STYLE", "Head", "agreement", "architecture", "class_balance",
     "class_saliency", "class_style", "confusion", "contact_sheet", "duplicates_by_class", "face_grid", "learning_curves",
-    "mean_faces", "overlay", "recall_by_class", "reliability", "score_intervals", "style", "transfer_matrix",
+    "mean_faces", "overlay", "panels", "recall_by_class", "reliability", "score_intervals", "style", "transfer_matrix",
 ]  # fmt: skip

@@ -15,6 +15,7 @@ from ..labels import FER2013
 from .frame import (
     HATCHES,
     INK,
+    LIGHT,
     MARKERS,
     SERIES_COLOURS,
     AnyAxes,
@@ -187,17 +188,17 @@ def duplicates_by_class(shares: pd.Series, texts: Sequence[str] = (), ax: AnyAxe
 
 
 def reliability(bins: Table, ax: AnyAxes = None, **head: Unpack[Head]) -> Axes:
-    """Accuracy by confidence, ``metrics.reliability``: bars of accuracy, the gap to the confidence hatched, n in each."""
-    ax, full = start(ax, (4.4, 4.2)), bins[bins["n"] > 0]
+    """Accuracy by confidence, ``metrics.reliability``: bars of accuracy, the gap to the confidence hatched, n above each."""
+    ax, full = start(ax, (4.6, 5.0)), bins[bins["n"] > 0]
     centre, width = (full["low"] + full["high"]) / 2, full["high"] - full["low"]
-    ax.bar(centre, full["accuracy"], width, color=SERIES_COLOURS[5], edgecolor="white", label="accuracy")
+    ax.bar(centre, full["accuracy"], width, color=LIGHT, edgecolor=INK, linewidth=0.8, label="accuracy")
     gap = {"color": "none", "edgecolor": SERIES_COLOURS[1], "hatch": "////", "linewidth": 0.8}
     ax.bar(centre, full["confidence"] - full["accuracy"], width, full["accuracy"], label="gap to confidence", **gap)
     ax.plot([0, 1], [0, 1], color=INK, linestyle="--", linewidth=1, label="perfect")
-    ax.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
+    for x, n in zip(centre, full["n"], strict=True):
+        ax.text(x, 1.02, f"{n:,}", rotation=90, ha="center", va="bottom", fontsize=8)
+    ax.set(xlim=(0, 1), ylim=(0, 1.14), yticks=np.linspace(0, 1, 6), aspect="equal")
     percent_axis(ax.xaxis, "confidence")
     percent_axis(ax.yaxis, "accuracy")
-    for x, n in zip(centre, full["n"], strict=True):
-        ax.text(x, 0.015, f"{n:,}", rotation=90, ha="center", va="bottom", fontsize=7)
-    ax.legend(loc="upper left")
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=3, columnspacing=1)
     return finish(ax, "Reliability", "both", **head)

@@ -55,6 +55,15 @@ def start(ax: AnyAxes, size: tuple[float, float]) -> Axes:
     return ax if ax is not None else plt.subplots(figsize=size, layout="constrained")[1]
 
 
+def panels(count: int, size: tuple[float, float] = (4.8, 5.4)) -> list[Axes]:
+    """So many panels in one figure, two beside each other."""
+    rows = max(-(-count // 2), 1)
+    _, axes = plt.subplots(rows, 2, figsize=(2 * size[0], rows * size[1]), layout="constrained", squeeze=False)
+    for ax in axes.flat[count:]:
+        ax.set_visible(False)
+    return list(axes.flat[:count])
+
+
 def finish(ax: Axes, default: str, grid: str | None, title: str | None = None, note: str = "") -> Axes:
     """Title and note at the left, grid along one axis only."""
     ax.set_title(default if title is None else title, loc="left", fontweight="bold", pad=20 if note else 8)

@@ -1,0 +1,75 @@
+"""Claims of the sources beside what the records say of them: a line a claim, its verdict by the rule (``verdicts``)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from .. import claims, verdicts
+from ..labels import FER2013
+from ..metrics import Estimate
+from ..report import UNSCALED, Runs, difference, interval, percent, plain, title
+from . import findings
+from .readings import direction, points
+
+ABLATIONS = (
+    ("ladder-06", "l2", ("log_loss",), "validation"),
+    ("ladder-07", "longer", ("accuracy",), "validation"),
+    ("ladder-08", "no_cbam", ("recall_fear", "recall_disgust"), "test"),
+)
+"""Claim, the arm that tests it, the measures of which full network minus arm is stated to be positive, and their split."""
+
+LOOKS = {"happy": "lower", "surprise": "middle", "angry": "lower"}
+"""Class -> the third of the image with the part that claim ladder-12 names: mouth, eyes, open mouth."""
+
+EVEN = ("more than even", "less than even", "not told apart from even")
+
+
+def line(claim: str, edition: str, found: Sequence[tuple[str, str]]) -> str:
+    """A claim, and below it what was measured and the verdict on it; there is none on other faces than FER2013's."""
+    row = claims.load().loc[claim]
+    split = row["split"].replace("val", "validation")
+    ends = [f"  - {measured}: **{word if edition == 'fer2013' else 'no verdict, not FER2013'}**" for measured, word in found]
+    return "\n".join([f"- Claim `{claim}`, {split}: {row['statement']} ({row['value']}).", *ends])
+
+
+def ablations(runs: Runs, edition: str) -> str:
+    """What is claimed of the penalty, of more epochs and of the attention."""
+    full, lines = runs.get(title("full"), []), []
+    for claim, arm, names, split in ABLATIONS:
+        effects = {m: difference(full, runs.get(title(arm), []), m, subset=split) for m in names}
+        shown = [f"{m.replace('_', ' ')} {plain(d) if m in UNSCALED else points(d)}" for m, d in effects.items()]
+        word = verdicts.ordering(list(effects.values()), findings.as_claimed(full))
+        lines.append(line(claim, edition, [(f'full network minus "{title(arm)}": {", ".join(shown)}', word)]))
+    return "\n".join(lines)
+
+
+def errors(runs: Runs, edition: str) -> str:
+    """What is claimed of the confusions, of the recall of the best network, and of where the networks look."""
+    ours = runs.get(title("cbam_cnn"), [])
+    scale, lead = findings.as_claimed(ours), findings.pair_lead(ours, ("sad", "neutral"))
+    limit, lowest = map(float, re.findall(r"0\.\d+", claims.load().loc["ladder-10", "value"]))
+    recall = {c: interval(ours, f"recall_{c}", subset="validation") for c in FER2013}
+    stated = [_beyond(r, limit, 1 if c in ("neutral", "happy") else -1) for c, r in recall.items()]
+    high = ", ".join(f"{c} {percent(recall[c])}" for c in FER2013 if recall[c].value > limit)
+    looks = []
+    for name, records in runs.items():
+        thirds = findings.saliency_thirds(records)
+        parts = {c: thirds[FER2013.index(c)][list(findings.THIRDS).index(third)] for c, third in LOOKS.items()}
+        more = {c: _beyond(share, 1 / 3) for c, share in parts.items()}
+        shown = [f"{c} {percent(parts[c])} in the {LOOKS[c]} third ({direction(more[c], *EVEN)})" for c in LOOKS]
+        looks.append((f"{name}: {', '.join(shown)}", verdicts.ordering(list(more.values()), findings.as_claimed(records))))
+    return "\n".join([
+        line("ladder-09", edition, [(f"sad <-> neutral minus the next pair, {points(lead)} of all test images",
+                                     verdicts.ordering([lead], scale))]),
+        line("ladder-10", edition, [(f"above {100 * limit:.0f} %: {high or 'none'}", verdicts.ordering(stated, scale)),
+                                    (f"surprise {percent(recall['surprise'])}",
+                                     verdicts.number(recall["surprise"], lowest, scale))]),
+        line("ladder-12", edition, looks),
+    ])  # fmt: skip
+
+
+def _beyond(share: Estimate, limit: float, sign: int = 1) -> Estimate:
+    """A share minus a limit; with ``sign`` -1, the limit minus the share."""
+    low, high = sorted((sign * (share.low - limit), sign * (share.high - limit)))
+    return share._replace(value=sign * (share.value - limit), low=low, high=high)

@@ -1,0 +1,90 @@
+"""Claims beside records: the effect, its interval, and the verdict by the rule."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from page_records import TEST, VALIDATION, labels_of, make_record, predictions
+
+from fer_study import claims
+from fer_study.pages import claimed
+
+
+def named(predicted: np.ndarray, **changes: int) -> np.ndarray:
+    """Predictions with the validation and test images of a label (``label_3=4``) named as another class."""
+    labels = np.concatenate([labels_of(VALIDATION), labels_of(TEST)])
+    for label, other in changes.items():
+        predicted[labels == int(label.removeprefix("label_"))] = other
+    return predicted
+
+
+@pytest.fixture
+def ablations(tmp_path) -> dict:
+    """The penalty raises the log loss (as sure, but more often wrong), more epochs change nothing, no CBAM loses fear and
+    disgust."""
+    whole = predictions(40, validation_right=10)
+    hits = {"full": whole, "l2": predictions(40, validation_right=0), "longer": whole.copy(),
+            "no_cbam": named(whole.copy(), label_1=3, label_2=3)}  # fmt: skip
+    names = {"full": "full network", "l2": "with L2 1e-4", "longer": "half as many epochs again", "no_cbam": "without CBAM"}
+    return {names[n]: [make_record(tmp_path, p, name=n)] for n, p in hits.items()}
+
+
+def test_ablations(ablations):
+    l2, longer, cbam = claimed.ablations(ablations, "fer2013").split("\n- ")
+    assert l2.startswith("- Claim `ladder-06`, validation: L2 penalty lowers validation loss and overfitting (1.8 -> 1.4).")
+    assert 'full network minus "with L2 1e-4": log loss -2.' in l2 and l2.endswith("**one seed: contradicted**")
+    assert longer.startswith("Claim `ladder-07`") and "accuracy +0.0 [-27." in longer
+    assert longer.endswith("**one seed: undecided**")
+    assert "recall fear +100.0 [+61.0, +100.0] points, recall disgust +100.0 [+" in cbam
+    assert cbam.endswith("**one seed: reproduced**")
+
+
+def test_other_faces_and_missing_records_have_no_verdict(ablations):
+    text = claimed.ablations(ablations, "synthetic")
+    assert text.count("**no verdict, not FER2013**") == 3 and not any(w in text for w in ("reproduced", "contradicted"))
+    assert claimed.ablations({}, "fer2013").count("not measured: **open**") == 3
+    assert claimed.errors({}, "fer2013").count("**open**") == 3
+
+
+def looking(third: int) -> dict[str, np.ndarray]:
+    maps = np.zeros((7, 3, 3), np.float16)
+    maps[:, third] = 1
+    return {"maps": maps, "counts": np.full(7, 30)}
+
+
+def test_errors(tmp_path):
+    predicted = named(predictions(40, validation_right=10), label_4=6)  # all sad are called neutral
+    runs = {"CBAM + kernels": [make_record(tmp_path, predicted, name="cbam_cnn", cam=looking(2))]}
+    pair, recall, looks = claimed.errors(runs, "fer2013").split("\n- ")
+    assert pair.startswith("- Claim `ladder-09`") and "sad <-> neutral minus the next pair, +15.0 [+" in pair
+    assert pair.endswith("**one seed: reproduced**")
+    first, second = recall.split("\n")[1:]
+    assert first.startswith("  - above 70 %: angry 100.0 % [") and "sad" not in first
+    assert second.startswith("  - surprise 100.0 % [") and second.endswith("**one seed: reproduced**"), (
+        "of one image: 20.7 to 100"
+    )
+    assert "happy 100.0 % in the lower third (not told apart from even), surprise 0.0 % in the middle third (not" in looks
+    assert looks.endswith("**one seed: undecided**"), "one map has no interval"
+
+
+@pytest.mark.parametrize(("third", "verdict"), [(2, "contradicted"), (0, "contradicted")])
+def test_where_three_seeds_look(tmp_path, third, verdict):
+    """All in the lower third: right for the mouth of the happy, wrong for the eyes of the surprised."""
+    runs = {"x": [make_record(tmp_path, 20, seed=s, cam=looking(third)) for s in range(3)]}
+    assert claimed.errors(runs, "fer2013").endswith(f"**{verdict}**")
+
+
+def test_where_three_seeds_look_as_claimed(tmp_path):
+    stored = looking(2)
+    stored["maps"][5] = looking(1)["maps"][5]
+    runs = {"x": [make_record(tmp_path, 20, seed=s, cam=stored) for s in range(3)]}
+    assert claimed.errors(runs, "fer2013").endswith(
+        "happy 100.0 % [100.0, 100.0] in the lower third (more than even), surprise 100.0 % [100.0, 100.0] in the middle "
+        "third (more than even), angry 100.0 % [100.0, 100.0] in the lower third (more than even): **reproduced**"
+    )
+
+
+def test_every_claim_is_one_of_the_table():
+    text = claimed.ablations({}, "fer2013") + claimed.errors({}, "fer2013")
+    assert [text.count(f"`ladder-{n:02d}`") for n in (6, 7, 8, 9, 10, 12)] == [1] * 6
+    assert all(claims.load().loc["ladder-10", "value"].count(f"{x}") for x in (0.7, 0.361))

@@ -19,8 +19,9 @@ from .device import device_environment, make_fabric
 from .errors import InputError
 from .evaluation import environment, prediction_table, score, stored
 from .explain import class_saliency
+from .metrics import median
 from .models import FaceModel, create_model
-from .models.cost import forward_speeds, size, step_ratio, step_speeds
+from .models.cost import forward_speeds, size, step_ratios, step_speeds
 from .predict import TTA, log_probabilities
 from .protocol import Split, split
 from .sources import faces_of
@@ -169,7 +170,7 @@ def cost_of(config: CostConfig) -> runs.Record:
         if config.without:
             found["parameters_without"] = size(config.without, in_channels=channels)["parameters"]
         if config.without and config.timed:
-            ratio = step_ratio(config.model, config.without, in_channels=channels, batch_size=batch)
+            ratio = median(step_ratios(config.model, config.without, in_channels=channels, batch_size=batch))
             found |= {"time_ratio": ratio.value, "time_ratio_low": ratio.low, "time_ratio_high": ratio.high}
         env = environment(start) | {"threads": torch.get_num_threads()}
         return runs.save_files(folder, config, env, {"cost.json": runs.as_json(found)})

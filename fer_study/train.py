@@ -134,18 +134,12 @@ def fit(
         TrainingFailed: a loss or a prediction on validation is not finite.
         OutOfTime: the deadline passed; a later call goes on exactly where this one stopped.
     """
-    if not config.epochs or not len(train):
-        what = "training images" if config.epochs else "epochs"
-        raise InputError(f"{config.name or config.key}: too few {what} to train a network on")
-    if config.ema and config.ema.every > config.epochs * len(train):
-        name, steps = config.name or config.key, config.epochs * len(train)
-        raise InputError(f"{name}: ema.every is {config.ema.every}, allowed: at most {steps}, all its steps")
+    check_steps(config, len(train))
     optimiser = make_optimiser(config, model)
     wrapped, optimiser = fabric.setup(model, optimiser)
     wrapped.mark_forward_method("forward_with_penalty")  # in the precision that Fabric set up
     ema = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(config.ema.decay), use_buffers=True) if config.ema else None
-    counts = train.targets.sum(dim=0)
-    weights = class_weights(config.loss.class_weights, counts)
+    weights = class_weights(config.loss.class_weights, train.targets.sum(dim=0))
     progress, best = Progress(), None
     checkpoint = folder / "checkpoint.pt"
     if checkpoint.is_file():
@@ -173,6 +167,15 @@ def fit(
     if best is None or progress.best_epoch == progress.epoch:
         best = last  # one object, so that it is scored once
     return Weights(last, best, copy_state(ema.module) if ema else None, pd.DataFrame(progress.history))
+
+
+def check_steps(config: RunConfig, batches: int) -> None:
+    """Refuse what would train nothing, or leave the EMA at its start; see ``fit``."""
+    name, steps = config.name or config.key, config.epochs * batches
+    if not steps:
+        raise InputError(f"{name}: too few {'training images' if config.epochs else 'epochs'} to train a network on")
+    if config.ema and config.ema.every > steps:
+        raise InputError(f"{name}: ema.every is {config.ema.every}, allowed: at most {steps}, all its steps")
 
 
 def train_epoch(config: RunConfig, epoch: int, wrapped: FaceModel, train: Batches, optimiser: torch.optim.Optimizer,

@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from fer_study.models import FaceModel
+from fer_study.models.emonext import SpatialTransformer
 from fer_study.modes import evaluating
 
 UNMOVED = {
@@ -33,7 +34,9 @@ def awake(model: FaceModel, std: float = 0.5) -> FaceModel:
 
 def silent(model: FaceModel, images: torch.Tensor) -> set[str]:
     """Names of the parameters that neither random errors of the logits nor the penalty move: without a gradient, or with one
-    that is rounding beside the largest."""
+    that is rounding beside the largest, in double precision where the network has no part that computes in single."""
+    single = any(isinstance(m, SpatialTransformer) for m in model.modules())
+    model, images = (model, images) if single else (model.double(), images.double())
     logits, penalty = model.train().forward_with_penalty(images)
     names, parameters = zip(*model.named_parameters(), strict=True)
     left = set(names)
@@ -42,7 +45,7 @@ def silent(model: FaceModel, images: torch.Tensor) -> set[str]:
             gradients = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
             largest = [0.0 if g is None else g.abs().max().item() for g in gradients]
             assert all(map(math.isfinite, largest))
-            left -= {name for name, value in zip(names, largest, strict=True) if value > 1e-7 * max(largest)}
+            left -= {name for name, value in zip(names, largest, strict=True) if value > 1e-13 * max(largest)}
     return left
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -29,7 +31,11 @@ def build(name: str, size: int, channels: int = 1) -> FaceModel:
 
 @pytest.mark.parametrize("name", MAPS)
 def test_a_gradient_in_every_parameter(name):
-    assert not silent(awake(build(name, 48)), torch.randn(4, 1, 48, 48))
+    """But for the shifts of a batch normalisation that has only convolutions between it and the next, which takes the shift
+    away: the last of each inverted residual block."""
+    found = silent(awake(build(name, 48)), torch.randn(4, 1, 48, 48))
+    assert not {parameter for parameter in found if not re.fullmatch(r"net\.blocks\..*\.bn[23]\.bias", parameter)}
+    assert not found or name in ("efficientnet_b3", "mobilenetv3_small_100")
 
 
 @pytest.mark.parametrize("name", MAPS)

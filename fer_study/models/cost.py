@@ -13,7 +13,6 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..config import ModelConfig
-from ..metrics import Estimate, median
 from ..modes import evaluating
 from .registry import FaceModel, create_model
 
@@ -86,15 +85,15 @@ def step_speeds(
     return {way: batch_size / seconds[way] if way in seconds else float("nan") for way in WAYS}
 
 
-def step_ratio(
+def step_ratios(
     config: ModelConfig, without: ModelConfig, num_classes: int = 7, in_channels: int = 1, batch_size: int = 16,
     repeats: int = 15,
-) -> Estimate:  # fmt: skip
-    """How many times as long a training step takes as without a part, in float32 and channels-last, measured in one run:
-    the median over pairs of steps, one after the other, and its interval."""
+) -> list[float]:  # fmt: skip
+    """How many times as long a training step takes as without a part, in float32 and channels-last: one ratio for each pair
+    of steps, one after the other, in one run."""
     steps = {part: _step(c, num_classes, in_channels, batch_size, 1) for part, c in (("with", config), ("without", without))}
     seconds = turns(steps, repeats)
-    return median([a / b for a, b in zip(seconds["with"], seconds["without"], strict=True)])
+    return [a / b for a, b in zip(seconds["with"], seconds["without"], strict=True)]
 
 
 def alternating(calls: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:

@@ -63,7 +63,7 @@ def table(records: Sequence[Record]) -> pd.DataFrame:
         rows.setdefault(label(record), {
             "parameters": found["parameters"], "stated": stated, "off": 100 * (found["parameters"] / stated - 1),
             "mflops": found["mflops"], "activation_mb": found["activation_mb"],
-            "latency_ms": found["latency_ms"], "images_per_second": found["images_per_second"],
+            **{speed: found.get(speed, float("nan")) for speed in ("latency_ms", "images_per_second")},
             "threads": record.env["threads"],
         })  # fmt: skip
     return pd.DataFrame(rows).T.rename_axis("network")

@@ -101,7 +101,7 @@ def test_every_plot_has_a_test():
         for k, v in vars(plots).items()
         if callable(v) and getattr(v, "__module__", "").startswith(plots.__name__) and k[0] != "_"
     }
-    assert public - {"Head", "style", "class_style", "learning_curves"} == set(CALLS)
+    assert public - {"Head", "style", "class_style", "learning_curves", "panels"} == set(CALLS)
 
 
 def test_style_is_restored():

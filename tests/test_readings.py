@@ -51,7 +51,7 @@ def test_weighting(tmp_path):
     assert all(lines[0].count(f" {name} ") >= 1 for name in FER2013), "every class is named"
     assert "merged, disgust is recalled 25.0 % [7.1, 59.1] -> 100.0 % [67.6, 100.0]." in lines[0]
     assert lines[0].endswith(
-        "**at our scale, one seed: recall is gained in 2 classes and lost in 1; accuracy not distinguishable**."
+        "**at our scale, one seed: recall is gained in 2 of 7 classes and lost in 1; accuracy not distinguishable**."
     )
     assert "Accuracy +15.0 [" in lines[0]  # 12 images of 40 wrong before, 6 after
 
@@ -75,8 +75,8 @@ def test_weighting_in_the_other_direction_and_without_effect(tmp_path):
     heavy = make_record(tmp_path, blind(), name="heavy")
     runs = {report.title(n): [r] for n, r in (("none", none), ("inverse", inverse), ("heavy", heavy))}
     _, worse, same = readings.weighting(runs, ["none", "inverse", "heavy"], "fer2013").split("\n")
-    assert worse.endswith("recall is gained in 0 classes and lost in 3; accuracy lower**.")
-    assert same.endswith("recall is gained in 0 classes and lost in 0; accuracy not distinguishable**.")
+    assert worse.endswith("recall is gained in 0 of 7 classes and lost in 3; accuracy lower**.")
+    assert same.endswith("recall is gained in 0 of 7 classes and lost in 0; accuracy not distinguishable**.")
 
 
 def ladder(tmp_path, *hits: int) -> dict:

@@ -156,9 +156,10 @@ def overheads(records: Sequence[Record]) -> str:
         low, high = (100 * float(part) for part in claims.load().loc[claim, "value"].split("-"))
         for row in found[found["part"].str.startswith(option)].to_dict("records"):
             bounds = [row.get(f"{column}, {end}", float("nan")) for end in ("low", "high")]
-            measured = Estimate(row[column], float("nan"), 1, *bounds)
             interval = "" if isnan(bounds[0]) else f" [{bounds[0]:.1f}, {bounds[1]:.1f}]"
-            amount = f"{measured.value:.{1 if interval else 2}f} %{interval}"
+            amount = f"{row[column]:.{1 if interval else 2}f} %{interval}"
+            timed = column.startswith("time")  # a time says nothing without an interval, a count needs none
+            measured = Estimate(float("nan") if timed and not interval else row[column], float("nan"), 1, *bounds)
             lines.append(f"- {says.format(amount)} of `{row['network']}` at {row['input']} px; stated are {low:.0f} to "
                          f"{high:.0f} % (claim {claim}): **{verdicts.within(measured, low, high)}**.")  # fmt: skip
     return "\n".join(lines)

@@ -45,7 +45,8 @@ def weighting(runs: Runs, schemes: Sequence[str], edition: str) -> str:
         before, after = (percent(interval(records, "recall_disgust", subset="merged")) for records in (base, there))
         every, balanced = (difference(there, base, metric) for metric in ("accuracy", "balanced_accuracy"))
         gained, lost = (len(found.get(word, ())) for word in ("gained", "lost"))
-        words = f"recall is gained in {gained} classes and lost in {lost}; accuracy {direction(every, 'higher', 'lower')}"
+        accuracy = direction(every, "higher", "lower")
+        words = f"recall is gained in {gained} of {len(FER2013)} classes and lost in {lost}; accuracy {accuracy}"
         lines.append(
             f"- **{title(scheme)}**: recall on the test split, in points: "
             f"{'; '.join(f'*{word}*: ' + ', '.join(names) for word, names in found.items())}. "

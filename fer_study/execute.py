@@ -158,8 +158,10 @@ def needed(edition: str, wanted: list[str], overrides: dict[str, str]) -> list[R
     """The runs that pages need (see ``tasks``), each once; all of an edition in the order of ``stages.jobs``."""
     from . import stages
 
-    jobs = {job.key: job for task in tasks(edition, wanted, overrides) for job in runs_of(task)}
-    return list(jobs.values()) if wanted or overrides else stages.jobs(edition)
+    pages = tasks(edition, wanted, overrides)
+    if not (wanted or overrides):
+        return stages.jobs(edition)
+    return list({job.key: job for task in pages for job in runs_of(task)}.values())
 
 
 def runs_of(task: Task) -> list[RunConfig | TransferConfig]:

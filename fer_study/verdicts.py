@@ -34,10 +34,15 @@ def number(measured: Estimate, reported: float, as_claimed: bool = True, toleran
     """
     if math.isnan(measured.value):
         return "open"
-    low = measured.value if math.isnan(measured.low) else measured.low
-    high = measured.value if math.isnan(measured.high) else measured.high
+    low, high = _bounds(measured)
     word = "exceeded" if low > reported + tolerance else "below" if high < reported - tolerance else "reproduced"
     return qualified(word, measured.n, as_claimed)
+
+
+def _bounds(measured: Estimate) -> tuple[float, float]:
+    """The interval; a bound that is not known (NaN) is the value itself."""
+    low, high = (measured.value if math.isnan(bound) else bound for bound in (measured.low, measured.high))
+    return low, high
 
 
 def within(measured: Estimate, low: float, high: float) -> str:
@@ -49,8 +54,7 @@ def within(measured: Estimate, low: float, high: float) -> str:
     """
     if math.isnan(measured.value):
         return "open"
-    least = measured.value if math.isnan(measured.low) else measured.low
-    most = measured.value if math.isnan(measured.high) else measured.high
+    least, most = _bounds(measured)
     return "below" if most < low else "above" if least > high else "right" if low <= least and most <= high else "undecided"
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import joblib
 import pandas as pd
 
-from . import data, runs, stages, study, weights
+from . import data, protocol, runs, stages, study, weights
 from .config import RunConfig, TransferConfig
 from .editions import editions, load_edition
 from .errors import InputError
@@ -68,21 +68,18 @@ def speeds() -> dict[str, float]:
     return {name: float(pd.Series(values).median()) for name, values in measured.items()}
 
 
-TRAINING_IMAGES = {"fer2013": 28709, "muxspace": 10880}
-
-
 def network(config: RunConfig) -> str:
     """The network of a run with its options and input size, as text."""
     return json.dumps(config.model.resolved(), sort_keys=True)
 
 
 def estimate(job: RunConfig | TransferConfig, speed: dict[str, float]) -> float:
-    """Seconds of training by the speeds measured so far; NaN for a network that was never timed."""
+    """Seconds of training by the speeds measured so far; NaN for a network that was never timed or a set of unknown size."""
     if isinstance(job, TransferConfig):
         return 30.0
-    images = job.data.max_train or TRAINING_IMAGES.get(job.data.dataset) or round(0.8 * (job.data.faces or 0))
     rate = speed.get(network(job)) or speed.get(job.model.name)
-    return images * max(job.epochs, 1) / rate if rate else float("nan")
+    images = protocol.training_images(job.data)
+    return images * max(job.epochs, 1) / rate if images and rate else float("nan")
 
 
 def train_jobs(jobs: list[RunConfig | TransferConfig], *, deadline: float | None = None, parallel: int = 1,

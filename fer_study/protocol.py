@@ -9,6 +9,8 @@ import numpy as np
 from .audit import copy_groups
 from .config import DataConfig
 from .data.faceset import FaceSet
+from .data.official import OFFICIAL_COUNTS
+from .data.synthetic import split_names
 from .errors import InputError
 
 
@@ -82,6 +84,18 @@ def split(faces: FaceSet, config: DataConfig) -> Split:
         train = np.sort(np.random.default_rng([config.world_seed, 7]).permutation(train)[: config.max_train])
     targets = vote_targets(faces) if config.targets == "votes" else label_targets(faces)
     return Split(train, validation, test, targets, _copies(same, train), _copies(same, validation))
+
+
+def training_images(config: DataConfig) -> int | None:
+    """How many images a run trains on, known without the data (parts to the nearest image, copies not counted off); None:
+    the size of the set is not known."""
+    count = sum(OFFICIAL_COUNTS.get(config.dataset, {}).get("train", ()))
+    if config.dataset == "synthetic" and config.faces:
+        count = np.count_nonzero(split_names(config.faces) == "train")
+    if not count:
+        return config.max_train
+    count = round(count * (0.8 if config.protocol == "resplit" else 1) * (1 - 1 / config.folds if config.folds else 1))
+    return min(count, config.max_train or count)
 
 
 def _parts(labels: np.ndarray, number: int, seed: int) -> np.ndarray:

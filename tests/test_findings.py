@@ -119,13 +119,6 @@ def test_lead_of_a_pair(tmp_path):
     assert nothing.value == 0, "what is right is no pair"
 
 
-def test_training_images():
-    assert findings.training_images(DataConfig(dataset="fer2013")) == 28709
-    assert findings.training_images(DataConfig(dataset="muxspace")) == 10880
-    assert findings.training_images(DataConfig(dataset="synthetic", faces=12000)) == 9600
-    assert findings.training_images(DataConfig(dataset="synthetic", faces=12000, max_train=5000)) == 5000
-
-
 def test_saliency_is_scored_against_the_moved_regions(tmp_path):
     stored = cam(0.0, 30)
     stored["maps"][:6, 0] = 1.0  # all of it in the upper row, equally over its three pixels

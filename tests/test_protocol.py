@@ -9,7 +9,7 @@ from fer_study.audit import copy_groups
 from fer_study.config import DataConfig
 from fer_study.data.faceset import FaceSet
 from fer_study.errors import InputError
-from fer_study.protocol import split, vote_targets
+from fer_study.protocol import split, training_images, vote_targets
 
 
 def make_faces(counts: tuple[int, int, int] = (500, 60, 60), votes: bool = False) -> FaceSet:
@@ -71,6 +71,17 @@ def test_max_train_draws_from_the_training_split(faces):
     assert set(rows.train) < set(split(faces, config(max_train=80)).train)
     assert not np.array_equal(rows.train, split(faces, config(max_train=40, world_seed=1)).train)
     assert len(split(faces, config(max_train=9999)).train) == 500
+
+
+def test_training_images_are_known_without_the_data():
+    made = make_faces((800, 100, 100))  # the counts of 1,000 synthetic faces
+    for fields in ({}, {"protocol": "resplit"}, {"folds": 4}, {"protocol": "resplit", "folds": 4}, {"max_train": 70}):
+        config = DataConfig(dataset="synthetic", faces=1000, **fields)
+        assert training_images(config) == pytest.approx(len(split(made, config).train), abs=7), fields
+    assert training_images(DataConfig(dataset="fer2013")) == 28709
+    assert training_images(DataConfig(dataset="muxspace")) == 10880
+    assert training_images(DataConfig(dataset="affectnet")) is None
+    assert training_images(DataConfig(dataset="affectnet", max_train=5000)) == 5000
 
 
 @pytest.fixture

@@ -25,7 +25,6 @@ from .annotation import (
     inverse_frequency,
     majority,
     transitions,
-    weight_verdicts,
 )
 from .copies import (
     NEAR,
@@ -45,7 +44,7 @@ __all__ = [
     "FORM", "NEAR", "NEARLY_BLANK", "PRINTED_WEIGHTS", "RELATIONS", "VOTE_OPTIONS", "AuditReport", "agreement", "balance",
     "blank", "class_weights", "copy_groups", "count_copies", "duplicate_groups", "gains", "has_copy",
     "human_ceiling", "inverse_frequency", "label_gaps", "label_noise", "leakage", "majority", "near_pairs", "run",
-    "score_against_truth", "summary", "transitions", "weight_verdicts",
+    "score_against_truth", "summary", "transitions",
 ]  # fmt: skip
 
 FORM = 4
@@ -67,7 +66,6 @@ class AuditReport:
         blanks: one row a blank or nearly blank image: row, split, class, grey levels spanned.
         balance: images by split and class.
         weights: class weights by formula (``class_weights``).
-        weight_verdicts: formulas against the printed weights (``weight_verdicts``); None for other sets than FER2013.
         agreement: key of ``VOTE_OPTIONS`` -> table (``agreement``); empty without votes.
         transitions: key of ``VOTE_OPTIONS`` -> table (``transitions``); empty without votes.
         gains: key of ``VOTE_OPTIONS`` -> table (``gains``); empty without votes.
@@ -88,7 +86,6 @@ class AuditReport:
     blanks: pd.DataFrame
     balance: pd.DataFrame
     weights: pd.DataFrame
-    weight_verdicts: pd.DataFrame | None
     agreement: dict[str, pd.DataFrame]
     transitions: dict[str, pd.DataFrame]
     gains: dict[str, pd.DataFrame]
@@ -116,7 +113,6 @@ class AuditReport:
             "balance": self.balance,
             "class_share": per_class.div(self.balance["total"].where(self.balance["total"] > 0), axis=0),
             "weights": self.weights,
-            "weight_verdicts": self.weight_verdicts,
             "agreement": self.agreement,
             "transitions": self.transitions,
             "gains": self.gains,
@@ -152,7 +148,6 @@ def run(faces: FaceSet, threshold: float = NEAR, score: bool = True) -> AuditRep
         blanks=_blanks(faces),
         balance=balance(faces),
         weights=weights,
-        weight_verdicts=weight_verdicts(weights) if "printed" in weights.index else None,
         agreement={name: agreement(faces, n) for name, n in options.items()},
         transitions={name: transitions(faces, n) for name, n in options.items()},
         gains={name: gains(faces, n) for name, n in options.items()},

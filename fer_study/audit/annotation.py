@@ -117,24 +117,3 @@ def class_weights(faces: FaceSet) -> pd.DataFrame:
     if faces.name == "fer2013" and faces.classes == FER2013:
         rows["printed"] = np.array(PRINTED_WEIGHTS)
     return pd.DataFrame.from_dict(rows, orient="index", columns=list(faces.classes))
-
-
-def weight_verdicts(weights: pd.DataFrame) -> pd.DataFrame:
-    """Which formula gives the printed weights.
-
-    Args:
-        weights: from ``class_weights``, with the row ``printed``.
-
-    Returns:
-        Row a formula: ``largest_difference`` from the printed values, ``equal_when_rounded`` (values that round to the
-        printed two decimals), ``reproduces`` (every value within 0.01, so that cutting off counts as rounding).
-    """
-    computed, printed = weights.drop(index="printed"), weights.loc["printed"]
-    difference = (computed - printed).abs()
-    return pd.DataFrame(
-        {
-            "largest_difference": difference.max(axis=1, skipna=False),
-            "equal_when_rounded": np.isclose(computed.round(2), printed).sum(axis=1),
-            "reproduces": (difference < 0.01).all(axis=1),
-        }
-    )

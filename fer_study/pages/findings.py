@@ -9,8 +9,6 @@ import pandas as pd
 
 from .. import claims, metrics, verdicts
 from ..config import DataConfig, TrainingConfig
-from ..data.official import OFFICIAL_COUNTS
-from ..data.synthetic import split_names
 from ..labels import FER2013
 from ..metrics import Estimate
 from ..recipes import load_recipe
@@ -156,13 +154,6 @@ def _mean(values: np.ndarray, rows: np.ndarray, seeds: int) -> Estimate:
     if seeds >= verdicts.ENOUGH_SEEDS:
         return metrics.over_seeds(values.reshape(seeds, -1).mean(axis=1))
     return metrics.estimate(metrics.resampled(values[:, None], rows, 1000, 0)[:, 0] / len(values), seeds, 0.95)
-
-
-def training_images(data: DataConfig) -> int:
-    """How many images of an official or synthetic set a run trains on."""
-    official = sum(OFFICIAL_COUNTS.get(data.dataset, {}).get("train", ()))
-    count = official or np.count_nonzero(split_names(data.faces) == "train")
-    return min(count, data.max_train or count)
 
 
 def confused_pairs(runs: Runs, top: int = 3) -> pd.DataFrame:

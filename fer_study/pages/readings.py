@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .. import claims, report, verdicts
+from .. import claims, protocol, report, verdicts
 from ..labels import FER2013
 from ..metrics import Estimate
 from ..report import Record, Runs, difference, interval, percent, title
@@ -125,8 +125,9 @@ def transfer(runs: Runs, sources: Sequence[str], targets: Sequence[str]) -> str:
             away = f"from {away} to {100 * row.max():.1f} % ({row.idxmax()})"
         records = runs[source]
         found = f"accuracy {percent(interval(records))} at home, elsewhere {away}"
-        size = f"{findings.training_images(records[0].config.data):,} images"
-        lines.append(f"- Trained on **{source}** ({size}): {verdicts.qualified(found, len(records))}.")
+        size = protocol.training_images(records[0].config.data)
+        on = f"**{source}** ({size:,} images)" if size else f"**{source}**"
+        lines.append(f"- Trained on {on}: {verdicts.qualified(found, len(records))}.")
     if not lines:
         return NOT_YET
     for target, counts in findings.target_counts(runs, sources, targets).iterrows():

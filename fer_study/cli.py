@@ -9,6 +9,7 @@ import math
 import os
 import sys
 import time
+from typing import NoReturn
 
 from .errors import InputError
 
@@ -32,9 +33,16 @@ def at_least_one(text: str) -> int:
     return value
 
 
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong with a command in one line, as everything else here does."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
 def build_parser() -> argparse.ArgumentParser:
     """All commands and their options."""
-    parser = argparse.ArgumentParser(prog="fer-study", description=__doc__)
+    parser = Parser(prog="fer-study", description=__doc__)
     parser.add_argument("--data", help="data root; default: $FER_STUDY_DATA, then data/")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 

@@ -24,8 +24,9 @@ class Live(Frozen):
 
 
 class Edition(Frozen):
-    """One dataset and scale on which all stages run (``params/<edition>/edition.yaml``)."""
+    """One dataset and scale on which all stages run (``params/<edition>/edition.yaml``); their headings end in ``title``."""
 
+    title: str
     data: DataConfig
     live: Live | None = None
 

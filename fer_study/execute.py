@@ -7,6 +7,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shlex
 import time
 from pathlib import Path
@@ -244,14 +245,14 @@ def execute(task: Task, missing: list[str]) -> None:
     """
     import papermill
 
-    notebook, page, parameters, content = task
+    notebook, page, parameters, _ = task
     temporary = WORK / f"{page.stem}.{os.getpid()}.ipynb"
     for folder in (page.parent, WORK):
         folder.mkdir(parents=True, exist_ok=True)
     try:
         papermill.execute_notebook(notebook, temporary, parameters, kernel_name="python3", cwd=NOTEBOOKS, progress_bar=False,
                                    log_output=False)  # fmt: skip
-        write_atomically(page, finished(temporary, content, missing))
+        write_atomically(page, finished(temporary, task, missing))
     except papermill.PapermillExecutionError as error:
         reason = " ".join(f"{error.ename}: {error.evalue}".split())
         raise PageFailed(f"{notebook.name}: cell {error.exec_count} failed with {reason}") from None
@@ -259,14 +260,17 @@ def execute(task: Task, missing: list[str]) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def finished(executed: Path, content: str, missing: list[str]) -> str:
+def finished(executed: Path, task: Task, missing: list[str]) -> str:
     """The executed notebook without what belongs to this machine (paths, process ids), marked with its content hash and the
-    keys of the records that it lacks."""
+    keys of the records that it lacks; the heading of a stage names the edition."""
     notebook = json.loads(executed.read_text(encoding="utf-8"))
     papermill = notebook["metadata"].pop("papermill", {})
     kept = ("parameters", "start_time", "end_time", "duration", "version")
     notebook["metadata"]["papermill"] = {key: papermill[key] for key in kept if key in papermill}
-    notebook["metadata"]["fer_study"] = {"content": content, "missing": missing}
+    notebook["metadata"]["fer_study"] = {"content": task.content, "missing": missing}
+    if task.notebook.stem[0].isdigit():
+        first, title = notebook["cells"][0], read_yaml(PARAMS / task.parameters["edition"] / "edition.yaml")["title"]
+        first["source"] = re.sub(r"\A# .*", lambda heading: f"{heading[0]}: {title}", "".join(first["source"]))
     for cell in notebook["cells"]:
         cell["metadata"].pop("papermill", None)
         cell["metadata"].pop("execution", None)

@@ -251,9 +251,8 @@ def note(runs: Runs, subset: str = "test", view: str = "last_single", intervals:
     there = [r for records in runs.values() for r in records]
     if not there:
         return "no record yet"
-    n, seeds = int(there[0].predictions.subset(subset).sum()), sorted({len(v) for v in runs.values() if v})
-    count = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]}-{seeds[-1]}"
-    return f"n = {n:,} images, {SUBSET_NAMES[subset]}; {count} seed(s); {of_view(view)}" + "; 95 % intervals" * intervals
+    n, seeds = int(there[0].predictions.subset(subset).sum()), verdicts.seeds(len(v) for v in runs.values() if v)
+    return f"n = {n:,} images, {SUBSET_NAMES[subset]}; {seeds}; {of_view(view)}" + "; 95 % intervals" * intervals
 
 
 def effects(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from .metrics import Estimate
 
@@ -14,9 +14,15 @@ ENOUGH_SEEDS = 3
 """From so many seeds on, an interval is one over seeds; below, it is one over images, and the verdict says so."""
 
 
-def qualified(word: str, seeds: int, as_claimed: bool = True) -> str:
+def seeds(counts: Iterable[int]) -> str:
+    """How many seeds systems have, in words: ``1 seed``, ``3 seeds``, ``1-3 seeds``."""
+    least, most = min(numbers := list(counts)), max(numbers)
+    return "1 seed" if most == 1 else f"{most} seeds" if least == most else f"{least}-{most} seeds"
+
+
+def qualified(word: str, num_seeds: int, as_claimed: bool = True) -> str:
     """The word behind what limits it: ``at our scale``, ``one seed`` or ``two seeds``; ``open`` stays as it is."""
-    few = {1: "one seed", 2: "two seeds"}.get(seeds)
+    few = {1: "one seed", 2: "two seeds"}.get(num_seeds)
     limits = [limit for limit in (None if as_claimed else "at our scale", few) if limit]
     return f"{', '.join(limits)}: {word}" if limits and word != "open" else word
 

@@ -170,7 +170,7 @@ def test_wrong_type_in_a_recipe(fer, params):
 
 def test_unknown_key_in_an_edition(fer, params):
     spoil(params / "smoke" / "edition.yaml", "live: {", "colour: red\nlive: {")
-    refused(fer("plan", "smoke"), "edition.yaml", "unknown key 'colour'", "allowed: data, live")
+    refused(fer("plan", "smoke"), "edition.yaml", "unknown key 'colour'", "allowed: title, data, live")
 
 
 def test_only_without_a_match(fer):
@@ -213,10 +213,12 @@ TRAIN = ["train", "smoke"]
     [], ["fly"], ["train"], [*TRAIN, "--minutes", "soon"], [*TRAIN, "--minutes", "nan"], [*TRAIN, "--minutes", "-1"],
     [*TRAIN, "--jobs", "0"], [*TRAIN, "--jobs", "1.5"],
 ])  # fmt: skip
-def test_wrong_usage(arguments):
+def test_wrong_usage(arguments, capsys):
     with pytest.raises(SystemExit) as caught:
         cli.main(arguments)
     assert caught.value.code == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and said.startswith("fer-study") and "--help" in said
 
 
 def test_failed_work(fer, monkeypatch):

@@ -24,10 +24,11 @@ warnings.warn("and another one")"""
 
 
 def write_notebook(path: Path, *cells: str, parameters: str = PARAMETERS) -> None:
+    title = nbformat.v4.new_markdown_cell("# A page\n\n# not its title", id="title")
     head = nbformat.v4.new_code_cell(parameters, id="parameters", metadata={"tags": ["parameters"]})
     body = [nbformat.v4.new_code_cell(source, id=f"cell-{i}") for i, source in enumerate(cells)]
     metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    nbformat.write(nbformat.v4.new_notebook(cells=[head, *body], metadata=metadata), path)
+    nbformat.write(nbformat.v4.new_notebook(cells=[title, head, *body], metadata=metadata), path)
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def place(store, tmp_path, monkeypatch):
         (tmp_path / folder).mkdir()
         monkeypatch.setattr(execute, name, tmp_path / folder)
     (tmp_path / "params" / "smoke").mkdir()
-    (tmp_path / "params" / "smoke" / "edition.yaml").write_text("{}")
+    (tmp_path / "params" / "smoke" / "edition.yaml").write_text("title: Small\n")
     monkeypatch.setattr(execute, "PAGES", {})
     for stage in ("01_first", "02_second"):
         write_notebook(tmp_path / "notebooks" / f"{stage}.ipynb", BODY)
@@ -132,7 +133,9 @@ def test_a_finished_page(place, capsys):
     assert notebook.metadata.papermill.parameters == {
         "edition": "smoke", "scale": 1.0, "seeds": [1, 2], "model": "cbam_cnn", "full": True,
     }  # fmt: skip
+    assert notebook.cells[0].source == "# A page: Small\n\n# not its title"
     assert [c.id for c in notebook.cells if "injected-parameters" not in c.metadata.get("tags", [])] == [
+        "title",
         "parameters",
         "cell-0",
     ]

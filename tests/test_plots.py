@@ -216,7 +216,7 @@ def test_reliability_panels_are_readable():
     assert len(axes) == 3 and len({round(ax.get_position().y0, 2) for ax in axes}) == 2
     bins = metrics.reliability(np.random.default_rng(0).normal(size=(3000, 7)), np.arange(3000) % 7)
     for ax in axes:
-        plots.reliability(bins, ax, title="EmotionCNN", note="n = 3,589 images, test; 3 seed(s); last weights, single")
+        plots.reliability(bins, ax, title="EmotionCNN", note="n = 3,589 images, test; 3 seeds; last weights, single")
     figure = axes[0].figure
     figure.draw_without_rendering()
     for ax in axes:

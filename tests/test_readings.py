@@ -168,10 +168,10 @@ def test_errors(tmp_path):
     runs = {"x": [make_record(tmp_path, predicted)], "right": [make_record(tmp_path, blind(), name="right")], "none": []}
     one, right = readings.errors(runs).split("\n")
     assert one == (
-        "- **x**, 1 seed(s): confuses surprise <-> sad most (54.5 % of the predictions for these two); recalls disgust best "
+        "- **x**, 1 seed: confuses surprise <-> sad most (54.5 % of the predictions for these two); recalls disgust best "
         "(100.0 %) and sad least (0.0 % [0.0, 39.0])."
     )
-    assert right.startswith("- **right**, 1 seed(s): confuses nothing; recalls angry best")
+    assert right.startswith("- **right**, 1 seed: confuses nothing; recalls angry best")
 
 
 def test_without_records_nothing_is_claimed(tmp_path):

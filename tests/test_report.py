@@ -255,7 +255,7 @@ def test_numbers_in_words(estimate, difference, share):
 def test_note_says_images_split_seeds_and_interval(tmp_path):
     runs = {"a": [make_record(tmp_path, 20, seed=s) for s in (0, 1)], "b": [make_record(tmp_path, 20, name="b")], "c": []}
     assert report.note(runs, "merged") == (
-        "n = 50 images, merged (validation + test); 1-2 seed(s); last weights, single; 95 % intervals"
+        "n = 50 images, merged (validation + test); 1-2 seeds; last weights, single; 95 % intervals"
     )
     assert report.note(runs, "merged", intervals=False).endswith("; last weights, single"), "for figures that draw none"
     assert report.note({"c": []}) == "no record yet"

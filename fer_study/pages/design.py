@@ -87,7 +87,7 @@ def numbers(runs: Runs, view: str) -> dict[str, str]:
     records = next(iter(runs.values()))
     if not records:
         return {"accuracy_ours": percent(report.MISSING), "core_hours_ours": "-"}
-    said = f"{percent(report.interval(records, view=view))} ({len(records)} seed(s); {of_view(view)})"
+    said = f"{percent(report.interval(records, view=view))} ({verdicts.seeds([len(records)])}; {of_view(view)})"
     return {"accuracy_ours": said, "core_hours_ours": f"{core_hours(records):.1f}"}
 
 

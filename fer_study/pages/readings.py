@@ -150,8 +150,9 @@ def errors(runs: Runs) -> str:
             pair = pairs.loc[name]
             confused = f"confuses {pair['pair']} most ({pair['share of both classes']} of the predictions for these two)"
         bounds = f"[{100 * low.loc[name, worst]:.1f}, {100 * high.loc[name, worst]:.1f}]"
+        seeds = verdicts.seeds([len(runs[name])])
         lines.append(
-            f"- **{name}**, {len(runs[name])} seed(s): {confused}; recalls {best} best ({100 * recall[best]:.1f} %) "
+            f"- **{name}**, {seeds}: {confused}; recalls {best} best ({100 * recall[best]:.1f} %) "
             f"and {worst} least ({100 * recall[worst]:.1f} % {bounds})."
         )
     return "\n".join(lines) if lines else NOT_YET

@@ -145,24 +145,25 @@ def fit(
     if checkpoint.is_file():
         progress, best = load_checkpoint(checkpoint, model, optimiser, ema, fabric)
 
-    bar = tqdm(total=config.epochs, initial=progress.epoch, desc=config.name or config.key, unit="epoch", mininterval=5)
-    for epoch in range(progress.epoch, config.epochs):
-        if deadline is not None and time.monotonic() > deadline:
-            raise OutOfTime(f"{config.name or config.key}: stopped after epoch {epoch} of {config.epochs}")
-        if stopped_early(config, progress):
-            break
-        unfreeze(model, phase_of(config, epoch).unfreeze)
-        row = train_epoch(config, epoch, wrapped, train, optimiser, weights, ema, fabric, teacher)
-        row |= validate(config, model, fabric, validation)
-        if row["validation_accuracy"] > progress.best_accuracy:
-            progress.best_accuracy, progress.best_epoch = row["validation_accuracy"], epoch + 1
-            best = copy_state(model)
-        progress.history.append(row)
-        progress.epoch = epoch + 1
-        save_checkpoint(checkpoint, model, optimiser, ema, progress, best)
-        bar.update()
-        bar.set_postfix(loss=f"{row['train_loss']:.3f}", validation=f"{row['validation_accuracy']:.4f}")
-    bar.close()
+    with tqdm(
+        total=config.epochs, initial=progress.epoch, desc=config.name or config.key, unit="epoch", mininterval=5
+    ) as bar:
+        for epoch in range(progress.epoch, config.epochs):
+            if deadline is not None and time.monotonic() > deadline:
+                raise OutOfTime(f"{config.name or config.key}: stopped after epoch {epoch} of {config.epochs}")
+            if stopped_early(config, progress):
+                break
+            unfreeze(model, phase_of(config, epoch).unfreeze)
+            row = train_epoch(config, epoch, wrapped, train, optimiser, weights, ema, fabric, teacher)
+            row |= validate(config, model, fabric, validation)
+            if row["validation_accuracy"] > progress.best_accuracy:
+                progress.best_accuracy, progress.best_epoch = row["validation_accuracy"], epoch + 1
+                best = copy_state(model)
+            progress.history.append(row)
+            progress.epoch = epoch + 1
+            save_checkpoint(checkpoint, model, optimiser, ema, progress, best)
+            bar.update()
+            bar.set_postfix(loss=f"{row['train_loss']:.3f}", validation=f"{row['validation_accuracy']:.4f}")
     last = copy_state(model)
     if best is None or progress.best_epoch == progress.epoch:
         best = last  # one object, so that it is scored once

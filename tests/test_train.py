@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import time
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -77,7 +79,7 @@ def test_another_seed_gives_other_bits(store, reference, tiny_run):
 def test_stopped_by_the_clock_it_goes_on_exactly(store, reference, tiny_run, monkeypatch):
     config, clock = tiny_run(**FULL), iter([0.0, 2.0])
     with monkeypatch.context() as patch:
-        patch.setattr(train.time, "monotonic", lambda: next(clock))  # the deadline passes after the first epoch
+        patch.setattr(train, "time", SimpleNamespace(monotonic=clock.__next__, perf_counter=time.perf_counter))
         with pytest.raises(train.OutOfTime, match="stopped after epoch 1 of 3"):
             study.run(config, deadline=1.0)
     assert runs.lookup(config.key) is None and (store / config.key / "checkpoint.pt").is_file()
@@ -142,7 +144,7 @@ def test_the_time_of_a_resumed_run_is_that_of_all_its_epochs(store, tiny_run, mo
     monkeypatch.setattr(train, "train_epoch", lambda *given: real(*given) | {"seconds": 1000.0})
     clock = iter([0.0, 2.0])
     with monkeypatch.context() as patch:
-        patch.setattr(train.time, "monotonic", lambda: next(clock))
+        patch.setattr(train, "time", SimpleNamespace(monotonic=clock.__next__, perf_counter=time.perf_counter))
         with pytest.raises(train.OutOfTime):
             study.run(config, deadline=1.0)
     assert 2000 <= study.run(config).env["seconds"] < 2060

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -130,7 +132,7 @@ def test_a_resumed_run_goes_on_from_its_checkpoint_without_its_first_weights(sou
     monkeypatch.setenv("FER_STUDY_RUNS", str(tmp_path / "stopped"))
     clock = iter([0.0, 2.0])
     with monkeypatch.context() as patch:
-        patch.setattr(train.time, "monotonic", lambda: next(clock))
+        patch.setattr(train, "time", SimpleNamespace(monotonic=clock.__next__, perf_counter=time.perf_counter))
         with pytest.raises(train.OutOfTime, match="stopped after epoch 1 of 3"):
             study.run(config, deadline=1.0)
     path.unlink()

@@ -12,7 +12,7 @@ from torch import nn
 from fer_study import metrics, models, plots, runs, stages, study, verdicts
 from fer_study.config import ModelConfig
 from fer_study.errors import InputError
-from fer_study.models import cost
+from fer_study.models import cost, resface_sizes
 from fer_study.models.registry import FaceModel
 from fer_study.models.trace import trace
 from fer_study.pages import gallery
@@ -153,6 +153,38 @@ def test_what_the_printed_numbers_equal():
     assert shown["printed is"].to_dict() == {
         "resnet50": "hybrid", "legacy_xception": "hybrid", "mobilenetv3_small_100": "classifier",
     }  # fmt: skip
+
+
+def test_verdicts_on_the_printed_numbers(monkeypatch):
+    text = gallery.printed_reading()
+    lines = text.split("\n")
+    assert lines[0] == (
+        "- 77.4 million of `resnet50` (claim hybrid-14): **right** as *hybrid*; with its map averaged instead of flattened it "
+        "would be 26.0."
+    )
+    assert lines[2] == "- 2.5 million of `mobilenetv3_small_100` (claim hybrid-14): **right** as *classifier*."
+    assert "53.8 and 53.7 million, about 53.7 are stated" in lines[3] and lines[3].endswith("(claim hybrid-24): **right**.")
+    rows = [row | {"printed": row["printed"] + 3} for row in gallery.printed_counts()]
+    monkeypatch.setattr(gallery, "printed_counts", lambda: rows)
+    assert gallery.printed_reading().count("**wrong**") == 4, "another number is not explained"
+
+
+def test_squeeze_and_excitation_by_hand():
+    """2 C^2 / 16 weights a block, behind each of the stages of 40, 80, 160 and 320 channels."""
+    text = gallery.squeeze(["atto"])
+    plain = cost.parameters(ModelConfig(name="emonext_atto", input_size=224, options={"se": "none"}), in_channels=3)
+    added = sum(2 * channels**2 // 16 for channels in (40, 80, 160, 320))
+    assert f"would add {100 * added / plain:.2f} % (atto)" in text and "(claim emonext-09): **below**" in text
+    assert "96 channels has 1,152 parameters, the stated C/r + C gives 102 (claim emonext-22): **wrong**" in text
+
+
+def test_operations_of_a_reading_of_resface():
+    """A whole ResNet-50 at 224 px needs 3,800 to 4,100 million multiply-adds (He et al., 2016, table 1; torchvision)."""
+    whole = {"trunk50": "3-4-6-3", "local": "none", "local_kernel": np.nan, "local_channels": np.nan}
+    assert resface_sizes.operations(whole) == pytest.approx(4090, rel=0.15)
+    assert (
+        "of the 30 readings near it 6 need that, give or take 5 %, the nearest with trunk 2-2-1-1" in gallery.resface_sizes()
+    )
 
 
 def test_no_reading_of_resface_has_both_sizes(monkeypatch):

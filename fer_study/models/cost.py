@@ -20,6 +20,12 @@ WAYS = ("float32", "channels-last", "bfloat16", "compiled")
 """Ways to run a training step; each keeps what the one before brought."""
 
 
+def parameters(config: ModelConfig, num_classes: int = 7, in_channels: int = 1) -> int:
+    """Parameters of a network, counted without weights in memory."""
+    with torch.device("meta"):
+        return sum(p.numel() for p in create_model(config, num_classes, in_channels).parameters())
+
+
 def size(config: ModelConfig, num_classes: int = 7, in_channels: int = 1) -> dict[str, float]:
     """Parameters, operations and activations of a network, counted without weights in memory.
 

@@ -12,10 +12,13 @@ import pandas as pd
 import torch
 
 from ..config import ModelConfig
-from .registry import create_model
+from .cost import parameters, size
 from .resface import CompactBranch
 
 QUOTED = {"resface18": 10.4e6, "resface50": 12.4e6}
+QUOTED_OPERATIONS = 2000
+"""Million multiply-adds of the larger one, about."""
+
 BRANCHES = ("none", "64-64-64-64", "64-128-256-512", "128-256-512-512")
 
 
@@ -39,10 +42,20 @@ def local_modules() -> Iterator[dict[str, int | str]]:
         yield {"local": place, "local_kernel": kernel, "local_channels": channels}
 
 
+def _config(name: str, trunk: str, local: dict[str, int | str], input_size: int) -> ModelConfig:
+    return ModelConfig(name=name, options={"trunk": trunk, **local}, input_size=input_size)
+
+
 def _count(name: str, trunk: str, local: dict[str, int | str], input_size: int) -> int:
-    with torch.device("meta"):
-        model = create_model(ModelConfig(name=name, options={"trunk": trunk, **local}, input_size=input_size), 7, 3)
-    return sum(p.numel() for p in model.parameters())
+    return parameters(_config(name, trunk, local, input_size), in_channels=3)
+
+
+def operations(reading: pd.Series, input_size: int = 224) -> float:
+    """Million multiply-adds of ResFace-50 in one reading, a row of ``search``, without the branch, which takes no part."""
+    local = {"local": reading["local"]}
+    if reading["local"] != "none":
+        local |= {key: int(reading[key]) for key in ("local_kernel", "local_channels")}
+    return size(_config("resface50", reading["trunk50"], local, input_size), in_channels=3)["mflops"] / 2
 
 
 def search(input_size: int = 224) -> pd.DataFrame:

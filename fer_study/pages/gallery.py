@@ -12,20 +12,25 @@ from .. import claims, verdicts
 from ..config import ModelConfig
 from ..metrics import Estimate
 from ..models import options_of
-from ..models.cost import WAYS
-from ..models.keras_numbers import printed_counts
-from ..models.resface_sizes import QUOTED, search
+from ..models.cost import WAYS, parameters
+from ..models.emonext import SqueezeExcitation
+from ..models.keras_numbers import PRINTED, printed_counts
+from ..models.resface_sizes import QUOTED, QUOTED_OPERATIONS, operations, search
 from ..models.trace import trace
 from ..runs import Record
 
 EMONEXT = {"tiny": 30_564_331, "small": 52_198_891, "base": 91_765_259, "large": 204_582_475, "xlarge": 362_312_331}
 """Parameters of the published code for three channels and seven classes."""
 
-STATED = {f"emonext_{name}": count for name, count in EMONEXT.items()} | QUOTED
-"""Name -> parameters that a source states, or that its published code has, at three channels and 224 px."""
+STATED = {
+    **{(f"emonext_{name}", 3): count for name, count in EMONEXT.items()},
+    **{(name, 3): count for name, count in QUOTED.items()},
+    ("hybrid_resnet50", 1): 1e6 * PRINTED["resnet50"],
+}
+"""Name and channels -> parameters that a source states, or that its published code has, at 224 px."""
 
-EXPLAINED = 0.01
-"""A quoted count is explained by a reading that differs by less than this share."""
+EXPLAINED, ABOUT = 0.01, 0.05
+"""A quoted count is explained by a reading that differs by less than the first share, "about" so much by the second."""
 
 DIAGRAMS = {
     "cbam_cnn": {"fixed kernels": "kernels", "block 1": "blocks.0", "block 2": "blocks.1", "block 3": "blocks.2",
@@ -39,6 +44,8 @@ DIAGRAMS = {
     "hybrid_resnet50": {"adapter": "adapter", "stage 1": "backbone.layer1", "stage 2": "backbone.layer2",
                         "stage 3": "backbone.layer3", "stage 4": "backbone.layer4", "reduction": "reduce",
                         "attention": "attention", "transformer": "transformer", "two branches": "head"},
+    "timm:resnet50": {"stem": "net.conv1", "stage 1": "net.layer1", "stage 2": "net.layer2", "stage 3": "net.layer3",
+                      "stage 4": "net.layer4", "head": "net.fc"},
     "fer48": {"stem": "stem", "stage 1": "blocks.0", "stage 2": "blocks.1", "stage 3": "blocks.2", "stage 4": "blocks.3",
               "head": "head"},
 }  # fmt: skip
@@ -58,8 +65,8 @@ def table(records: Sequence[Record]) -> pd.DataFrame:
     rows: dict[str, dict[str, float]] = {}
     for record in records:
         config, found = record.config, record.cost
-        as_stated = (config.channels, config.model.input_size) == (3, 224)
-        stated = STATED.get(config.model.name if as_stated else "", float("nan"))
+        known = STATED if config.model.input_size == 224 else {}
+        stated = known.get((config.model.name, config.channels), float("nan"))
         rows.setdefault(label(record), {
             "parameters": found["parameters"], "stated": stated, "off": 100 * (found["parameters"] / stated - 1),
             "mflops": found["mflops"], "activation_mb": found["activation_mb"],
@@ -128,19 +135,66 @@ def meets(row: dict[str, str | float]) -> str:
     return ", ".join(n for n, c in counts.items() if row["printed"] in (round(c, 1), floor(10 * c) / 10)) or "none"
 
 
+def printed_reading() -> str:
+    """A verdict on each printed number (claim hybrid-14), and on what both hybrids have in common (claim hybrid-24)."""
+    lines, more, parts = [], [], float("nan")
+    for row in printed_counts():
+        fits = meets(row)
+        verdict = f"**right** as *{fits}*" if fits != "none" else "**wrong**"
+        if fits == "hybrid":
+            more.append(row["printed"] - row["plain"])
+            parts = row["dense"] + row["rest"]
+            verdict += f"; with its map averaged instead of flattened it would be {row['plain'] + row['rest']:.1f}"
+        lines.append(f"- {row['printed']} million of `{row['trunk']}` (claim hybrid-14): {verdict}.")
+    stated = float(claims.load().loc["hybrid-24", "value"].removeprefix("about "))
+    right = "right" if more and all(abs(x / stated - 1) < EXPLAINED for x in (parts, *more)) else "wrong"
+    lines.append(
+        f"- The hybrids exceed their trunks by {' and '.join(f'{x:.1f}' for x in more)} million, about {stated} are stated; "
+        f"a dense layer from the flattened map and the other parts are {parts:.1f} (claim hybrid-24): **{right}**."
+    )
+    return "\n".join(lines)
+
+
+def squeeze(sizes: Sequence[str] = tuple(EMONEXT)) -> str:
+    """What squeeze-and-excitation adds where the text of EmoNeXt puts it (claim emonext-09), and what one block has (claim
+    emonext-22)."""
+    low, high = (100 * float(part) for part in claims.load().loc["emonext-09", "value"].split("-"))
+    shares = []
+    for name in sizes:
+        none, after = (parameters(ModelConfig(name=f"emonext_{name}", input_size=224, options={"se": where}), in_channels=3)
+                       for where in ("none", "after"))  # fmt: skip
+        shares.append(100 * (after / none - 1))
+    words = {verdicts.within(Estimate(share, float("nan"), 1, share, share), low, high) for share in shares}
+    of = ", ".join(f"{share:.2f} % ({name})" for name, share in zip(sizes, shares, strict=True))
+    channels = 96  # of the first stage of Tiny
+    count, formula = sum(p.numel() for p in SqueezeExcitation(channels).parameters()), channels / 16 + channels
+    return (
+        f"- After each stage, where the text has it, squeeze-and-excitation would add {of}; stated are {low:.0f} to "
+        f"{high:.0f} % (claim emonext-09): **{', '.join(sorted(words))}**.\n"
+        f"- One block of {channels} channels has {count:,} parameters, the stated C/r + C gives {formula:.0f} (claim "
+        f"emonext-22): **{'right' if count == formula else 'wrong'}**."
+    )
+
+
 def resface_sizes() -> str:
     """Whether any shortened trunk has the sizes that the source of ResFace quotes, with a verdict (claim resface-12)."""
     found = search()
     near = {name: found[f"error{name[-2:]}"].abs() < EXPLAINED for name in QUOTED}
     both = int((near["resface18"] & near["resface50"]).sum())
     quoted = " and ".join(f"{count / 1e6:.1f}" for count in QUOTED.values())
-    hits = " and ".join(str(int(n.sum())) for n in near.values())
-    best = found.iloc[0]
+    hits18, hits50 = (int(n.sum()) for n in near.values())
+    best, costs = found.iloc[0], found[near["resface50"]].apply(operations, axis=1)
+    fit = costs[(costs / QUOTED_OPERATIONS - 1).abs() < ABOUT]
+    example = (
+        "" if fit.empty else f", the nearest with trunk {found.loc[(fit - QUOTED_OPERATIONS).abs().idxmin(), 'trunk50']}"
+    )
     return (
         f"The source of ResFace quotes {quoted} million parameters (ResNet-18 and -50). Of {len(found):,} combinations of a "
-        f"trunk shortened by one rule for both, a transposed convolution and a branch, {hits} come within "
+        f"trunk shortened by one rule for both, a transposed convolution and a branch, {hits18} and {hits50} come within "
         f"{100 * EXPLAINED:.0f} % of one of them, {both} of both; the nearest to both is off by {100 * best['error']:.1f} % "
-        f"(trunks {best['trunk18']} and {best['trunk50']}). Claim resface-12, in every reading tried: "
+        f"(trunks {best['trunk18']} and {best['trunk50']}). About {QUOTED_OPERATIONS:,} million multiply-adds are quoted "
+        f"with the second: of the {hits50} readings near it {len(fit)} need that, give or take {100 * ABOUT:.0f} %{example}."
+        " Claim resface-12, in every reading tried: "
         f"**{'right' if both else 'wrong'}**."
     )
 

@@ -159,8 +159,8 @@ def test_verdicts_on_the_printed_numbers(monkeypatch):
     text = gallery.printed_reading()
     lines = text.split("\n")
     assert lines[0] == (
-        "- 77.4 million of `resnet50` (claim hybrid-14): **right** as *hybrid*; with its map averaged instead of flattened it "
-        "would be 26.0."
+        "- 77.4 million of `resnet50` (claim hybrid-14): **right** as *hybrid*; with its map averaged instead of flattened "
+        "it would be 26.0."
     )
     assert lines[2] == "- 2.5 million of `mobilenetv3_small_100` (claim hybrid-14): **right** as *classifier*."
     assert "53.8 and 53.7 million, about 53.7 are stated" in lines[3] and lines[3].endswith("(claim hybrid-24): **right**.")

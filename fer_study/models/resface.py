@@ -17,6 +17,10 @@ option              default                                                     
 ``branch``          ``none``: the generator is a network of its own, ``ldg``            ``joint``, ``sum``: see ``ResFace``
 ==================  ==================================================================  ===============================
 
+DEVIATION: the text compares the softmax output of the branch, "treated as the model's predicted distribution", with that of
+the generator, beside the main network and not combined with it. Here, as in EfficientFace, the generator teaches the output
+of the network itself, which alone is used at inference; the branch is what the generator is made of.
+
 The quoted sizes, 10.4 and 12.4 million parameters and about 2,000 MFLOPs, are those of no trunk that we could think of
 (``resface_sizes``). Of the trunks that agree with the text the default comes nearest to both counts: at 224 px, three
 channels and seven classes 10.11 and 12.71 million. With the up-sampling it cannot come near the operations (3,280 and 4,603

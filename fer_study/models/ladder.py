@@ -72,8 +72,8 @@ def _after_pooling(input_size: int, poolings: int, name: str) -> int:
 class _Plain(FaceModel):
     """Three convolutions with pooling and dropout, then two fully connected layers, behind an optional kernel layer.
 
-    DEVIATION: the text lists pooling and dropout behind the first two convolutions of model 1, and none in model 2; here they
-    follow all three in both, which leaves 0.7 of 2.5 million parameters at 48 px.
+    DEVIATION: the text lists pooling and dropout behind the first two convolutions of model 1, and none in model 2; here
+    they follow all three in both, which leaves 0.7 of 2.5 million parameters at 48 px.
     """
 
     def __init__(self, kernels: bool, name: str, num_classes: int, in_channels: int, input_size: int, width: float,

@@ -39,8 +39,8 @@ class Page:
 
 def _seconds(record: Record) -> float:
     """Of a training never less than its epochs took: early records left out those before an interruption."""
-    epochs = record.history["seconds"].sum() if (record.folder / "history.csv").is_file() else 0
-    return max(record.env.get("seconds", 0), epochs)
+    history = record.history if (record.folder / "history.csv").is_file() else {}
+    return max(record.env.get("seconds", 0), sum(history.get("seconds", ())))
 
 
 def show(text: str) -> None:

@@ -121,8 +121,6 @@ class ResFace(FaceModel):
         depths = _numbers(trunk, "trunk", 2, 4)
         if not 1 <= position <= len(depths):
             raise InputError(f"model resface: position is {position}, allowed: 1..{len(depths)} with trunk {trunk}")
-        if local_channels < 1:
-            raise InputError(f"model resface: local_channels is {local_channels}, allowed: 1 and more")
         self.stem, self.body = _stem(in_channels, input_size), nn.ModuleList()
         closes, channels = {"none": 0, "stage2": 2, "last": len(depths)}[local], STEM
         for number, depth in enumerate(depths, 1):

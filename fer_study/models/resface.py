@@ -34,6 +34,7 @@ from itertools import pairwise
 import torch
 from torch import nn
 
+from ..config import RunConfig
 from ..errors import InputError
 from .registry import FaceModel, register, start_as_he
 
@@ -152,8 +153,8 @@ class ResFace(FaceModel):
         """``(logits (B, K), penalty scalar)``.
 
         Under ``joint`` cross-entropy of the logits plus the penalty is the mean of the cross-entropies of trunk and branch
-        (targets that sum to 1, no class weights), plus ``branch_weight`` times the distribution loss of the trunk against
-        the branch: ``-mean p_branch log p_trunk``, with gradients into both.
+        (targets that sum to 1, no class weights; ``check_loss`` refuses other losses), plus ``branch_weight`` times the
+        distribution loss of the trunk against the branch: ``-mean p_branch log p_trunk``, with gradients into both.
         """
         if self.branch_use != "joint":
             return super().forward_with_penalty(images)
@@ -204,6 +205,20 @@ class LabelDistributionGenerator(FaceModel):
 
     def stages(self) -> list[nn.Module]:
         return [self.branch.head, *reversed(self.branch.blocks), self.stem]
+
+
+def check_loss(config: RunConfig) -> None:
+    """Refuse a run whose loss, together with the penalty of ``branch="joint"``, is not what ``ResFace`` says.
+
+    Raises:
+        InputError: class weights, or a loss that is not cross-entropy.
+    """
+    if config.model.options.get("branch") != "joint":
+        return
+    for field in ("distribution", "class_weights"):
+        if (value := getattr(config.loss, field)) != "none":
+            allowed = f"allowed with branch 'joint' of {config.model.name}: 'none', its penalty is for plain cross-entropy"
+            raise InputError(f"{config.name or config.key}: loss.{field} is {value!r}, {allowed}")
 
 
 def _numbers(text: str, option: str, least: int, most: int) -> list[int]:

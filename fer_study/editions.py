@@ -24,7 +24,7 @@ class Live(Frozen):
 
 
 class Edition(Frozen):
-    """One dataset and scale on which all stages run (``params/<edition>/edition.yaml``); their headings end in ``title``, if any."""
+    """One dataset and scale on which all stages run (``params/<edition>/edition.yaml``); headings end in ``title``."""
 
     title: str = ""
     data: DataConfig

@@ -57,7 +57,7 @@ def test_errors(tmp_path):
     predicted = named(predictions(40, validation_right=10), label_4=6)  # all sad are called neutral
     runs = {"CBAM + kernels": [make_record(tmp_path, predicted, name="cbam_cnn", cam=looking(2))]}
     pair, recall, looks = claimed.errors(runs, "fer2013").split("\n- ")
-    assert pair.startswith("- Claim `ladder-09`") and "sad <-> neutral minus the next pair, +15.0 [+" in pair
+    assert pair.startswith("- Claim `ladder-09`") and "confuse most, +15.0 [+" in pair
     assert pair.endswith("**one seed: reproduced**")
     first, second = recall.split("\n")[1:]
     assert first.startswith("  - above 70 %: angry 100.0 % [") and "sad" not in first

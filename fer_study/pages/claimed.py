@@ -81,8 +81,8 @@ def errors(runs: Runs, edition: str) -> str:
         shown = [f"{c} {percent(parts[c])} in the {LOOKS[c]} third ({direction(more[c], *EVEN)})" for c in LOOKS]
         looks.append((f"{name}: {', '.join(shown)}", verdicts.ordering(list(more.values()), findings.as_claimed(records))))
     return "\n".join([
-        line("ladder-09", edition, [(f"sad <-> neutral minus the next pair, {points(lead)} of all test images",
-                                     verdicts.ordering([lead], scale))]),
+        line("ladder-09", edition, [("sad <-> neutral minus the other pair that all seeds together confuse most, "
+                                     f"{points(lead)} of all test images", verdicts.ordering([lead], scale))]),
         line("ladder-10", edition, [(f"above {100 * limit:.0f} %: {high or 'none'}", verdicts.ordering(stated, scale)),
                                     (f"surprise {percent(recall['surprise'])}",
                                      verdicts.number(recall["surprise"], lowest, scale))]),

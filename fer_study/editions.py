@@ -24,9 +24,9 @@ class Live(Frozen):
 
 
 class Edition(Frozen):
-    """One dataset and scale on which all stages run (``params/<edition>/edition.yaml``); their headings end in ``title``."""
+    """One dataset and scale on which all stages run (``params/<edition>/edition.yaml``); headings end in ``title``."""
 
-    title: str
+    title: str = ""
     data: DataConfig
     live: Live | None = None
 

@@ -268,8 +268,10 @@ def finished(executed: Path, task: Task, missing: list[str]) -> str:
     kept = ("parameters", "start_time", "end_time", "duration", "version")
     notebook["metadata"]["papermill"] = {key: papermill[key] for key in kept if key in papermill}
     notebook["metadata"]["fer_study"] = {"content": task.content, "missing": missing}
-    if task.notebook.stem[0].isdigit():
-        first, title = notebook["cells"][0], read_yaml(PARAMS / task.parameters["edition"] / "edition.yaml")["title"]
+    edition = task.parameters.get("edition")  # a lab has none
+    title = read_yaml(PARAMS / edition / "edition.yaml").get("title") if edition else None
+    if title and task.notebook.stem[0].isdigit():
+        first = notebook["cells"][0]
         first["source"] = re.sub(r"\A# .*", lambda heading: f"{heading[0]}: {title}", "".join(first["source"]))
     for cell in notebook["cells"]:
         cell["metadata"].pop("papermill", None)

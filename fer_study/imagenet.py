@@ -12,7 +12,7 @@ from torch import nn
 from .config import ModelConfig
 from .errors import InputError
 from .models import FaceModel
-from .models.timm_models import build
+from .models.timm_models import REFUSALS, build
 from .state_dicts import Report, State, changes, differences, read, some
 from .weight_origin import folder, sha256
 
@@ -54,7 +54,7 @@ def published(name: str, state: State, input_size: int, path: Path) -> nn.Module
     try:
         with torch.random.fork_rng(devices=[]):
             return build(name, input_size, pretrained=True, pretrained_cfg_overlay={"state_dict": state})
-    except (AssertionError, LookupError, RuntimeError, TypeError, ValueError) as error:
+    except REFUSALS as error:
         why = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
         raise InputError(f"{path}: not the weights of timm's {name} ({why})") from None
 

@@ -62,7 +62,9 @@ def make_run(edition: Edition, recipe: str, model: str, seed: int, *, name: str,
         data.setdefault("max_train", live.max_train)
     given = {"name": model, "options": options, "input_size": input_size, "weights": weights}
     config = models.resolve(build(ModelConfig, given))
-    return load_recipe(recipe).run(name=name, data=edition.data.replace(**data), model=config, seed=seed, **changes)
+    run = load_recipe(recipe).run(name=name, data=edition.data.replace(**data), model=config, seed=seed, **changes)
+    models.resface.check_loss(run)
+    return run
 
 
 def arm_name(arm: str, recipe: str, recipes: list[str]) -> str:

@@ -28,6 +28,7 @@ class Report:
         fresh: those it did not, which keep their random start.
         unused: of the file.
         adapted: loaded with another shape or type than in the file.
+        options: of the network, other than those that the file was trained with.
     """
 
     source: str
@@ -37,9 +38,11 @@ class Report:
     fresh: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
     adapted: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         parts = f"fresh: {some(self.fresh)}; unused: {some(self.unused)}; adapted: {some(self.adapted)}"
+        parts += f"; options of the file: {'; '.join(self.options)}" if self.options else ""
         return f"weights {self.source} ({self.file}, sha256 {self.sha256[:16]}): {self.loaded} tensors loaded; {parts}"
 
 

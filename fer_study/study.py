@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 
 from . import audit, baseline, runs, transfer
 from .config import AuditConfig, CostConfig, RunConfig, TransferConfig
@@ -27,7 +26,7 @@ from .predict import TTA, log_probabilities
 from .protocol import Split, split
 from .sources import faces_of
 from .train import Weights, finite, fit
-from .weights import NOTE, initialise, network_of
+from .weights import NOTE, initialise, network_of, save
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -77,7 +76,7 @@ def train_and_predict(config: RunConfig, faces: FaceSet, folder: Path, deadline:
     start = time.perf_counter() - float(weights.history["seconds"].sum())  # epochs before an interruption count too
     views, saliency = evaluate_views(config, model, weights, faces, rows, fabric)
     for kind, state in weights.states().items():
-        save_file(state, folder / f"{kind}.safetensors")
+        save(state, config.model, folder / f"{kind}.safetensors")
     table, speed = prediction_table(faces, rows), float(weights.history["images_per_second"].median())
     record = runs.save(folder, config, history=weights.history, table=table, views=views,
                        metrics=score(table, views, faces.classes, config), cam=saliency,

@@ -23,6 +23,7 @@ from .errors import InputError
 from .losses import class_weights, label_distribution_loss, smooth, soft_cross_entropy
 from .metrics import accuracy, log_loss
 from .models import FaceModel
+from .models.resface import check_loss
 from .predict import log_probabilities
 
 if TYPE_CHECKING:
@@ -130,11 +131,13 @@ def fit(
         teacher: the frozen network that ``config.loss.teacher`` names, on the device, in evaluation mode.
 
     Raises:
-        InputError: there are no epochs, or no batch to train on, or too few steps to update the EMA once.
+        InputError: there are no epochs, or no batch to train on, or too few steps to update the EMA once, or the loss does
+            not go with the network's penalty.
         TrainingFailed: a loss or a prediction on validation is not finite.
         OutOfTime: the deadline passed; a later call goes on exactly where this one stopped.
     """
     check_steps(config, len(train))
+    check_loss(config)
     optimiser = make_optimiser(config, model)
     wrapped, optimiser = fabric.setup(model, optimiser)
     wrapped.mark_forward_method("forward_with_penalty")  # in the precision that Fabric set up

@@ -11,7 +11,9 @@
 - a path: a state dict of this network as safetensors, whatever its options were; its content is part of the key.
 
 Files of the last two have to fit to the last tensor, the head included: a head for other classes is refused, not replaced.
-What shapes cannot tell, two tensors of one shape under each other's names, nobody can see from the file alone.
+What shapes cannot tell, files that ``save`` wrote do: they name their network, another one is refused, and the options with
+which it was trained, where they differ from ours, are reported. Of other files nobody can see it, nor in any file that two
+tensors of one shape stand under each other's names.
 """
 
 from __future__ import annotations
@@ -23,16 +25,22 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from . import imagenet, runs
 from .config import ModelConfig, RunConfig
 from .errors import InputError
+from .frozen import parse
 from .models import FaceModel, create_model, resolve
 from .models.registry import NOT_NETWORKS
-from .state_dicts import Report, changes, fill, mismatch, read
+from .state_dicts import Report, State, changes, fill, mismatch, read
 from .weight_origin import FILE, RUN, folder, sha256, without_place
 
 log = logging.getLogger(__name__)
+
+NETWORK = "fer_study_network"
+"""In the metadata of a file of weights: the name and the options of its network, as JSON."""
 
 NOTE = "initial_weights.json"
 """In the folder of a run in progress: what its network started from."""
@@ -65,6 +73,7 @@ def check(configs: Iterable[RunConfig]) -> None:
         except SourceMissing:
             continue
         state = read(path)
+        other_options(model, path, where)
         with torch.device("meta"):
             networks = [create_model(model, classes, channels).state_dict() for channels in (1, 3)]
         wrong = [mismatch(network, state, classes) for network in networks]
@@ -89,7 +98,7 @@ def initialise(model: FaceModel, config: RunConfig, num_classes: int, place: Pat
     note = place / NOTE
     if not (note.is_file() and (place / "checkpoint.pt").is_file()):
         report = load(model, config.model, num_classes)
-        log.info("%s: %s", config.name or config.key, report)
+        log.log(logging.WARNING if report.options else logging.INFO, "%s: %s", config.name or config.key, report)
         runs.write_atomically(note, runs.as_json(asdict(report)))
     return {"initial_weights": json.loads(note.read_text(encoding="utf-8"))}
 
@@ -105,8 +114,37 @@ def load(model: FaceModel, config: ModelConfig, num_classes: int) -> Report:
         return imagenet.fill_trunk(model, config)
     path, where = file_of(config)
     state, source = read(path), without_place(config.weights)
+    options = other_options(config, path, where)
     fill(model, state, where, num_classes)
-    return Report(source, path.name, sha256(path), len(state), adapted=changes(state, model.state_dict()))
+    adapted = changes(state, model.state_dict())
+    return Report(source, path.name, sha256(path), len(state), adapted=adapted, options=options)
+
+
+def save(state: State, config: ModelConfig, path: Path) -> None:
+    """Write the weights of a network, with its name and its options, as safetensors."""
+    network = {"name": config.name, "options": resolve(config).options}
+    save_file(state, path, metadata={NETWORK: json.dumps(network, sort_keys=True)})
+
+
+def other_options(config: ModelConfig, path: Path, where: str) -> tuple[str, ...]:
+    """Options of a network that differ from those that a file of weights names; none where it names none.
+
+    Raises:
+        InputError: the file names another network; the message begins with ``where``.
+    """
+    with safe_open(path, "pt") as file:
+        written = (file.metadata() or {}).get(NETWORK)
+    if written is None:
+        return ()
+    try:
+        theirs = parse(ModelConfig, json.loads(written), NETWORK)
+    except ValueError:
+        raise InputError(f"{path}: its {NETWORK} is {written[:80]!r}, allowed: a name and options, as JSON") from None
+    if theirs.name != config.name:
+        raise InputError(f"{where} of {theirs.name}, this network is {config.name}")
+    ours = resolve(config).options
+    differ = [name for name in {**theirs.options, **ours} if theirs.options.get(name) != ours.get(name)]
+    return tuple(f"{name} {theirs.options.get(name)}, here {ours.get(name)}" for name in differ)
 
 
 def file_of(config: ModelConfig) -> tuple[Path, str]:

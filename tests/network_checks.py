@@ -25,7 +25,10 @@ UNMOVED = {
 
 def awake(model: FaceModel, std: float = 0.5) -> FaceModel:
     """The same with random numbers where a tensor starts at zero or, as layer scale does, next to it: hardly any gradient
-    passes behind those."""
+    passes behind those. A spatial transformer stays near the identity: an image moved out of sight has no gradient."""
+    for module in model.modules():
+        if isinstance(module, SpatialTransformer):
+            nn.init.normal_(module.regressor[-1].weight, std=0.01)
     for p in model.parameters():
         if p.abs().max() < 1e-3:
             nn.init.normal_(p, std=std)

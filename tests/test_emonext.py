@@ -1,6 +1,7 @@
 """EmoNeXt: counts and logits of the published network, the identity of the transformer, the penalty by hand."""
 
 import json
+import math
 from itertools import pairwise
 from pathlib import Path
 
@@ -111,6 +112,29 @@ def test_penalty_by_hand():
     assert penalty(x).item() == pytest.approx(float((weight - 0.5) ** 2), rel=1e-4)
     assert penalty(x[:1]).item() == 0.0
     assert AttentionPenalty(16, 0.25).scale == 0.5
+
+
+def test_the_power_is_that_of_the_option():
+    """Identity projections of a vector of 320 features and of its opposite: scores are +-320 / 320^power, +-76 and +-18 at
+    1/4 and 1/2, where a softmax is one-hot, and +-1 at 1."""
+    one = torch.tensor([1.0, -1.0]).repeat(160)  # what its layer normalisation leaves unchanged
+    for power, weight in ((0.25, 1.0), (0.5, 1.0), (1.0, 1 / (1 + math.exp(-2))), (1.5, 1 / (1 + math.exp(-2 / 320**0.5)))):
+        penalty = build("atto", attention_power=power).attention
+        for layer in (penalty.query, penalty.key):
+            layer.weight.data.copy_(torch.eye(320))
+        assert penalty(torch.stack([one, -one])).item() == pytest.approx((weight - 0.5) ** 2, rel=1e-3)
+    assert build("atto").attention.scale == pytest.approx(320**-0.25)
+    assert build("atto", attention_power=0.5).attention.scale == pytest.approx(320**-0.5)
+
+
+@pytest.mark.parametrize(("place", "dims"), [("before", (80, 160, 320)), ("after", (40, 80, 160, 320))])
+def test_the_reduction_is_that_of_the_option(place, dims):
+    """2 C (C // r) weights: at least one hidden unit where r is more than C."""
+    bare = parameters(build("atto", se="none"))
+    for reduction in (4, 16, 64, 320):
+        by_hand = sum(2 * dim * max(dim // reduction, 1) for dim in dims)
+        assert parameters(build("atto", se=place, se_reduction=reduction)) - bare == by_hand
+    assert parameters(build("atto")) - bare == 2 * (80 * 5 + 160 * 10 + 320 * 20)
 
 
 def test_penalty_of_a_run():

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from page_records import FIRST_ROW, TEST, VALIDATION, labels_of, make_record, predictions, two_epochs
 
-from fer_study import runs
+from fer_study import report, runs
 from fer_study.config import AuditConfig, DataConfig, ModelConfig, PhaseConfig
 from fer_study.labels import FER2013
 from fer_study.pages import findings
@@ -138,6 +138,9 @@ def test_reported_accuracy_stands_beside_the_measured_one_on_fer2013_only(tmp_pa
     assert table.loc["EmotionCNN", ["value", "reported"]].tolist() == [0.5, 0.5826]
     assert np.isnan(table.loc["HOG + SVM", "reported"])
     assert findings.against_reported(runs, "synthetic")["reported"].isna().all()
+    three = [make_record(tmp_path, right, seed=right) for right in (18, 20, 22)]
+    row, verdict = findings.against_reported({"EmotionCNN": three}, "fer2013").iloc[0], report.interval(three)
+    assert row["n"] == 3 and (row["low"], row["high"]) == (verdict.low, verdict.high), "the interval of the verdict"
 
 
 @pytest.fixture

@@ -237,7 +237,7 @@ def test_saliency(model):
         ({"attention": "all"}, "attention is 'all', allowed: none, channel, spatial, both"),
         ({"resnet_features": "max"}, "resnet_features is 'max', allowed: average, flatten"),
         ({"resnet_features": "flatten", "transformer": False}, "'flatten' without transformer .* allowed: average"),
-        ({"dropout": 1.0}, "dropout is 1.0, allowed: 0 up to 1"),
+        ({"dropout": 1.0}, "dropout is 1.0, allowed: 0 and more, below 1"),
         ({"mlp_ratio": -1.0}, "mlp_ratio is -1.0, allowed: 0 and more"),
         ({"hidden": 0}, "hidden is 0, allowed: 1 and more"),
         ({"size": 32}, "input_size is 32, allowed: 33 and more"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from itertools import pairwise
 
 import pytest
@@ -130,6 +132,55 @@ def test_wrong_input_is_refused(config, words):
     with pytest.raises(InputError, match=words) as caught:
         models.create_model(ModelConfig(**config), 7)
     assert "\n" not in str(caught.value)
+
+
+FREE = {"position", "local_kernel"}
+"""Numbers that a network checks by itself."""
+
+
+@pytest.mark.parametrize("name", [*(n for n in models.names() if n != "timm"), "timm:test_convnext"])
+def test_a_number_outside_its_range_is_refused_before_anything_is_built(name):
+    numbers = {key: type(value) for key, value in models.options_of(name).items() if type(value) in (int, float)}
+    assert set(numbers) - FREE <= set(registry.RANGES)
+    for key, kind in numbers.items():
+        if key in FREE:
+            continue
+        least, end = registry.RANGES[key]
+        wrong = [0 if kind is int else least - 1e-3, -1] + [end, math.inf, math.nan] * (kind is float)
+        for value in map(kind, wrong):
+            refused = f"model {name}: {key} is {value}, allowed: {least} and more"
+            with pytest.raises(InputError, match=re.escape(refused)) as caught:
+                models.resolve(ModelConfig(name=name, options={key: value}))
+            assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["emotion_cnn", "kernel_cnn", "baseline_cnn", "simple_resnet", "cbam_cnn", "fer48", "resnet18_48", "vgg19_48"]
+)
+def test_the_narrowest_network_has_channels_in_every_layer(name):
+    model = make(name, width=1 / 8)
+    assert all(p.numel() for p in model.parameters()) and model(torch.rand(2, 1, 48, 48)).shape == (2, 7)
+    with pytest.raises(InputError, match=r"width is 0\.12, allowed: 0\.125 and more"):
+        make(name, width=0.12)
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "value", "allowed"),
+    [
+        ("emonext_atto", "se_reduction", 0, "1 and more"),
+        ("cbam_cnn", "convolutions", 0, "1 and more"),
+        ("emotion_cnn", "dropout", 1.0, "0 and more, below 1"),
+        ("cbam_cnn", "head_dropout", -0.1, "0 and more, below 1"),
+        ("fer48", "drop_path", 1.0, "0 and more, below 1"),
+        ("emonext_atto", "drop_path_rate", 2.0, "0 and more, below 1"),
+        ("timm:resnet18", "drop_rate", -1.0, "0 and more, below 1"),
+        ("vgg19_48", "width", -1.0, "0.125 and more"),
+    ],
+)
+def test_what_is_allowed_is_said(name, option, value, allowed):
+    with pytest.raises(InputError) as caught:
+        models.create_model(ModelConfig(name=name, options={option: value}), 7)
+    assert str(caught.value) == f"model {name}: {option} is {value}, allowed: {allowed}"
 
 
 def test_options_are_spelled_out():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import chain, pairwise
 
 import pytest
@@ -10,14 +11,16 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch.utils.flop_counter import FlopCounterMode
 
-from fer_study.config import AugmentConfig, ModelConfig
+from fer_study import study
+from fer_study.config import AugmentConfig, LossConfig, ModelConfig
 from fer_study.errors import InputError
 from fer_study.explain import grad_cam
 from fer_study.losses import label_distribution_loss, soft_cross_entropy
 from fer_study.models import create_model, resolve
 from fer_study.models.cost import size
-from fer_study.models.resface import ChannelSpatial
+from fer_study.models.resface import ChannelSpatial, check_loss
 from fer_study.models.resface_sizes import QUOTED, search
+from fer_study.stages import label_distribution
 
 NAMES = ("resface18", "resface50", "ldg")
 PLAIN = {"local": "none", "attention": "none"}
@@ -281,6 +284,34 @@ def test_a_joint_generator_is_the_mean_of_two_losses_and_costs_nothing_later():
         assert torch.equal(added.forward_with_penalty(images)[0], added(images))
     cost = {branch: size(config("resface18", 48, branch=branch))["mflops"] for branch in ("none", "joint", "sum")}
     assert cost["joint"] == cost["none"] < cost["sum"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("class_weights", "inverse"), ("class_weights", "heavy"), ("distribution", "teacher")]
+)
+def test_a_joint_generator_takes_no_other_loss(store, tiny_run, field, value):
+    """Neither when a run is listed nor when it is trained; label smoothing and mixup keep targets that sum to 1."""
+    loss, words = (
+        LossConfig(**{field: value}),
+        f"tiny: loss.{field} is '{value}', allowed with branch 'joint' of resface18: 'none'",
+    )
+    joint = ModelConfig(name="resface18", options={"branch": "joint"})
+    wrong = tiny_run(model=joint, loss=loss)
+    with pytest.raises(InputError, match=re.escape(words)) as caught:
+        study.run(wrong)
+    assert "\n" not in str(caught.value) and not (store / wrong.key).exists()
+    for good in (
+        tiny_run(model=joint, loss=LossConfig(label_smoothing=0.1, mixup=1.0)),
+        tiny_run(model=joint.replace(options={"branch": "sum"}), loss=loss),
+    ):
+        check_loss(good)
+
+
+def test_a_joint_generator_is_not_listed_with_another_loss():
+    given = {"edition": "smoke", "recipes": ["smoke"], "model": "resface18", "input_size": 48, "seeds": [0]}
+    assert len(label_distribution(options={"branch": "joint"}, targets=["labels", "votes"], **given)) == 2
+    with pytest.raises(InputError, match=r"generator: loss\.distribution is 'teacher', allowed with branch 'joint'"):
+        label_distribution(options={"branch": "joint"}, targets=["generator"], **given)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -6,10 +6,12 @@ import re
 
 import numpy as np
 import pytest
+import timm
 import torch
 from network_checks import awake, silent
 
 from fer_study.config import AugmentConfig, ModelConfig
+from fer_study.errors import InputError
 from fer_study.explain import grad_cam
 from fer_study.models import FaceModel, create_model
 
@@ -69,3 +71,52 @@ def test_tokens_are_laid_out_row_by_row():
 def test_the_trunk_is_the_network():
     model = build("resnet50", 48)
     assert model.trunk() == ("resnet50", model.net)
+
+
+def same_weights(one: dict, two: dict) -> bool:
+    return all(torch.equal(value, two[name]) for name, value in one.items())
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "options", "words"),
+    [
+        ("convnext_atto", 16, {}, "model timm:convnext_atto: input_size is 16, allowed: .* such as 224 (RuntimeError: "),
+        ("convnext_atto", 31, {}, "model timm:convnext_atto: input_size is 31, allowed: .* such as 224 (RuntimeError: "),
+        ("test_vit", 16, {"drop_path_rate": 1.0}, "drop_path_rate is 1.0, allowed: 0 and more, below 1"),
+        ("test_maxvit", 24, {}, "input_size is 24, allowed: .* such as 160 (ZeroDivisionError: "),
+        ("efficientformer_l1", 256, {}, "input_size is 256, allowed: .* such as 224 (RuntimeError: "),
+        ("nest_tiny", 24, {}, "input_size is 24, allowed: .* such as 224 (AssertionError: First level blocks don't fit"),
+        ("legacy_xception", 64, {"drop_path_rate": 0.1},
+         "model timm:legacy_xception: drop_path_rate is 0.1, allowed: 0, it has no such option"),
+        ("vgg11", 64, {"drop_path_rate": 0.1}, "timm:vgg11: drop_path_rate is 0.1, allowed: 0, it has no such option"),
+        ("resnet50.nope", 48, {}, "unknown timm model 'resnet50.nope'; allowed: resnet50, resnet50.a1_in1k, "),
+        ("nothing.a1_in1k", 48, {}, "unknown timm model 'nothing.a1_in1k'; near: "),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_what_timm_cannot_make_is_said_in_one_line(name, size, options, words, device):
+    with pytest.raises(InputError, match=re.escape(words).replace(r"\.\*", ".*")) as caught, torch.device(device):
+        create_model(ModelConfig(name=f"timm:{name}", input_size=size, options=options), 7)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_smallest_side_is_not_refused():
+    assert build("convnext_atto", 32).eval()(torch.zeros(1, 1, 32, 32)).shape == (1, 7)
+    assert build("resnet50.a1_in1k", 16).trunk()[0] == "resnet50.a1_in1k"
+
+
+@pytest.mark.parametrize("name", ["test_efficientnet", "levit_128s"])
+def test_trying_the_size_leaves_no_trace(name):
+    """The weights are those that timm draws, batch statistics are untouched, and nothing that was computed from the random
+    start outlives it (a LeViT keeps its attention biases in evaluation mode)."""
+    torch.manual_seed(0)
+    fresh = timm.create_model(name, num_classes=7, in_chans=1, **({"img_size": 64} if "levit" in name else {}))
+    model = build(name, 64)
+    assert same_weights(fresh.state_dict(), model.net.state_dict()) and all(m.training for m in model.modules())
+    other = {key: value + 0.05 * torch.rand_like(value) if value.is_floating_point() else value
+             for key, value in fresh.state_dict().items()}  # fmt: skip
+    for net in (fresh, model.net):
+        net.load_state_dict(other)
+    images = torch.randn(2, 1, 64, 64)
+    expected = fresh.eval()(images)
+    assert expected.isfinite().all() and torch.equal(model.eval()(images), expected)

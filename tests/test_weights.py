@@ -147,3 +147,34 @@ def test_another_architecture_another_size_other_classes(saved):
     one_line(r"of another network: \d+ \(blocks\.0\.0\.weight", load_into, from_file(path, options=NARROW | {"width": 0.25}))
     one_line(r"of another network: 1 \(head\.1\.weight: 8x64", load_into, from_file(path, input_size=32))
     one_line("net.safetensors holds weights of 7 classes, this network has 8", load_into, from_file(path), 8)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "trained", "here", "words"),
+    [
+        ("resface18", 48, {"attention": "sum"}, {"attention": "product"}, ("attention sum, here product",)),
+        ("hybrid_resnet50", 48, {"fusion": "none"}, {"fusion": "images"}, ("fusion none, here images",)),
+        ("emonext_atto", 32, {}, {"attention": "tokens", "attention_power": 0.5},
+         ("attention batch, here tokens", "attention_power 0.25, here 0.5")),
+        ("emonext_atto", 32, {"se": "before"}, {}, ()),
+    ],
+)  # fmt: skip
+def test_options_that_no_tensor_shows_are_reported(tmp_path, name, size, trained, here, words):
+    path, made = tmp_path / "net.safetensors", ModelConfig(name=name, input_size=size, options=trained)
+    weights.save(network(made).state_dict(), made, path)
+    model, report = load_into(made.replace(options=here, weights=str(path)))
+    assert sorted(report.options) == sorted(words) and report.loaded == len(model.state_dict())
+    assert (f"options of the file: {'; '.join(report.options)}" in str(report)) == bool(words)
+
+
+def test_a_file_that_names_no_network_loads_as_ever(saved):
+    _, path = saved
+    assert load_into(from_file(path, options=NARROW | {"dropout": 0.1}))[1].options == ()
+    assert load_into(from_file(path, name="baseline_cnn"))[1].loaded == 10
+
+
+@pytest.mark.parametrize("written", ["emotion_cnn", "[]", '{"options": {}}', '{"name": 3, "options": {}}'])
+def test_a_file_that_names_its_network_in_another_way(saved, written):
+    reference, path = saved
+    save_file(reference.state_dict(), path, metadata={weights.NETWORK: written})
+    one_line("fer_study_network is .*, allowed: a name and options", load_into, from_file(path))

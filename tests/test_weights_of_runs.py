@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from types import SimpleNamespace
 
 import pytest
 import torch
+from conftest import OPTIONS
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from weight_files import EMOTION, load_into, one_line
 
@@ -74,7 +77,9 @@ def test_a_run_of_another_network_is_refused(source, tiny_run):
     one_line(r"of another network: 1 \(head\.1\.weight", load_into, other(input_size=32))
     one_line("of 7 classes, this network has 8", load_into, other(), 8)
     free = other(options={**options, "dropout": 0.1}).replace(weights=str(source.weights("last")))
-    assert load_into(free)[1].loaded == len(load_file(source.weights("last")))  # by its path it is meant
+    report = load_into(free)[1]  # by its path it is meant, and said
+    assert report.loaded == len(load_file(source.weights("last"))) and report.options == ("dropout 0.25, here 0.1",)
+    assert str(report).endswith("adapted: none; options of the file: dropout 0.25, here 0.1")
 
 
 def test_a_run_without_weights_here(store, tiny_run):
@@ -94,6 +99,34 @@ def test_a_record_that_is_no_network(store, tiny_run):
     one_line("a record of AuditConfig, not of a network", network_of, published["AuditConfig"])
     run = tiny_run(model=ModelConfig(name="hog_svm", weights="imagenet"), phases=())
     one_line("model hog_svm: weights are 'imagenet', allowed: scratch", study.run, run)
+
+
+@pytest.mark.parametrize("kind", ["last", "best", "ema"])
+def test_a_file_of_a_run_names_its_network(source, kind):
+    """Each kind, with every option spelled out; the same network has nothing to report."""
+    with safe_open(source.weights(kind), "pt") as file:
+        written = json.loads(file.metadata()[weights.NETWORK])
+    assert written == {"name": "emotion_cnn", "options": OPTIONS}
+    assert load_into(source.config.model.replace(weights=str(source.weights(kind))))[1].options == ()
+
+
+def test_a_file_of_another_network_with_the_same_tensors_is_refused(source, tiny_run):
+    """``baseline_cnn`` is ``emotion_cnn`` without dropout: every name and shape is the same."""
+    other = source.config.model.replace(name="baseline_cnn", weights=str(source.weights("last")))
+    words = "last.safetensors holds weights of emotion_cnn, this network is baseline_cnn"
+    one_line(words, load_into, other)
+    one_line(words, weights.check, [tiny_run(model=other)])
+
+
+def test_other_options_are_in_the_log_and_in_the_record(source, store, tiny_run, monkeypatch, caplog):
+    path = source.weights("last")
+    monkeypatch.setenv("FER_STUDY_RUNS", str(store))
+    options = {**source.config.model.options, "dropout": 0.1, "head_dropout": 0.2}
+    record = study.run(tiny_run(model=source.config.model.replace(options=options, weights=str(path))))
+    found = ["dropout 0.25, here 0.1", "head_dropout 0.5, here 0.2"]
+    assert record.env["initial_weights"]["options"] == found
+    (line,) = [r.getMessage() for r in caplog.records if r.levelname == "WARNING" and "tensors loaded" in r.getMessage()]
+    assert line.endswith(f"options of the file: {'; '.join(found)}")
 
 
 THREE = (
@@ -180,7 +213,7 @@ def test_weights_that_do_not_fit_are_refused_before_any_run_is_trained(source, s
         wrong = tiny_run(model=ModelConfig(**{**dict(source.config.model), "weights": str(path), **changes}))
         one_line(words, plan.train_jobs, [tiny_run(), wrong])
 
-    refused("last.safetensors holds weights of another network: missing", name="cbam_cnn", options={})
+    refused("last.safetensors holds weights of emotion_cnn, this network is cbam_cnn", name="cbam_cnn", options={})
     refused("there are no ImageNet weights for it", weights="imagenet")
     right = tiny_run(model=source.config.model.replace(weights=str(path)))
     path.rename(path.with_name("moved.safetensors"))

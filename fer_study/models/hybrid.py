@@ -137,8 +137,7 @@ class HybridResNet50(FaceModel):
 
         super().__init__()
         _check(num_classes, in_channels, input_size, adapter=adapter, fusion=fusion, attention=attention,
-               resnet_features=resnet_features, transformer=transformer, branches=branches, dropout=dropout,
-               mlp_ratio=mlp_ratio, hidden=hidden)  # fmt: skip
+               resnet_features=resnet_features, transformer=transformer, branches=branches)  # fmt: skip
         self.fuses = fusion
         self.backbone = timm.create_model("resnet50", num_classes=0, global_pool="")
         channels = self.backbone.num_features
@@ -226,9 +225,3 @@ def _check(num_classes: int, in_channels: int, input_size: int, **options: objec
         raise InputError(
             f"{where} resnet_features is 'flatten' without transformer (nothing would be attended): allowed: average"
         )
-    if not 0 <= options["dropout"] < 1:
-        raise InputError(f"{where} dropout is {options['dropout']}, allowed: 0 up to 1")
-    if options["mlp_ratio"] < 0:
-        raise InputError(f"{where} mlp_ratio is {options['mlp_ratio']}, allowed: 0 and more")
-    if options["hidden"] < 1:
-        raise InputError(f"{where} hidden is {options['hidden']}, allowed: 1 and more")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable
 
 import torch
@@ -13,6 +14,15 @@ from ..errors import InputError
 
 NOT_NETWORKS = ("hog_svm",)
 """Names of systems that are trained elsewhere (``baseline.py``)."""
+
+RANGES: dict[str, tuple[float, float]] = {
+    **dict.fromkeys(("dropout", "head_dropout", "drop_rate", "drop_path", "drop_path_rate"), (0, 1)),
+    **dict.fromkeys(("hidden", "convolutions", "local_channels", "se_reduction"), (1, math.inf)),
+    **dict.fromkeys(("attention_power", "attention_weight", "branch_weight", "mlp_ratio"), (0, math.inf)),
+    "width": (1 / 8, math.inf),
+}
+"""Option, of whichever network has it -> least value, and the first that is too large. At 1/8 of its width every layer of
+every network still has channels."""
 
 _REGISTRY: dict[str, Callable[..., FaceModel]] = {}
 
@@ -106,7 +116,7 @@ def resolve(config: ModelConfig) -> ModelConfig:
     """The config with every option spelled out, so that its key does not depend on defaults in the code.
 
     Raises:
-        InputError: unknown model or option, or an option of the wrong type.
+        InputError: unknown model or option, or an option of the wrong type or outside ``RANGES``.
     """
     if config.name in NOT_NETWORKS:
         return config
@@ -118,6 +128,9 @@ def resolve(config: ModelConfig) -> ModelConfig:
         if type(value) is not expected and not (expected is float and type(value) is int):
             raise InputError(f"model {config.name}: option {key} is {value!r}, expected {expected.__name__}")
         given[key] = expected(value)  # 1 and 1.0 are one option, so one key
+        if key in RANGES and not RANGES[key][0] <= value < RANGES[key][1]:
+            below = "" if RANGES[key][1] == math.inf else f", below {RANGES[key][1]}"
+            raise InputError(f"model {config.name}: {key} is {value!r}, allowed: {RANGES[key][0]} and more{below}")
     return config.replace(options={**defaults, **given})
 
 

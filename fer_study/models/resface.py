@@ -17,6 +17,10 @@ option              default                                                     
 ``branch``          ``none``: the generator is a network of its own, ``ldg``            ``joint``, ``sum``: see ``ResFace``
 ==================  ==================================================================  ===============================
 
+DEVIATION: the text compares the softmax output of the branch, "treated as the model's predicted distribution", with that of
+the generator, beside the main network and not combined with it. Here, as in EfficientFace, the generator teaches the output
+of the network itself, which alone is used at inference; the branch is what the generator is made of.
+
 The quoted sizes, 10.4 and 12.4 million parameters and about 2,000 MFLOPs, are those of no trunk that we could think of
 (``resface_sizes``). Of the trunks that agree with the text the default comes nearest to both counts: at 224 px, three
 channels and seven classes 10.11 and 12.71 million. With the up-sampling it cannot come near the operations (3,280 and 4,603
@@ -34,6 +38,7 @@ from itertools import pairwise
 import torch
 from torch import nn
 
+from ..config import RunConfig
 from ..errors import InputError
 from .registry import FaceModel, register, start_as_he
 
@@ -121,8 +126,6 @@ class ResFace(FaceModel):
         depths = _numbers(trunk, "trunk", 2, 4)
         if not 1 <= position <= len(depths):
             raise InputError(f"model resface: position is {position}, allowed: 1..{len(depths)} with trunk {trunk}")
-        if local_channels < 1:
-            raise InputError(f"model resface: local_channels is {local_channels}, allowed: 1 and more")
         self.stem, self.body = _stem(in_channels, input_size), nn.ModuleList()
         closes, channels = {"none": 0, "stage2": 2, "last": len(depths)}[local], STEM
         for number, depth in enumerate(depths, 1):
@@ -154,8 +157,8 @@ class ResFace(FaceModel):
         """``(logits (B, K), penalty scalar)``.
 
         Under ``joint`` cross-entropy of the logits plus the penalty is the mean of the cross-entropies of trunk and branch
-        (targets that sum to 1, no class weights), plus ``branch_weight`` times the distribution loss of the trunk against
-        the branch: ``-mean p_branch log p_trunk``, with gradients into both.
+        (targets that sum to 1, no class weights; ``check_loss`` refuses other losses), plus ``branch_weight`` times the
+        distribution loss of the trunk against the branch: ``-mean p_branch log p_trunk``, with gradients into both.
         """
         if self.branch_use != "joint":
             return super().forward_with_penalty(images)
@@ -206,6 +209,20 @@ class LabelDistributionGenerator(FaceModel):
 
     def stages(self) -> list[nn.Module]:
         return [self.branch.head, *reversed(self.branch.blocks), self.stem]
+
+
+def check_loss(config: RunConfig) -> None:
+    """Refuse a run whose loss, together with the penalty of ``branch="joint"``, is not what ``ResFace`` says.
+
+    Raises:
+        InputError: class weights, or a loss that is not cross-entropy.
+    """
+    if config.model.options.get("branch") != "joint":
+        return
+    for field in ("distribution", "class_weights"):
+        if (value := getattr(config.loss, field)) != "none":
+            allowed = f"allowed with branch 'joint' of {config.model.name}: 'none', its penalty is for plain cross-entropy"
+            raise InputError(f"{config.name or config.key}: loss.{field} is {value!r}, {allowed}")
 
 
 def _numbers(text: str, option: str, least: int, most: int) -> list[int]:

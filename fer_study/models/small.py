@@ -97,7 +97,7 @@ class FER48(_Pooled):
         if not re.fullmatch(r"[1-9]-[1-9]-[1-9](-[1-9])?", depths):
             raise InputError(f"model fer48: depths is {depths!r}, allowed: blocks of 3 or 4 stages, as in 2-2-2 or 1-2-2-1")
         blocks = [int(depth) for depth in depths.split("-")]
-        widths = [8 * round(width * w / 8) for w in (32, 64, 128, 256, 512)[: len(blocks) + 1]]
+        widths = [8 * max(round(width * w / 8), 1) for w in (32, 64, 128, 256, 512)[: len(blocks) + 1]]
         stages = [_stage(i, o, n, 2, se, shortcut, drop_path) for (i, o), n in zip(pairwise(widths), blocks, strict=True)]
         stem = _stem(in_channels, widths[0], kernels)
         self._assemble(stem, stages, widths[-1], num_classes, dropout)

@@ -15,6 +15,25 @@ from torch import nn
 from ..errors import InputError
 from .registry import FaceModel, register
 
+REFUSALS = (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError)
+"""What networks of timm raise where they cannot take an argument, a file of weights or a size."""
+
+
+def check_name(name: str) -> None:
+    """Refuse a name, such as ``resnet50`` or ``resnet50.a1_in1k``, that timm does not know.
+
+    Raises:
+        InputError: it says which are near, or which weights the network has.
+    """
+    import timm  # seconds to import, so not on every start
+
+    network, _, tag = name.partition(".")
+    if not timm.is_model(network):
+        close = difflib.get_close_matches(name, timm.list_models(), n=5)
+        raise InputError(f"unknown timm model {name!r}; near: {', '.join(close) or 'none (see timm.list_models())'}")
+    if tag and name not in (tagged := timm.list_models(f"{network}.*", include_tags=True)):
+        raise InputError(f"unknown timm model {name!r}; allowed: {', '.join([network, *tagged])}")
+
 
 def build(name: str, input_size: int, **options: object) -> nn.Module:
     """``timm.create_model`` for a side of the input; ``options`` are its arguments."""
@@ -39,6 +58,9 @@ class TimmModel(FaceModel):
     Stages are its feature stages where timm describes them (``feature_info``), else the whole body. Grad-CAM weighs the last
     part before pooling; in a ViT the input of the last attention (its first normalisation), since behind it only the class
     token reaches the logits.
+
+    Raises:
+        InputError: timm does not know the name, or the network not an option, or one image of the size does not pass it.
     """
 
     def __init__(self, num_classes: int, in_channels: int, input_size: int, name: str = "", drop_rate: float = 0.0,
@@ -47,13 +69,30 @@ class TimmModel(FaceModel):
 
         super().__init__()
         self.name = name
-        if not timm.is_model(name):
-            close = difflib.get_close_matches(name, timm.list_models(), n=5)
-            raise InputError(f"unknown timm model {name!r}; near: {', '.join(close) or 'none (see timm.list_models())'}")
+        check_name(name)
+        usual = timm.get_pretrained_cfg(name).input_size[-1]
         options = {"drop_rate": drop_rate}
         if drop_path_rate:
             options["drop_path_rate"] = drop_path_rate
-        self.net = build(name, input_size, num_classes=num_classes, in_chans=in_channels, **options)
+        try:
+            self.net = build(name, input_size, num_classes=num_classes, in_chans=in_channels, **options)
+            if input_size != usual:  # what it is made for, it takes
+                self._show(torch.zeros(1, in_channels, input_size, input_size))
+        except REFUSALS as error:
+            why = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
+            for option in options:
+                if f"unexpected keyword argument '{option}'" in why:
+                    value = options[option]
+                    raise InputError(f"model timm:{name}: {option} is {value}, allowed: 0, it has no such option") from None
+            allowed = f"what its layers can take, such as {usual}"
+            raise InputError(f"model timm:{name}: input_size is {input_size}, allowed: {allowed} ({why})") from None
+
+    def _show(self, images: torch.Tensor) -> None:
+        """A forward in evaluation mode that leaves no trace: ``train`` of some networks forgets what they kept of it."""
+        self.net.eval()
+        with torch.no_grad():
+            self.net(images)
+        self.net.train()
 
     def _body(self) -> list[nn.Module]:
         """Direct children of the network that come before its classifier, stem first."""

@@ -200,9 +200,9 @@ def ceiling_reading(audit: dict) -> str:
 
     n = audit["ceiling"]["seven emotions"]["tagger_label"]["all"]["images"]
     lines = [
-        f"On the test split, of the votes for one of the seven emotions ({n:,.0f} images; the figure below), one tagger "
-        f"names the dataset's label in {says('tagger_label')} of the cases and the majority of the crowd in "
-        f"{says('crowd_label')}; one tagger agrees with the majority of the others in {says('tagger_crowd')}. "
+        f"On the test split, of the votes for one of the seven emotions ({n:,.0f} images with at least two; the figure "
+        f"below), one tagger names the dataset's label in {says('tagger_label')} of the cases and the majority of the crowd "
+        f"in {says('crowd_label')}; one tagger agrees with the majority of the others in {says('tagger_crowd')}. "
         f"Of all votes as they were cast, one tagger names the label in {says('tagger_label', 'ten columns')}."
     ]
     if audit["name"] == "fer2013":

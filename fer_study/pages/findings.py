@@ -12,7 +12,7 @@ from ..config import DataConfig, TrainingConfig
 from ..labels import FER2013
 from ..metrics import Estimate
 from ..recipes import load_recipe
-from ..report import MISSING, SUBSET_NAMES, Record, Runs, interval, percent, pooled, score, scores, title
+from ..report import MISSING, SUBSET_NAMES, Record, Runs, interval, percent, pooled, score, title
 
 LADDER = {"emotion_cnn": "ladder-01", "kernel_cnn": "ladder-02", "simple_resnet": "ladder-03", "cbam_cnn": "ladder-04"}
 """Model -> the claim that states its accuracy."""
@@ -43,10 +43,12 @@ def saliency(records: Sequence[Record]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def against_reported(runs: Runs, edition: str, view: str = "last_single", subset: str = "test") -> pd.DataFrame:
-    """``name, value, low, high, n, reported``: accuracy beside what the source reports, on the edition it reports on."""
-    table = scores(runs, ["accuracy"], view, subset).drop(columns="metric")
+    """``name`` (index), ``value, sd, n, low, high`` as of ``report.interval`` (``n``: seeds) and ``reported``: accuracy
+    beside what the source reports, on the edition it reports on."""
     stated = {title(name): claims.reported(claim) for name, claim in LADDER.items()} if edition == "fer2013" else {}
-    return table.assign(reported=table["name"].map(stated).astype(float)).dropna(subset="value").set_index("name")
+    found = {name: interval(records, "accuracy", view, subset) for name, records in runs.items() if records}
+    table = pd.DataFrame(found.values(), index=pd.Index(found, name="name"), columns=Estimate._fields)
+    return table.assign(reported=table.index.map(stated).astype(float))
 
 
 def as_claimed(records: Sequence[Record]) -> bool:

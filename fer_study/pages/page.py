@@ -32,9 +32,15 @@ class Page:
             "records made with commit": unique("commit"),
             "device of the records": unique("device"), "precision": unique("precision"),
             "torch of the records": unique("torch"), "threads": unique("threads"),
-            "training time in all": f"{sum(r.env.get('seconds', 0) for r in there) / 60:.1f} min",
+            "training time in all": f"{sum(map(_seconds, there)) / 60:.1f} min",
         }  # fmt: skip
         return pd.DataFrame({"value": rows}).rename_axis("provenance")
+
+
+def _seconds(record: Record) -> float:
+    """Of a training never less than its epochs took: early records left out those before an interruption."""
+    history = record.history if (record.folder / "history.csv").is_file() else {}
+    return max(record.env.get("seconds", 0), sum(history.get("seconds", ())))
 
 
 def show(text: str) -> None:

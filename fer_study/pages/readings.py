@@ -42,7 +42,8 @@ def weighting(runs: Runs, schemes: Sequence[str], edition: str) -> str:
         found: dict[str, list[str]] = {}
         for effect, name in changes:
             found.setdefault(direction(effect, "gained", "lost"), []).append(f"{name} {report.points(effect)}")
-        before, after = (percent(interval(records, "recall_disgust", subset="merged")) for records in (base, there))
+        pair = [interval(records, "recall_disgust", subset="merged") for records in (base, there)]
+        before, after = map(percent, pair)
         every, balanced = (difference(there, base, metric) for metric in ("accuracy", "balanced_accuracy"))
         gained, lost = (len(found.get(word, ())) for word in ("gained", "lost"))
         accuracy = direction(every, "higher", "lower")
@@ -52,6 +53,8 @@ def weighting(runs: Runs, schemes: Sequence[str], edition: str) -> str:
             f"{'; '.join(f'*{word}*: ' + ', '.join(names) for word, names in found.items())}. "
             f"Accuracy {points(every)}, balanced accuracy {points(balanced)}. On validation and test merged, disgust is "
             f"recalled {before} -> {after}. **{verdicts.qualified(words, every.n, as_claimed=False)}**."
+            + _recalls(pair)
+            * (scheme == "inverse" and edition == "fer2013")
         )
     if not base or not any(runs.get(title(scheme)) for scheme in schemes[1:]):
         return NOT_YET
@@ -61,6 +64,13 @@ def weighting(runs: Runs, schemes: Sequence[str], edition: str) -> str:
         f"larger network than this one. So what follows is *at our scale*, and {split}."
     )
     return "\n".join([stated, *lines])
+
+
+def _recalls(pair: Sequence[Estimate]) -> str:
+    """The verdict on each recall of disgust that claim weight-03 states, before and after weighting."""
+    stated = map(float, claims.load().loc["weight-03", "value"].split(" -> "))
+    words = [f"{100 * at:.0f} %: **{verdicts.number(x, at, as_claimed=False)}**" for x, at in zip(pair, stated, strict=True)]
+    return f" Claim weight-03, without weights {words[0]}, with them {words[1]}."
 
 
 def ordering(runs: Runs, order: Sequence[str], edition: str) -> str:

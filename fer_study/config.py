@@ -214,7 +214,7 @@ class AuditConfig(Frozen):
 
 class CostConfig(Frozen):
     """What a network costs on images of so many channels, timed forward and in training steps of ``batch_size`` images,
-    and how much more than ``without``, the same network less a part; not ``timed``: without the training steps."""
+    and how much more than ``without``, the same network less a part; not ``timed``: sizes only."""
 
     model: ModelConfig
     without: ModelConfig | None = None

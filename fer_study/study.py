@@ -20,6 +20,7 @@ from .evaluation import environment, prediction_table, score, stored
 from .explain import class_saliency
 from .metrics import median
 from .models import FaceModel, create_model
+from .models.cost import FORM as COST_FORM
 from .models.cost import forward_speeds, size, step_ratios, step_speeds
 from .predict import TTA, log_probabilities
 from .protocol import Split, split
@@ -149,23 +150,24 @@ def audit_of(config: AuditConfig, *, root: str | None = None) -> runs.Record:
 
 
 def cost_of(config: CostConfig) -> runs.Record:
-    """The record of what a network costs: from the store where it is done, else measured now, on the CPU.
+    """The record of what a network costs: from the store where it is done in the present form (``cost.FORM``), else measured
+    now, on the CPU.
 
     Raises:
         InputError: an unknown network, or an input that it cannot take; another process holds the record.
     """
-    if record := runs.lookup(config.key):
+    if record := current_cost(config):
         return record
     with runs.locked(config.key, timeout=600) as folder:
-        if record := runs.lookup(config.key):  # made while we waited for the lock
+        if record := current_cost(config):  # made while we waited for the lock
             return record
         start = time.perf_counter()
         channels, batch = config.channels, config.batch_size
-        found = size(config.model, in_channels=channels)
+        found = {"form": COST_FORM} | size(config.model, in_channels=channels)
         if config.timed:
             speeds = step_speeds(config.model, in_channels=channels, batch_size=batch)
             found |= {f"step_{way}": None if np.isnan(speed) else speed for way, speed in speeds.items()}
-        found |= forward_speeds(config.model, in_channels=channels)
+            found |= forward_speeds(config.model, in_channels=channels)
         if config.without:
             found["parameters_without"] = size(config.without, in_channels=channels)["parameters"]
         if config.without and config.timed:
@@ -173,6 +175,12 @@ def cost_of(config: CostConfig) -> runs.Record:
             found |= {"time_ratio": ratio.value, "time_ratio_low": ratio.low, "time_ratio_high": ratio.high}
         env = environment(start) | {"threads": torch.get_num_threads()}
         return runs.save_files(folder, config, env, {"cost.json": runs.as_json(found)})
+
+
+def current_cost(config: CostConfig) -> runs.Record | None:
+    """The record of a cost, None where there is none or only one of an older form."""
+    record = runs.lookup(config.key)
+    return record if record and record.cost.get("form") == COST_FORM else None
 
 
 def current_audit(config: AuditConfig) -> runs.Record | None:

@@ -16,6 +16,12 @@ from ..config import ModelConfig
 from ..modes import evaluating
 from .registry import FaceModel, create_model
 
+SLOW = 2.0
+"""A training step of so many seconds is timed twice only."""
+
+FORM = 2
+"""Of what a record of a cost holds: raised when that changes, so that older records are made again."""
+
 WAYS = ("float32", "channels-last", "bfloat16", "compiled")
 """Ways to run a training step; each keeps what the one before brought."""
 
@@ -87,7 +93,9 @@ def step_speeds(
         steps["compiled"]()
     except torch._dynamo.exc.TorchDynamoException:
         del steps["compiled"]
-    seconds = alternating(steps, repeats)
+    start = time.perf_counter()
+    steps["float32"]()
+    seconds = alternating(steps, repeats if time.perf_counter() - start < SLOW else 2)
     return {way: batch_size / seconds[way] if way in seconds else float("nan") for way in WAYS}
 
 

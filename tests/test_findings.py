@@ -244,6 +244,8 @@ def test_reliability_is_of_all_seeds(tmp_path):
 
 def test_numbers_that_other_pages_quote(tmp_path):
     runs = {"EmotionCNN": [make_record(tmp_path, 40)], "HOG + SVM": [], "something else": []}
-    assert findings.comparison_numbers(runs) == {
-        "accuracy_emotion_cnn": "100.0 % [91.2, 100.0]", "accuracy_hog_svm": "not measured",
+    assert findings.comparison_numbers(runs, "fer2013") == {
+        "accuracy_emotion_cnn": "100.0 % [91.2, 100.0]", "seeds_emotion_cnn": "1",
+        "verdict_emotion_cnn": "one seed: exceeded",
+        "accuracy_hog_svm": "not measured", "seeds_hog_svm": "0", "verdict_hog_svm": "-",
     }  # fmt: skip

@@ -233,7 +233,13 @@ def saliency_on_truth(runs: Runs, regions: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=heads).set_index(["system", "class"])
 
 
-def comparison_numbers(runs: Runs) -> dict[str, str]:
-    """What other pages quote of the comparison: accuracy on the test split by model."""
-    models = {title(model): model for model in (*LADDER, "hog_svm")}
-    return {f"accuracy_{models[n]}": percent(interval(r) if r else MISSING) for n, r in runs.items() if n in models}
+def comparison_numbers(runs: Runs, edition: str) -> dict[str, str]:
+    """What other pages quote of the comparison: by model the accuracy on the test split, the seeds, and the verdict."""
+    models, judged = {title(model): model for model in (*LADDER, "hog_svm")}, verdict_table(runs, edition)["verdict, test"]
+    found = {}
+    for name, records in runs.items():
+        if model := models.get(name):
+            found[f"accuracy_{model}"] = percent(interval(records) if records else MISSING)
+            found[f"seeds_{model}"] = str(len(records))
+            found[f"verdict_{model}"] = judged.get(name, "-")
+    return found

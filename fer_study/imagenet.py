@@ -12,7 +12,7 @@ from torch import nn
 from .config import ModelConfig
 from .errors import InputError
 from .models import FaceModel
-from .models.timm_models import REFUSALS, build
+from .models.timm_models import REFUSALS, build, words_of
 from .state_dicts import Report, State, changes, differences, read, some
 from .weight_origin import folder, sha256
 
@@ -55,8 +55,7 @@ def published(name: str, state: State, input_size: int, path: Path) -> nn.Module
         with torch.random.fork_rng(devices=[]):
             return build(name, input_size, pretrained=True, pretrained_cfg_overlay={"state_dict": state})
     except REFUSALS as error:
-        why = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
-        raise InputError(f"{path}: not the weights of timm's {name} ({why})") from None
+        raise InputError(f"{path}: not the weights of timm's {name} ({words_of(error)})") from None
 
 
 def taken(source: nn.Module, net: nn.Module, where: str) -> State:

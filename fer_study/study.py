@@ -21,7 +21,7 @@ from .explain import class_saliency
 from .metrics import median
 from .models import FaceModel, create_model
 from .models.cost import FORM as COST_FORM
-from .models.cost import forward_speeds, size, step_ratios, step_speeds
+from .models.cost import forward_speeds, parameters, size, step_ratios, step_speeds
 from .predict import TTA, log_probabilities
 from .protocol import Split, split
 from .sources import faces_of
@@ -169,7 +169,7 @@ def cost_of(config: CostConfig) -> runs.Record:
             found |= {f"step_{way}": None if np.isnan(speed) else speed for way, speed in speeds.items()}
             found |= forward_speeds(config.model, in_channels=channels)
         if config.without:
-            found["parameters_without"] = size(config.without, in_channels=channels)["parameters"]
+            found["parameters_without"] = parameters(config.without, in_channels=channels)
         if config.without and config.timed:
             ratio = median(step_ratios(config.model, config.without, in_channels=channels, batch_size=batch))
             found |= {"time_ratio": ratio.value, "time_ratio_low": ratio.low, "time_ratio_high": ratio.high}

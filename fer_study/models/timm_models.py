@@ -19,6 +19,11 @@ REFUSALS = (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeErro
 """What networks of timm raise where they cannot take an argument, a file of weights or a size."""
 
 
+def words_of(refusal: Exception) -> str:
+    """A refusal in one line, cut where it is long."""
+    return f"{type(refusal).__name__}: {' '.join(str(refusal).split())[:160]}"
+
+
 def check_name(name: str) -> None:
     """Refuse a name, such as ``resnet50`` or ``resnet50.a1_in1k``, that timm does not know.
 
@@ -79,7 +84,7 @@ class TimmModel(FaceModel):
             if input_size != usual:  # what it is made for, it takes
                 self._show(torch.zeros(1, in_channels, input_size, input_size))
         except REFUSALS as error:
-            why = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
+            why = words_of(error)
             for option in options:
                 if f"unexpected keyword argument '{option}'" in why:
                     value = options[option]

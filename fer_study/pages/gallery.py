@@ -155,10 +155,16 @@ def printed_reading() -> str:
     return "\n".join(lines)
 
 
+def _stated_range(claim: str) -> tuple[float, float]:
+    """The two ends of a range of shares that a claim states, in per cent."""
+    low, high = (100 * float(part) for part in claims.load().loc[claim, "value"].split("-"))
+    return low, high
+
+
 def squeeze(sizes: Sequence[str] = tuple(EMONEXT)) -> str:
     """What squeeze-and-excitation adds where the text of EmoNeXt puts it (claim emonext-09), and what one block has (claim
     emonext-22)."""
-    low, high = (100 * float(part) for part in claims.load().loc["emonext-09", "value"].split("-"))
+    low, high = _stated_range("emonext-09")
     shares = []
     for name in sizes:
         none, after = (parameters(ModelConfig(name=f"emonext_{name}", input_size=224, options={"se": where}), in_channels=3)
@@ -207,7 +213,7 @@ def overheads(records: Sequence[Record]) -> str:
     }
     found, lines = parts(records), []
     for claim, (option, column, says) in stated.items():
-        low, high = (100 * float(part) for part in claims.load().loc[claim, "value"].split("-"))
+        low, high = _stated_range(claim)
         for row in found[found["part"].str.startswith(option)].to_dict("records"):
             bounds = [row.get(f"{column}, {end}", float("nan")) for end in ("low", "high")]
             interval = "" if isnan(bounds[0]) else f" [{bounds[0]:.1f}, {bounds[1]:.1f}]"

@@ -47,14 +47,13 @@ def weighting(runs: Runs, schemes: Sequence[str], edition: str) -> str:
         every, balanced = (difference(there, base, metric) for metric in ("accuracy", "balanced_accuracy"))
         gained, lost = (len(found.get(word, ())) for word in ("gained", "lost"))
         accuracy = direction(every, "higher", "lower")
+        judged = _recalls(pair) if scheme == "inverse" and edition == "fer2013" else ""
         words = f"recall is gained in {gained} of {len(FER2013)} classes and lost in {lost}; accuracy {accuracy}"
         lines.append(
             f"- **{title(scheme)}**: recall on the test split, in points: "
             f"{'; '.join(f'*{word}*: ' + ', '.join(names) for word, names in found.items())}. "
             f"Accuracy {points(every)}, balanced accuracy {points(balanced)}. On validation and test merged, disgust is "
-            f"recalled {before} -> {after}. **{verdicts.qualified(words, every.n, as_claimed=False)}**."
-            + _recalls(pair)
-            * (scheme == "inverse" and edition == "fer2013")
+            f"recalled {before} -> {after}. **{verdicts.qualified(words, every.n, as_claimed=False)}**.{judged}"
         )
     if not base or not any(runs.get(title(scheme)) for scheme in schemes[1:]):
         return NOT_YET

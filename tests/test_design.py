@@ -58,14 +58,22 @@ def test_against_the_others(tmp_path):
 
 
 def test_no_step_reads_the_test_split(tmp_path):
-    tables = []
+    tables, texts = [], []
     for folder, right in (("a", 40), ("b", 0)):
         runs = {name: [record(tmp_path / folder, right, validation, name=model)]
-                for name, model, validation in (("plain", "emotion_cnn", 4), ("more", "kernel_cnn", 8))}  # fmt: skip
+                for name, model, validation in (("plain", "emotion_cnn", 0), ("more", "kernel_cnn", 9),
+                                                ("same", "simple_resnet", 9), ("bad", "cbam_cnn", 1))}  # fmt: skip
         tables.append(design.steps(runs))
-    assert tables[0].equals(tables[1])
-    assert tables[0].loc["more", "accuracy minus the step before"].startswith("+40.0 [")
-    assert tables[0].loc["plain", "validation"].startswith("40.0 %")
+        texts.append(design.argued(runs | {"missing": []}))
+    assert tables[0].equals(tables[1]) and texts[0] == texts[1]
+    more, same, bad, together = texts[0].splitlines()
+    assert more.startswith("- *more*: +90.0 [") and more.endswith("**one seed: better**.")
+    assert same.startswith("- *same*: +0.0 [") and same.endswith("**one seed: not distinguishable**.")
+    assert bad.startswith("- *bad*: -80.0 [") and bad.endswith("**one seed: worse**.")
+    assert together.startswith("- all of them together: +10.0 [")
+    assert design.argued({"plain": runs["plain"], "missing": []}) == design.NOT_YET
+    assert tables[0].loc["more", "accuracy minus the step before"].startswith("+90.0 [")
+    assert tables[0].loc["plain", "validation"].startswith("0.0 %")
 
 
 def test_the_runs_of_the_page():

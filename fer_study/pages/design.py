@@ -4,6 +4,7 @@ on the test split."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -104,3 +105,17 @@ def steps(runs: Runs) -> pd.DataFrame:
         }  # fmt: skip
         before = records
     return pd.DataFrame(rows).T.rename_axis("step")
+
+
+def argued(runs: Runs) -> str:
+    """Verdict on each step and on all of them together, by the paired difference on validation."""
+    made = list(there(runs).items())
+    changes = [(f"*{name}*", before, records) for (_, before), (name, records) in pairwise(made)]
+    if len(made) > 2:
+        changes.append(("all of them together", made[0][1], made[-1][1]))
+    lines = []
+    for what, before, records in changes:
+        effect = report.difference(records, before, subset="validation")
+        word = verdicts.qualified(direction(effect, "better", "worse", "not distinguishable"), effect.n)
+        lines.append(f"- {what}: {points(effect)} of accuracy on validation: **{word}**.")
+    return "\n".join(lines) if lines else NOT_YET

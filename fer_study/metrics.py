@@ -214,6 +214,18 @@ def estimate(values: np.ndarray, n: int, level: float) -> Estimate:
     return Estimate(value, float(draws.std(ddof=1)), n, float(low), float(high))
 
 
+def _drawn(
+    systems: Sequence[np.ndarray], labels: np.ndarray, groups: np.ndarray | None, repetitions: int, seed: int,
+    classes: Sequence[str],
+) -> list[Sums]:  # fmt: skip
+    """``Sums`` (1 + repetitions, S, ...) of systems of logits (N, K) or (S, N, K), all on the same drawn images."""
+    systems = [logits[None] if np.ndim(logits) == 2 else logits for logits in systems]
+    parts = [_per_image(one, labels, classes) for logits in systems for one in logits]
+    sums = resampled(np.concatenate(parts, axis=1), groups, repetitions, seed).reshape(-1, len(parts), parts[0].shape[1])
+    ends = np.cumsum([len(logits) for logits in systems])[:-1]
+    return [Sums.unpack(part) for part in np.split(sums, ends, axis=1)]
+
+
 def bootstrap_interval(
     logits: np.ndarray, labels: np.ndarray, metric_names: Sequence[str], groups: np.ndarray | None = None,
     repetitions: int = 1000, seed: int = 0, level: float = 0.95, classes: Sequence[str] = FER2013,
@@ -221,6 +233,7 @@ def bootstrap_interval(
     """Percentile bootstrap (Efron and Tibshirani, 1993, ch. 13) over images, or over groups where given.
 
     Args:
+        logits: (N, K), or (S, N, K) of S seeds: the mean of their metrics, all seeds of an image drawn together.
         metric_names: names of ``SCALARS``, ``recall_<class>`` or ``precision_<class>``.
         groups: (N,) of any type; images of equal value (say, duplicates) are drawn together.
 
@@ -228,8 +241,8 @@ def bootstrap_interval(
         One row a metric (the index): ``value, sd, n, low, high``; the interval of an undefined metric is NaN.
     """
     functions = [_metric(name, classes) for name in metric_names]
-    sums = Sums.unpack(resampled(_per_image(logits, labels, classes), groups, repetitions, seed))
-    rows = [estimate(function(sums), len(labels), level) for function in functions]
+    sums = _drawn([logits], labels, groups, repetitions, seed, classes)[0]
+    rows = [estimate(function(sums).mean(axis=1), len(labels), level) for function in functions]
     return pd.DataFrame(rows, index=pd.Index(metric_names, name="metric"), columns=Estimate._fields)
 
 
@@ -240,9 +253,8 @@ def paired_bootstrap_difference(
 ) -> Estimate:  # fmt: skip
     """Metric of a minus metric of b, both on the same drawn images; arguments as in ``bootstrap_interval``."""
     function = _metric(metric, classes)
-    both = np.concatenate([_per_image(logits, labels, classes) for logits in (logits_a, logits_b)], axis=1)
-    sums_a, sums_b = map(Sums.unpack, np.split(resampled(both, groups, repetitions, seed), 2, axis=1))
-    return estimate(function(sums_a) - function(sums_b), len(labels), level)
+    a, b = (function(sums) for sums in _drawn([logits_a, logits_b], labels, groups, repetitions, seed, classes))
+    return estimate((a - b).mean(axis=1), len(labels), level)
 
 
 def median(values: Sequence[float], level: float = 0.95) -> Estimate:

@@ -77,16 +77,18 @@ def coverage(jobs: Sequence[RunConfig | TransferConfig], records: Sequence[Recor
     return pd.DataFrame(rows).set_index("system")
 
 
-def pooled(records: Sequence[Record], view: str, subset: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Predictions of all seeds on a subset, one under the other: logits (n, K), labels (n,), image rows (n,)."""
-    parts = []
-    for record in records:
-        predictions = record.predictions
-        mask = predictions.subset(subset)
-        table = predictions.table[mask]
-        parts.append((predictions.views[view][mask], table["label"].to_numpy(np.int64), table["row"].to_numpy()))
-    logits, labels, rows = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return logits, labels, rows
+def stacked(records: Sequence[Record], view: str, subset: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Predictions of all seeds on a subset: logits (S, N, K), labels (N,), image rows (N,).
+
+    Raises:
+        ValueError: the seeds were scored on different images.
+    """
+    parts = [(record.predictions, record.predictions.subset(subset)) for record in records]
+    table, *others = (predictions.table[mask] for predictions, mask in parts)
+    if any(not np.array_equal(table["row"], other["row"]) for other in others):
+        raise ValueError("the seeds were scored on different images, allowed: the same images in the same order")
+    logits = np.stack([predictions.views[view][mask] for predictions, mask in parts])
+    return logits, table["label"].to_numpy(np.int64), table["row"].to_numpy()
 
 
 def stored(record: Record, metric: str, view: str = "last_single", subset: str = "test") -> float:
@@ -98,36 +100,35 @@ def score(records: Sequence[Record], names: Sequence[str], view: str = "last_sin
     """Metrics with 95 % intervals over images (see ``with_intervals``), NaN where a record has none stored.
 
     Returns:
-        index ``metric``; columns ``value`` (of all seeds pooled), ``sd`` (between seeds), ``low``, ``high``, ``n`` (images).
+        index ``metric``; columns ``value`` (mean over seeds), ``sd`` (between seeds), ``low``, ``high``, ``n`` (images).
     """
     known = bool(records) and all(subset in record.metrics.get(view, {}) for record in records)
     if not known:
         return pd.DataFrame([MISSING] * len(names), index=list(names))
-    table = with_intervals(*pooled(records, view, subset), names, len(records))
+    logits, labels, _ = stacked(records, view, subset)
+    table = with_intervals(logits, labels, names)
     for name in names:
         if np.isnan([stored(record, name, view, subset) for record in records]).any():
             table.loc[name, ["value", "low", "high"]] = np.nan
     return table.assign(sd=[over_seeds(records, name, view, subset).sd for name in names])
 
 
-def with_intervals(
-    logits: np.ndarray, labels: np.ndarray, rows: np.ndarray, names: Sequence[str], seeds: int
-) -> pd.DataFrame:
-    """Metrics with 95 % intervals over images: bootstrap, all seeds of an image drawn together; Wilson's for a share of the
-    images of one seed, and for 0 and 1, where a bootstrap has no width.
+def with_intervals(logits: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> pd.DataFrame:
+    """Mean over seeds with 95 % intervals over images: bootstrap, all seeds of an image drawn together; Wilson's for a share
+    of the images of one seed, and for 0 and 1, where a bootstrap has no width.
 
     Args:
-        rows: (n,) the image of each prediction.
+        logits: (S, N, K) of S seeds.
 
     Returns:
         index ``metric``; columns ``value, sd, n, low, high``.
     """
-    table = metrics.bootstrap_interval(logits, labels, list(names), groups=rows if seeds > 1 else None)
+    table = metrics.bootstrap_interval(logits, labels, list(names))
     for name in filter(is_share, names):
-        value, n = table.loc[name, "value"], images_of(name, labels, rows)
-        if seeds == 1 or value in (0, 1):
+        value, n = table.loc[name, "value"], images_of(name, labels)
+        if len(logits) == 1 or value in (0, 1):
             table.loc[name, ["low", "high"]] = metrics.wilson_interval(round(value * n) if n else 0, n)
-    return table.assign(n=len(np.unique(rows)))
+    return table
 
 
 def is_share(metric: str) -> bool:
@@ -135,9 +136,9 @@ def is_share(metric: str) -> bool:
     return metric == "accuracy" or metric.startswith("recall_")
 
 
-def images_of(metric: str, labels: np.ndarray, rows: np.ndarray) -> int:
+def images_of(metric: str, labels: np.ndarray) -> int:
     """How many images a share is of: all of them, or those of a class."""
-    return len(np.unique(rows if metric == "accuracy" else rows[labels == FER2013.index(metric.removeprefix("recall_"))]))
+    return len(labels) if metric == "accuracy" else int((labels == FER2013.index(metric.removeprefix("recall_"))).sum())
 
 
 COLUMNS = ["name", "metric", "value", "sd", "low", "high", "n", "seeds"]
@@ -219,16 +220,15 @@ def difference(a: Sequence[Record], b: Sequence[Record], metric: str = "accuracy
     of_a, of_b = ({r.config.seed: stored(r, metric, view, subset) for r in those} for those in (a, b))
     if not seeds or np.isnan([*of_a.values(), *of_b.values()]).any():
         return MISSING
-    logits_a, labels, rows = pooled(a, view, subset)
-    logits_b, _, rows_b = pooled(b, view, subset)
+    logits_a, labels, rows = stacked(a, view, subset)
+    logits_b, _, rows_b = stacked(b, view, subset)
     if not np.array_equal(rows, rows_b):
         raise ValueError("the two systems were scored on different images, allowed: the same images in the same order")
     if len(seeds) >= verdicts.ENOUGH_SEEDS:
         return metrics.difference_over_seeds(of_a, of_b)
-    groups = rows if len(seeds) > 1 else None
-    found = metrics.paired_bootstrap_difference(logits_a, logits_b, labels, metric, groups=groups)._replace(n=len(seeds))
+    found = metrics.paired_bootstrap_difference(logits_a, logits_b, labels, metric)._replace(n=len(seeds))
     if is_share(metric) and found.low == found.high:
-        _, above = metrics.wilson_interval(0, images_of(metric, labels, rows))
+        _, above = metrics.wilson_interval(0, images_of(metric, labels))
         found = found._replace(low=max(found.value - above, -1.0), high=min(found.value + above, 1.0))
     return found
 
@@ -280,10 +280,10 @@ def scores_against(
     for name, records in runs.items():
         table = pd.DataFrame([MISSING] * len(names), index=list(names))
         if records:
-            logits, _, rows = pooled(records, view, subset)
+            logits, _, rows = stacked(records, view, subset)
             target = labels[rows].astype(np.int64)
             keep = target >= 0
-            table = with_intervals(logits[keep], target[keep], rows[keep], names, len(records)).assign(sd=np.nan)
+            table = with_intervals(logits[:, keep], target[keep], names).assign(sd=np.nan)
         parts.append(table.rename_axis("metric").reset_index().assign(name=name, seeds=len(records)))
     return pd.concat(parts, ignore_index=True)[COLUMNS]
 

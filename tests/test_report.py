@@ -11,6 +11,7 @@ from fer_study import metrics, report, stages
 from fer_study.config import DataConfig, ModelConfig, RunConfig
 from fer_study.labels import FER2013
 from fer_study.metrics import Estimate
+from fer_study.pages import findings
 
 NAN = float("nan")
 
@@ -34,12 +35,32 @@ def test_score_counts_right_answers_on_each_subset(tmp_path):
 
 def test_seeds_are_pooled_by_image(tmp_path):
     one, other = make_record(tmp_path, 30), make_record(tmp_path, 10, seed=1)
-    logits, labels, rows = report.pooled([one, other], "last_single", "test")
+    logits, labels, rows = findings.pooled([one, other], "last_single", "test")
     assert logits.shape == (80, 7)
     assert rows.tolist() == 2 * list(range(FIRST_ROW + VALIDATION, FIRST_ROW + VALIDATION + TEST))
     assert labels.tolist() == 2 * labels_of(TEST).tolist()
     both = report.score([one, other], ["accuracy"]).loc["accuracy"]
     assert (both["value"], both["n"]) == (0.5, 40)
+
+
+def test_a_metric_of_several_seeds_is_its_mean(tmp_path):
+    """Also where the metric of all predictions together is another: macro F1, kappa, calibration."""
+    records = [make_record(tmp_path, hits, seed=seed) for seed, hits in enumerate((36, 12))]
+    names = ["accuracy", "macro_f1", "cohen_kappa", "expected_calibration_error"]
+    table = report.score(records, names)
+    for name in names:
+        assert table.loc[name, "value"] == pytest.approx(np.mean([report.stored(r, name) for r in records])), name
+    logits, labels, _ = findings.pooled(records, "last_single", "test")
+    assert metrics.compute(logits, labels)["macro_f1"] != pytest.approx(table.loc["macro_f1", "value"])
+    assert report.difference(records, records, "macro_f1").value == 0
+    assert report.difference(records, records[1:], "macro_f1").n == 1, "the seeds that both have"
+
+
+def test_seeds_scored_on_different_images_are_refused(tmp_path):
+    one, other = make_record(tmp_path, 30), make_record(tmp_path, 10, seed=1)
+    other.predictions.table["row"] += 1
+    with pytest.raises(ValueError, match="seeds were scored on different images"):
+        report.score([one, other], ["accuracy"])
 
 
 def test_a_second_equal_seed_does_not_narrow_the_interval(tmp_path):

@@ -12,7 +12,7 @@ from ..config import DataConfig, TrainingConfig
 from ..labels import FER2013
 from ..metrics import Estimate
 from ..recipes import load_recipe
-from ..report import MISSING, SUBSET_NAMES, Record, Runs, interval, percent, pooled, score, title
+from ..report import MISSING, SUBSET_NAMES, Record, Runs, interval, percent, score, stacked, title
 
 LADDER = {"emotion_cnn": "ladder-01", "kernel_cnn": "ladder-02", "simple_resnet": "ladder-03", "cbam_cnn": "ladder-04"}
 """Model -> the claim that states its accuracy."""
@@ -21,6 +21,12 @@ LADDER = {"emotion_cnn": "ladder-01", "kernel_cnn": "ladder-02", "simple_resnet"
 def histories(records: Sequence[Record]) -> pd.DataFrame:
     """Histories of all seeds, with a ``seed`` column."""
     return pd.concat([r.history.assign(seed=r.config.seed) for r in records], ignore_index=True)
+
+
+def pooled(records: Sequence[Record], view: str, subset: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """``report.stacked``, one seed under the other: logits (n, K), labels (n,), image rows (n,)."""
+    logits, labels, rows = stacked(records, view, subset)
+    return np.concatenate(logits), np.tile(labels, len(logits)), np.tile(rows, len(logits))
 
 
 def confusion(records: Sequence[Record], view: str = "last_single", subset: str = "test") -> np.ndarray:
@@ -122,7 +128,7 @@ def target_counts(runs: Runs, sources: Sequence[str], targets: Sequence[str]) ->
         names = [target] * (target in sources) + [f"{source} -> {target}" for source in sources]
         there = [record for name in names for record in runs.get(name, [])]
         if there:
-            _, labels, _ = pooled(there[:1], "last_single", "test")
+            labels = stacked(there[:1], "last_single", "test")[1]
             rows[target] = np.bincount(labels, minlength=len(FER2013))
     return pd.DataFrame.from_dict(rows, orient="index", columns=list(FER2013)).rename_axis("test images of")
 
@@ -132,10 +138,10 @@ def difference_against(a: Sequence[Record], b: Sequence[Record], labels: np.ndar
     pairs = [(x, y) for x in a for y in b if x.config.seed == y.config.seed]
     if not pairs:
         return MISSING
-    (ours, _, rows), (theirs, _, _) = (pooled(side, "last_single", "test") for side in zip(*pairs, strict=True))
+    (ours, _, rows), (theirs, _, _) = (stacked(side, "last_single", "test") for side in zip(*pairs, strict=True))
     target = labels[rows].astype(np.int64)
-    gain = (ours.argmax(axis=1) == target).astype(float) - (theirs.argmax(axis=1) == target)
-    return _mean(gain[target >= 0], rows[target >= 0], len(pairs))
+    gain = (ours.argmax(axis=2) == target).astype(float) - (theirs.argmax(axis=2) == target)
+    return _mean(gain[:, target >= 0])
 
 
 def pair_lead(records: Sequence[Record], pair: tuple[str, str]) -> Estimate:
@@ -143,19 +149,21 @@ def pair_lead(records: Sequence[Record], pair: tuple[str, str]) -> Estimate:
     pair."""
     if not records:
         return MISSING
-    logits, labels, rows = pooled(records, "last_single", "test")
-    ends = np.sort(np.column_stack([labels, logits.argmax(axis=1)])) @ [1, len(FER2013)]
-    ends[labels == logits.argmax(axis=1)] = 0  # right: no pair
+    logits, labels, _ = stacked(records, "last_single", "test")
+    predictions = logits.argmax(axis=2)
+    ends = np.sort(np.stack(np.broadcast_arrays(labels, predictions), axis=2)) @ [1, len(FER2013)]  # (S, N)
+    ends[labels == predictions] = 0  # right: no pair
     stated = np.sort([FER2013.index(name) for name in pair]) @ [1, len(FER2013)]
     others = np.bincount(ends[(ends > 0) & (ends != stated)], minlength=2)
-    return _mean((ends == stated).astype(float) - (ends == others.argmax()) * others.any(), rows, len(records))
+    return _mean((ends == stated).astype(float) - (ends == others.argmax()) * others.any())
 
 
-def _mean(values: np.ndarray, rows: np.ndarray, seeds: int) -> Estimate:
-    """Mean of (n,) values, seed after seed, of images ``rows``; ``n`` and interval as in ``report.difference``."""
-    if seeds >= verdicts.ENOUGH_SEEDS:
-        return metrics.over_seeds(values.reshape(seeds, -1).mean(axis=1))
-    return metrics.estimate(metrics.resampled(values[:, None], rows, 1000, 0)[:, 0] / len(values), seeds, 0.95)
+def _mean(values: np.ndarray) -> Estimate:
+    """Mean of (S, N) values, of S seeds and the same images; ``n`` and interval as in ``report.difference``."""
+    if len(values) >= verdicts.ENOUGH_SEEDS:
+        return metrics.over_seeds(values.mean(axis=1))
+    draws = metrics.resampled(values.mean(axis=0)[:, None], None, 1000, 0)[:, 0]
+    return metrics.estimate(draws / values.shape[1], len(values), 0.95)
 
 
 def confused_pairs(runs: Runs, top: int = 3) -> pd.DataFrame:

@@ -9,10 +9,11 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from .. import audit, metrics, models, report, runs, sources, study
+from .. import audit, metrics, models, runs, sources, study
 from ..config import DataConfig, ModelConfig
 from ..data.faceset import FaceSet
 from ..recipes import load_recipe
+from .findings import pooled
 from .marking import Question
 
 KINDS = ("original", "exact", "brighter", "noisy", "shifted")
@@ -116,7 +117,7 @@ def train(faces: FaceSet, seeds: Sequence[int], name: str) -> list[runs.Record]:
 def run_experiment(world: World, seeds: Sequence[int]) -> Experiment:
     """Train on both sets with every seed; all networks are scored on the same test images."""
     records = train(world.leaky, seeds, "with copies"), train(world.clean, seeds, "without copies")
-    (a, labels, rows), (b, _, _) = (report.pooled(there, "last_single", "test") for there in records)
+    (a, labels, rows), (b, _, _) = (pooled(there, "last_single", "test") for there in records)
     return Experiment(a, b, labels, rows, leaked(world.leaky, ("train",))[rows], records)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from page_records import TEST, VALIDATION, labels_of, make_record, predictions
+from page_records import TEST, VALIDATION, labels_of, make_record, predictions, two_epochs
 
 from fer_study import claims
 from fer_study.labels import FER2013
@@ -47,6 +47,27 @@ def test_other_faces_and_missing_records_have_no_verdict(ablations):
     assert claimed.errors({}, "fer2013").count("**open**") == 3
 
 
+def test_the_ladder(tmp_path):
+    """The network with fixed kernels alone does not overfit; the residual one beats it, and the goal."""
+    hits = {"EmotionCNN": ("emotion_cnn", 16, 1.5), "CNN + fixed kernels": ("kernel_cnn", 12, 0.7),
+            "SimpleResNetFER": ("simple_resnet", 32, 1.5), "CBAM + kernels": ("cbam_cnn", 16, 1.5)}  # fmt: skip
+    runs = {
+        title: [make_record(tmp_path, right + s, name=name, seed=s, history=two_epochs(loss + s / 100)) for s in range(3)]
+        for title, (name, right, loss) in hits.items()
+    }
+    shortcuts, goal, overfitting = claimed.ladder(runs, "fer2013").split("\n- ")
+    own, ours = shortcuts.split("\n")[1:]
+    assert own == "  - in its own table 53.13 % with them and 59.72 % without: **refuted by its source**"
+    assert ours == "  - SimpleResNetFER minus CNN + fixed kernels: +50.0 [+50.0, +50.0] points: **reproduced**"
+    assert goal.startswith("Claim `ladder-14`, test") and "SimpleResNetFER 82.5 % [" in goal and "contradicted**" in goal
+    assert overfitting.startswith("Claim `ladder-15`, validation: overfitting is not solved by any of the four.\n")
+    assert "EmotionCNN +0.510 [+0.485, +0.535]" in overfitting and "fixed kernels -0.290 [-0.315, -0.265]" in overfitting
+    assert overfitting.endswith("**contradicted**")
+    runs["CNN + fixed kernels"] = runs["EmotionCNN"]
+    assert claimed.ladder(runs, "fer2013").endswith("**reproduced**")
+    assert claimed.ladder({}, "fer2013").count("**open**") == 3
+
+
 def looking(third: int) -> dict[str, np.ndarray]:
     maps = np.zeros((7, 3, 3), np.float16)
     maps[:, third] = 1
@@ -86,8 +107,8 @@ def test_where_three_seeds_look_as_claimed(tmp_path):
 
 
 def test_every_claim_is_one_of_the_table():
-    text = claimed.ablations({}, "fer2013") + claimed.errors({}, "fer2013")
-    assert [text.count(f"`ladder-{n:02d}`") for n in (6, 7, 8, 9, 10, 12)] == [1] * 6
+    text = "".join(part({}, "fer2013") for part in (claimed.ladder, claimed.ablations, claimed.errors))
+    assert [text.count(f"`ladder-{n:02d}`") for n in (6, 7, 8, 9, 10, 12, 13, 14, 15)] == [1] * 9
     assert all(claims.load().loc["ladder-10", "value"].count(f"{x}") for x in (0.7, 0.361))
 
 

@@ -30,7 +30,8 @@ def line(claim: str, edition: str, found: Sequence[tuple[str, str]]) -> str:
     row = claims.load().loc[claim]
     split = row["split"].replace("val", "validation")
     ends = [f"  - {measured}: **{word if edition == 'fer2013' else 'no verdict, not FER2013'}**" for measured, word in found]
-    return "\n".join([f"- Claim `{claim}`, {split}: {row['statement']} ({row['value']}).", *ends])
+    value = f" ({row['value']})" if row["value"] else ""
+    return "\n".join([f"- Claim `{claim}`, {split}: {row['statement']}{value}.", *ends])
 
 
 def counts(audit: dict) -> str:
@@ -52,6 +53,32 @@ def counts(audit: dict) -> str:
     share, limit = every["disgust"] / every["total"], float(stated["data-13"].removeprefix("< "))
     lines["data-13"] = (f"{share:.4f}", "right" if share < limit else "wrong")
     return "\n".join(line(claim, "fer2013", [result]) for claim, result in sorted(lines.items()))
+
+
+def ladder(runs: Runs, edition: str) -> str:
+    """What is claimed of the four networks together: of their shortcuts, of the goal, and of overfitting."""
+    systems = {model: runs.get(title(model), []) for model in findings.LADDER}
+    scale, goal = all(map(findings.as_claimed, systems.values())), float(claims.load().loc["ladder-14", "value"])
+    stated = [claims.reported(findings.LADDER[model]) for model in ("simple_resnet", "kernel_cnn")]
+    own = f"in its own table {100 * stated[0]:.2f} % with them and {100 * stated[1]:.2f} % without"
+    shortcuts = difference(systems["simple_resnet"], systems["kernel_cnn"])
+    pair = f"{title('simple_resnet')} minus {title('kernel_cnn')}: {points(shortcuts)}"
+    found = {title(model): interval(records) for model, records in systems.items()}
+    short = [_beyond(accuracy, goal, -1) for accuracy in found.values()]
+    gaps = {title(model): findings.loss_gap(records) for model, records in systems.items()}
+    return "\n".join([
+        line("ladder-13", edition, [(own, "refuted by its source" if stated[0] < stated[1] else "as its source has it"),
+                                    (pair, verdicts.ordering([shortcuts], scale))]),
+        line("ladder-14", edition, [(_listed({name: percent(accuracy) for name, accuracy in found.items()}),
+                                     verdicts.ordering(short, scale))]),
+        line("ladder-15", edition, [("validation minus training loss (with augmentation and dropout) at the last epoch: "
+                                     + _listed({name: plain(gap) for name, gap in gaps.items()}),
+                                     verdicts.ordering(list(gaps.values()), scale))]),
+    ])  # fmt: skip
+
+
+def _listed(shown: dict[str, str]) -> str:
+    return ", ".join(f"{name} {text}" for name, text in shown.items())
 
 
 def ablations(runs: Runs, edition: str) -> str:

@@ -106,6 +106,12 @@ def curve_ends(runs: Runs) -> pd.DataFrame:
     return table.assign(gap=(table["validation_loss"] - table["train_loss"]).round(4))
 
 
+def loss_gap(records: Sequence[Record]) -> Estimate:
+    """Loss on validation minus loss in training at the last epoch: mean over seeds with its t interval, from two on."""
+    ends = [record.history.iloc[-1] for record in records if len(record.history)]
+    return metrics.over_seeds([end["validation_loss"] - end["train_loss"] for end in ends]) if ends else MISSING
+
+
 def transfer(
     runs: Runs, sources: Sequence[str], targets: Sequence[str], metric: str
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:

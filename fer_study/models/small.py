@@ -1,7 +1,8 @@
 """Networks for 48 px faces: ours, and two of equal cost beside it.
 
 Most of what a face says at 48 px survives one halving, and a convolution at full size costs four times as much as one behind
-it. So ours spends its operations at 24, 12 and 6 px: the same training time buys more epochs. The gallery argues each step.
+it. So ours spends its operations at 24, 12 and 6 px: the same training time buys more epochs. The page ``design`` argues
+each step.
 """
 
 from __future__ import annotations

@@ -18,6 +18,8 @@ from .readings import NOT_YET, direction, points
 GOAL, CORE_HOURS = 0.70, 4.0
 """What our network was designed for: this accuracy on PrivateTest after two hours of training on two cores of a CPU."""
 
+SAME = "not distinguishable"
+
 
 def there(runs: Runs) -> Runs:
     """The networks that have records."""
@@ -64,7 +66,7 @@ def against(runs: Runs, view: str) -> str:
     for name, records in others:
         if first and records:
             effect = report.difference(first, records, view=view)
-            word = verdicts.qualified(direction(effect, "better", "worse", "not distinguishable"), effect.n)
+            word = verdicts.qualified(direction(effect, "better", "worse", SAME), effect.n)
             lines.append(f"- {ours} minus {name}: {points(effect)}: **{word}**.")
     return "\n".join(lines) if lines else NOT_YET
 
@@ -108,14 +110,16 @@ def steps(runs: Runs) -> pd.DataFrame:
 
 
 def argued(runs: Runs) -> str:
-    """Verdict on each step and on all of them together, by the paired difference on validation."""
+    """Verdicts on each step and on all of them together, by paired differences of accuracy and log loss on validation."""
     made = list(there(runs).items())
     changes = [(f"*{name}*", before, records) for (_, before), (name, records) in pairwise(made)]
     if len(made) > 2:
         changes.append(("all of them together", made[0][1], made[-1][1]))
     lines = []
     for what, before, records in changes:
-        effect = report.difference(records, before, subset="validation")
-        word = verdicts.qualified(direction(effect, "better", "worse", "not distinguishable"), effect.n)
-        lines.append(f"- {what}: {points(effect)} of accuracy on validation: **{word}**.")
+        right = report.difference(records, before, subset="validation")
+        loss = report.difference(records, before, "log_loss", subset="validation")
+        words = direction(right, "better", "worse", SAME), direction(loss, "worse", "better", SAME)
+        of_right, of_loss = (verdicts.qualified(word, right.n) for word in words)
+        lines.append(f"- {what}: accuracy {points(right)}: **{of_right}**; log loss {report.plain(loss)}: **{of_loss}**.")
     return "\n".join(lines) if lines else NOT_YET

@@ -164,10 +164,15 @@ def publish_command(args: argparse.Namespace) -> int:
 
     everything = [*stages.edition_audits(args.edition), *stages.edition_costs(args.edition), *stages.jobs(args.edition)]
     found = [record for job in everything if (record := runs.lookup(job.key)) and not record.published]
+    refused = 0
     for record in found:
-        runs.publish(record)
-    log.info("%d records published to %s", len(found), runs.published_root())
-    return 0
+        try:
+            runs.publish(record)
+        except InputError as reason:
+            refused += 1
+            log.error("fer-study: not published: %s", reason)
+    log.info("%d records published to %s", len(found) - refused, runs.published_root())
+    return 1 if refused else 0
 
 
 def claims_command(args: argparse.Namespace) -> int:

@@ -49,7 +49,7 @@ def find(name: str) -> Record:
     if record is None:
         places = f"{runs.local_root()}, {runs.published_root()}"
         raise InputError(f"no finished record {name!r}: neither a folder with one nor a key in {places}")
-    if not (record.folder / "predictions.parquet").is_file():
+    if not record.has_predictions:
         raise InputError(f"{name}: a record without predictions, which alone are compared")
     return record
 

@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from . import metrics, runs
+from . import metrics
 from .checkout import commit
 from .config import RunConfig, TransferConfig
 from .data.faceset import FaceSet
+from .predictions import SUBSETS, Predictions
 from .protocol import Split
 
 
@@ -28,7 +29,7 @@ def prediction_table(faces: FaceSet, rows: Split) -> pd.DataFrame:
 def as_table(
     faces: FaceSet, rows: np.ndarray, split: np.ndarray, in_train: np.ndarray, in_validation: np.ndarray
 ) -> pd.DataFrame:
-    """The columns of ``runs.Predictions.table`` for some rows of a set; ``in_...`` (n,) bool are the flags of copies."""
+    """The columns of ``Predictions.table`` for some rows of a set; ``in_...`` (n,) bool are the flags of copies."""
     return pd.DataFrame(
         {
             "row": rows.astype(np.int32),
@@ -61,14 +62,14 @@ def scored_on(config: RunConfig | TransferConfig, view: str) -> tuple[str, ...]:
     chosen = view.startswith("best_") or config.patience is not None
     chosen |= config.model.weights not in ("scratch", "imagenet") or bool(config.loss.teacher)
     apart = config.data.protocol == "official" and not config.data.folds
-    return runs.SUBSETS if apart and not chosen else tuple(name for name in runs.SUBSETS if "merged" not in name)
+    return SUBSETS if apart and not chosen else tuple(name for name in SUBSETS if "merged" not in name)
 
 
 def score(
     table: pd.DataFrame, views: dict[str, np.ndarray], classes: Sequence[str], config: RunConfig | TransferConfig
 ) -> dict[str, dict[str, dict[str, float | None]]]:
     """view -> subset -> metric -> value, from what is stored; subsets without images are left out, NaN becomes None."""
-    predictions, labels = runs.Predictions(table, views), table["label"].to_numpy().astype(np.int64)
+    predictions, labels = Predictions(table, views), table["label"].to_numpy().astype(np.int64)
     fitted = () if isinstance(config, TransferConfig) else FITTED_ON_VALIDATION.get(config.model.name, ())
     found: dict[str, dict] = {view: {} for view in views}
     for view, logits in views.items():

@@ -18,7 +18,8 @@ import joblib
 from .checkout import ROOT
 from .config import PARAMS, RunConfig, TransferConfig
 from .errors import InputError
-from .runs import local_root, lookup, published_root, write_atomically
+from .record_files import write_atomically
+from .runs import local_root, lookup, published_root
 from .yaml_files import read_yaml, value_of
 
 log = logging.getLogger(__name__)

@@ -13,8 +13,9 @@ from .config import ModelConfig
 from .errors import InputError
 from .models import FaceModel
 from .models.timm_models import REFUSALS, build, words_of
+from .record_files import sha256
 from .state_dicts import Report, State, changes, differences, read, some
-from .weight_origin import folder, sha256
+from .weight_origin import folder
 
 log = logging.getLogger(__name__)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from . import execute
 from .checkout import ROOT
+from .record_files import write_atomically
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ def write() -> list[Path]:
             if worked_in(target):
                 log.info("%s was worked in and is kept; move it away for a fresh one", target.relative_to(ROOT))
             else:
-                execute.write_atomically(target, as_text(version(source, name)))
+                write_atomically(target, as_text(version(source, name)))
     return [WORK / "solution" / source.name for source in sources()]
 
 

@@ -15,6 +15,7 @@ import joblib
 import pandas as pd
 
 from . import data, protocol, runs, stages, study, weights
+from .checkpoint import CHECKPOINT
 from .config import RunConfig, TransferConfig
 from .editions import editions, load_edition
 from .errors import InputError
@@ -29,12 +30,18 @@ class RunsFailed(RuntimeError):
 
 
 def table(jobs: list[RunConfig | TransferConfig]) -> pd.DataFrame:
-    """One row a job, in order, with its state (``done``, ``published``, ``started``, ``missing``) and estimated seconds."""
+    """One row a job, in order, with its state (``done``, ``published``, ``damaged``, ``started``, ``missing``) and estimated
+    seconds."""
     rows, speed = [], speeds()
     for job in jobs:
         record = runs.lookup(job.key)
-        started = (runs.local_root() / job.key / "checkpoint.pt").is_file()
-        state = ("published" if record.published else "done") if record else "started" if started else "missing"
+        if record:
+            state = "published" if record.published else "done"
+        elif runs.is_damaged(job.key):
+            state = "damaged"
+        else:
+            started = (runs.local_root() / job.key / CHECKPOINT).is_file()
+            state = "started" if started else "missing"
         kind = "transfer" if isinstance(job, TransferConfig) else job.model.name
         seconds = 0.0 if record else estimate(job, speed)
         rows.append({"name": job.name, "kind": kind, "seed": job.seed, "key": job.key, "state": state, "seconds": seconds})
@@ -57,11 +64,7 @@ def speeds() -> dict[str, float]:
     options and input size (``network``), and by name alone, for arms that were never timed."""
     measured: dict[str, list[float]] = {}
     for record in runs.records():
-        try:
-            config = record.config
-        except InputError as error:
-            log.info("not read: %s", error)
-            continue
+        config = record.config
         if isinstance(config, RunConfig) and record.env.get("images_per_second"):
             for key in (network(config), config.model.name):
                 measured.setdefault(key, []).append(record.env["images_per_second"])
@@ -99,7 +102,7 @@ def train_jobs(jobs: list[RunConfig | TransferConfig], *, deadline: float | None
         RunsFailed: some failed; all others were tried.
         InputError: initial weights that do not fit, before any is trained; or wrong input of one, which ends them all.
     """
-    todo = [job for job in jobs if runs.lookup(job.key) is None]
+    todo = [job for job in jobs if not study.is_complete(job)]
     weights.check({network(job): job for job in todo if isinstance(job, RunConfig)}.values())
     threads, made, failed = threads_each(parallel), 0, []
     try:

@@ -1,10 +1,12 @@
-"""The store: one folder a record, written atomically, found by key, in ``runs/`` (local) and ``results/`` (published)."""
+"""The store: one folder a record, written as a whole, found by key, in ``runs/`` (local) and ``results/`` (published)."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import json
+import logging
 import os
 import shutil
 from collections.abc import Iterator
@@ -15,16 +17,19 @@ from pathlib import Path
 import filelock
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from .checkout import ROOT
 from .config import AuditConfig, CostConfig, RunConfig, TransferConfig
 from .errors import InputError
 from .frozen import Frozen, parse
+from .predictions import Predictions, read_predictions, write_predictions
+from .record_files import DONE, Damaged, listed, read_part, remove_temporary, write_parts
+
+log = logging.getLogger(__name__)
 
 PUBLISHED = ("config.json", "history.csv", "predictions.parquet", "metrics.json", "env.json", "cam.npz",
-             "audit.json", "faces.npz", "cost.json", "done")  # fmt: skip
+             "audit.json", "faces.npz", "cost.json")  # fmt: skip
+"""Parts of a record that are published; weights are not."""
 KINDS: dict[str, type[Frozen]] = {k.__name__: k for k in (RunConfig, TransferConfig, AuditConfig, CostConfig)}
 
 
@@ -44,7 +49,8 @@ class Busy(InputError):
 
 @dataclass(frozen=True)
 class Record:
-    """A finished record. ``published`` says that it came from ``results/``."""
+    """A finished record. ``published`` says that it came from ``results/``. Reading a part that is not as it was written
+    raises ``Damaged``."""
 
     folder: Path
     published: bool
@@ -54,9 +60,12 @@ class Record:
         return self.folder.name
 
     @cached_property
-    def config(self) -> RunConfig | TransferConfig:
-        content = self._json("config.json")
-        return parse(KINDS[content.pop("kind")], content, str(self.folder / "config.json"))
+    def config(self) -> RunConfig | TransferConfig | AuditConfig | CostConfig:
+        content, path = self._json("config.json"), self.folder / "config.json"
+        kind = content.pop("kind", None)
+        if kind not in KINDS:
+            raise InputError(f"{path}: kind is {kind!r}, allowed: {', '.join(KINDS)}")
+        return parse(KINDS[kind], content, str(path))
 
     @cached_property
     def metrics(self) -> dict[str, dict[str, dict[str, float]]]:
@@ -70,11 +79,11 @@ class Record:
 
     @cached_property
     def history(self) -> pd.DataFrame:
-        return pd.read_csv(self.folder / "history.csv")
+        return pd.read_csv(self._part("history.csv"))
 
     @cached_property
     def predictions(self) -> Predictions:
-        return read_predictions(self.folder / "predictions.parquet")
+        return read_predictions(self._part("predictions.parquet"))
 
     @cached_property
     def audit(self) -> dict:
@@ -91,112 +100,87 @@ class Record:
         """What an audit says of each image, by row of the FaceSet: ``crowd`` (N,) int8, the class that most votes name (-1:
         none), ``near_copy`` (N,) bool, a test image with a near copy in train or validation, ``true_label`` (N,) int8 where
         known; and ``regions`` (K, H, W) float16, how often a pixel lies in a region that the class moves, where known."""
-        with np.load(self.folder / "faces.npz", allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files if name != "mean"}
+        return {name: array for name, array in self._arrays("faces.npz").items() if name != "mean"}
 
     @cached_property
     def mean_faces(self) -> np.ndarray:
         """(K, H, W) float32 in [0, 1]: mean training image of each class, stored by an audit; NaN below 30 images."""
-        with np.load(self.folder / "faces.npz", allow_pickle=False) as arrays:
-            return arrays["mean"].astype(np.float32)
+        return self._arrays("faces.npz")["mean"].astype(np.float32)
 
     @cached_property
     def cam(self) -> dict[str, np.ndarray]:
         """``maps (K, h, w) float16`` class means and ``counts (K,)``; empty where the run has none."""
-        path = self.folder / "cam.npz"
-        if not path.is_file():
-            return {}
-        with np.load(path, allow_pickle=False) as arrays:
-            return dict(arrays)
+        return self._arrays("cam.npz") if "cam.npz" in listed(self.folder) else {}
+
+    @property
+    def has_predictions(self) -> bool:
+        return "predictions.parquet" in listed(self.folder)
 
     def weights(self, kind: str = "last") -> Path:
         """Path of the weights of a kind (``last``, ``best``, ``ema``); only local records have them."""
         return self.folder / f"{kind}.safetensors"
 
+    def check(self) -> None:
+        """Hold every published part against its SHA-256, and the name of the folder against the config.
+
+        Raises:
+            Damaged: a part is not as it was written.
+            InputError: this version cannot read the config.
+        """
+        for name in listed(self.folder):
+            if name in PUBLISHED:
+                self._part(name)
+            elif not name.endswith(".safetensors"):
+                raise Damaged(self.folder / DONE, f"lists {name!r}, which is no part of a record")
+        if self.config.key != self.key:
+            raise Damaged(self.folder, f"holds another record, {self.config.key}")
+
+    def _part(self, name: str) -> io.BytesIO:
+        return io.BytesIO(read_part(self.folder, name))
+
     def _json(self, name: str) -> dict:
-        return json.loads((self.folder / name).read_text(encoding="utf-8"))
+        return json.load(self._part(name))
+
+    def _arrays(self, name: str) -> dict[str, np.ndarray]:
+        with np.load(self._part(name), allow_pickle=False) as arrays:
+            return dict(arrays)
 
 
 def _with_nan(scores: dict[str, float | None]) -> dict[str, float]:
     return {name: float("nan") if value is None else value for name, value in scores.items()}
 
 
-@dataclass(frozen=True)
-class Predictions:
-    """Stored predictions.
-
-    Attributes:
-        table: N rows: ``row`` (in the FaceSet), ``split``, ``label``, and flags ``copy_in_train``, ``copy_in_validation``
-            (an exact copy of the image is there).
-        views: view -> (N, K) float32 log-probabilities, rounded to half precision.
-    """
-
-    table: pd.DataFrame
-    views: dict[str, np.ndarray]
-
-    def subset(self, name: str) -> np.ndarray:
-        """(N,) bool: ``validation``, ``test``, ``test_clean`` (no copy in train or validation), ``merged`` (validation and
-        test) or ``merged_clean`` (no copy in train).
-
-        Raises:
-            ValueError: unknown name.
-        """
-        in_test, in_train = self.table["split"] == "test", self.table["copy_in_train"]
-        masks = {
-            "validation": self.table["split"] == "validation",
-            "test": in_test,
-            "test_clean": in_test & ~in_train & ~self.table["copy_in_validation"],
-            "merged": in_test | (self.table["split"] == "validation"),
-            "merged_clean": ~in_train,
-        }
-        if name not in masks:
-            raise ValueError(f"subset is {name!r}, allowed: {', '.join(masks)}")
-        return masks[name].to_numpy()
-
-
-SUBSETS = ("validation", "test", "test_clean", "merged", "merged_clean")
-
-
-def write_predictions(path: Path, table: pd.DataFrame, views: dict[str, np.ndarray]) -> None:
-    """One parquet file: the table's columns and one fixed-size list of K half floats per view."""
-    columns = {name: pa.array(table[name]) for name in table.columns}
-    columns["split"] = columns["split"].dictionary_encode()
-    for view, logits in views.items():
-        values = pa.array(np.ascontiguousarray(logits, dtype=np.float16).ravel())
-        columns[view] = pa.FixedSizeListArray.from_arrays(values, logits.shape[1])
-    pq.write_table(pa.table(columns), path, compression="zstd", compression_level=15)
-
-
-def read_predictions(path: Path) -> Predictions:
-    """What ``write_predictions`` wrote."""
-    table = pq.read_table(path)
-    is_view = [pa.types.is_fixed_size_list(f.type) for f in table.schema]
-    names = [n for n, view in zip(table.column_names, is_view, strict=True) if view]
-    views = {}
-    for name in names:
-        column = table[name].combine_chunks()
-        flat = (column if isinstance(column, pa.Array) else column.chunk(0)).flatten().to_numpy(zero_copy_only=False)
-        views[name] = flat.reshape(len(table), -1).astype(np.float32)
-    frame = table.drop(names).to_pandas()
-    frame["split"] = frame["split"].astype(str)
-    return Predictions(frame, views)
-
-
 def lookup(key: str) -> Record | None:
-    """The record of a key: local first, then published; None where there is none that is done."""
+    """The whole record of a key: local first, then published; None where there is none, or only a damaged one, which is said
+    once."""
     for root, published in ((local_root(), False), (published_root(), True)):
-        if (root / key / "done").is_file():
-            return Record(root / key, published)
+        record = Record(root / key, published)
+        if not (record.folder / DONE).is_file():
+            continue
+        try:
+            record.check()
+        except InputError as damage:
+            _warn_once(str(damage))
+        else:
+            return record
     return None
 
 
+def is_damaged(key: str) -> bool:
+    """Whether there is a record of a key, but none that is whole."""
+    there = any((root / key / DONE).is_file() for root in (local_root(), published_root()))
+    return there and lookup(key) is None
+
+
+@functools.cache
+def _warn_once(message: str) -> None:
+    log.warning("%s", message)
+
+
 def records() -> list[Record]:
-    """Every finished record, by key; a local one hides the published one of the same key."""
-    found = {}
-    for root, published in ((published_root(), True), (local_root(), False)):
-        done = sorted(root.glob("[!.]*/done"))  # a copy that is being published lies beside, in a hidden folder
-        found.update({path.parent.name: Record(path.parent, published) for path in done})
-    return list(found.values())
+    """Every whole record, by key; a local one hides the published one of the same key."""
+    keys = {path.parent.name for root in (published_root(), local_root()) for path in root.glob(f"[!.]*/{DONE}")}
+    return [record for key in sorted(keys) if (record := lookup(key))]
 
 
 @contextlib.contextmanager
@@ -214,6 +198,7 @@ def locked(key: str, timeout: float = 0) -> Iterator[Path]:
     except filelock.Timeout:
         raise Busy(f"{folder}: another process works on this run; wait for it or stop it") from None
     try:
+        remove_temporary(folder)
         yield folder
     except BaseException:
         if not timeout and [path.name for path in folder.iterdir()] == [".lock"]:  # with a timeout, others wait for the file
@@ -221,13 +206,6 @@ def locked(key: str, timeout: float = 0) -> Iterator[Path]:
         raise
     finally:
         lock.release()
-
-
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write beside the target and rename: a reader sees the old file or the new one, never half of one."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(content.encode() if isinstance(content, str) else content)
-    os.replace(temporary, path)
 
 
 def as_json(value: dict) -> str:
@@ -245,19 +223,22 @@ def save(
     metrics: dict,
     env: dict,
     cam: dict[str, np.ndarray] | None = None,
+    weights: dict[str, str] | None = None,
 ) -> Record:
-    """Write all parts of a record; ``done`` comes last, so a record without it is never read."""
-    write_atomically(folder / "config.json", as_json({"kind": type(config).__name__, **config.model_dump(mode="json")}))
-    write_atomically(folder / "history.csv", history.to_csv(index=False, float_format="%.6g"))
+    """Write all parts of a record of predictions.
+
+    Args:
+        weights: file of weights in the folder -> its SHA-256.
+    """
     buffer = io.BytesIO()
     write_predictions(buffer, table, views)
-    write_atomically(folder / "predictions.parquet", buffer.getvalue())
-    write_atomically(folder / "metrics.json", as_json(metrics))
-    write_atomically(folder / "env.json", as_json(env))
-    if cam:
-        write_atomically(folder / "cam.npz", as_npz(**cam))
-    write_atomically(folder / "done", "")
-    return Record(folder, published=False)
+    parts = {
+        "history.csv": history.to_csv(index=False, float_format="%.6g"),
+        "predictions.parquet": buffer.getvalue(),
+        "metrics.json": as_json(metrics),
+        **({"cam.npz": as_npz(**cam)} if cam else {}),
+    }
+    return save_files(folder, config, env, parts, weights)
 
 
 def as_npz(**arrays: np.ndarray) -> bytes:
@@ -267,13 +248,14 @@ def as_npz(**arrays: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def save_files(folder: Path, config: AuditConfig | CostConfig, env: dict, files: dict[str, str | bytes]) -> Record:
-    """Write a record that is no training: its config, its environment and some files; ``done`` last."""
-    write_atomically(folder / "config.json", as_json({"kind": type(config).__name__, **config.model_dump(mode="json")}))
-    for name, content in {**files, "env.json": as_json(env)}.items():
-        assert name in PUBLISHED
-        write_atomically(folder / name, content)
-    write_atomically(folder / "done", "")
+def save_files(
+    folder: Path, config: Frozen, env: dict, parts: dict[str, str | bytes], weights: dict[str, str] | None = None
+) -> Record:
+    """Write a record: its config, its environment and other parts; see ``save``."""
+    config_json = as_json({"kind": type(config).__name__, **config.model_dump(mode="json")})
+    parts = {"config.json": config_json, "env.json": as_json(env), **parts}
+    assert set(parts) <= set(PUBLISHED)
+    write_parts(folder, parts, weights)
     return Record(folder, published=False)
 
 
@@ -281,17 +263,14 @@ def publish(record: Record) -> Path:
     """Copy the publishable files of a record (no weights, no checkpoints) to ``results/``.
 
     Raises:
-        InputError: the record was made by code that no commit holds.
+        InputError: the record was made by code that no commit holds, or it is damaged.
     """
     made_with = str(record.env.get("commit", ""))
     if made_with.endswith("+"):
         raise InputError(f"{record.folder}: made from changed code (commit {made_with}); commit, remove it, make it again")
-    target, temporary = published_root() / record.key, published_root() / f".{record.key}.tmp"
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    for name in PUBLISHED:
-        if (record.folder / name).is_file():
-            shutil.copyfile(record.folder / name, temporary / name)
-    shutil.rmtree(target, ignore_errors=True)
-    os.replace(temporary, target)
+    parts = {name: read_part(record.folder, name) for name in listed(record.folder) if name in PUBLISHED}
+    target = published_root() / record.key
+    with filelock.FileLock(local_root() / ".publish.lock"):
+        write_parts(target, parts)
+        remove_temporary(target)
     return target

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 
 from . import audit, baseline, runs, transfer
+from .checkpoint import CHECKPOINT, whole_content
 from .config import AuditConfig, CostConfig, RunConfig, TransferConfig
 from .data import synthetic
 from .data.batches import Batches
@@ -24,12 +26,15 @@ from .models.cost import FORM as COST_FORM
 from .models.cost import forward_speeds, parameters, size, step_ratios, step_speeds
 from .predict import TTA, log_probabilities
 from .protocol import Split, split
+from .record_files import listed, sha256, write_atomically, write_parts
 from .sources import faces_of
 from .train import Weights, finite, fit
 from .weights import NOTE, initialise, network_of, save
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+
+log = logging.getLogger(__name__)
 
 
 def run(config: RunConfig | TransferConfig, *, root: str | None = None, deadline: float | None = None) -> runs.Record:
@@ -42,21 +47,27 @@ def run(config: RunConfig | TransferConfig, *, root: str | None = None, deadline
     Raises:
         InputError: the data is missing or is not what the config names; another process holds the run.
     """
-    if record := runs.lookup(config.key):
+    if (record := runs.lookup(config.key)) and not maps_pending(record):
         return record
     if isinstance(config, TransferConfig):
         return transfer.evaluate(config, root)
     with runs.locked(config.key) as folder:
-        if record := runs.lookup(config.key):  # made while we waited for the lock
-            return record
+        if record := runs.lookup(config.key):  # made while we waited for the lock, or only its maps are missing
+            return add_maps(record, root) if maps_pending(record) else record
         faces = faces_of(config.data, root)
         if config.model.name == baseline.NAME:
             return baseline.fit_and_predict(config, faces, folder)
         return train_and_predict(config, faces, folder, deadline)
 
 
+def is_complete(config: RunConfig | TransferConfig) -> bool:
+    """Whether the record of a config is there, with nothing left to make."""
+    record = runs.lookup(config.key)
+    return record is not None and not maps_pending(record)
+
+
 def train_and_predict(config: RunConfig, faces: FaceSet, folder: Path, deadline: float | None = None) -> runs.Record:
-    """Train a network, or go on where it stopped, and save its record: weights, every view, metrics and mean saliency.
+    """Train a network, or go on where it stopped, and save its record: weights, every view and metrics, then mean saliency.
 
     Args:
         folder: of the run, held by this process.
@@ -66,6 +77,7 @@ def train_and_predict(config: RunConfig, faces: FaceSet, folder: Path, deadline:
         TrainingFailed: a loss or a prediction is not finite.
     """
     rows, fabric = split(faces, config.data), make_fabric()
+    whole_content(folder / CHECKPOINT, config.key)
     torch.manual_seed(config.seed)
     model = create_model(config.model, faces.num_classes, faces.images.shape[1]).to(memory_format=torch.channels_last)
     origin = initialise(model, config, faces.num_classes, folder)
@@ -74,16 +86,56 @@ def train_and_predict(config: RunConfig, faces: FaceSet, folder: Path, deadline:
     taught = teacher(config, faces)
     weights = fit(config, model, batches, validation, folder, fabric, deadline, taught and taught.to(fabric.device))
     start = time.perf_counter() - float(weights.history["seconds"].sum())  # epochs before an interruption count too
-    views, saliency = evaluate_views(config, model, weights, faces, rows, fabric)
+    views = evaluate_views(config, model, weights, faces, rows, fabric)
     for kind, state in weights.states().items():
         save(state, config.model, folder / f"{kind}.safetensors")
     table, speed = prediction_table(faces, rows), float(weights.history["images_per_second"].median())
+    write_atomically(folder / PENDING, "")
     record = runs.save(folder, config, history=weights.history, table=table, views=views,
-                       metrics=score(table, views, faces.classes, config), cam=saliency,
+                       metrics=score(table, views, faces.classes, config),
+                       weights={f"{kind}.safetensors": sha256(folder / f"{kind}.safetensors") for kind in weights.states()},
                        env=device_environment(fabric, start) | {"images_per_second": round(speed, 1)} | origin)  # fmt: skip
-    for temporary in ("checkpoint.pt", NOTE):
+    for temporary in (CHECKPOINT, NOTE):
         (folder / temporary).unlink(missing_ok=True)
-    return record
+    return add_maps(record, faces=faces)
+
+
+PENDING = "maps.pending"
+"""In the folder of a record whose Grad-CAM maps are still to be made; a line for each attempt."""
+
+
+def maps_pending(record: runs.Record) -> bool:
+    """Whether the maps of a record are still to be made."""
+    return not record.published and (record.folder / PENDING).is_file()
+
+
+def add_maps(record: runs.Record, root: str | None = None, faces: FaceSet | None = None) -> runs.Record:
+    """Add the Grad-CAM maps of the last weights to a record, which is complete before, so that nothing in them can lose it.
+
+    Args:
+        root, faces: where the data lies, or the data.
+
+    Returns:
+        The record, without maps where they failed, or ended the process twice.
+    """
+    pending, config = record.folder / PENDING, record.config
+    attempts = pending.read_text().splitlines()
+    if len(attempts) < 2:
+        write_atomically(pending, "\n".join([*attempts, "begun"]))
+        faces = faces or faces_of(config.data, root)
+        try:
+            model, fabric = transfer.load(config, faces), make_fabric()
+            test = split(faces, config.data).test
+            images = torch.from_numpy(faces.images[test]).to(fabric.device)
+            maps = class_saliency(model.to(fabric.device), images, faces.labels[test], config.augment,
+                                  config.model.input_size, faces.num_classes)  # fmt: skip
+            write_parts(record.folder, {"cam.npz": runs.as_npz(**maps)}, listed(record.folder))
+        except Exception as failure:
+            log.warning("%s: no Grad-CAM maps (%s: %s)", config.name or config.key, type(failure).__name__, failure)
+    else:
+        log.warning("%s: no Grad-CAM maps, making them ended the process twice", config.name or config.key)
+    pending.unlink()
+    return runs.Record(record.folder, published=False)
 
 
 def teacher(config: RunConfig, faces: FaceSet) -> FaceModel | None:
@@ -108,15 +160,15 @@ def teacher(config: RunConfig, faces: FaceSet) -> FaceModel | None:
 
 def evaluate_views(
     config: RunConfig, model: FaceModel, weights: Weights, faces: FaceSet, rows: Split, fabric: Fabric
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Every evaluation view in one pass, and the saliency of the last weights.
+) -> dict[str, np.ndarray]:
+    """Every evaluation view in one pass.
 
     Returns:
-        ``{"last_single": (n, K) float32 log-probabilities, ...}`` over validation, then test rows; see ``class_saliency``.
+        ``{"last_single": (n, K) float32 log-probabilities, ...}`` over validation, then test rows.
     """
     images = torch.from_numpy(faces.images[np.concatenate([rows.validation, rows.test])]).to(fabric.device)
     views = {}
-    for kind, state in reversed(weights.states().items()):  # the last weights come last: the saliency is theirs
+    for kind, state in reversed(weights.states().items()):  # the order of the stored columns
         if kind == "best" and state is weights.last:
             continue
         model.load_state_dict(state)
@@ -126,8 +178,7 @@ def evaluate_views(
             views[f"{kind}_{tta}"] = stored(finite(config, logits))
     if weights.best is weights.last:
         views |= {f"best_{tta}": views[f"last_{tta}"] for tta in TTA}
-    test, labels = images[len(rows.validation) :], faces.labels[rows.test]
-    return views, class_saliency(model, test, labels, config.augment, config.model.input_size, faces.num_classes)
+    return views
 
 
 def audit_of(config: AuditConfig, *, root: str | None = None) -> runs.Record:

@@ -16,7 +16,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from .augment import augment
-from .checkpoint import Progress, copy_state, load_checkpoint, save_checkpoint
+from .checkpoint import CHECKPOINT, Progress, copy_state, load_checkpoint, save_checkpoint
 from .config import LossConfig, PhaseConfig, RunConfig
 from .data.batches import Batches
 from .errors import InputError
@@ -122,7 +122,7 @@ def fit(
     deadline: float | None = None,
     teacher: FaceModel | None = None,
 ) -> Weights:
-    """Train a model; resume from ``folder/checkpoint.pt`` where it exists.
+    """Train a model; resume from the checkpoint in ``folder`` where there is one.
 
     Args:
         train: the training batches, on the device.
@@ -143,10 +143,8 @@ def fit(
     wrapped.mark_forward_method("forward_with_penalty")  # in the precision that Fabric set up
     ema = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(config.ema.decay), use_buffers=True) if config.ema else None
     weights = class_weights(config.loss.class_weights, train.targets.sum(dim=0))
-    progress, best = Progress(), None
-    checkpoint = folder / "checkpoint.pt"
-    if checkpoint.is_file():
-        progress, best = load_checkpoint(checkpoint, model, optimiser, ema, fabric)
+    checkpoint = folder / CHECKPOINT
+    progress, best = load_checkpoint(checkpoint, config.key, model, optimiser, ema, fabric)
 
     with tqdm(
         total=config.epochs, initial=progress.epoch, desc=config.name or config.key, unit="epoch", mininterval=5
@@ -164,7 +162,7 @@ def fit(
                 best = copy_state(model)
             progress.history.append(row)
             progress.epoch = epoch + 1
-            save_checkpoint(checkpoint, model, optimiser, ema, progress, best)
+            save_checkpoint(checkpoint, config.key, model, optimiser, ema, progress, best)
             bar.update()
             bar.set_postfix(loss=f"{row['train_loss']:.3f}", validation=f"{row['validation_accuracy']:.4f}")
     last = copy_state(model)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Annotated
 from pydantic import AfterValidator, PlainSerializer
 
 from .checkout import ROOT
+from .record_files import sha256
 
 PICKLES = (".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt", ".tar")
 RUN = re.compile(r"run:(?P<key>[0-9a-f]{16})(:(?P<kind>last|best|ema))?")
@@ -21,12 +21,6 @@ ALLOWED = "scratch, imagenet, run:<key of 16 hexadecimal digits>, run:<key>:best
 def folder() -> Path:
     """Where local files of weights lie: ``$FER_STUDY_WEIGHTS``, else ``weights/`` of the checkout."""
     return Path(os.environ.get("FER_STUDY_WEIGHTS") or ROOT / "weights")
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 of a file, 64 hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def checked(weights: str) -> str:

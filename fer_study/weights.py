@@ -26,16 +26,18 @@ from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as as_safetensors
 
 from . import imagenet, runs
+from .checkpoint import CHECKPOINT
 from .config import ModelConfig, RunConfig
 from .errors import InputError
 from .frozen import parse
 from .models import FaceModel, create_model, resolve
 from .models.registry import NOT_NETWORKS
+from .record_files import check_part, sha256, write_atomically
 from .state_dicts import Report, State, changes, fill, mismatch, read
-from .weight_origin import FILE, RUN, folder, sha256, without_place
+from .weight_origin import FILE, RUN, folder, without_place
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +64,7 @@ def check(configs: Iterable[RunConfig]) -> None:
         InputError: see ``load``.
     """
     for config in configs:
-        model, classes, started = config.model, config.data.classes, runs.local_root() / config.key / "checkpoint.pt"
+        model, classes, started = config.model, config.data.classes, runs.local_root() / config.key / CHECKPOINT
         if model.weights == "scratch" or model.name in NOT_NETWORKS or started.is_file():
             continue
         if model.weights == "imagenet":
@@ -96,10 +98,10 @@ def initialise(model: FaceModel, config: RunConfig, num_classes: int, place: Pat
     if config.model.weights == "scratch":
         return {}
     note = place / NOTE
-    if not (note.is_file() and (place / "checkpoint.pt").is_file()):
+    if not (note.is_file() and (place / CHECKPOINT).is_file()):
         report = load(model, config.model, num_classes)
         log.log(logging.WARNING if report.options else logging.INFO, "%s: %s", config.name or config.key, report)
-        runs.write_atomically(note, runs.as_json(asdict(report)))
+        write_atomically(note, runs.as_json(asdict(report)))
     return {"initial_weights": json.loads(note.read_text(encoding="utf-8"))}
 
 
@@ -123,7 +125,7 @@ def load(model: FaceModel, config: ModelConfig, num_classes: int) -> Report:
 def save(state: State, config: ModelConfig, path: Path) -> None:
     """Write the weights of a network, with its name and its options, as safetensors."""
     network = {"name": config.name, "options": resolve(config).options}
-    save_file(state, path, metadata={NETWORK: json.dumps(network, sort_keys=True)})
+    write_atomically(path, as_safetensors(state, {NETWORK: json.dumps(network, sort_keys=True)}))
 
 
 def other_options(config: ModelConfig, path: Path, where: str) -> tuple[str, ...]:
@@ -197,7 +199,7 @@ def finished(key: str, kind: str = "last", name: str = "") -> tuple[RunConfig, P
 
     Raises:
         SourceMissing: it was never trained here: there is no record, or a published one, which has no weights.
-        InputError: it is no network, or has no weights of this kind.
+        InputError: it is no network, or has no weights of this kind, or they are not as they were written.
     """
     record = runs.lookup(key)
     if record is None:
@@ -207,6 +209,7 @@ def finished(key: str, kind: str = "last", name: str = "") -> tuple[RunConfig, P
         what = config.model.name if isinstance(config, RunConfig) else type(config).__name__
         raise InputError(f"run {key}: a record of {what}, not of a network")
     if path.is_file():
+        check_part(record.folder, path.name)
         return config, path
     if record.weights("last").is_file():
         raise InputError(f"run {key}: has no {kind} weights, allowed: last, best")

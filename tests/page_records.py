@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fer_study import evaluation, runs
+from fer_study import evaluation, record_files, runs
 from fer_study.config import DataConfig, ModelConfig
 from fer_study.labels import FER2013
 from fer_study.recipes import load_recipe
@@ -69,6 +69,12 @@ def make_record(folder: Path, predicted: np.ndarray | int, *, name: str = "emoti
         env={"seconds": 90.0, "device": "cpu: test", "commit": "abc", "precision": "32-true", "torch": "2.0"} | (env or {}),
     )  # fmt: skip
     return runs.Record(saved.folder, published)
+
+
+def rewrite(folder: Path, name: str, content: str | bytes) -> runs.Record:
+    """Give a part of a local record another content, as a run would have written it, and read the record afresh."""
+    record_files.write_parts(folder, {name: content}, record_files.listed(folder))
+    return runs.Record(folder, published=False)
 
 
 def two_epochs(last_validation_loss: float = 1.5) -> pd.DataFrame:

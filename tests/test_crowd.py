@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from page_records import rewrite
 
 from fer_study import audit, runs, stages, study
 from fer_study.audit.crowd import ESTIMATORS, WEIGHED, leave_one_out, weigh
@@ -16,6 +17,7 @@ from fer_study.data.faceset import FaceSet
 from fer_study.errors import InputError
 from fer_study.labels import FER2013, VOTE_NAMES
 from fer_study.pages import crowd_tables
+from fer_study.record_files import write_parts
 
 
 def faces_of(votes: np.ndarray, labels: np.ndarray, split: str = "test", **rest) -> FaceSet:
@@ -191,10 +193,10 @@ def test_a_record_of_an_older_form_is_made_anew(small):
     record = study.audit_of(small)
     path, text = record.folder / "audit.json", (record.folder / "audit.json").read_text()
     old = {k: v for k, v in json.loads(text).items() if k not in ("form", "noise", "ceiling")}
-    path.write_text(runs.as_json(old))
+    rewrite(record.folder, "audit.json", runs.as_json(old))
     assert study.audit_of(small).audit["noise"] and path.read_text() == text
     marked = text.replace('"images"', '"pictures"')
-    path.write_text(marked)
+    rewrite(record.folder, "audit.json", marked)
     study.audit_of(small)
     assert path.read_text() == marked, "one of the present form is taken as it is"
 
@@ -203,8 +205,7 @@ def test_an_older_published_record_without_data_is_refused(store, tmp_path, monk
     config = stages.edition_audits("fer2013")[0]
     published = tmp_path / "results" / config.key
     published.mkdir(parents=True)
-    (published / "audit.json").write_text('{"images": 1}')
-    (published / "done").touch()
+    write_parts(published, {"audit.json": '{"images": 1}'})
     monkeypatch.setattr(runs, "published_root", lambda: tmp_path / "results")
     with pytest.raises(InputError):
         study.audit_of(config, root=str(tmp_path))

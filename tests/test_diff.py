@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
-from page_records import make_record, predictions
+from page_records import make_record, predictions, rewrite
 
-from fer_study import cli, diff, runs
+from fer_study import cli, diff, record_files, runs
 from fer_study.errors import InputError
+from fer_study.predictions import write_predictions
 
 
 def change(record: runs.Record, **files: object) -> runs.Record:
@@ -17,11 +20,17 @@ def change(record: runs.Record, **files: object) -> runs.Record:
     if "views" in files:
         old = record.predictions
         views = {name: files["views"](values.copy()) for name, values in old.views.items()}
-        runs.write_predictions(record.folder / "predictions.parquet", old.table, views)
+        rewrite(record.folder, "predictions.parquet", as_parquet(old.table, views))
     for name in {"config", "metrics"} & set(files):
-        path = record.folder / f"{name}.json"
-        path.write_text(json.dumps(files[name](json.loads(path.read_text()))))
+        content = json.loads((record.folder / f"{name}.json").read_text())
+        rewrite(record.folder, f"{name}.json", json.dumps(files[name](content)))
     return runs.Record(record.folder, published=False)
+
+
+def as_parquet(table: pd.DataFrame, views: dict[str, np.ndarray]) -> bytes:
+    buffer = io.BytesIO()
+    write_predictions(buffer, table, views)
+    return buffer.getvalue()
 
 
 @pytest.fixture
@@ -97,8 +106,7 @@ def test_other_images_are_different(tmp_path):
 def test_a_view_of_one_record_only_is_different(pair):
     old = pair[1].predictions
     views = old.views | {"best_flip": old.views["last_single"]}
-    runs.write_predictions(pair[1].folder / "predictions.parquet", old.table, views)
-    found = diff.compare(pair[0], runs.Record(pair[1].folder, published=False))
+    found = diff.compare(pair[0], rewrite(pair[1].folder, "predictions.parquet", as_parquet(old.table, views)))
     assert (found.verdict, found.reason) == (diff.DIFFERENT, "views of one record only: best_flip")
 
 
@@ -110,16 +118,16 @@ def test_undefined_metrics_are_equal():
 
 def test_records_are_found_by_folder_and_by_key(store, tmp_path):
     record = make_record(store, 30)
+    record = runs.Record(record.folder.rename(store / record.config.key), published=False)
     assert diff.find(str(record.folder)).folder == record.folder
     assert diff.find(record.key).folder == record.folder
     (record.folder / "done").unlink()
     for name in (record.key, str(record.folder), "0123456789abcdef"):
         with pytest.raises(InputError, match=f"no finished record '{name}'"):
             diff.find(name)
-    (record.folder / "done").touch()
-    (record.folder / "predictions.parquet").unlink()
+    record_files.write_parts(record.folder, {"env.json": "{}"})
     with pytest.raises(InputError, match="without predictions"):
-        diff.find(record.key)
+        diff.find(str(record.folder))
 
 
 def test_exit_codes(store, tmp_path, capsys, caplog):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from page_records import FIRST_ROW, TEST, VALIDATION, labels_of, make_record, predictions, two_epochs
+from page_records import FIRST_ROW, TEST, VALIDATION, labels_of, make_record, predictions, rewrite, two_epochs
 
 from fer_study import report, runs
 from fer_study.config import AuditConfig, DataConfig, ModelConfig, PhaseConfig
@@ -176,12 +176,12 @@ def test_a_verdict_says_how_it_was_reached(tmp_path, ladder):
     for place, changes in enumerate([{"model": narrow}, {"phases": (PhaseConfig(epochs=3, lr=1e-3),)}, {"data": few}]):
         config = load_recipe("ladder").run(**{"name": "x", "data": few, "model": narrow, "seed": 0} | changes)
         record = make_record(tmp_path, 20, name=f"c{place}")
-        runs.write_atomically(record.folder / "config.json", runs.as_json({"kind": "RunConfig", **config.model_dump()}))
+        rewrite(record.folder, "config.json", runs.as_json({"kind": "RunConfig", **config.model_dump()}))
         table = findings.verdict_table({"CBAM + kernels": [runs.Record(record.folder, False)]}, "fer2013")
         assert table.loc["CBAM + kernels", "verdict, test"] == "at our scale, one seed: reproduced"
     full = ModelConfig(name="cbam_cnn", options={"width": 1.0})
     config = load_recipe("ladder").run(name="x", data=DataConfig(dataset="fer2013"), model=full, seed=0)
-    runs.write_atomically(record.folder / "config.json", runs.as_json({"kind": "RunConfig", **config.model_dump()}))
+    rewrite(record.folder, "config.json", runs.as_json({"kind": "RunConfig", **config.model_dump()}))
     assert findings.as_claimed([runs.Record(record.folder, False)])
 
 

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from page_records import rewrite
 from torch import nn
 
 from fer_study import metrics, models, plots, runs, stages, study, verdicts
@@ -124,7 +125,7 @@ def test_a_record_of_an_older_form_is_made_again(store, monkeypatch, tmp_path):
     monkeypatch.setattr(runs, "published_root", lambda: tmp_path / "results")
     (config,) = stages.cost_configs([NETWORKS[-1]])
     first = study.cost_of(config)
-    (first.folder / "cost.json").write_text(runs.as_json({**first.cost, "form": cost.FORM - 1, "parameters": 1}))
+    rewrite(first.folder, "cost.json", runs.as_json({**first.cost, "form": cost.FORM - 1, "parameters": 1}))
     assert study.cost_of(config).cost == first.cost
     assert study.current_cost(config).cost["form"] == cost.FORM
 

@@ -15,9 +15,11 @@ ROOT = Path(fer_study.__file__).parent
 
 LAYERS = (
     {"errors", "checkout"},
+    {"record_files"},
     {"weight_origin", "frozen"},
     {"labels", "config", "claims", "modes", "yaml_files"},
-    {"data", "augment", "losses", "models", "metrics", "runs", "recipes", "state_dicts"},
+    {"data", "augment", "losses", "models", "metrics", "predictions", "recipes", "state_dicts"},
+    {"runs"},
     {"audit"},
     {"protocol", "sources", "predict", "imagenet"},
     {"explain", "evaluation", "checkpoint"},

@@ -9,11 +9,13 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from page_records import rewrite
 
-from fer_study import evaluation, runs
+from fer_study import evaluation, record_files, runs
 from fer_study.config import ModelConfig, TransferConfig
 from fer_study.errors import InputError
 from fer_study.labels import FER2013
+from fer_study.predictions import SUBSETS, Predictions, read_predictions, write_predictions
 
 
 def small_table(n: int = 40) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
@@ -56,8 +58,8 @@ def record(store, published, tiny_run) -> runs.Record:
 def test_predictions_come_back_in_half_precision(tmp_path):
     table, views = small_table()
     views["last_single"][0, 0] = -2.00048828  # between two half floats
-    runs.write_predictions(tmp_path / "p.parquet", table, views)
-    back = runs.read_predictions(tmp_path / "p.parquet")
+    write_predictions(tmp_path / "p.parquet", table, views)
+    back = read_predictions(tmp_path / "p.parquet")
     pd.testing.assert_frame_equal(back.table, table)
     assert list(back.views) == list(views)
     for name, values in views.items():
@@ -73,12 +75,12 @@ def test_subsets(tmp_path):
             "copy_in_validation": [False, False, True, False, False],
         }
     )
-    subset = {name: np.flatnonzero(runs.Predictions(table, {}).subset(name)).tolist() for name in runs.SUBSETS}
+    subset = {name: np.flatnonzero(Predictions(table, {}).subset(name)).tolist() for name in SUBSETS}
     assert subset == {
         "validation": [0, 1], "test": [2, 3, 4], "test_clean": [4], "merged": [0, 1, 2, 3, 4], "merged_clean": [0, 2, 4],
     }  # fmt: skip
     with pytest.raises(ValueError, match="'train', allowed: validation"):
-        runs.Predictions(table, {}).subset("train")
+        Predictions(table, {}).subset("train")
 
 
 def test_a_record_comes_back(record, tiny_run):
@@ -93,7 +95,7 @@ def test_a_record_comes_back(record, tiny_run):
 def test_an_undefined_metric_is_nan_not_null(record):
     content = json.loads((record.folder / "metrics.json").read_text())
     content["last_single"]["test"]["recall_fear"] = None
-    runs.write_atomically(record.folder / "metrics.json", json.dumps(content))
+    rewrite(record.folder, "metrics.json", json.dumps(content))
     assert np.isnan(runs.lookup(record.key).metrics["last_single"]["test"]["recall_fear"])
 
 
@@ -106,14 +108,14 @@ def test_a_transfer_comes_back_as_one(store, published, tiny_run):
 
 @pytest.mark.parametrize("part", ["history.csv", "predictions.parquet", "metrics.json", "env.json", "cam.npz", "done"])
 def test_a_half_written_record_is_never_read(store, published, tiny_run, monkeypatch, part):
-    real, config = runs.write_atomically, tiny_run()
+    real, config = record_files.write_atomically, tiny_run()
 
     def broken(path, content):
-        if path.name == part:
+        if path.name.removesuffix(".next") == part:
             raise OSError("the disk is full")
         real(path, content)
 
-    monkeypatch.setattr(runs, "write_atomically", broken)
+    monkeypatch.setattr(record_files, "write_atomically", broken)
     with pytest.raises(OSError, match="full"), runs.locked(config.key) as folder:
         save(folder, config)
     assert runs.lookup(config.key) is None and runs.records() == []
@@ -122,11 +124,11 @@ def test_a_half_written_record_is_never_read(store, published, tiny_run, monkeyp
 
 def test_a_file_is_replaced_whole(tmp_path, monkeypatch):
     path = tmp_path / "a.json"
-    runs.write_atomically(path, "old")
-    monkeypatch.setattr(runs.os, "replace", lambda *_: (_ for _ in ()).throw(OSError("killed here")))
+    record_files.write_atomically(path, "old")
+    monkeypatch.setattr(record_files.os, "replace", lambda *_: (_ for _ in ()).throw(OSError("killed here")))
     with pytest.raises(OSError, match="killed here"):
-        runs.write_atomically(path, "new" * 1000)
-    assert path.read_text() == "old"
+        record_files.write_atomically(path, "new" * 1000)
+    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
 
 
 HOLD = """
@@ -173,7 +175,7 @@ def test_publish_copies_no_weights(record, published):
 
 
 def test_a_record_of_changed_code_is_not_published(record, published):
-    runs.write_atomically(record.folder / "env.json", runs.as_json({"commit": "0123456789+"}))
+    rewrite(record.folder, "env.json", runs.as_json({"commit": "0123456789+"}))
     with pytest.raises(InputError, match=r"made from changed code \(commit 0123456789\+\); commit, remove"):
         runs.publish(runs.lookup(record.key))
     assert not (published / record.key).exists()
@@ -182,7 +184,7 @@ def test_a_record_of_changed_code_is_not_published(record, published):
 def test_merged_scores_only_where_nothing_was_chosen_or_trained_on_them(tiny_run):
     """A validation split that comes from the training split must not count as test images."""
     table, views = small_table()
-    apart, every = ["validation", "test", "test_clean"], list(runs.SUBSETS)
+    apart, every = ["validation", "test", "test_clean"], list(SUBSETS)
 
     def subsets(config, view: str = "last_single") -> list[str]:
         return list(evaluation.score(table, views, FER2013, config)[view])
@@ -220,7 +222,7 @@ def test_local_hides_published(record, published, monkeypatch, tmp_path):
 
 def test_an_interrupted_publication_is_no_record(record, published, monkeypatch):
     with monkeypatch.context() as killed, pytest.raises(OSError, match="killed here"):
-        killed.setattr(runs.os, "replace", lambda *_: (_ for _ in ()).throw(OSError("killed here")))
+        killed.setattr(record_files.os, "replace", lambda *_: (_ for _ in ()).throw(OSError("killed here")))
         runs.publish(record)
     assert [r.published for r in runs.records()] == [False]
 
@@ -246,7 +248,7 @@ def test_metrics_are_those_of_the_predictions(record):
 def test_another_metric_is_noticed(record):
     content = json.loads((record.folder / "metrics.json").read_text())
     content["best_flip"]["test"]["accuracy"] += 2e-6
-    runs.write_atomically(record.folder / "metrics.json", json.dumps(content))
+    rewrite(record.folder, "metrics.json", json.dumps(content))
     with pytest.raises(AssertionError, match="accuracy"):
         assert_metrics_are_of_the_predictions(runs.lookup(record.key))
 

@@ -10,8 +10,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 from conftest import OPTIONS
+from page_records import rewrite
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from safetensors.torch import save as as_safetensors
 from weight_files import EMOTION, load_into, one_line
 
 from fer_study import cli, execute, plan, runs, study, train, weight_origin, weights
@@ -53,7 +55,7 @@ def test_the_network_of_a_run_has_the_channels_of_its_images(store, tiny_run):
     config = tiny_run(model=ModelConfig(name="timm:test_convnext", input_size=32))
     study.run(config)
     state = create_model(config.model, 7, 3).state_dict()
-    save_file(state, runs.lookup(config.key).weights("last"))  # as if trained on colour
+    rewrite(runs.lookup(config.key).folder, "last.safetensors", as_safetensors(state))  # as if trained on colour
     assert network_of(config.key)[1](torch.rand(1, 3, 32, 32)).shape == (1, 7)
 
 
@@ -140,8 +142,8 @@ def test_progressive_unfreezing_starts_from_the_weights_of_a_run(source, tiny_ru
     """The first phase moves the head only, the second one stage more: what they leave alone is the source's to the bit."""
     before, states = load_file(source.weights("last")), []
     real = train.save_checkpoint
-    monkeypatch.setattr(train, "save_checkpoint", lambda path, model, *rest: (states.append(copy_state(model)),
-                                                                             real(path, model, *rest)))  # fmt: skip
+    monkeypatch.setattr(train, "save_checkpoint", lambda path, key, model, *rest: (states.append(copy_state(model)),
+                                                                             real(path, key, model, *rest)))  # fmt: skip
     config = tiny_run(model=source.config.model.replace(weights=f"run:{source.key}"), phases=THREE)
     with caplog.at_level(logging.INFO):
         record = study.run(config)

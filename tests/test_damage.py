@@ -1,0 +1,337 @@
+"""What is damaged, moved, half written or lost in a power cut is never shown as if it were whole."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from page_records import make_record, rewrite
+
+from fer_study import cli, record_files, runs, sources, study, train, transfer
+from fer_study.checkpoint import CHECKPOINT
+from fer_study.config import TransferConfig
+from fer_study.errors import InputError
+
+PARTS = ("config.json", "history.csv", "predictions.parquet", "metrics.json", "env.json", "cam.npz", "done")
+CAM = {"maps": np.zeros((7, 4, 4), np.float16), "counts": np.arange(7)}
+
+
+@pytest.fixture
+def published(tmp_path, monkeypatch) -> Path:
+    """An empty ``results/`` of this test alone."""
+    monkeypatch.setattr(runs, "published_root", lambda: tmp_path / "results")
+    runs._warn_once.cache_clear()
+    return tmp_path / "results"
+
+
+def keep(root: Path, record: runs.Record) -> runs.Record:
+    """The record under its key in a store."""
+    root.mkdir(exist_ok=True)
+    return runs.Record(record.folder.rename(root / record.config.key), record.published)
+
+
+@pytest.fixture
+def record(store, published, tmp_path) -> runs.Record:
+    return keep(store, make_record(tmp_path / "made", 30, cam=CAM))
+
+
+def flip(content: bytes) -> bytes:
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
+DAMAGES = {
+    "a changed bit": flip,
+    "cut short": lambda content: content[: len(content) // 2],
+    "empty, as after a power cut": lambda content: b"",
+    "more": lambda content: content + b"1\n",
+    "zeros": lambda content: bytes(len(content)),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("part", PARTS)
+def test_a_damaged_record_is_not_shown(record, caplog, part, damage):
+    path = record.folder / part
+    content = path.read_bytes()
+    path.write_bytes(DAMAGES[damage](content))
+    assert runs.lookup(record.key) is None and runs.records() == []
+    (message,) = [r.getMessage() for r in caplog.records]
+    assert str(path) in message and "\n" not in message
+    path.write_bytes(content)
+    assert runs.lookup(record.key) is not None
+
+
+@pytest.mark.parametrize("part", PARTS[:-1])
+def test_a_record_that_lacks_a_part_is_not_shown(record, caplog, part):
+    (record.folder / part).unlink()
+    assert runs.lookup(record.key) is None
+    assert str(record.folder / part) in caplog.text
+
+
+def test_every_reading_holds_a_part_against_its_digest(record):
+    """A record that was whole when it was found and is damaged afterwards."""
+    found = runs.lookup(record.key)
+    for part in PARTS[:-1]:
+        (record.folder / part).write_bytes(b"{}")
+    for name in ("metrics", "env", "history", "predictions", "cam"):
+        with pytest.raises(record_files.Damaged, match=str(record.folder)):
+            getattr(found, name)
+
+
+def test_a_record_in_the_folder_of_another_is_not_shown(record, store, caplog):
+    record.folder.rename(store / "0123456789abcdef")
+    assert runs.lookup("0123456789abcdef") is None and runs.records() == []
+    assert "0123456789abcdef" in caplog.text and record.key in caplog.text
+
+
+def test_a_local_record_that_is_damaged_gives_way_to_the_published_one(record, published):
+    runs.publish(record)
+    (record.folder / "metrics.json").write_text("{}")
+    assert runs.lookup(record.key).published and not runs.is_damaged(record.key)
+    (published / record.key / "env.json").write_text("{}")
+    assert runs.lookup(record.key) is None and runs.is_damaged(record.key)
+
+
+def test_one_bad_record_ends_nothing(store, published, tmp_path, caplog, capsys):
+    """Neither a plan nor the publication of the others, and the plan says which one it is."""
+    smoke = cli_jobs()
+    good, bad = (keep_as(store, make_record(tmp_path / str(i), 30), job) for i, job in enumerate(smoke[:2]))
+    (store / "aaaaaaaaaaaaaaaa").mkdir()
+    for name in ("done", "config.json"):
+        (store / "aaaaaaaaaaaaaaaa" / name).touch()
+    (bad.folder / "env.json").write_text('{"images_per_second": "many"}')
+    assert cli.main(["plan", "smoke", "03"]) == 0
+    shown = {line.split()[-3]: line.split()[-2] for line in capsys.readouterr().out.splitlines() if "emotion_cnn" in line
+             or "kernel_cnn" in line}  # fmt: skip
+    assert (shown[good.key], shown[bad.key]) == ("done", "damaged")
+    assert str(bad.folder / "env.json") in caplog.text and "aaaaaaaaaaaaaaaa" in caplog.text
+    assert cli.main(["publish", "smoke"]) == 0
+    assert [path.name for path in published.iterdir()] == [good.key]
+
+
+def cli_jobs() -> list:
+    """Two runs that the smoke edition lists."""
+    from fer_study import stages
+
+    return [job for job in stages.jobs("smoke") if job.name in ("emotion_cnn", "kernel_cnn")][:2]
+
+
+def keep_as(root: Path, record: runs.Record, config) -> runs.Record:
+    """The record in a store as if it were that of ``config``."""
+    root.mkdir(exist_ok=True)
+    content = runs.as_json({"kind": type(config).__name__, **config.model_dump(mode="json")})
+    folder = rewrite(record.folder, "config.json", content).folder
+    return runs.Record(folder.rename(root / config.key), published=False)
+
+
+def test_a_damaged_run_is_made_again(store, published, tiny_run):
+    first = study.run(tiny_run())
+    before = first.predictions.views["last_single"]
+    (first.folder / "predictions.parquet").write_bytes(b"")
+    again = study.run(tiny_run())
+    assert np.array_equal(again.predictions.views["last_single"], before)
+    again.check()
+
+
+# ---------------------------------------------------------------------------------------------- killed, or without power
+
+
+def in_child(action, step: int) -> bool:
+    """Run ``action`` in a process that dies before its file operation number ``step``; whether it lived to the end."""
+    child = os.fork()
+    if child == 0:
+        left = [step]
+
+        def counted(real):
+            def operation(*given, **named):
+                left[0] -= 1
+                if left[0] < 0:
+                    os._exit(1)
+                return real(*given, **named)
+
+            return operation
+
+        os.replace, os.fsync = counted(os.replace), counted(os.fsync)
+        Path.unlink, Path.mkdir = counted(Path.unlink), counted(Path.mkdir)
+        try:
+            action()
+        finally:
+            os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_record_replaced_and_killed_is_the_old_or_the_new_one(record, published):
+    """As a publication over an older record, or an audit that is made again, killed before each of its file operations."""
+    target = runs.publish(record)
+    old = runs.lookup(record.key).metrics
+    other = {"last_single": {"test": {"accuracy": 0.25}}}
+    rewrite(record.folder, "metrics.json", runs.as_json(other))
+    rewrite(record.folder, "history.csv", "epoch\n1\n")
+    steps, seen = 0, []
+    while not in_child(lambda: runs.publish(runs.Record(record.folder, published=False)), steps):
+        found = runs.Record(target, published=True)
+        found.check()
+        seen.append(found.metrics == other)
+        assert (list(found.history) == ["epoch"]) == seen[-1], "parts of two records"
+        assert found.metrics in (old, other)
+        steps += 1
+    assert steps > 20 and seen == sorted(seen) and set(seen) == {False, True}
+    assert {p.name for p in target.iterdir()} == set(PARTS), "nothing is left over"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_first_record_killed_is_none_or_whole(store, published, tmp_path):
+    made = make_record(tmp_path / "made", 30, cam=CAM)
+    parts, folder = {name: (made.folder / name).read_bytes() for name in PARTS[:-1]}, store / made.config.key
+    steps, seen = 0, []
+    while not in_child(lambda: record_files.write_parts(folder, parts), steps):
+        seen.append(runs.lookup(made.config.key) is not None)
+        steps += 1
+    assert seen == sorted(seen) and runs.lookup(made.config.key).metrics == made.metrics
+
+
+def test_done_is_written_when_all_else_is_on_the_disk(store, published, tiny_run, monkeypatch):
+    """And the checkpoint goes when ``done`` is there to stay, for a power cut keeps only what was synchronised."""
+    synchronised, steps = set(), []
+    real_fsync, real_replace, real_unlink = os.fsync, os.replace, Path.unlink
+
+    def fsync(handle):
+        synchronised.add(os.fstat(handle).st_ino)
+        steps.append(("fsync", os.fstat(handle).st_ino))
+        real_fsync(handle)
+
+    def replace(source, target):
+        if Path(target).suffix in (".tmp", ""):
+            steps.append(("replace", Path(target).name))
+        assert os.stat(source).st_ino in synchronised, target
+        if Path(target).name == "done":
+            parts = [
+                p for p in Path(target).parent.iterdir() if p.name.removesuffix(".next") in (*PARTS[:-1], "last.safetensors")
+            ]
+            assert len(parts) == 6, "cam.npz is not there yet, or replaces none"
+            assert all(p.stat().st_ino in synchronised for p in parts)
+        real_replace(source, target)
+
+    def unlink(path, *given, **named):
+        if path.name == CHECKPOINT:
+            assert (path.parent / "done").stat().st_ino in synchronised
+            last = max(i for i, step in enumerate(steps) if step == ("replace", "done"))
+            assert ("fsync", path.parent.stat().st_ino) in steps[last:]
+            steps.append("checkpoint")
+        real_unlink(path, *given, **named)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "replace", replace)
+    monkeypatch.setattr(Path, "unlink", unlink)
+    study.run(tiny_run())
+    assert "checkpoint" in steps
+
+
+# ------------------------------------------------------------------------------------------------ checkpoints and weights
+
+
+@pytest.mark.parametrize("damage", [*DAMAGES, "of another seed"])
+def test_a_damaged_checkpoint_begins_anew(tmp_path, monkeypatch, published, tiny_run, caplog, damage):
+    def stopped(seed: int) -> Path:
+        config = tiny_run(seed=seed)
+        real = train.save_checkpoint
+
+        def save(path, *rest):
+            real(path, *rest)
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(train, "save_checkpoint", save)
+            study.run(config)
+        return runs.local_root() / config.key / CHECKPOINT
+
+    monkeypatch.setenv("FER_STUDY_RUNS", str(tmp_path / "straight"))
+    whole = study.run(tiny_run())
+    monkeypatch.setenv("FER_STUDY_RUNS", str(tmp_path / "damaged"))
+    path = stopped(0)
+    content = stopped(1).read_bytes() if damage == "of another seed" else DAMAGES[damage](path.read_bytes())
+    path.write_bytes(content)
+    with caplog.at_level(logging.WARNING):
+        again = study.run(tiny_run())
+    assert str(path) in caplog.text
+    for part in ("metrics.json", "predictions.parquet"):
+        assert (again.folder / part).read_bytes() == (whole.folder / part).read_bytes()
+
+
+def test_damaged_weights_are_refused(store, published, tiny_run):
+    config = tiny_run()
+    record = study.run(config)
+    path = record.weights("last")
+    path.write_bytes(flip(path.read_bytes()))
+    with pytest.raises(InputError, match=str(path)):
+        transfer.evaluate(TransferConfig(run=config, target=config.data))
+    assert runs.lookup(config.key) is not None, "its predictions are what they were"
+
+
+# ----------------------------------------------------------------------------------------------------------------- caches
+
+
+def test_drawn_faces_are_cached_without_code_and_drawn_again_where_damaged(store, tiny_run, monkeypatch):
+    config, drawn = tiny_run().data, []
+    real = sources.synthetic.make
+    monkeypatch.setattr(sources.synthetic, "make", lambda *given: drawn.append(1) or real(*given))
+
+    def load():
+        sources._synthetic.cache_clear()
+        return sources.faces_of(config)
+
+    first, second = load(), load()
+    assert len(drawn) == 1
+    for name in ("images", "labels", "split", "ids", "votes"):
+        assert np.array_equal(getattr(first, name), getattr(second, name)), name
+        assert getattr(first, name).dtype == getattr(second, name).dtype, name
+    assert first.attributes.equals(second.attributes) and first.truth.keys() == second.truth.keys()
+    assert all(np.array_equal(first.truth[name], second.truth[name]) for name in first.truth)
+    (folder,) = (store / "cache").iterdir()
+    files = [path for path in folder.iterdir() if path.suffix in (".npz", ".parquet")]
+    assert {path.suffix for path in files} == {".npz", ".parquet"}, "no pickle"
+    for path in files:
+        path.write_bytes(flip(path.read_bytes()))
+        assert np.array_equal(load().images, first.images)
+    assert len(drawn) == 3
+    sources._synthetic.cache_clear()
+
+
+# ------------------------------------------------------------------------------------------------------------------- maps
+
+
+def test_maps_that_fail_do_not_cost_the_record(store, published, tiny_run, monkeypatch, caplog):
+    def broken(*_):
+        raise RuntimeError("no maps of this network")
+
+    monkeypatch.setattr(study, "class_saliency", broken)
+    record = study.run(tiny_run())
+    assert runs.lookup(record.key).cam == {} and record.metrics["last_single"]["test"]["accuracy"] >= 0
+    assert "no maps of this network" in caplog.text and study.is_complete(tiny_run())
+
+
+def test_maps_that_end_the_process_do_not_cost_the_record(store, published, tiny_run, monkeypatch, caplog):
+    """As a segmentation fault does: the record is there, its maps are tried once more, then it goes without."""
+    config = tiny_run()
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(study, "class_saliency", interrupt)
+        study.run(config)
+    assert runs.lookup(config.key).cam == {} and not study.is_complete(config)
+    assert study.run(config).cam["counts"].shape == (7,), "a second attempt"
+    assert study.is_complete(config)
+    other = tiny_run(seed=1)
+    for _ in range(2):
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(study, "class_saliency", interrupt)
+            study.run(other)
+    assert study.run(other).cam == {} and study.is_complete(other)
+    assert not list((store / other.key).glob("*.pending"))
+
+
+def interrupt(*_):
+    raise KeyboardInterrupt

@@ -39,8 +39,9 @@ class Pool:
     def __exit__(self, *_: object) -> None:
         workers = [*self.idle, *(worker for worker, _ in self.busy.values())]
         for worker in workers:
-            worker.channel.close()
-            worker.process.terminate()
+            worker.channel.close()  # which an idle one takes for the end of its work
+            if worker not in self.idle:
+                worker.process.terminate()
         for worker in workers:
             worker.process.join(5)
             worker.process.kill()
@@ -107,6 +108,9 @@ def _serve(channel: multiprocessing.connection.Connection, threads: int) -> None
     os.environ.setdefault("TQDM_DISABLE", "1")  # the bars of several processes write into each other
     if threads:
         os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    from tqdm import tqdm  # reads the environment once
+
+    tqdm.set_lock(threading.RLock())  # its own one is of the system, and would outlive a process that is killed
     while True:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes: the parent ends this one
         try:

@@ -40,8 +40,9 @@ def obstacles(jobs: Iterable[RunConfig | TransferConfig], root: str | None = Non
             # without a fingerprint the data was not there when the run got its key, which will be another one
             return None if elsewhere and config.fingerprint else Obstacle("no data", str(place))
         if config.targets == "votes" and without_votes(config.dataset, place):
-            reason = f"targets are votes, but {config.dataset} in {place} has none"
-            return Obstacle("impossible", f"{reason}; FER+ votes (fer2013new.csv) go with fer2013.csv or parquet files")
+            beside = "put fer2013new.csv beside fer2013.csv, or " if config.dataset == "fer2013" else ""
+            reason = f"targets are votes, but {config.dataset} in {place} has none; {beside}leave such runs out"
+            return Obstacle("impossible", f"{reason} (the stage's parameter targets)")
         return None
 
     def of_job(job: RunConfig | TransferConfig) -> Obstacle | None:

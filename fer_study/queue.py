@@ -53,7 +53,8 @@ def outcomes_of(jobs: list[RunConfig | TransferConfig], deadline: float | None =
         elif outcome.reason:
             log.info("%s", outcome.reason)
         elif outcome.state == "made" and (parallel > 1 or scheduler_file):
-            log.info("%d of %d: %s, seed %d (%s)", len(outcomes), len(todo), job.name, job.seed, job.key)
+            count = (len(outcomes) - left_out, len(todo) - left_out)
+            log.info("%d of %d: %s, seed %d (%s)", *count, job.name, job.seed, job.key)
 
     def tasks(wave: int) -> Iterator[tuple]:
         for job in (x for x in todo if wave_of(x) == wave and x.key not in outcomes):
@@ -67,12 +68,13 @@ def outcomes_of(jobs: list[RunConfig | TransferConfig], deadline: float | None =
                 yield job, None if scheduler_file else root, left
 
     outcomes |= {job.key: Outcome("refused", reason) for job, reason in refused(todo, root, bool(scheduler_file))}
-    if len(outcomes) == len(todo):
+    left_out = len(outcomes)
+    if left_out == len(todo):
         return outcomes
-    if outcomes:
+    if left_out:
         log.warning("left out: %s", by_reason(todo, outcomes))
     if parallel > 1 or scheduler_file:
-        log.info("%d runs to be made", len(todo) - len(outcomes))
+        log.info("%d runs to be made", len(todo) - left_out)
     with backend(parallel, scheduler_file, root, todo) as each:
         for wave in range(3):
             for (job, *_), outcome in each(work, tasks(wave)):

@@ -21,8 +21,10 @@ def executed(notebook: Path, parameters: dict, folder: Path) -> tuple[str, str |
     os.environ["JUPYTER_PATH"] = os.path.join(sys.prefix, "share", "jupyter")  # looked into before any other place
     start = time.perf_counter()
     try:
-        done = papermill.execute_notebook(notebook, None, parameters, kernel_name="python3", cwd=folder, progress_bar=False,
-                                          log_output=False)  # fmt: skip
+        done = papermill.execute_notebook(
+            notebook, None, parameters, kernel_name="python3", cwd=folder, progress_bar=False, log_output=False,
+            extra_arguments=["--log-level=ERROR"],  # it warns that it listens to this machine
+        )  # fmt: skip
         return nbformat.writes(done), None, time.perf_counter() - start
     except papermill.PapermillExecutionError as error:
         reason = " ".join(f"{error.ename}: {error.evalue}".split())

@@ -18,8 +18,8 @@ from .layout import Layout, visible
 from .rows import Left, Options, many, printable
 
 __all__ = [
-    "LAYOUTS", "SPLITS", "FaceSet", "NotFound", "Options", "copy_groups", "find", "fingerprint_of", "has_votes", "import_to", "load",
-    "locate", "many", "recognise", "to_confirm", "unconfirmed",
+    "LAYOUTS", "SPLITS", "FaceSet", "NotFound", "Options", "copy_groups", "find", "fingerprint_of", "has_votes", "import_to",
+    "load", "locate", "many", "recognise", "to_confirm", "unconfirmed",
 ]  # fmt: skip
 
 log = logging.getLogger(__name__)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import logging
 import math
 import os
+import signal
 import sys
+import threading
 import time
+from collections.abc import Callable, Iterator
 from typing import NoReturn
 
 from .errors import InputError
@@ -124,25 +128,30 @@ def plan_command(args: argparse.Namespace) -> int:
     from . import execute, plan
 
     jobs = execute.needed(args.edition, args.stage, dict(args.p))
+    if not jobs:
+        sys.stdout.write("no runs are needed\n")
+        return 0
     table = plan.table(jobs)
-    left = table[~table["state"].isin(["done", "published"])]
-    sys.stdout.write(table.to_string(index=False, float_format="%.0f", na_rep="-") + "\n")
+    left = table[~table["state"].isin(["done", "published", "impossible"])]
+    shown = table.drop(columns="reason")
+    sys.stdout.write(shown.to_string(index=False, float_format="%.0f", na_rep="-") + "\n")
     sys.stdout.write(f"{len(left)} of {len(table)} runs left, about {left['seconds'].sum() / 60:.0f} minutes "
                      f"({left['seconds'].isna().sum()} without an estimate)\n")  # fmt: skip
-    sys.stdout.writelines(f"{line}\n" for line in plan.data_lines(jobs))
+    sys.stdout.writelines(f"{line}\n" for line in (*plan.obstacle_lines(table), *plan.data_lines(jobs)))
     return 0
 
 
 def train_command(args: argparse.Namespace) -> int:
     from . import execute, plan
 
+    start = time.monotonic()
     jobs = [x for x in execute.needed(args.edition, args.stage, dict(args.p)) if plan.matches(x, args.only)]
     if args.only and not jobs:
         raise InputError(f"--only {args.only!r} matches no run; fer-study plan lists them")
-    deadline = None if args.minutes is None else time.monotonic() + 60 * args.minutes
+    deadline = None if args.minutes is None else start + 60 * args.minutes
     made, left = plan.train_jobs(jobs, deadline=deadline, parallel=args.jobs, scheduler_file=args.scheduler_file,
                                  root=args.data)  # fmt: skip
-    log.info("%d runs made, %d left", made, left)
+    log.info("%d runs made in %.0f s, %d left", made, time.monotonic() - start, left)
     return 0
 
 
@@ -160,8 +169,9 @@ def labs_command(args: argparse.Namespace) -> int:
 
 
 def publish_command(args: argparse.Namespace) -> int:
-    from . import runs, stages
+    from . import queue, runs, stages
 
+    queue.check_store(runs.published_root())
     everything = [*stages.edition_audits(args.edition), *stages.edition_costs(args.edition), *stages.jobs(args.edition)]
     found = [record for job in everything if (record := runs.lookup(job.key)) and not record.published]
     refused = 0
@@ -192,6 +202,38 @@ def diff_command(args: argparse.Namespace) -> int:
     return 1 if found.verdict == diff.DIFFERENT else 0
 
 
+class Terminated(KeyboardInterrupt):
+    """Somebody asked this process to end, as schedulers do when the time is over."""
+
+
+@contextlib.contextmanager
+def terminable() -> Iterator[None]:
+    """SIGTERM is an exception here, so that what was started ends too."""
+    if threading.current_thread() is not threading.main_thread():  # no other may ask for signals
+        yield
+        return
+
+    def end(*_: object) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def called(command: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> int:
+    """The exit code of a command, once all that it says is written."""
+    if args.data:
+        if not os.path.exists(args.data):
+            raise InputError(f"--data {args.data}: no such file or folder")
+        os.environ["FER_STUDY_DATA"] = args.data
+    code = command(args)
+    sys.stdout.flush()
+    return code
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
@@ -202,19 +244,17 @@ def main(arguments: list[str] | None = None) -> int:
                 "labs": labs_command,
                 "publish": publish_command, "claims": claims_command, "diff": diff_command}  # fmt: skip
     try:
-        if args.data:
-            if not os.path.exists(args.data):
-                raise InputError(f"--data {args.data}: no such file or folder")
-            os.environ["FER_STUDY_DATA"] = args.data
-        code = commands[args.command](args)
-        sys.stdout.flush()
-        return code
+        with terminable():
+            return called(commands[args.command], args)
     except BrokenPipeError:  # whoever read our output has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except InputError as error:
         log.error("fer-study: %s", error)
         return 2
+    except Terminated:
+        log.error("fer-study: terminated; run the same command again to go on")
+        return 128 + signal.SIGTERM
     except KeyboardInterrupt:
         log.error("fer-study: interrupted; run the same command again to go on")
         return 1

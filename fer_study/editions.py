@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from .config import PARAMS, DataConfig
-from .data import official, synthetic
+from .data import NotFound, official, synthetic
 from .errors import InputError
 from .frozen import Frozen, parse
 from .sources import faces_of
@@ -65,6 +65,8 @@ def with_fingerprint(data: DataConfig) -> DataConfig:
 def domain(name: str, edition: Edition) -> DataConfig:
     """The data of a name such as ``fer2013``, ``synthetic-wild``; synthetic sets have the edition's number of faces.
 
+    A set whose fingerprint only the data itself says has none as long as it is not there, and no run can be made on it.
+
     Raises:
         InputError: unknown name.
     """
@@ -74,4 +76,8 @@ def domain(name: str, edition: Edition) -> DataConfig:
             raise InputError(f"unknown dataset {name!r}; allowed: synthetic-wild, synthetic-lab")
         size = edition.data.faces or 12000
         return with_fingerprint(DataConfig(dataset="synthetic", faces=size, style=style, world_seed=edition.data.world_seed))
-    return with_fingerprint(DataConfig(dataset=name))
+    config = DataConfig(dataset=name)
+    try:
+        return with_fingerprint(config)
+    except NotFound:
+        return config

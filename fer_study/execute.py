@@ -10,27 +10,24 @@ import os
 import re
 import shlex
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
-
-import joblib
 
 from .checkout import ROOT
 from .config import PARAMS, RunConfig, TransferConfig
 from .errors import InputError
+from .notebook import executed
+from .processes import Died, Pool
 from .record_files import write_atomically
 from .runs import local_root, lookup, published_root
 from .yaml_files import read_yaml, value_of
 
 log = logging.getLogger(__name__)
 
-NOTEBOOKS, WORK = ROOT / "notebooks", ROOT / ".build"
+NOTEBOOKS = ROOT / "notebooks"
 PAGES = {"fer2013": ROOT / "book" / "fer2013", "synthetic": ROOT / "book" / "synthetic"}
 """Where the pages of an edition belong that are part of the book; others go to ``pages/`` of the store."""
-
-
-class PageFailed(RuntimeError):
-    """A cell of a notebook failed."""
 
 
 class Task(NamedTuple):
@@ -197,17 +194,28 @@ def make(todo: list[Task], root: str | None) -> int:
     """Train what the pages train by themselves, then execute them, as many at a time as there are cores.
 
     Returns:
-        0 when every page is there, 1 when one failed.
+        0 when every page is there, 1 when one failed or cannot be made.
     """
+    from . import plan, queue
+
+    queue.check_store()
+    start = time.perf_counter()
     missing = train_live(todo, root)
-    pool = joblib.Parallel(n_jobs=min(len(todo), os.cpu_count() or 1), return_as="generator_unordered")
-    failed = 0
-    for task, failure, seconds in pool(joblib.delayed(attempt)(*page) for page in zip(todo, missing, strict=True)):
+    trained, failed = time.perf_counter() - start, 0
+    pages = []
+    for task, keys in zip(todo, missing, strict=True):
+        if reason := plan.hopeless(task.parameters["edition"], runs_of(task), root):
+            failed += 1
+            log.error("fer-study: %s %s cannot be made: %s", task.parameters["edition"], task.notebook.stem, reason)
+        else:
+            pages.append((task, keys))
+    for task, failure, seconds in attempts(pages):
         if failure:
             failed += 1
             log.error("fer-study: %s", failure)
         else:
             log.info("%s %s done in %.0f s: %s", task.parameters["edition"], task.notebook.stem, seconds, task.page)
+    log.info("%.0f s in all, %.0f s of them training", time.perf_counter() - start, trained)
     return 1 if failed else 0
 
 
@@ -223,48 +231,47 @@ def train_live(todo: list[Task], root: str | None) -> list[list[str]]:
     live = [job for task, jobs in zip(todo, needs, strict=True) for job in plan.live_jobs(task.parameters["edition"], jobs)]
     try:
         plan.train_jobs(list({job.key: job for job in live}.values()), parallel=os.cpu_count() or 1, root=root)
-    except plan.RunsFailed as failure:  # the pages that need these runs fail, the others are made
+    except (plan.RunsFailed, InputError) as failure:  # the pages that need these runs fail or lack them, the others are made
         log.error("fer-study: %s", failure)
     return [sorted({job.key for job in jobs if lookup(job.key) is None}) for jobs in needs]
 
 
-def attempt(task: Task, missing: list[str]) -> tuple[Task, str | None, float]:
-    """Execute one page: the task, the message of its failure or None, and its seconds."""
-    start = time.perf_counter()
-    try:
-        execute(task, missing)
-    except PageFailed as failure:
-        return task, str(failure), time.perf_counter() - start
-    return task, None, time.perf_counter() - start
+def attempts(pages: list[tuple[Task, list[str]]]) -> Iterator[tuple[Task, str | None, float]]:
+    """Execute pages, as many at a time as there are cores, and write each of which every cell ran.
 
+    Args:
+        pages: each with the keys of the records that it lacks.
 
-def execute(task: Task, missing: list[str]) -> None:
-    """Execute into ``.build/``, where no build of the book finds half a page, and write the page when every cell ran.
-
-    Raises:
-        PageFailed: a cell failed; the message names it.
+    Returns:
+        Task, the message of its failure or None, and its seconds; as they come.
     """
-    import papermill
+    from . import queue
 
-    notebook, page, parameters, _ = task
-    temporary = WORK / f"{page.stem}.{os.getpid()}.ipynb"
-    for folder in (page.parent, WORK):
-        folder.mkdir(parents=True, exist_ok=True)
-    try:
-        papermill.execute_notebook(notebook, temporary, parameters, kernel_name="python3", cwd=NOTEBOOKS, progress_bar=False,
-                                   log_output=False)  # fmt: skip
-        write_atomically(page, finished(temporary, task, missing))
-    except papermill.PapermillExecutionError as error:
-        reason = " ".join(f"{error.ename}: {error.evalue}".split())
-        raise PageFailed(f"{notebook.name}: cell {error.exec_count} failed with {reason}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
+    by_notebook = {str(task.notebook): (task, missing) for task, missing in pages}
+    count = max(1, min(len(pages), os.cpu_count() or 1))
+    with Pool(count, queue.threads_each(count)) as pool:
+        calls = ((task.notebook, task.parameters, NOTEBOOKS) for task, _ in pages)
+        for (notebook, *_), outcome in pool.each(executed, calls):
+            task, missing = by_notebook[str(notebook)]
+            if isinstance(outcome, Died):
+                yield task, f"{task.notebook.name}: {outcome}", 0.0
+                continue
+            text, failure, seconds = outcome
+            if not failure:
+                task.page.parent.mkdir(parents=True, exist_ok=True)
+                write_atomically(task.page, finished(json.loads(text), task, missing))
+            yield task, failure, seconds
 
 
-def finished(executed: Path, task: Task, missing: list[str]) -> str:
+def attempt(task: Task, missing: list[str]) -> tuple[Task, str | None, float]:
+    """Execute one page: see ``attempts``."""
+    (only,) = attempts([(task, missing)])
+    return only
+
+
+def finished(notebook: dict, task: Task, missing: list[str]) -> str:
     """The executed notebook without what belongs to this machine (paths, process ids), marked with its content hash and the
     keys of the records that it lacks; the heading of a stage names the edition."""
-    notebook = json.loads(executed.read_text(encoding="utf-8"))
     papermill = notebook["metadata"].pop("papermill", {})
     kept = ("parameters", "start_time", "end_time", "duration", "version")
     notebook["metadata"]["papermill"] = {key: papermill[key] for key in kept if key in papermill}

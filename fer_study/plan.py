@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import fnmatch
-import json
 import logging
-import os
-import sys
-import time
 from collections.abc import Iterator
 
-import joblib
 import pandas as pd
 
-from . import data, protocol, runs, stages, study, weights
+from . import data, protocol, runs
 from .checkpoint import CHECKPOINT
 from .config import RunConfig, TransferConfig
-from .editions import editions, load_edition
+from .editions import load_edition
 from .errors import InputError
+from .obstacles import network, obstacles
+from .queue import by_reason, data_of, outcomes_of
 from .recipes import load_recipe
-from .train import OutOfTime
 
 log = logging.getLogger(__name__)
 
@@ -30,27 +25,41 @@ class RunsFailed(RuntimeError):
 
 
 def table(jobs: list[RunConfig | TransferConfig]) -> pd.DataFrame:
-    """One row a job, in order, with its state (``done``, ``published``, ``damaged``, ``started``, ``missing``) and estimated
-    seconds."""
-    rows, speed = [], speeds()
+    """One row a job, in order, with its state, estimated seconds, and why it cannot be made where that is known.
+
+    States: ``done``, ``published``, ``damaged``, ``started``, ``missing``, and of what cannot be made now ``no data`` (it
+    is not in place) or ``impossible`` (the data that is there does not allow it).
+    """
+    speed = speeds()
+    found = {job.key: runs.lookup(job.key) for job in jobs}
+    against = obstacles([job for job in jobs if found[job.key] is None])
+    rows = []
     for job in jobs:
-        record = runs.lookup(job.key)
-        if record:
-            state = "published" if record.published else "done"
-        elif runs.is_damaged(job.key):
-            state = "damaged"
-        else:
-            started = (runs.local_root() / job.key / CHECKPOINT).is_file()
-            state = "started" if started else "missing"
-        kind = "transfer" if isinstance(job, TransferConfig) else job.model.name
-        seconds = 0.0 if record else estimate(job, speed)
-        rows.append({"name": job.name, "kind": kind, "seed": job.seed, "key": job.key, "state": state, "seconds": seconds})
-    return pd.DataFrame(rows, columns=["name", "kind", "seed", "key", "state", "seconds"])
+        record, obstacle = found[job.key], against.get(job.key)
+        started = (runs.local_root() / job.key / CHECKPOINT).is_file()
+        state = "damaged" if runs.is_damaged(job.key) else "started" if started else "missing"
+        state = obstacle.state if obstacle else state
+        rows.append({
+            "name": job.name,
+            "kind": "transfer" if isinstance(job, TransferConfig) else job.model.name,
+            "seed": job.seed,
+            "key": job.key,
+            "state": ("published" if record.published else "done") if record else state,
+            "seconds": 0.0 if record else float("nan") if state == "impossible" else estimate(job, speed),
+            "reason": obstacle.reason if obstacle else "",
+        })  # fmt: skip
+    return pd.DataFrame(rows, columns=["name", "kind", "seed", "key", "state", "seconds", "reason"])
+
+
+def obstacle_lines(jobs: pd.DataFrame) -> Iterator[str]:
+    """How many runs of a ``table`` are impossible, and why, a line a reason."""
+    for reason, rows in jobs[jobs["state"] == "impossible"].groupby("reason", sort=False):
+        yield f"impossible: {len(rows)} of {len(jobs)} runs: {reason}"
 
 
 def data_lines(jobs: list[RunConfig | TransferConfig]) -> Iterator[str]:
     """Whether each dataset of jobs that is not drawn is in place, by names and headers only."""
-    for dataset in dict.fromkeys((job.target if isinstance(job, TransferConfig) else job.data).dataset for job in jobs):
+    for dataset in dict.fromkeys(config.dataset for job in jobs for config in data_of(job)):
         try:
             if dataset != "synthetic":
                 place = data.locate(dataset)
@@ -69,11 +78,6 @@ def speeds() -> dict[str, float]:
             for key in (network(config), config.model.name):
                 measured.setdefault(key, []).append(record.env["images_per_second"])
     return {name: float(pd.Series(values).median()) for name, values in measured.items()}
-
-
-def network(config: RunConfig) -> str:
-    """The network of a run with its options and input size, as text."""
-    return json.dumps(config.model.resolved(), sort_keys=True)
 
 
 def estimate(job: RunConfig | TransferConfig, speed: dict[str, float]) -> float:
@@ -99,41 +103,18 @@ def train_jobs(jobs: list[RunConfig | TransferConfig], *, deadline: float | None
         Records made and jobs left over.
 
     Raises:
-        RunsFailed: some failed; all others were tried.
-        InputError: initial weights that do not fit, before any is trained; or wrong input of one, which ends them all.
+        RunsFailed: some failed, or cannot be made; all others were tried.
+        InputError: none of the jobs can be made, or has a record.
     """
-    todo = [job for job in jobs if not study.is_complete(job)]
-    weights.check({network(job): job for job in todo if isinstance(job, RunConfig)}.values())
-    threads, made, failed = threads_each(parallel), 0, []
-    try:
-        with backend(scheduler_file):
-            for wave in range(3):
-                pool = joblib.Parallel(n_jobs=parallel, return_as="generator_unordered", batch_size=1, pre_dispatch="n_jobs")
-                part = [job for job in todo if wave_of(job) == wave]
-                for outcome in pool(joblib.delayed(work)(job, root, deadline, threads) for job in part):
-                    if isinstance(outcome, str):
-                        log.warning("failed, going on: %s", outcome)
-                        failed.append(outcome)
-                    made += outcome is True
-    except (InputError, KeyboardInterrupt):
-        sys.stderr.write("\n" if parallel > 1 else "")  # what ends them all is not said behind the bar of one
-        raise
-    if failed:
-        raise RunsFailed(f"{len(failed)} of {len(todo)} runs failed, {made} made: {'; '.join(failed)}")
-    return made, len(todo) - made
-
-
-def wave_of(job: RunConfig | TransferConfig) -> int:
-    """0: needs no other run; 1: starts from one, or is taught by one; 2: scores one."""
-    if isinstance(job, TransferConfig):
-        return 2
-    return int(bool(job.loss.teacher) or job.model.weights.startswith("run:"))
-
-
-def threads_each(parallel: int) -> int:
-    """Threads of each of several processes, its share of the cores; 0 leaves them as they are: one process, or pinned."""
-    alone = parallel == 1 or "OMP_NUM_THREADS" in os.environ
-    return 0 if alone else max(1, (os.cpu_count() or 1) // parallel)
+    outcomes = outcomes_of(jobs, deadline, parallel, scheduler_file, root)
+    states = [outcome.state for outcome in outcomes.values()]
+    made, failed, refused = map(states.count, ("made", "failed", "refused"))
+    if refused and refused == len({job.key for job in jobs}):
+        raise InputError(by_reason(jobs, outcomes))
+    if failed or refused:
+        what = f"{failed + refused} of {len(states)} runs failed, {made} made"
+        raise RunsFailed(f"{what}: {by_reason(jobs, outcomes)}")
+    return made, states.count("left")
 
 
 def live_jobs(edition: str, jobs: list[RunConfig | TransferConfig]) -> list[RunConfig | TransferConfig]:
@@ -151,13 +132,29 @@ def live_run(run: RunConfig, phases: tuple) -> bool:
     return run.epochs <= 2 * sum(p.epochs for p in phases) and {p.lr for p in run.phases} <= {p.lr for p in phases}
 
 
+def hopeless(edition: str, jobs: list[RunConfig | TransferConfig], root: str | None = None) -> str | None:
+    """Why a page on these jobs would show nothing: none has a record, and none can be made. Data that is only not in place
+    counts where the edition is live: records of others may come from elsewhere."""
+    if any(runs.lookup(job.key) for job in jobs):
+        return None
+    live, found = {job.key for job in live_jobs(edition, jobs)}, obstacles(jobs, root)
+    lasting = {key: x.reason for key, x in found.items() if x.state == "impossible" or key in live}
+    return "; ".join(dict.fromkeys(lasting.values())) if lasting.keys() == {x.key for x in jobs} else None
+
+
 def ensure(edition: str, jobs: list[RunConfig | TransferConfig], root: str | None = None) -> list[runs.Record | None]:
     """What a notebook calls: live jobs are trained where they are missing.
 
     Returns:
         The record of each job, None where there is none.
+
+    Raises:
+        RunsFailed: a training failed; of what cannot be made at all there is just no record.
     """
-    train_jobs(live_jobs(edition, jobs), root=root)
+    live = live_jobs(edition, jobs)
+    failed = {key: x for key, x in outcomes_of(live, root=root).items() if x.state == "failed"}
+    if failed:
+        raise RunsFailed(by_reason(live, failed))
     return [runs.lookup(job.key) for job in jobs]
 
 
@@ -165,59 +162,3 @@ def matches(job: RunConfig | TransferConfig, pattern: str | None) -> bool:
     """Whether a job is meant by ``--only``."""
     model = "transfer" if isinstance(job, TransferConfig) else job.model.name
     return pattern is None or fnmatch.fnmatch(f"{job.name}/{model}/{job.seed}/{job.key}", pattern)
-
-
-def work(job: RunConfig | TransferConfig, root: str | None, deadline: float | None, threads: int) -> bool | str:
-    """One job in this process: True when its record is there, False when it is left over, else in words how it failed.
-
-    Another process's run is left to it. Wrong input ends the queue; so does a failure under ``$FER_STUDY_DEBUG``.
-    """
-    if deadline is not None and time.monotonic() > deadline:
-        return False
-    if threads:
-        import torch
-
-        torch.set_num_threads(threads)
-    try:
-        study.run(job, root=root, deadline=deadline)
-    except OutOfTime as stop:
-        log.info("%s", stop)
-        return False
-    except (runs.Busy, weights.SourceMissing) as reason:
-        source = getattr(reason, "key", "")
-        log.info("left over: %s%s", reason, source and f"; train it with: {train_command(source)}")
-        return False
-    except InputError:
-        raise
-    except Exception as failure:
-        if os.environ.get("FER_STUDY_DEBUG"):
-            raise
-        return f"{job.name} ({job.key}): {type(failure).__name__}: {' '.join(str(failure).split())}"
-    return True
-
-
-def train_command(key: str) -> str:
-    """The command line that trains a run, or the call where no edition lists it."""
-    found = [name for name in editions() if any(job.key == key for job in stages.jobs(name))]
-    return f"fer-study train {found[0]} --only '*/{key}'" if found else "study.run of its config (no edition lists it)"
-
-
-@contextlib.contextmanager
-def backend(scheduler_file: str | None):
-    """joblib's own processes, or a Dask cluster where each run takes one unit of the resource ``GPU``."""
-    if scheduler_file is None:
-        yield
-        return
-    if not os.path.isfile(scheduler_file):
-        raise InputError(
-            f"--scheduler-file {scheduler_file}: no such file; start one with dask scheduler --scheduler-file F"
-        )
-    from dask.distributed import Client
-
-    try:
-        client = Client(scheduler_file=scheduler_file, timeout=30)
-    except (OSError, ValueError, KeyError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"--scheduler-file {scheduler_file}: no scheduler answers within 30 s ({reason})") from None
-    with client, joblib.parallel_config(backend="dask", resources={"GPU": 1}):
-        yield

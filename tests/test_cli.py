@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 from reader_trees import csv_rows, random_images, write_csv
 
-from fer_study import cli, config, editions, evaluation, execute, plan, recipes, runs, stages, study, train
+from fer_study import cli, config, editions, evaluation, execute, plan, queue, recipes, runs, stages, study, train
 
 
 @pytest.fixture
@@ -251,11 +251,11 @@ def test_one_failed_run_does_not_end_the_queue(fer, monkeypatch):
 
 
 def test_pinned_threads_stay_as_they_are(monkeypatch):
-    monkeypatch.setattr(plan.os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(queue.os, "cpu_count", lambda: 8)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    assert [plan.threads_each(parallel) for parallel in (1, 2, 4, 16)] == [0, 4, 2, 1]
+    assert [queue.threads_each(parallel) for parallel in (1, 2, 4, 16)] == [0, 4, 2, 1]
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    assert plan.threads_each(4) == 0
+    assert queue.threads_each(4) == 0
 
 
 def test_plan_passes_over_records_it_cannot_read(fer, store, capsys):

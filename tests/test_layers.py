@@ -14,7 +14,7 @@ import fer_study
 ROOT = Path(fer_study.__file__).parent
 
 LAYERS = (
-    {"errors", "checkout"},
+    {"errors", "checkout", "processes", "notebook"},
     {"record_files"},
     {"weight_origin", "frozen"},
     {"labels", "config", "claims", "modes", "yaml_files"},
@@ -25,7 +25,8 @@ LAYERS = (
     {"explain", "evaluation", "checkpoint"},
     {"editions", "device", "baseline", "weights"},
     {"stages", "train", "transfer"},
-    {"study"},
+    {"study", "obstacles", "cluster"},
+    {"queue"},
     {"plan"},
     {"execute"},
     {"labs"},

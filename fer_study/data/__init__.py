@@ -18,8 +18,8 @@ from .layout import Layout, visible
 from .rows import Left, Options, many, printable
 
 __all__ = [
-    "LAYOUTS", "SPLITS", "FaceSet", "Options", "copy_groups", "find", "fingerprint_of", "import_to", "load", "locate",
-    "many", "recognise", "to_confirm", "unconfirmed",
+    "LAYOUTS", "SPLITS", "FaceSet", "NotFound", "Options", "copy_groups", "find", "fingerprint_of", "has_votes", "import_to",
+    "load", "locate", "many", "recognise", "to_confirm", "unconfirmed",
 ]  # fmt: skip
 
 log = logging.getLogger(__name__)
@@ -33,6 +33,10 @@ LAYOUTS: tuple[Layout, ...] = (
 
 UNCONFIRMED = ", to be confirmed"
 """Ends the name of a layout in an import whose labels nobody confirmed (see ``to_confirm``)."""
+
+
+class NotFound(InputError):
+    """A dataset is not at the data root."""
 
 
 def recognise(path: str | Path, dataset: str | None = None) -> Layout | None:
@@ -144,7 +148,8 @@ def locate(dataset: str, root: str | Path | None = None) -> Path:
     """Where ``find`` finds a dataset, by names and headers only.
 
     Raises:
-        InputError: the dataset is unknown or not there, or a header cannot be read.
+        NotFound: it is not there.
+        InputError: the dataset is unknown, or a header cannot be read.
     """
     _check_name(dataset)
     root = root_of(root)
@@ -153,10 +158,19 @@ def locate(dataset: str, root: str | Path | None = None) -> Path:
     for path in places:
         if path.exists() and (canonical.is_canonical(path) or recognise(path, dataset)):
             return path
-    raise InputError(
+    raise NotFound(
         f"{dataset} not found in {printable(root)} nor in {printable(root / dataset)}; say where it is with --data or "
         f"$FER_STUDY_DATA (layouts: {'; '.join(x.looks_like for x in LAYOUTS if x.dataset == dataset)})"
     )
+
+
+def has_votes(dataset: str, path: str | Path) -> bool:
+    """Whether the set at a path, as ``locate`` found it, comes with votes or targets, by names and headers only."""
+    path = Path(path)
+    if canonical.is_canonical(path):
+        head = canonical.head(path)
+        return bool(head.get("votes") or head.get("targets"))
+    return dataset == "ferplus" or (dataset == "fer2013" and ferplus.has_votes(path))
 
 
 def root_of(root: str | Path | None = None) -> Path:

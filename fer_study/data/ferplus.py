@@ -106,7 +106,7 @@ def _joined(path: Path, options: Options) -> list[Row]:
     return [partial(read, row) for row in layout.rows(path, options)]
 
 
-def _has_votes(path: Path) -> bool:
+def has_votes(path: Path) -> bool:
     if csv := fer2013.csv_file(path):
         return (csv.parent / fer2013.VOTES_NAME).is_file()
     layout = next((x for x in fer2013.LAYOUTS if x.name == "parquet" and x.recognises(path)), None)
@@ -144,5 +144,5 @@ LAYOUTS = (
     Layout("ferplus", "folders", "FER2013Train|Valid|Test/label.csv with ferXXXXXXX.png",
            lambda path: any((path / f / "label.csv").is_file() for f in FOLDERS), _folder_rows),
     Layout("ferplus", "joined", f"FER2013 as CSV with {fer2013.VOTES_NAME}, or as parquet with ferplus_* columns",
-           _has_votes, _joined),
+           has_votes, _joined),
 )  # fmt: skip

@@ -17,7 +17,7 @@ from ..errors import InputError
 from ..labels import EIGHT, canonical
 from .layout import Layout, csv_columns, csv_rows, inside, is_image, parquet_columns, parquet_files, parquet_schema
 from .people import hashed
-from .pictures import decode
+from .pictures import decode, image_bytes
 from .rows import TWO_LABELS, BadRow, Face, Options, Row, printable, refuse
 
 SALT = "fer-study/muxspace/7"
@@ -50,7 +50,9 @@ def _row(source: Path, i: int, name: str, emotion: str, labeller: str, content: 
         if not isinstance(content, Path):
             return decode(content, where)
         try:
-            data = content.read_bytes()
+            data = image_bytes(content, where)
+        except BadRow:
+            raise
         except (OSError, ValueError):  # ValueError: a zero byte in the name
             raise BadRow(where, "image file missing", f"its image is not in {printable(content.parent)}") from None
         return decode(data, where)

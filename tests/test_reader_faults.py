@@ -122,7 +122,7 @@ def test_numbers_up_to_seven_are_rafdb_only_by_their_names(tmp_path):
     fails(other, "a number does not say which class it is")
     for third in ("val", "valid", "Validation"):
         path = numbered(tmp_path / third, ("train", "test", third), range(1, 8))
-        assert recognise(path).dataset == "folders" and recognise(path, "rafdb") is None
+        assert recognise(path).dataset == "folders" and recognise(path, "rafdb").dataset == "rafdb"
 
 
 def test_the_doctor_knows_the_counts_of_affectnet():

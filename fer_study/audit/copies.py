@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 
 from ..data.faceset import SPLITS, FaceSet, copy_groups
-from ..data.faults import NEARLY_BLANK as NEARLY_BLANK
 from ..data.near import NEAR, SLACK, correlation, rows_at_a_time, sketch
 from ..errors import InputError
 

@@ -12,10 +12,11 @@ import pandas as pd
 
 from ..errors import InputError
 from ..labels import EIGHT
-from . import LAYOUTS, UNCONFIRMED, canonical, faults, is_archive, load, official, recognise, to_confirm, unconfirmed, votes
+from . import LAYOUTS, UNCONFIRMED, canonical, faults, load, official, recognise, to_confirm, unconfirmed, votes
 from .faceset import SPLITS, FaceSet, copy_groups
+from .files import PICTURES, is_archive
 from .official import DATASETS
-from .rows import TWO_LABELS, Left, Options, many
+from .rows import TWO_LABELS, Left, Options, many, printable
 
 REMEDIES = {
     "image cannot be decoded": "the file is damaged or no image: fetch it again, or remove it",
@@ -38,9 +39,6 @@ REMEDIES = {
     "image of another size": "this layout holds 48x48 pictures: a resized copy is another dataset",
 }
 """Reason of a bad row -> what to do; any other: the row has to be mended or removed."""
-
-PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
-"""Endings of picture files."""
 
 COPY = ("the counts are official, the pixels or their order are not (a copy as JPEG, in folders, or resized)",
         "usable, but published records are found only for the original files, as parquet or CSV")  # fmt: skip
@@ -106,8 +104,7 @@ def judge(faces: FaceSet) -> dict[str, Any]:
     else:
         report["problems"] += [fault for fault, _ in pictures["faults"]]
         report["mend"] += [remedy for _, remedy in pictures["faults"]]
-    if pictures["mirrors"]["nearly"] is None:
-        report["notes"].append("near mirror images were not looked for: the set is too large")
+    report["notes"] += pictures["notes"]
     return report | {"blank": pictures["blank"], "mirrors": pictures["mirrors"]}
 
 
@@ -141,6 +138,8 @@ def notes(faces: FaceSet) -> list[str]:
         found.append(f"{many(known, 'group')} of equal images with different labels: so the set was published")
     if faces.name == "fer2013" and faces.votes is None:
         found.append("no FER+ votes: put fer2013new.csv beside fer2013.csv; folders cannot be joined with them")
+    if faces.name == "fer2013" and not _in_folders(faces) and official.difference(faces):
+        found.append("read as FER2013, as all such tables are; a set of your own has to lie in folders train|test/CLASS")
     if _is_copy(faces) and _in_folders(faces):
         found.append("; ".join(COPY))
     if faces.votes is not None and len(faces) < votes.ENOUGH and not _in_folders(faces):
@@ -187,9 +186,11 @@ def people(faces: FaceSet) -> dict[str, int] | None:
 def _remedy(path: Path, report: dict[str, Any], error: str) -> str:
     if not path.exists():
         return "give the file or folder that holds the data, or set $FER_STUDY_DATA to the folder above it"
-    if is_archive(path):
+    if is_archive(path) or "is an archive" in error:
         return "unpack it, and give the folder"
     if report["layout"] is None:
+        if "; " in (what := error.removeprefix(printable(path))):  # it says what to do
+            return what.rsplit("; ", 1)[1]
         return "give the folder that holds these files, unpacked; a damaged file must be downloaded again"
     if re.search(r", (row|line) \d", error):
         return "download this file again, or mend or remove the row that is named"
@@ -251,6 +252,8 @@ def _about(report: dict[str, Any]) -> list[str]:
     if about:
         lines += [f"dataset      {about['title']}: {about['images']}", f"labels       {about['labels']}",
                   f"split        {about['split']}", f"licence      {about['licence']}"]  # fmt: skip
+    if report["dataset"] == "folders":
+        lines += ["name         folders; in an edition: data: {dataset: folders}"]
     lines += [f"images       {report['images']}", "", *_counts_table(report).splitlines(), ""]
     if report["matches"] is not None:
         lines += [f"counts       {'as expected' if report['matches'] else 'differ from those expected'}"]

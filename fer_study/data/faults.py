@@ -102,7 +102,7 @@ def of_pictures(faces: FaceSet) -> dict[str, Any]:
         ``blank`` (``images`` that span at most ``NEARLY_BLANK`` gray levels, and the ``first`` of their ids), ``mirrors``
         (``images`` whose mirror image is in the set too, ``test_images_elsewhere`` of them whose mirror image is in train
         or validation, ``nearly`` so many more whose mirror image is nearly there, or None where that was not looked for),
-        and ``faults``: (problem, remedy) of each.
+        ``faults``: (problem, remedy) of each, and ``notes`` on what may be none: faces of one pose can be as alike.
     """
     looks, test = look(faces.images), faces.split == "test"
     blank = np.flatnonzero(looks.levels <= NEARLY_BLANK)
@@ -118,15 +118,17 @@ def of_pictures(faces: FaceSet) -> dict[str, Any]:
             "nearly": None if pairs is None else int(pairs["first"].nunique()),
         },
     }
-    faults = [blank_fault(found["blank"])] if len(blank) else []
+    faults, notes = [blank_fault(found["blank"])] if len(blank) else [], []
     if n := int((copies | mirrored).sum()):
         i = int(np.flatnonzero(copies | mirrored)[0])
         other = faces.ids[~test][looks.group[~test] == (looks.group if copies[i] else looks.mirror)[i]][0]
         faults.append(_leak(n, f"copies: {copies.sum()}, mirror images: {mirrored.sum()}", faces.ids[i], other))
-    if pairs is not None and len(pairs):
+    if pairs is None:
+        notes = ["near mirror images were not looked for: the set is too large"]
+    elif len(pairs):
         first, second = faces.ids[pairs.iloc[0].to_numpy()]
-        faults.append(_leak(pairs["first"].nunique(), "near mirror images", first, second))
-    return found | {"faults": faults}
+        notes = [_leak(pairs["first"].nunique(), "perhaps: near mirror images", first, second)[0]]
+    return found | {"faults": faults, "notes": notes}
 
 
 def blank_fault(blank: dict[str, Any]) -> tuple[str, str]:

@@ -21,6 +21,9 @@ def is_archive(path: Path) -> bool:
     """Whether a file has to be unpacked first, by its first bytes, whatever its name ends with."""
     if not path.is_file() or path.suffix.lower() in ARRAYS:
         return False
-    with path.open("rb") as file:
-        start = file.read(512)
+    try:
+        with path.open("rb") as file:
+            start = file.read(512)
+    except OSError:  # whoever reads it will say so
+        return False
     return start.startswith(ARCHIVES) or start[257:262] == b"ustar"

@@ -19,7 +19,8 @@ def instead(path: Path) -> str | None:
     if arrays := [x for x in entries if x.suffix.lower() in ARRAYS]:
         remedy = "write its images into folders train|test/CLASS, or as a CSV (emotion, pixels, Usage)"
         return f"holds arrays, {printable(arrays[0].name)}, which no layout reads; {remedy}"
-    if tables := [x for x in entries if x.suffix.lower() == ".csv" and "pixels" in csv_header(x) and x != path]:
+    tables = [x for x in entries if x.suffix.lower() == ".csv" and x.is_file() and x != path]
+    if tables := [x for x in tables if "pixels" in csv_header(x)]:
         return f"holds a table like FER2013's, {printable(tables[0].name)}; if it is that, give this file"
     classes = [x for x in entries if x.is_dir() and _holds_pictures(x)]
     flat = [x for x in classes if x.name.lower() in SPLIT_NAMES]

@@ -100,11 +100,20 @@ def test_blank_pictures_are_named(tmp_path, capsys, caplog):
     found = report(path, capsys, 2)
     assert found["blank"]["images"] == 3
     assert sorted(found["blank"]["first"]) == [f"train/sad/{name}.png" for name in ("black", "clear", "mask")]
-    (problem,) = [p for p in found["problems"] if "train/sad/mask.png" in p]
-    assert "3" in problem
+    assert "3 " in found["problems"][0] and "train/sad/mask.png" in found["problems"][0]
     caplog.set_level("INFO")
     assert cli.main(["data", "import", str(path), "--to", str(tmp_path / "a.faces")]) == 0
     assert "train/sad/mask.png" in caplog.text and f"{len(found['problems'])} problem" in caplog.text
+
+
+def test_black_pictures_are_not_taken_for_copies(tmp_path, capsys):
+    """A set that was saved as shares of 1: what is wrong is the pictures, and that is said first."""
+    for i in range(28):
+        black = (FACES[i] / 256).astype(np.uint8)
+        put(tmp_path / ("train" if i < 21 else "test") / LABELS[i % 7] / f"{i}.png", encoded(black))
+    found = report(tmp_path, capsys, 2)
+    assert "28 pictures" in found["problems"][0] and found["blank"]["images"] == 28
+    assert not [p for p in found["problems"] if "copies:" in p]
 
 
 def test_the_faults_of_a_set_as_it_was_published_are_notes(tmp_path, capsys, monkeypatch):

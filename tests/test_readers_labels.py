@@ -73,12 +73,12 @@ def test_equal_images_with_two_labels(tmp_path):
     path = class_folders(tmp_path, n=2)
     for split in ("train", "test"):
         put(path / split / "sad" / "copy.png", (path / "train" / "happy" / "6.png").read_bytes())
-    problem, elsewhere = doctor(path)["problems"]
+    elsewhere, problem = doctor(path)["problems"]
     assert "test/sad/copy.png (train/" in elsewhere
     example = "e.g. train/happy/6.png (happy) and train/sad/copy.png (sad)"
     assert problem == f"1 group of equal images carries different labels, {example}"
     put(path / "test" / "fear" / "copy.png", (path / "train" / "angry" / "0.png").read_bytes())
-    assert doctor(path)["problems"][0].startswith("2 groups of equal images carry different labels")
+    assert doctor(path)["problems"][1].startswith("2 groups of equal images carry different labels")
 
 
 def test_one_row_twice_with_two_labels(tmp_path):

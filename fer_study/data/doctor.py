@@ -102,8 +102,8 @@ def judge(faces: FaceSet) -> dict[str, Any]:
     if faults.as_published(faces):
         report["notes"] += [fault for fault, _ in pictures["faults"]]
     else:
-        report["problems"] += [fault for fault, _ in pictures["faults"]]
-        report["mend"] += [remedy for _, remedy in pictures["faults"]]
+        found = [*pictures["faults"], *zip(report["problems"], report["mend"], strict=True)]  # blank ones explain the rest
+        report |= {"problems": [problem for problem, _ in found], "mend": [remedy for _, remedy in found]}
     report["notes"] += pictures["notes"]
     return report | {"blank": pictures["blank"], "mirrors": pictures["mirrors"]}
 

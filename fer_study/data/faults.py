@@ -102,12 +102,13 @@ def of_pictures(faces: FaceSet) -> dict[str, Any]:
         ``blank`` (``images`` that span at most ``NEARLY_BLANK`` gray levels, and the ``first`` of their ids), ``mirrors``
         (``images`` whose mirror image is in the set too, ``test_images_elsewhere`` of them whose mirror image is in train
         or validation, ``nearly`` so many more whose mirror image is nearly there, or None where that was not looked for),
-        ``faults``: (problem, remedy) of each, and ``notes`` on what may be none: faces of one pose can be as alike.
+        ``faults``: (problem, remedy) of each, blank pictures first and in no other, and ``notes`` on what may be none: faces
+        of one pose can be as alike.
     """
     looks, test = look(faces.images), faces.split == "test"
-    blank = np.flatnonzero(looks.levels <= NEARLY_BLANK)
-    elsewhere = np.unique(looks.group[~test])
-    copies, mirrored = (test & np.isin(group, elsewhere) for group in (looks.group, looks.mirror))
+    is_blank = looks.levels <= NEARLY_BLANK
+    blank, elsewhere = np.flatnonzero(is_blank), np.unique(looks.group[~test])
+    copies, mirrored = (test & ~is_blank & np.isin(group, elsewhere) for group in (looks.group, looks.mirror))
     of, among = np.flatnonzero(test & ~mirrored), np.flatnonzero(~test)
     pairs = mirror_pairs(faces.images, of, among) if len(of) * len(among) <= MOST_PAIRS else None
     found = {

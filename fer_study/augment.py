@@ -101,6 +101,9 @@ def _rectangles(
 def augment(images: torch.Tensor, config: AugmentConfig, size: int, generator: torch.Generator) -> torch.Tensor:
     """Training view of a batch.
 
+    Images larger than the view are shrunk to it as in evaluation before they are warped, since the warp takes single pixels
+    and would alias: training and test would see different pictures. Images of the view's size are warped as they are.
+
     Args:
         images: (B, C, H, W) uint8.
         size: side of the result.
@@ -112,6 +115,8 @@ def augment(images: torch.Tensor, config: AugmentConfig, size: int, generator: t
     pixels = images.float() / 255
     geometry = (config.flip, config.vertical_flip, config.rotate, config.shear, config.shift, config.zoom, config.crop_area)
     if any(geometry):
+        if max(pixels.shape[-2:]) > size:
+            pixels = resize(pixels, size)
         pixels = warp(pixels, affine(len(images), config, generator, images.device), size, config.fill)
     else:
         pixels = resize(pixels, size)

@@ -108,7 +108,8 @@ def _layouts() -> str:
 
 def data_command(args: argparse.Namespace) -> int:
     from . import data
-    from .data.doctor import doctor, doubt_of, examine, render
+    from .data.doctor import doctor, doubt_of, judge, render
+    from .data.faults import blank_fault
 
     if args.action == "import":
         options = data.Options(args.size, args.classes, args.colour, args.annotation, args.skip_bad)
@@ -116,7 +117,10 @@ def data_command(args: argparse.Namespace) -> int:
         about = data.official.DATASETS[faces.name]
         log.info("%d images of %s (labels: %s) written to %s, fingerprint %s", len(faces), about.title, about.labels, target,
                  faces.fingerprint)  # fmt: skip
-        problems = data.many(len(examine(faces)["problems"]) + bool(doubt_of(target)), "problem")
+        report = judge(faces)
+        if report["blank"]["images"]:
+            log.warning("%s", blank_fault(report["blank"])[0])
+        problems = data.many(len(report["problems"]) + bool(doubt_of(target)), "problem")
         log.info("%s in it; see `fer-study data doctor %s`", problems, args.path)
         return 0
     report = doctor(args.path, args.dataset, data.Options(classes=args.classes, annotation=args.annotation))

@@ -55,6 +55,9 @@ ALIASES = {
 WITHOUT_COUNTERPART = ("none", "uncertain", "unknown", "not_face")
 """Labels of datasets that are no expression; images with them are dropped and counted."""
 
+KNOWN = "known: " + "; ".join(", ".join(spellings.split()) for spellings in ALIASES.values())
+"""What to say where a class name is unknown."""
+
 _SPELLING = {spelling: name for name, spellings in ALIASES.items() for spelling in spellings.split()}
 _SPELLING |= {"noface": "not_face", "nonface": "not_face", "nf": "not_face", "notface": "not_face"}
 _SPELLING |= {name: name for name in WITHOUT_COUNTERPART if "_" not in name}
@@ -84,7 +87,7 @@ def canonical(name: str) -> str:
         return _SPELLING[whole]
     if len(words) == 2 and words[0] in _COMPOUND and words[1] in _SPELLING:
         return f"{_COMPOUND[words[0]]}+{_SPELLING[words[1]]}"
-    raise InputError(f"unknown class name {name!r}; known: {', '.join(sorted(_SPELLING))}")
+    raise InputError(f"unknown class name {name!r}; {KNOWN}")
 
 
 @dataclass(frozen=True)

@@ -108,6 +108,39 @@ def test_warp_resizes_as_it_goes(images):
     assert torch.allclose(out[..., 1:-1, 1:-1], expected.flip(-1)[..., 1:-1, 1:-1], atol=1e-5)
 
 
+@pytest.mark.parametrize("side", [96, 100, 224])
+def test_training_shows_larger_images_as_evaluation_does(side):
+    """Stripes finer than the view can show are gray in both, not stripes of another width in training."""
+    y, x = np.mgrid[0:side, 0:side]
+    stripes = (127 + 120 * np.sin(2 * np.pi * x / (side / 48 * 1.3)) * np.sin(2 * np.pi * y / 9)).astype(np.uint8)
+    batch = torch.from_numpy(stripes)[None, None].repeat(4, 1, 1, 1)
+    config = AugmentConfig(rotate=1e-6, **PLAIN)  # geometry, but next to none of it
+    training = augment.augment(batch, config, 48, generator())
+    (evaluation,) = augment.evaluation_views(batch, config, 48, "single")
+    assert torch.allclose(training, evaluation, atol=1e-3)
+    pixels = batch.float() / 255
+    assert (augment.warp(pixels, torch.eye(2, 3).repeat(4, 1, 1), 48) - evaluation).abs().mean() > 0.05
+
+
+@pytest.mark.parametrize("size", [24, 40])
+def test_images_up_to_the_size_of_the_view_are_only_warped(images, size):
+    """As every published run was trained, to the last bit."""
+    config = AugmentConfig(flip=0.5, rotate=10.0, shift=0.1, zoom=(0.9, 1.1), erase=0.3, fill="reflection", **PLAIN)
+    random = generator(3)
+    theta = augment.affine(6, config, random, torch.device("cpu"))
+    expected = augment.photometric(augment.warp(images.float() / 255, theta, size, "reflection"), config, random)
+    assert torch.equal(augment.augment(images, config, size, generator(3)), expected)
+
+
+def test_fixed_numbers_of_a_training_view():
+    """Computed with the code that trained the published runs: 48 px stored and shown."""
+    batch = (torch.arange(4 * 48 * 48) * 7919 % 251).to(torch.uint8).view(4, 1, 48, 48)
+    config = AugmentConfig(flip=0.5, rotate=10.0, shift=0.1, zoom=(0.9, 1.1), shear=5.0, fill="reflection")
+    out = augment.augment(batch, config, 48, generator(3))
+    found = [out.sum().item(), out[2, 0, 20, 20].item(), out[1, 0, 5, 40].item()]
+    assert found == pytest.approx([-185.084686, -0.24788123, 0.34933209], rel=1e-4)
+
+
 @pytest.mark.parametrize(("fill", "value"), [("zeros", 0.0), ("border", 100 / 255), ("reflection", 100 / 255)])
 def test_fill(monkeypatch, fill, value):
     fixed(monkeypatch, {(-0.5, 0.5): 0.5, (-0.0, 0.0): 0.0})

@@ -228,10 +228,9 @@ def test_a_damaged_import_is_refused(tmp_path):
     faces, target = import_to(path, tmp_path / "folders.faces")
     pixels = (target / "images.npy").read_bytes()
     (target / "images.npy").write_bytes(pixels[:-1] + bytes([pixels[-1] ^ 1]))
-    report = doctor(target)  # one bit: the fingerprint tells
-    assert "not those that were imported" in report["problems"][0]
+    assert str(target / "images.npy") in doctor(target)["problems"][0]  # one bit
     (target / "images.npy").write_bytes(pixels[:-100])
-    fails(target, "the canonical form is damaged")
+    fails(target, target / "images.npy")
     (target / "images.npy").write_bytes(pixels)
     head = json.loads((target / "faceset.json").read_text())
     (target / "faceset.json").write_text(json.dumps(head | {"format": 99}))

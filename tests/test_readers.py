@@ -203,8 +203,8 @@ def test_doctor(tmp_path, images):
     assert report["matches"] is False and report["is_official"] is False and report["votes"] is False
     expected = {"groups": 2, "images": 4, "groups_across_splits": 1, "test_images_elsewhere": 1}
     assert report["duplicates"] == expected
-    assert len(report["problems"]) == len(report["mend"]) == 2
-    assert report["problems"][1].startswith(
+    assert len(report["problems"]) == len(report["mend"]) == 3
+    assert report["problems"][2].startswith(
         "2 groups of equal images carry different labels, e.g. 00000 (angry) and 00012 ("
     )
     text = render(report)

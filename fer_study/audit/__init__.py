@@ -14,6 +14,7 @@ import pandas as pd
 
 from ..data.doctor import examine
 from ..data.faceset import SPLITS, FaceSet
+from ..data.faults import NEARLY_BLANK
 from ..errors import InputError
 from .annotation import (
     PRINTED_WEIGHTS,
@@ -28,7 +29,6 @@ from .annotation import (
 )
 from .copies import (
     NEAR,
-    NEARLY_BLANK,
     RELATIONS,
     blank,
     copy_groups,

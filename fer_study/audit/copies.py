@@ -10,16 +10,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.fft import dctn
 
 from ..data.faceset import SPLITS, FaceSet, copy_groups
+from ..data.near import NEAR, SLACK, correlation, rows_at_a_time, sketch
 from ..errors import InputError
-
-NEAR = 0.95
-"""Correlation from which two images count as near copies."""
-
-NEARLY_BLANK = 8
-"""Grey levels that a nearly blank image spans at most."""
 
 RELATIONS = {
     "test in train": (("test",), ("train",)),
@@ -38,48 +32,17 @@ def blank(images: np.ndarray, tolerance: int = 0) -> np.ndarray:
     return flat.max(axis=1) - flat.min(axis=1) <= tolerance
 
 
-def _sketch(images: np.ndarray, size: int = 16) -> np.ndarray:
-    """(N, D) float32 whose inner products bound the correlations of the images from above; all zero for blank images.
-
-    A centred image of unit norm is low + rest, where low are ``size`` x ``size`` coefficients of an orthonormal cosine
-    transform a channel. Then r(x, y) = <low_x, low_y> + <rest_x, rest_y> <= <low_x, low_y> + |rest_x| |rest_y| by
-    Cauchy-Schwarz: the sketch is (low, |rest|).
-    """
-    rows = []
-    chunk = _rows_at_a_time(images)
-    for start in range(0, len(images), chunk):
-        part = images[start : start + chunk].astype(np.float64)
-        part -= part.mean(axis=(1, 2, 3), keepdims=True)
-        norm = np.sqrt(np.square(part).sum(axis=(1, 2, 3), keepdims=True))
-        part /= np.where(norm > 0, norm, 1)
-        low = dctn(part, axes=(2, 3), norm="ortho")[:, :, :size, :size].reshape(len(part), -1)
-        rest = np.sqrt(np.clip((norm.ravel() > 0) - np.square(low).sum(axis=1), 0, None))
-        rows.append(np.column_stack([low, rest]).astype(np.float32))
-    return np.concatenate(rows) if rows else np.zeros((0, 1), np.float32)
-
-
-def _rows_at_a_time(images: np.ndarray) -> int:
-    """Images that take 64 MB as float64."""
-    return max(1, 2**23 // int(np.prod(images.shape[1:])))
-
-
 def _correlations(images: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """(P,) float64 Pearson correlation of the pixels of each pair, NaN with a blank image; all sums are exact integers."""
-    flat = images.reshape(len(images), int(np.prod(images.shape[1:])))
-    out, chunk = [np.zeros(0)], _rows_at_a_time(images)
-    for start in range(0, len(first), chunk):
-        x, y = (flat[i[start : start + chunk]].astype(np.float64) for i in (first, second))
-        sum_x, sum_y = x.sum(axis=1), y.sum(axis=1)
-        var_x, var_y = (x.shape[1] * np.einsum("pd,pd->p", z, z) - s**2 for z, s in ((x, sum_x), (y, sum_y)))
-        with np.errstate(invalid="ignore"):
-            out.append((x.shape[1] * np.einsum("pd,pd->p", x, y) - sum_x * sum_y) / np.sqrt(var_x * var_y))
-    return np.concatenate(out)
+    """(P,) float64 correlation of each pair of rows, NaN with a blank image."""
+    chunk = rows_at_a_time(images)
+    parts = (slice(start, start + chunk) for start in range(0, len(first), chunk))
+    return np.concatenate([np.zeros(0), *(correlation(images[first[x]], images[second[x]]) for x in parts)])
 
 
 def near_pairs(images: np.ndarray, threshold: float = NEAR, chunk: int = 1024) -> pd.DataFrame:
     """Every pair of images whose pixels correlate at ``threshold`` or more; none is missed.
 
-    A cheap upper bound of the correlation (``_sketch``) leaves few candidates, each of which is then computed exactly.
+    A cheap upper bound of the correlation (``near.sketch``) leaves few candidates, each of which is then computed exactly.
 
     Args:
         images: (N, C, H, W) uint8.
@@ -91,12 +54,11 @@ def near_pairs(images: np.ndarray, threshold: float = NEAR, chunk: int = 1024) -
     """
     if not 0 < threshold <= 1:
         raise InputError(f"threshold is {threshold}, allowed: above 0 and up to 1")
-    sketch = _sketch(images)
-    slack = 1e-4  # above the rounding of float32 inner products of unit vectors with a few hundred entries
+    sketched = sketch(images)
     found = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))]
     for start in range(0, len(images), chunk):
-        bound = sketch[start : start + chunk] @ sketch[start:].T
-        first, second = np.divmod(np.flatnonzero(bound >= threshold - slack), bound.shape[1])
+        bound = sketched[start : start + chunk] @ sketched[start:].T
+        first, second = np.divmod(np.flatnonzero(bound >= threshold - SLACK), bound.shape[1])
         upper = second > first
         first, second = first[upper] + start, second[upper] + start
         values = _correlations(images, first, second)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import tarfile
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +12,8 @@ from ..errors import InputError
 from . import affectnet, canonical, expw, fer2013, fer2013_folders, ferplus, folders, muxspace, official, posed, rafdb
 from .collect import face_set
 from .faceset import SPLITS, FaceSet, copy_groups, fingerprint_of
+from .files import is_archive
+from .instead import instead
 from .layout import Layout, visible
 from .rows import Left, Options, many, printable
 
@@ -236,14 +236,7 @@ def _instead(path: Path, dataset: str | None) -> str | None:
     deeper = [y for x in entries[:100] if x.is_dir() for y in visible(x)[:20]]
     if found := [x for x in entries if is_set(x)] or [x for x in deeper if is_set(x)]:
         return f"no dataset at this level, but deeper: try {' or '.join(printable(x) for x in found)}"
-    if archives := [x for x in entries if is_archive(x)]:
-        return f"holds an archive, {printable(archives[0].name)}; unpack it here"
-    return None
-
-
-def is_archive(path: Path) -> bool:
-    """Whether a file has to be unpacked first."""
-    return path.is_file() and path.suffix != ".parquet" and (zipfile.is_zipfile(path) or tarfile.is_tarfile(path))
+    return instead(path)
 
 
 def _as_asked(faces: FaceSet, dataset: str | None, options: Options | None, path: Path) -> FaceSet:

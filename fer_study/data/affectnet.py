@@ -7,20 +7,20 @@ there is no validation split. The release of 8 classes has 287,651 training imag
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import numpy as np
 
 from ..errors import InputError
 from ..labels import NATIVE
-from .layout import Layout, csv_columns, csv_header, csv_rows, inside, label_of, numbered_rows, only, visible
+from .layout import Layout, inside, label_of, numbered_rows, only, split_folders, visible
 from .pictures import cropped, open_image
 from .rows import BadRow, Face, Options, Row, printable, refuse
+from .tables import csv_columns, csv_header, csv_rows
 
 CLASSES = {str(number): name for number, name in NATIVE["affectnet"].items()}
 _SETS = {"train_set": "train", "val_set": "test"}
 _TABLES = {"training.csv": "train", "validation.csv": "test"}
-_FOLDERS = {"train": "train", "val": "test"}
 _BOX = ("face_x", "face_y", "face_width", "face_height")
 _IMAGE_FOLDERS = ("Manually_Annotated_Images", "Manually_Annotated", "images", ".")
 
@@ -43,29 +43,31 @@ def _annotation_rows(path: Path, _: Options) -> list[Row]:
 def _annotation_row(folder: Path, split: str, image: Path) -> Face:
     file = folder / "annotations" / f"{image.stem}_exp.npy"
     try:
+        if not file.is_file() and file.exists():
+            raise ValueError(file)
         label = str(np.load(file, allow_pickle=False).item())
     except FileNotFoundError:
         raise BadRow(printable(file), "label missing", f"no such file; {image.name} has no label without it") from None
-    except (OSError, ValueError, EOFError):
+    except (OSError, ValueError, EOFError, MemoryError):
         raise BadRow(printable(file), "label not readable", "not a NumPy file with one label") from None
     name = printable(f"{folder.name}/{image.name}")
     return Face(partial(open_image, image), label_of(label, CLASSES, printable(file)), split, name)
 
 
 def _is_numbered(path: Path) -> bool:
-    """Whether all class folders are numbers that AffectNet has, and one of them is 0."""
-    names = {x.name for folder in only(path, *_FOLDERS) for x in visible(folder) if x.is_dir()}
+    """Whether all class folders are numbers that AffectNet has, and one of them is 0, whatever the splits are called."""
+    names = {x.name for _, folder in split_folders(path) for x in visible(folder) if x.is_dir()}
     return "0" in names and names <= set(CLASSES)
 
 
 def _whole(path: Path) -> bool:
     """Whether both ``train/`` and ``val/`` have exactly the folders 0..7."""
-    names = [sorted(x.name for x in visible(folder) if x.is_dir()) for folder in only(path, *_FOLDERS)]
+    names = [sorted(x.name for x in visible(folder) if x.is_dir()) for folder in only(path, "train", "val")]
     return names == [list("01234567")] * 2
 
 
 def _numbered(path: Path, _: Options) -> list[Row]:
-    return numbered_rows(path, _FOLDERS, CLASSES)
+    return numbered_rows(path, CLASSES)
 
 
 def _tables(path: Path) -> list[Path]:
@@ -99,7 +101,7 @@ def _table_row(folder: Path, file: Path, data: dict, i: int) -> Face:
             what = f"face box is {[data[c][i][:20] for c in _BOX]}, allowed: numbers"
             raise BadRow(where, "box not allowed", what) from None
         box = (x, y, x + width, y + height)
-    picture = partial(cropped, inside(folder, name, where), box, where)
+    picture, name = partial(cropped, inside(folder, name, where), box, where), PureWindowsPath(name).as_posix()
     return Face(picture, label_of(data["expression"][i].strip(), CLASSES, where), _TABLES[file.name], printable(name))
 
 
@@ -107,7 +109,7 @@ LAYOUTS = (
     Layout("affectnet", "annotations", "train_set|val_set/images/ID.jpg and annotations/ID_exp.npy",
            lambda path: any((path / x / "annotations").is_dir() for x in _SETS), _annotation_rows),
     Layout("affectnet", "folders", "train|val/0..7/*.jpg, all eight in both", _whole, _numbered, unsure=True),
-    Layout("affectnet", "some folders", "train|val/NUMBER/*.jpg, only as --dataset affectnet",
+    Layout("affectnet", "some folders", "SPLIT/NUMBER/*.jpg, only as --dataset affectnet",
            _is_numbered, _numbered, named=True),
     Layout("affectnet", "tables", "training.csv and validation.csv (subDirectory_filePath, face_x, ..., expression)",
            lambda path: bool(_tables(path)), _table_rows),

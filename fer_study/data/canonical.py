@@ -1,12 +1,14 @@
 """The canonical form: a dataset written once, so that every later load takes less than a second.
 
 ``images.npy`` (N, C, S, S) uint8, mapped into memory and never loaded whole; ``faces.parquet``, one row a face; and
-``faceset.json``, written last, with the fingerprint and where it all came from.
+``faceset.json``, written last, with the fingerprint, the SHA-256 of the other two, and where it all came from. They are
+compared on every load, so that no run is made on pixels or labels that were changed since.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import shutil
 import signal
@@ -32,6 +34,13 @@ SUFFIX = ".faces"
 """A canonical folder is called after its dataset: ``fer2013.faces``."""
 
 _FILES = ("images.npy", "faces.parquet", "faceset.json")
+
+_CHECKED = ".checked.json"
+"""Which state of the large files was hashed already; may be missing, and is written where that is possible."""
+
+SMALL = 200 * 2**20
+"""Bytes of a file up to which it is hashed on every load (0.2 s); a larger one only when it is not as it was when it was
+hashed: its size, place on the disk, and times of writing."""
 
 
 def is_canonical(path: Path) -> bool:
@@ -71,7 +80,9 @@ def write(name: str, layout: str, rows: list[Row], options: Options, target: Pat
             "annotation": options.annotation if name == "ferplus" else None,
             "targets": faces.targets is not None, "votes": faces.votes is not None,
             "dropped": faces.dropped, "left_out": faces.left_out, "rows": _rows_mark(faces),
+            "sha256": {name: _sha256(temporary / name) for name in _FILES[:2]},
         }  # fmt: skip
+        head["mark"] = _mark_of(head)
         (temporary / _FILES[2]).write_text(json.dumps(head, indent=1) + "\n", encoding="utf-8")
         temporary.rename(target)
     return read(target)
@@ -129,6 +140,47 @@ def _rows_mark(faces: FaceSet) -> str:
     return mark_of(*(part for part in parts if part is not None))
 
 
+def _sha256(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def _mark_of(head: dict[str, Any]) -> str:
+    """A hash of all that ``faceset.json`` says beside this hash."""
+    text = json.dumps({key: value for key, value in head.items() if key != "mark"}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _check_files(path: Path, head: dict[str, Any], check: bool) -> None:
+    """Refuses an import of which a file is not what was written.
+
+    Args:
+        check: hash large files that were hashed before, too.
+
+    Raises:
+        InputError: names the file.
+    """
+    again = "is not what was imported (its SHA-256 is another); import the dataset again"
+    if head["mark"] != _mark_of(head):
+        raise InputError(f"{printable(path / _FILES[2])}: {again}")
+    try:
+        before = json.loads((path / _CHECKED).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        before = {}
+    states = {}
+    for name in _FILES[:2]:
+        about = (path / name).stat()  # before it is read: what is written meanwhile is another state
+        state = [head["sha256"][name], about.st_size, about.st_ino, about.st_mtime_ns, about.st_ctime_ns]
+        known = isinstance(before, dict) and before.get(name) == state
+        if (check or not known) and _sha256(path / name) != state[0]:
+            raise InputError(f"{printable(path / name)}: {again}")
+        if about.st_size > SMALL:
+            states[name] = state
+    if states and states != before:
+        with contextlib.suppress(OSError):  # a folder that cannot be written is hashed each time
+            (path / _CHECKED).write_text(json.dumps(states), encoding="utf-8")
+
+
 def _write_images(file: Path, name: str, rows: list[Row], options: Options) -> dict[str, Any]:
     """The pixels of all rows behind a header that is written again, at the same length, when their number is known."""
     shape = (3 if options.colour else 1, options.size, options.size)
@@ -167,16 +219,18 @@ def read(path: Path, check: bool = False) -> FaceSet:
     """A set in canonical form; its images are mapped, not loaded.
 
     Args:
-        check: compute the fingerprint again, which reads every pixel.
+        check: hash every byte again, whatever was hashed before.
 
     Raises:
-        InputError: a file is missing, damaged or of another import.
+        InputError: a file is missing, damaged, changed or of another import.
     """
     where = printable(path)
     try:
         about = head(path)
         if about["format"] != FORMAT:
             raise InputError(f"{where}: canonical form {about['format']}, this version reads {FORMAT}; import it again")
+        if hashed := bool({"sha256", "mark"} & {*about}):
+            _check_files(path, about, check)
         images = np.load(path / _FILES[0], mmap_mode="r", allow_pickle=False)
         table = pd.read_parquet(path / _FILES[1])
         if list(images.shape) != about["shape"] or len(table) != len(images) or images.dtype != np.uint8:
@@ -190,8 +244,9 @@ def read(path: Path, check: bool = False) -> FaceSet:
     except (OSError, ValueError, KeyError, TypeError, EOFError, pa.ArrowException) as error:
         text = printable(" ".join(str(error).split()))[:160]
         raise InputError(f"{where}: the canonical form is damaged ({text}); import it again") from None
-    if check and fingerprint_of(faces, _pixels(images)) != faces.fingerprint:
-        raise InputError(f"{where}: the pixels or labels are not those that were imported; import it again")
+    as_imported = hashed or (images.flags.c_contiguous and fingerprint_of(faces, _pixels(images)) == faces.fingerprint)
+    if not as_imported:  # an import from before there were digests
+        raise InputError(f"{printable(path / _FILES[0])}: its pixels are not those that were imported; import it again")
     return faces
 
 

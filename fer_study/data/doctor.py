@@ -12,10 +12,11 @@ import pandas as pd
 
 from ..errors import InputError
 from ..labels import EIGHT
-from . import LAYOUTS, UNCONFIRMED, canonical, is_archive, load, official, recognise, to_confirm, unconfirmed, votes
+from . import LAYOUTS, UNCONFIRMED, canonical, faults, load, official, recognise, to_confirm, unconfirmed, votes
 from .faceset import SPLITS, FaceSet, copy_groups
+from .files import PICTURES, is_archive
 from .official import DATASETS
-from .rows import TWO_LABELS, Left, Options, many
+from .rows import TWO_LABELS, Left, Options, many, printable
 
 REMEDIES = {
     "image cannot be decoded": "the file is damaged or no image: fetch it again, or remove it",
@@ -31,12 +32,13 @@ REMEDIES = {
     "name and folder contradict": "put the file where its name says, or call it after the split that it is of",
     "table and folder contradict": "find out which of the two is right, and mend the other",
     "no face has this shape": "the picture is no cropped face: fetch it again, or remove it",
+    "gray levels not allowed": "save the pictures with 8 bits, black as 0 and white as 255",
+    "picture too large": "save it smaller",
+    "no ordinary file": "remove it: a device or a pipe is no picture",
+    "kind of picture not allowed": "save it in gray or RGB",
     "image of another size": "this layout holds 48x48 pictures: a resized copy is another dataset",
 }
 """Reason of a bad row -> what to do; any other: the row has to be mended or removed."""
-
-PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
-"""Endings of picture files."""
 
 COPY = ("the counts are official, the pixels or their order are not (a copy as JPEG, in folders, or resized)",
         "usable, but published records are found only for the original files, as parquet or CSV")  # fmt: skip
@@ -53,12 +55,12 @@ def doctor(path: str | Path, dataset: str | None = None, options: Options | None
         -> class -> images), ``matches`` (whether these two are equal), ``fingerprint``, ``is_official`` (whether it is that
         of the official set), ``votes`` (whether there are FER+ votes), ``dropped`` (class -> images left out, for the set
         has no such), ``left_out`` (reason -> wrong rows), ``wrong_rows`` (the first lines of each reason), ``duplicates``
-        and ``people`` (see there), ``problems`` and ``mend`` (one remedy for each problem), ``notes`` (what is to be known
-        and need not be mended). None where it cannot be known.
+        and ``people`` (see there), ``blank`` and ``mirrors`` (``faults.of_pictures``), ``problems`` and ``mend`` (one
+        remedy for each problem), ``notes`` (what is to be known and need not be mended). None where it cannot be known.
     """
     path, left, doubt = Path(path), Left(), None
     keys = ("dataset", "layout", "about", "images", "counts", "official", "matches", "fingerprint", "is_official", "votes",
-            "dropped", "left_out", "duplicates", "people")  # fmt: skip
+            "dropped", "left_out", "duplicates", "people", "blank", "mirrors")  # fmt: skip
     report: dict[str, Any] = {"path": str(path), **dict.fromkeys(keys), "wrong_rows": [], "problems": [], "mend": []}
     report["notes"] = []
     try:
@@ -76,9 +78,10 @@ def doctor(path: str | Path, dataset: str | None = None, options: Options | None
         report["problems"].append(str(error))
         reason = getattr(error, "reason", "") or (left.lines[0][0] if left.lines else "")
         report["mend"].append(REMEDIES.get(reason.split(":")[0]) or _remedy(path, report, str(error)))
-        report["wrong_rows"] = [line for _, line in left.lines]
+        report["wrong_rows"] = [line for _, line in left.lines if line not in str(error)]
         return report
-    report |= examine(faces) | {"wrong_rows": [line for _, line in left.lines], "notes": notes(faces) + _unread(path, faces)}
+    report |= judge(faces) | {"wrong_rows": [line for _, line in left.lines]}
+    report["notes"] += _unread(path, faces)
     if doubt:
         report |= {"problems": [*report["problems"], doubt[0]], "mend": [*report["mend"], doubt[1]]}
     return report
@@ -90,8 +93,23 @@ def doubt_of(path: Path) -> tuple[str, str] | None:
     return unconfirmed(head["name"]) if head.get("layout", "").endswith(UNCONFIRMED) else None
 
 
+def judge(faces: FaceSet) -> dict[str, Any]:
+    """What ``doctor`` says of a set that could be read, all but its path, layout and wrong rows.
+
+    What is wrong with the pictures of a set as it was published is a note.
+    """
+    report, pictures = examine(faces) | {"notes": notes(faces)}, faults.of_pictures(faces)
+    if faults.as_published(faces):
+        report["notes"] += [fault for fault, _ in pictures["faults"]]
+    else:
+        found = [*pictures["faults"], *zip(report["problems"], report["mend"], strict=True)]  # blank ones explain the rest
+        report |= {"problems": [problem for problem, _ in found], "mend": [remedy for _, remedy in found]}
+    report["notes"] += pictures["notes"]
+    return report | {"blank": pictures["blank"], "mirrors": pictures["mirrors"]}
+
+
 def examine(faces: FaceSet) -> dict[str, Any]:
-    """What ``doctor`` says of a set that could be read, all but its path, layout and wrong rows."""
+    """The part of ``judge`` that audits keep in their records; what is added here changes their form."""
     known = official.OFFICIAL_COUNTS.get(faces.name) if faces.num_classes == 7 else None
     group = copy_groups(faces.images)
     report = {
@@ -106,10 +124,10 @@ def examine(faces: FaceSet) -> dict[str, Any]:
         "votes": faces.votes is not None,
         "dropped": faces.dropped,
         "left_out": faces.left_out,
-        "duplicates": duplicates(faces, group),
+        "duplicates": faults.duplicates(faces, group),
         "people": people(faces),
     }
-    found = _problems(faces, report) + _conflicts(faces, group)
+    found = _problems(faces, report) + faults.conflicts(faces, group)
     return report | {"problems": [problem for problem, _ in found], "mend": [remedy for _, remedy in found]}
 
 
@@ -120,6 +138,8 @@ def notes(faces: FaceSet) -> list[str]:
         found.append(f"{many(known, 'group')} of equal images with different labels: so the set was published")
     if faces.name == "fer2013" and faces.votes is None:
         found.append("no FER+ votes: put fer2013new.csv beside fer2013.csv; folders cannot be joined with them")
+    if faces.name == "fer2013" and not _in_folders(faces) and official.difference(faces):
+        found.append("read as FER2013, as all such tables are; a set of your own has to lie in folders train|test/CLASS")
     if _is_copy(faces) and _in_folders(faces):
         found.append("; ".join(COPY))
     if faces.votes is not None and len(faces) < votes.ENOUGH and not _in_folders(faces):
@@ -154,28 +174,6 @@ def _in_folders(faces: FaceSet) -> bool:
     return "/" in faces.ids[0]
 
 
-def duplicates(faces: FaceSet, group: np.ndarray) -> dict[str, int]:
-    """Exact duplicates: equal pixels, whatever the labels.
-
-    Args:
-        group: (N,) int64 from ``copy_groups``.
-
-    Returns:
-        ``groups`` of equal images, ``images`` in them, ``groups_across_splits``, and ``test_images_elsewhere``, the test
-        images that are also in train or validation.
-    """
-    table = pd.DataFrame({"image": group, "split": faces.split})
-    groups = table.groupby("image")["split"]
-    size, across = groups.size(), groups.nunique() > 1
-    in_test = (table["split"] == "test") & table["image"].map(across)
-    return {
-        "groups": int((size > 1).sum()),
-        "images": int(size[size > 1].sum()),
-        "groups_across_splits": int(across.sum()),
-        "test_images_elsewhere": int(in_test.sum()),
-    }
-
-
 def people(faces: FaceSet) -> dict[str, int] | None:
     """``people`` in the set, ``images`` of them, and people ``in_several_splits``; None where nobody is known."""
     if "person" not in faces.attributes or faces.attributes["person"].isna().all():
@@ -188,9 +186,11 @@ def people(faces: FaceSet) -> dict[str, int] | None:
 def _remedy(path: Path, report: dict[str, Any], error: str) -> str:
     if not path.exists():
         return "give the file or folder that holds the data, or set $FER_STUDY_DATA to the folder above it"
-    if is_archive(path):
+    if is_archive(path) or "is an archive" in error:
         return "unpack it, and give the folder"
     if report["layout"] is None:
+        if "; " in (what := error.removeprefix(printable(path))):  # it says what to do
+            return what.rsplit("; ", 1)[1]
         return "give the folder that holds these files, unpacked; a damaged file must be downloaded again"
     if re.search(r", (row|line) \d", error):
         return "download this file again, or mend or remove the row that is named"
@@ -231,19 +231,6 @@ def _problems(faces: FaceSet, report: dict[str, Any]) -> list[tuple[str, str]]:
     return found
 
 
-def _conflicts(faces: FaceSet, group: np.ndarray) -> list[tuple[str, str]]:
-    """As ``_problems``: equal images with different labels, more than an official set has."""
-    table = pd.DataFrame({"group": group, "label": faces.labels, "id": faces.ids})
-    table = table[table.groupby("group")["label"].transform("nunique") > 1]
-    n = table["group"].nunique()
-    if n <= (official.OFFICIAL_CONFLICTS.get(faces.name, 0) if official.difference(faces) is None else 0):
-        return []
-    first = table[table["group"] == table["group"].iloc[0]].drop_duplicates("label")
-    example = " and ".join(f"{row.id} ({faces.classes[row.label]})" for row in first[:2].itertuples())
-    return [(f"{many(n, 'group')} of equal images carr{'ies' if n == 1 else 'y'} different labels, e.g. {example}",
-             "find out which label is right, and remove the other copies")]  # fmt: skip
-
-
 def render(report: dict[str, Any]) -> str:
     """The report of ``doctor`` as text."""
     lines = [f"path         {report['path']}"] if report.get("path") else []
@@ -265,6 +252,8 @@ def _about(report: dict[str, Any]) -> list[str]:
     if about:
         lines += [f"dataset      {about['title']}: {about['images']}", f"labels       {about['labels']}",
                   f"split        {about['split']}", f"licence      {about['licence']}"]  # fmt: skip
+    if report["dataset"] == "folders":
+        lines += ["name         folders; in an edition: data: {dataset: folders}"]
     lines += [f"images       {report['images']}", "", *_counts_table(report).splitlines(), ""]
     if report["matches"] is not None:
         lines += [f"counts       {'as expected' if report['matches'] else 'differ from those expected'}"]
@@ -274,6 +263,9 @@ def _about(report: dict[str, Any]) -> list[str]:
     across = f"({many(d['images'], 'image')}), {d['groups_across_splits']} across splits"
     lines += [f"duplicates   {many(d['groups'], 'group')} of equal images {across}"]
     lines += [f"             {d['test_images_elsewhere']} test images are also in train or validation"]
+    if m := report.get("mirrors"):
+        lines += [f"mirrored     {many(m['images'], 'image')} with a mirror image in the set"]
+        lines += [f"             {m['test_images_elsewhere']} test images have theirs in train or validation"]
     if known:
         several, others = known["in_several_splits"], report["images"] - known["images"]
         lines += [f"people       {known['people']} by the names of {known['images']} images, {several} in several splits"]

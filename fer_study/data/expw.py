@@ -10,10 +10,11 @@ from pathlib import Path
 
 from ..errors import InputError
 from ..labels import NATIVE
-from .layout import Layout, inside, label_of, text_lines
+from .layout import Layout, inside, label_of
 from .people import split_by_group
 from .pictures import cropped
 from .rows import BadRow, Face, Options, Row, printable, refuse
+from .tables import text_lines
 
 SALT = "fer-study/expw/1"
 CLASSES = {str(number): name for number, name in NATIVE["expw"].items()}

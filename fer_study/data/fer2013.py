@@ -21,9 +21,10 @@ from PIL import Image
 from ..errors import InputError
 from ..labels import FER2013, FERPLUS_COLUMNS, NATIVE, canonical, label_map
 from .faceset import SPLITS
-from .layout import Layout, csv_columns, csv_header, csv_rows, is_image, parquet_columns, parquet_files, parquet_schema
+from .layout import SPLIT_NAMES, Layout, is_image, parquet_columns, parquet_files, parquet_schema, visible
 from .pictures import decode
 from .rows import BadRow, Face, Options, Row, printable
+from .tables import csv_columns, csv_header, csv_rows
 from .votes import Joined, check_joined, counted
 
 USAGE = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"}
@@ -54,14 +55,14 @@ def checked_size(picture: Image.Image, where: str) -> Image.Image:
 
 def _is_parquet(path: Path) -> bool:
     files = parquet_files(path)
-    return bool(files) and is_image(schema := parquet_schema(files[0])) and "emotion" not in schema.names
+    return bool(files) and is_image(schema := parquet_schema(files[0])) and not {"emotion", "user_id"} <= {*schema.names}
 
 
-def _names(file: Path) -> dict[int, str]:
+def _names(file: Path, column: str) -> dict[int, str]:
     """Stored label -> class; another class order is read from the metadata that Hugging Face writes."""
     try:
         info = json.loads((parquet_schema(file).metadata or {}).get(b"huggingface", b"{}"))
-        names = info.get("info", {}).get("features", {}).get("label", {}).get("names")
+        names = info.get("info", {}).get("features", {}).get(column, {}).get("names")
     except (ValueError, AttributeError):
         raise InputError(f"{printable(file)}: its Hugging Face metadata cannot be read") from None
     if not names:
@@ -85,33 +86,47 @@ def _shard(file: Path) -> list[_Stored]:
     columns = parquet_schema(file).names
     votes = [f"ferplus_{c}" for c in FERPLUS_COLUMNS]
     votes = votes if set(votes) <= set(columns) else []
-    data = parquet_columns(file, ["image", "label", *[c for c in ("row", "usage") if c in columns], *votes])
-    name = re.match("|".join(_SHARD_SPLIT), file.name)
-    if "usage" not in data and not name:
-        raise InputError(
-            f"{printable(file)}: no column 'usage', and the file name does not begin with {', '.join(_SHARD_SPLIT)}"
-        )
-    names, source = _names(file), printable(file)
+    column = "emotion" if "emotion" in columns and "label" not in columns else "label"
+    data = parquet_columns(file, ["image", column, *[c for c in ("row", "usage") if c in columns], *votes])
+    shard_split = _split_of_shard(file)
+    if "usage" not in data and not shard_split:
+        raise InputError(f"{printable(file)}: no column 'usage', and neither the file name begins with "
+                         f"{', '.join(_SHARD_SPLIT)} nor is its folder called so")  # fmt: skip
+    names, source = _names(file, column), printable(file)
 
     def known(i: int) -> tuple[str, str, np.ndarray | None]:
         if data["error"][i]:
             raise data["error"][i]
-        where, label = f"{source}, row {i}", data["label"][i]
-        if not isinstance(label, int) or label not in names:
-            raise _wrong_label(label, where)
-        split = _split(data["usage"][i], where) if "usage" in data else _SHARD_SPLIT[name[0]]
-        return names[label], split, counted([data[v][i] for v in votes], where) if votes else None
+        where, label = f"{source}, row {i}", data[column][i]
+        split = _split(data["usage"][i], where) if "usage" in data else shard_split
+        return _class(label, names, where), split, counted([data[v][i] for v in votes], where) if votes else None
 
     def read(i: int, place: int) -> Face:
         label, split, crowd = known(i)
         where = f"{source}, row {i}"
         return Face(lambda: checked_size(decode(data["bytes"][i], where), where), label, split, f"{place:05d}", crowd)
 
-    numbers = data.get("row", [0] * len(data["label"]))
+    numbers = data.get("row", [0] * len(data[column]))
     return [
         _Stored(number or 0, lambda place, i=i: partial(read, i, place), _joined(known, i) if votes else None)
         for i, number in enumerate(numbers)
     ]
+
+
+def _split_of_shard(file: Path) -> str | None:
+    """The split that a parquet file is called after (``train-00000-of-00002``), or its folder is."""
+    found = re.match("|".join(_SHARD_SPLIT), file.name)
+    return _SHARD_SPLIT[found[0]] if found else SPLIT_NAMES.get(file.absolute().parent.name.lower())
+
+
+def _class(label: object, names: dict[int, str], where: str) -> str:
+    """The class of a label that is a number, or a class name in words."""
+    if isinstance(label, int) and label in names:
+        return names[label]
+    try:
+        return canonical(label if isinstance(label, str) else "")
+    except InputError:
+        raise _wrong_label(label, where) from None
 
 
 def _joined(known: Callable[[int], tuple[str, str, np.ndarray | None]], i: int) -> Joined | None:
@@ -142,8 +157,8 @@ def _check_beside(file: Path, stored: list[Joined | None]) -> None:
 
 def _shard_order(file: Path) -> tuple[int, str]:
     """Shards of the train split first, then validation, then test; by name within a split."""
-    found = re.match("|".join(_SHARD_SPLIT), file.name)
-    return (SPLITS.index(_SHARD_SPLIT[found[0]]) if found else 0, file.name)
+    split = _split_of_shard(file)
+    return (SPLITS.index(split) if split else 0, file.name)
 
 
 # ------------------------------------------------------------------------------------------------------------------- CSV
@@ -155,10 +170,12 @@ _LABELS = {str(number): name for number, name in NATIVE["fer2013"].items()}
 
 
 def csv_file(path: Path) -> Path | None:
-    """The CSV at a path: the file itself, or one of the known names in the folder."""
+    """The CSV at a path: the file itself, or one of the known names in the folder, in upper or lower case."""
     if path.is_file():
-        return path if path.suffix == ".csv" and (path.name in _CSV_NAMES or "pixels" in csv_header(path)) else None
-    return next((path / name for name in _CSV_NAMES if (path / name).is_file()), None)
+        known = path.name.lower() in _CSV_NAMES or "pixels" in csv_header(path)
+        return path if path.suffix.lower() == ".csv" and known else None
+    files = {x.name.lower(): x for x in visible(path) if x.suffix.lower() == ".csv" and x.is_file()}
+    return next((files[name] for name in _CSV_NAMES if name in files), None)
 
 
 def _picture(text: str, where: str) -> Image.Image:

@@ -5,19 +5,11 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from ..errors import InputError
-from ..labels import NATIVE, canonical
-from .layout import Layout, images_of, split_folders, visible
+from .layout import Layout, class_of, images_of, split_folders, visible
 from .people import hashed
 from .pictures import upright
 from .posed import CKPLUS_NAME, CKPLUS_SALT
-from .rows import BadRow, Face, Options, Row, printable
-
-NUMBERED = "rename the folder, or say whose number it is: " + ", ".join(
-    f"--dataset {name} ({', '.join(f'{number} {label}' for number, label in list(NATIVE[name].items())[:8])})"
-    for name in ("affectnet", "rafdb")
-)
-"""What to do about class folders that are called after numbers."""
+from .rows import Face, Options, Row, printable
 
 
 def _rows(path: Path, _: Options) -> list[Row]:
@@ -29,13 +21,7 @@ def _rows(path: Path, _: Options) -> list[Row]:
 
 def _row(path: Path, split: str, file: Path, named: bool) -> Face:
     """One image; where files are ``named`` as in CK+ (``Sxxx_...``), the person is in the name."""
-    folder, where = file if file.is_dir() else file.parent, printable(file)
-    try:
-        label = canonical(folder.name)
-    except InputError as error:
-        number = f"unknown class name {folder.name!r}: a number does not say which class it is; {NUMBERED}"
-        what = number if folder.name.isdigit() else str(error)
-        raise BadRow(where, f"class unknown: {printable(folder.name)[:40]}", f"class folder: {what}") from None
+    label = class_of(file if file.is_dir() else file.parent, printable(file))
     found = CKPLUS_NAME.fullmatch(file.name)
     attributes = {"person": hashed(found[1].upper(), CKPLUS_SALT) if found else None} if named else {}
     name = printable(file.relative_to(path).as_posix())

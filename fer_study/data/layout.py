@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from pathlib import Path, PureWindowsPath
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..errors import InputError
+from ..labels import KNOWN, NATIVE, canonical
 from .faceset import SPLITS
-from .pictures import open_image
-from .rows import BadRow, Face, Options, Row, printable, refuse
+from .pictures import LARGEST, open_image
+from .rows import BadRow, Face, Options, Row, printable
 
 JUNK = re.compile(r"\..*|thumbs\.db|desktop\.ini|__macosx|readme[^.]*|.*\.(?:txt|md|pdf|html?)", re.IGNORECASE | re.DOTALL)
 """Names of files that systems and authors leave beside images."""
@@ -27,6 +25,17 @@ SPLIT_NAMES = {
     "dev": "validation", "test": "test", "testing": "test",
 }  # fmt: skip
 """Name of a split folder (lower case) -> ours."""
+
+
+NUMBERED = "rename the folder, or say whose number it is: " + ", ".join(
+    f"--dataset {name} ({', '.join(f'{number} {label}' for number, label in list(NATIVE[name].items())[:8])})"
+    for name in ("affectnet", "rafdb")
+)
+"""What to do about class folders that are called after numbers."""
+
+
+MOST_PACKED = 50
+"""Times that a parquet file may grow when it is unpacked."""
 
 
 @dataclass(frozen=True)
@@ -75,17 +84,30 @@ def only(path: Path, *names: str) -> list[Path]:
 
 
 def parquet_files(path: Path) -> list[Path]:
-    """The parquet files at a path (itself, in the folder, or in its ``data/``), by name.
+    """The parquet files at a path, by name: itself, in the folder, in its ``data/``, or in folders that are called after
+    splits, here or one level down, as the Hub writes them (``default/train/0000.parquet``).
 
     Raises:
         InputError: one was downloaded twice, as ``x.parquet`` and ``x (1).parquet``.
     """
     if path.is_file():
         return [path] if path.suffix == ".parquet" else []
-    files = next((x for p in ("*.parquet", "data/*.parquet") if (x := sorted(filter(Path.is_file, path.glob(p))))), [])
+    files = _parquet_in(path) or _parquet_in(path / "data") or _parquet_of_splits(path)
+    if not files:
+        folders = [x for x in visible(path) if x.is_dir() and x.name.lower() not in SPLIT_NAMES]
+        deeper = [x for x in map(_parquet_of_splits, folders[:20]) if x]
+        files = deeper[0] if len(deeper) == 1 else []
     if twice := [x for x in files if x.with_name(re.sub(r" ?\(\d+\)$", "", x.stem) + x.suffix) in {*files} - {x}]:
         raise InputError(f"{printable(twice[0])}: by its name a second copy of the file without number; remove one of them")
     return files
+
+
+def _parquet_in(folder: Path) -> list[Path]:
+    return sorted(x for x in folder.glob("*.parquet") if x.is_file())
+
+
+def _parquet_of_splits(folder: Path) -> list[Path]:
+    return [file for _, split in split_folders(folder) for file in _parquet_in(split)]
 
 
 def parquet_schema(file: Path) -> pa.Schema:
@@ -112,6 +134,7 @@ def parquet_columns(file: Path, names: list[str]) -> dict[str, list]:
         raise InputError(f"{name}: no column {missing[0]!r}; found {', '.join(schema.names)}")
     if not is_image(schema):
         raise InputError(f"{name}: column 'image' is {schema.field('image').type}, allowed: a struct with the field bytes")
+    _check_unpacked(file, names)
     try:
         table = pq.read_table(file, columns=names, partitioning=None)
         columns = {n: table[n].to_pylist() for n in names if n != "image"}
@@ -124,82 +147,24 @@ def parquet_columns(file: Path, names: list[str]) -> dict[str, list]:
     return columns | {"bytes": [s and s["bytes"] for s in structs], "path": [(s and s.get("path")) or "" for s in structs]}
 
 
+def _check_unpacked(file: Path, names: list[str]) -> None:
+    """Refuses columns that unpack to far more than the file holds: images are packed already.
+
+    Raises:
+        InputError: they do.
+    """
+    about = pq.read_metadata(file)
+    parts = [about.row_group(i).column(j) for i in range(about.num_row_groups) for j in range(about.num_columns)]
+    unpacked = sum(x.total_uncompressed_size for x in parts if x.path_in_schema.split(".")[0] in names)
+    if unpacked > max(LARGEST, MOST_PACKED * file.stat().st_size):
+        size = f"{unpacked / 1e6:,.0f} MB in a file of {file.stat().st_size / 1e6:,.1f} MB"
+        raise InputError(f"{printable(file)}: unpacks to {size}, allowed: {MOST_PACKED} times; no images are like that")
+
+
 def is_image(schema: pa.Schema) -> bool:
     """Whether a parquet file has an ``image`` column of the form ``{bytes, path}``."""
     kind = schema.field("image").type if "image" in schema.names else None
     return kind is not None and pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0
-
-
-def csv_header(file: Path) -> list[str]:
-    """Column names of a CSV file, without the spaces around them."""
-    with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
-        try:
-            return [name.strip() for name in next(csv.reader([lines.readline(1 << 16)]), [])]
-        except csv.Error:
-            return []
-
-
-def csv_columns(file: Path, names: list[str], header: list[str] | None = None) -> dict[str, list[Any]]:
-    """Columns of a CSV file as text, whatever its line ends, with or without a byte-order mark.
-
-    Args:
-        names: the columns wanted; others may be there.
-        header: column names where the file has no line for them.
-
-    Returns:
-        name -> values; also ``line``, the line number of each row, and ``error``: None, or a ``BadRow`` for a line with
-        another number of columns, whose values are empty.
-
-    Raises:
-        InputError: a column is missing, a row goes over several lines, or the file is no table.
-    """
-    found, where = header or csv_header(file), printable(file)
-    listed = printable(", ".join(found))[:200] or "an empty file"
-    if missing := [n for n in names if n not in found]:
-        raise InputError(f"{where}: no column {missing[0]!r}; found {listed}")
-    if len(set(found)) < len(found):
-        raise InputError(f"{where}: two columns have the same name; found {listed}")
-    columns: dict[str, list[Any]] = {n: [] for n in (*names, "line", "error")}
-    places = [(found.index(n), columns[n]) for n in names]
-    try:
-        with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
-            for line, row in islice(_csv_lines(csv.reader(lines), where), 0 if header else 1, None):
-                if not row:
-                    continue
-                what, whole = f"{len(row)} columns, allowed {len(found)}", len(row) == len(found)
-                error = None if whole else BadRow(f"{where}, line {line}", "wrong number of columns", what)
-                columns["line"].append(line)
-                columns["error"].append(error)
-                for place, column in places:
-                    column.append(row[place] if whole else "")
-    except (csv.Error, OSError) as error:
-        raise InputError(f"{where}: not a CSV table: {printable(str(error))[:120]}") from None
-    return columns
-
-
-def _csv_lines(reader: Any, where: str) -> Iterator[tuple[int, list[str]]]:
-    """(line number, cells) of each row; a quotation mark that is never closed would swallow thousands of rows."""
-    last = 0
-    for row in reader:
-        if reader.line_num > last + 1:
-            what = f"a row that goes on to line {reader.line_num}, allowed: one line a row; close the quotation mark"
-            raise InputError(f"{where}, line {last + 1}: {what}")
-        last = reader.line_num
-        yield last, row
-
-
-def csv_rows(data: dict[str, list[Any]], read: Callable[..., Face], *args: object) -> list[Row]:
-    """The rows of a table of ``csv_columns``, in its order: ``read(*args, i)``, or what is wrong with row i."""
-    return [refuse(error) if error else partial(read, *args, i) for i, error in enumerate(data["error"])]
-
-
-def text_lines(file: Path) -> list[tuple[int, str]]:
-    """(line number from 1, text without spaces around it) of the lines of a text file that are not empty."""
-    try:
-        text = file.read_bytes().removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
-    except OSError as error:
-        raise InputError(f"{printable(file)}: cannot be read: {error.strerror}") from None
-    return [(i, line.strip()) for i, line in enumerate(text.split("\n"), start=1) if line.strip()]
 
 
 def inside(folder: Path, name: str, where: str) -> Path:
@@ -212,7 +177,7 @@ def inside(folder: Path, name: str, where: str) -> Path:
     if parts.anchor or ".." in parts.parts:
         what = f"its image path is absolute or goes up (..), allowed: one inside the folder {printable(folder.name)}"
         raise BadRow(where, "path outside the dataset", what)
-    return folder / name
+    return folder.joinpath(*parts.parts)  # a table that was written on Windows is read elsewhere too
 
 
 def label_of(text: str, classes: dict[str, str], where: str) -> str:
@@ -228,19 +193,42 @@ def label_of(text: str, classes: dict[str, str], where: str) -> str:
         raise BadRow(where, "label not allowed", f"label is {text[:40]!r}, allowed: {allowed}") from None
 
 
-def numbered_rows(root: Path, splits: dict[str, str], classes: dict[str, str]) -> list[Row]:
+def numbered_rows(root: Path, classes: dict[str, str]) -> list[Row]:
     """Rows of ``split/NUMBER/image``; a split or class without images is refused.
 
     Args:
-        splits: name of a split folder (lower case) -> split.
         classes: name of a class folder -> class.
     """
     return [
-        partial(_numbered_row, root, splits[folder.name.lower()], file, classes)
-        for folder in only(root, *splits)
+        partial(_numbered_row, root, split, file, classes)
+        for split, folder in numbered_splits(root)
         for parent in visible(folder)
         for file in images_of(parent)
     ]
+
+
+def numbered_splits(root: Path) -> list[tuple[str, Path]]:
+    """As ``split_folders``, of a dataset without a validation split: where there is no test folder, its test images lie in
+    the folder that is called after validation."""
+    found = split_folders(root)
+    has_test = any(split == "test" for split, _ in found)
+    return [("test" if split == "validation" and not has_test else split, folder) for split, folder in found]
+
+
+def class_of(folder: Path, where: str) -> str:
+    """The class that a folder is called after.
+
+    Raises:
+        BadRow: its name is no known spelling of one.
+    """
+    try:
+        return canonical(folder.name)
+    except InputError:
+        name = printable(folder.name)
+        what, advice = f"class folder: unknown class name {name[:60]!r}", KNOWN
+        if name.isdigit():
+            what, advice = f"{what}: a number does not say which class it is", NUMBERED
+        raise BadRow(where, f"class unknown: {name[:40]}", what, advice) from None
 
 
 def images_of(folder: Path) -> list[Path]:

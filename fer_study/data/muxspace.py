@@ -15,10 +15,11 @@ from PIL import Image
 
 from ..errors import InputError
 from ..labels import EIGHT, canonical
-from .layout import Layout, csv_columns, csv_rows, inside, is_image, parquet_columns, parquet_files, parquet_schema
+from .layout import Layout, inside, is_image, parquet_columns, parquet_files, parquet_schema
 from .people import hashed
-from .pictures import decode
+from .pictures import decode, image_bytes
 from .rows import TWO_LABELS, BadRow, Face, Options, Row, printable, refuse
+from .tables import csv_columns, csv_rows
 
 SALT = "fer-study/muxspace/7"
 """Constant that goes before every hashed name, so that hashes stay the same and match those of no other project. The split
@@ -50,7 +51,9 @@ def _row(source: Path, i: int, name: str, emotion: str, labeller: str, content: 
         if not isinstance(content, Path):
             return decode(content, where)
         try:
-            data = content.read_bytes()
+            data = image_bytes(content, where)
+        except BadRow:
+            raise
         except (OSError, ValueError):  # ValueError: a zero byte in the name
             raise BadRow(where, "image file missing", f"its image is not in {printable(content.parent)}") from None
         return decode(data, where)
@@ -60,7 +63,7 @@ def _row(source: Path, i: int, name: str, emotion: str, labeller: str, content: 
 
 def _is_parquet(path: Path) -> bool:
     files = parquet_files(path)
-    return bool(files) and is_image(schema := parquet_schema(files[0])) and "emotion" in schema.names
+    return bool(files) and is_image(schema := parquet_schema(files[0])) and {"emotion", "user_id"} <= {*schema.names}
 
 
 def _parquet_rows(path: Path, _: Options) -> list[Row]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import stat
 import struct
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -13,20 +15,94 @@ from .rows import BadRow, Options, printable
 
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "PPM", "GIF")
 
+LARGEST = 64 * 2**20
+"""Bytes of an image file, and of an image in a table, at most."""
+
+MOST_PIXELS = 50_000_000
+"""Pixels of a picture at most: it is unpacked whole, and takes up to four bytes for each."""
+
+BRIGHT = 2**14
+"""Highest gray level that a picture of 16 bits has at least: cameras of 10, 12 and 14 bits, and pictures of 8 bits that were
+saved with 16 as they are, stay below it, and divided by 257 would be dark or black."""
+
+BRIGHT_AS_BYTE = 16
+"""The same of a picture whose levels are 0..255 in numbers of 32 bits: below it, they are shares of 1."""
+
 
 def decode(data: bytes | None, where: str) -> Image.Image:
     """A picture from the bytes of an image file, whatever its name ends with.
 
     Raises:
-        BadRow: the bytes are no image, or only a part of one.
+        BadRow: the bytes are no image, or only a part of one; it is too large; or its gray levels would all be dark.
     """
+    if len(data := data or b"") > LARGEST:
+        what = f"an image file of {len(data)} bytes or more, allowed: {LARGEST}"
+        raise BadRow(where, "picture too large", what, "save it smaller")
     try:
-        picture = Image.open(io.BytesIO(data or b""), formats=FORMATS)
+        with warnings.catch_warnings():  # Pillow would print one for each picture above a limit of its own
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            picture = Image.open(io.BytesIO(data), formats=FORMATS)
+        if picture.width * picture.height > MOST_PIXELS:
+            raise _too_large(where, f"{picture.width}x{picture.height}")
+        deep = any(";16" in str(part) for part in picture.tile)
         picture.load()
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        what = f"cannot decode the image ({len(data or b'')} bytes); allowed: {', '.join(FORMATS)}"
+    except BadRow:
+        raise
+    except Image.DecompressionBombError:
+        raise _too_large(where, "far more") from None
+    except (OSError, SyntaxError, ValueError):
+        what = f"cannot decode the image ({len(data)} bytes); allowed: {', '.join(FORMATS)}"
         raise BadRow(where, "image cannot be decoded", what) from None
+    _check_levels(picture, deep, where)
     return picture
+
+
+def _too_large(where: str, size: str) -> BadRow:
+    what = f"a picture of {size} pixels, allowed: {MOST_PIXELS} in all"
+    return BadRow(where, "picture too large", what, "save it smaller")
+
+
+def _check_levels(picture: Image.Image, deep: bool, where: str) -> None:
+    """Refuses gray levels of more than 8 bits whose range is not known or hardly used.
+
+    Args:
+        deep: the file has 16 bits a channel; of colours, Pillow keeps the upper 8.
+
+    Raises:
+        BadRow: the picture would be dark, cut off, or a negative.
+    """
+    advice = "save the pictures with 8 bits, black as 0 and white as 255"
+    reason = "gray levels not allowed"
+    if picture.mode in ("I", "F"):
+        low, high = np.asarray(picture).min(), np.asarray(picture).max()
+        if not (low >= 0 and BRIGHT_AS_BYTE <= high <= 255):
+            what = f"gray levels of {low:g}..{high:g} in a picture of mode {picture.mode}, allowed: 0..255"
+            raise BadRow(where, reason, f"{what}, and from {BRIGHT_AS_BYTE} on somewhere", advice)
+    elif picture.mode.startswith("I;16"):
+        if getattr(picture, "tag_v2", {}).get(262) == 0:
+            raise BadRow(where, reason, "gray levels of 16 bits where 0 is white, allowed: 0 is black", advice)
+        if (high := int(np.asarray(picture).max())) < BRIGHT:
+            what = f"gray levels of at most {high} in 16 bits, allowed: from {BRIGHT} on somewhere (white is 65535)"
+            raise BadRow(where, reason, what, advice)
+    elif deep:
+        bands = zip(picture.getbands(), np.atleast_2d(picture.getextrema()), strict=True)
+        if (high := max(int(top) for band, (_, top) in bands if band != "A")) < BRIGHT // 256:
+            what = f"colours below {256 * (high + 1)} in 16 bits, allowed: from {BRIGHT} on somewhere (white is 65535)"
+            raise BadRow(where, reason, what, advice)
+
+
+def image_bytes(file: Path, where: str) -> bytes:
+    """What is in an image file, up to one byte more than is allowed.
+
+    Raises:
+        BadRow: it is a device or a pipe, which may have no end.
+        OSError, ValueError: it is missing or cannot be read; there is a zero byte in its name.
+    """
+    about = file.stat()
+    if not stat.S_ISREG(about.st_mode):
+        raise BadRow(where, "no ordinary file", "is no ordinary file (a device, a pipe or a folder)", "remove it")
+    with file.open("rb") as lines:
+        return lines.read(min(about.st_size, LARGEST) + 1)
 
 
 def open_image(file: Path) -> Image.Image:
@@ -38,8 +114,10 @@ def open_image(file: Path) -> Image.Image:
     if file.is_dir():
         raise BadRow(printable(file), "class without images", "a folder without images where images are expected")
     try:
-        data = file.read_bytes()
-    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        data = image_bytes(file, printable(file))
+    except BadRow:
+        raise
+    except (OSError, ValueError) as error:
         what = f"cannot be read: {getattr(error, 'strerror', None) or error}"
         raise BadRow(printable(file), "image file missing", what) from None
     return decode(data, printable(file))
@@ -85,9 +163,7 @@ def pixels(picture: Image.Image, options: Options, where: str = "image") -> np.n
         BadRow: the picture has no gray levels or colours of 8 or 16 bits.
     """
     try:
-        values = np.asarray(_eight_bits(picture, where).convert("RGB" if options.colour else "L"))
-    except BadRow:
-        raise
+        values = np.asarray(_eight_bits(picture).convert("RGB" if options.colour else "L"))
     except ValueError:
         what = f"a picture of mode {picture.mode}, allowed: gray or RGB"
         raise BadRow(where, "kind of picture not allowed", what) from None
@@ -102,19 +178,11 @@ def pixels(picture: Image.Image, options: Options, where: str = "image") -> np.n
     return np.moveaxis(np.atleast_3d(values), 2, 0)
 
 
-def _eight_bits(picture: Image.Image, where: str) -> Image.Image:
-    """A picture of more than 8 bits (which ``convert`` would cut off at 255) with 8: those of 16 bits are divided by 257; in
-    those of 32 bits and of floating point, whose range is not known, gray levels have to be 0..255 already.
-
-    Raises:
-        BadRow: they are not; or they go up to 1 only, and would all be black.
-    """
-    if not (picture.mode.startswith("I") or picture.mode == "F"):
-        return picture
-    values = np.asarray(picture).astype(np.float64)
+def _eight_bits(picture: Image.Image) -> Image.Image:
+    """A picture of more than 8 bits (which ``convert`` would cut off at 255) with 8: those of 16 bits are divided by 257;
+    those of 32 bits and of floating point are 0..255 already (``_check_levels``)."""
     if picture.mode.startswith("I;16"):
-        values = values / 257
-    elif not (values.min() >= 0 and 1 < values.max() <= 255):
-        what = f"gray levels of {values.min():g}..{values.max():g} in a picture of mode {picture.mode}, allowed: 0..255"
-        raise BadRow(where, "gray levels not allowed", what)
-    return Image.fromarray(np.rint(values).astype(np.uint8) if picture.mode == "F" else values.astype(np.uint8))
+        return Image.fromarray((np.asarray(picture) // 257).astype(np.uint8))
+    if picture.mode in ("I", "F"):
+        return Image.fromarray(np.rint(np.asarray(picture)).astype(np.uint8))
+    return picture

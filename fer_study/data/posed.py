@@ -11,9 +11,8 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from ..errors import InputError
-from ..labels import NATIVE, canonical
-from .layout import Layout, visible
+from ..labels import NATIVE
+from .layout import Layout, class_of, visible
 from .people import hashed, split_by_group
 from .pictures import open_image
 from .rows import BadRow, Face, Row, printable, refuse
@@ -39,11 +38,7 @@ def _row(path: Path, file: Path, match: re.Match[str], split: str, salt: str) ->
     if salt == JAFFE_SALT:  # the file name begins with the person's initials
         name = person + file.name[len(match[1]) :]
         return Face(partial(open_image, file), NATIVE["jaffe"][match[2].upper()], split, name, attributes={"person": person})
-    try:
-        label = canonical(file.parent.name)
-    except InputError as error:
-        raise BadRow(printable(file), "class unknown", f"class folder: {error}") from None
-    name = printable(file.relative_to(path).as_posix())
+    label, name = class_of(file.parent, printable(file)), printable(file.relative_to(path).as_posix())
     return Face(partial(open_image, file), label, split, name, attributes={"person": person})
 
 

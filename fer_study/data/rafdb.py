@@ -11,13 +11,14 @@ from pathlib import Path
 
 from ..errors import InputError
 from ..labels import NATIVE
-from .layout import Layout, csv_columns, label_of, numbered_rows, only, text_lines, visible
+from .layout import Layout, label_of, numbered_rows, only, split_folders, visible
 from .pictures import open_image
 from .rows import BadRow, Face, Options, Row, printable
+from .tables import csv_columns, text_lines
 
 _LISTS = ("list_patition_label.txt", "list_partition_label.txt")
 CLASSES = {str(number): name for number, name in NATIVE["rafdb"].items()}
-_SPLITS = {"train": "train", "test": "test"}
+_SPLITS = ("train", "test")
 _NAME = re.compile(r"(train|test)_\d+")
 
 
@@ -48,7 +49,8 @@ def _root(path: Path) -> Path:
 
 
 def _is_tree(path: Path) -> bool:
-    names = {x.name for folder in only(_root(path), *_SPLITS) for x in visible(folder) if x.is_dir()}
+    """Whether all class folders are numbers that RAF-DB has, whatever the splits are called."""
+    names = {x.name for _, folder in split_folders(_root(path)) for x in visible(folder) if x.is_dir()}
     return bool(names) and names <= set(CLASSES)
 
 
@@ -60,7 +62,7 @@ def _has_names(path: Path) -> bool:
 
 def _numbered(path: Path, _: Options) -> list[Row]:
     """The folders; where ``train_labels.csv`` or ``test_labels.csv`` (image, label) lies beside them, both must agree."""
-    root, rows = _root(path), [partial(_as_named, row) for row in numbered_rows(_root(path), _SPLITS, CLASSES)]
+    root, rows = _root(path), [partial(_as_named, row) for row in numbered_rows(_root(path), CLASSES)]
     for place in [root, root.parent] if root.name == "DATASET" else [root]:
         for split in _SPLITS:
             if (file := place / f"{split}_labels.csv").is_file():
@@ -71,11 +73,12 @@ def _numbered(path: Path, _: Options) -> list[Row]:
 
 
 def _as_named(row: Row) -> Face:
-    """A row of the folders, unless its file is called after the other split."""
+    """A row of the folders, unless its file is called after the other split; validation images may be called after train."""
     face = row()
-    found = _NAME.match(face.id.split("/")[-1])
-    if found and found[1] != face.split:
-        raise BadRow(face.id, "name and folder contradict", f"called after {found[1]}, it lies in {face.split}")
+    folder, name = face.id.split("/")[0], face.id.split("/")[-1]
+    found = _NAME.match(name)
+    if found and found[1] not in (face.split, {"validation": "train"}.get(face.split)):
+        raise BadRow(face.id, "name and folder contradict", f"called after {found[1]}, it lies in {printable(folder)}")
     return face
 
 
@@ -98,6 +101,6 @@ LAYOUTS = (
            lambda path: _list(path) is not None, _list_rows),
     Layout("rafdb", "folders", "DATASET/{train,test}/1..7/{train,test}_N*.jpg",
            lambda path: _is_tree(path) and _has_names(path), _numbered),
-    Layout("rafdb", "folders of other names", "DATASET/{train,test}/1..7/*.jpg, only as --dataset rafdb", _is_tree,
+    Layout("rafdb", "folders of other names", "DATASET/SPLIT/1..7/*.jpg, only as --dataset rafdb", _is_tree,
            _numbered, named=True),
 )  # fmt: skip

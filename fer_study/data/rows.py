@@ -26,11 +26,13 @@ class BadRow(InputError):
 
     Attributes:
         reason: a few words that group such errors when they are skipped and counted.
+        line: the message without its advice.
+        advice: what to do, where that is the same for many rows.
     """
 
-    def __init__(self, where: str, reason: str, what: str) -> None:
-        super().__init__(f"{where}: {what}")
-        self.reason = reason
+    def __init__(self, where: str, reason: str, what: str, advice: str = "") -> None:
+        self.reason, self.line, self.advice = reason, f"{where}: {what}", advice
+        super().__init__(f"{self.line}; {advice}" if advice else self.line)
 
 
 @dataclass(frozen=True)
@@ -101,16 +103,23 @@ def refuse(error: BadRow) -> Row:
 
 @dataclass
 class Left:
-    """What a set does without: rows by reason, with the first lines of each, and images of classes that it does not have."""
+    """What a set does without: rows by reason, with the first lines of each kind, and images of classes that it does not
+    have. An advice stands in the first line that has it, and is not said again."""
 
     out: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
     lines: list[tuple[str, str]] = field(default_factory=list)
+    kinds: Counter[str] = field(default_factory=Counter)
+    advised: set[str] = field(default_factory=set)
 
     def count(self, error: BadRow, most: int = 5) -> None:
+        kind = error.reason.split(":")[0]
         self.out[error.reason] += 1
-        if self.out[error.reason] <= most:
-            self.lines.append((error.reason, str(error)))
+        self.kinds[kind] += 1
+        if self.kinds[kind] <= most:
+            told = error.line if error.advice in self.advised else str(error)
+            self.lines.append((error.reason, told))
+            self.advised.add(error.advice)
 
 
 def many(number: int, noun: str) -> str:

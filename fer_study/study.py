@@ -14,10 +14,10 @@ from .config import AuditConfig, CostConfig, RunConfig, TransferConfig
 from .data import synthetic
 from .data.batches import Batches
 from .data.faceset import FaceSet
-from .device import device_environment, make_fabric
+from .device import device_environment, make_fabric, memory_format
 from .errors import InputError
 from .evaluation import environment, prediction_table, score, stored
-from .explain import class_saliency
+from .explain import has_maps, saliency_of
 from .metrics import median
 from .models import FaceModel, create_model
 from .models.cost import FORM as COST_FORM
@@ -67,14 +67,15 @@ def train_and_predict(config: RunConfig, faces: FaceSet, folder: Path, deadline:
     """
     rows, fabric = split(faces, config.data), make_fabric()
     torch.manual_seed(config.seed)
-    model = create_model(config.model, faces.num_classes, faces.images.shape[1]).to(memory_format=torch.channels_last)
+    model = create_model(config.model, faces.num_classes, faces.images.shape[1]).to(memory_format=memory_format(fabric))
     origin = initialise(model, config, faces.num_classes, folder)
     batches = Batches(faces.images, rows.targets, rows.train, config.batch_size, fabric.device)
     validation = (torch.from_numpy(faces.images[rows.validation]).to(fabric.device), faces.labels[rows.validation])
-    taught = teacher(config, faces)
-    weights = fit(config, model, batches, validation, folder, fabric, deadline, taught and taught.to(fabric.device))
+    explained = has_maps(config, model, torch.from_numpy(faces.images[rows.train[:1]]))  # said before it trains for hours
+    weights = fit(config, model, batches, validation, folder, fabric, deadline, teacher(config, faces, fabric))
     start = time.perf_counter() - float(weights.history["seconds"].sum())  # epochs before an interruption count too
-    views, saliency = evaluate_views(config, model, weights, faces, rows, fabric)
+    views = evaluate_views(config, model, weights, faces, rows, fabric)
+    saliency = saliency_of(config, model, faces, rows.test) if explained else None
     for kind, state in weights.states().items():
         save(state, config.model, folder / f"{kind}.safetensors")
     table, speed = prediction_table(faces, rows), float(weights.history["images_per_second"].median())
@@ -86,8 +87,8 @@ def train_and_predict(config: RunConfig, faces: FaceSet, folder: Path, deadline:
     return record
 
 
-def teacher(config: RunConfig, faces: FaceSet) -> FaceModel | None:
-    """The frozen network that gives a run its targets, None where the data does.
+def teacher(config: RunConfig, faces: FaceSet, fabric: Fabric) -> FaceModel | None:
+    """The frozen network that gives a run its targets, on the device; None where the data does.
 
     Raises:
         SourceMissing: it is not trained here.
@@ -103,20 +104,20 @@ def teacher(config: RunConfig, faces: FaceSet) -> FaceModel | None:
     ):
         if ours != theirs:
             raise InputError(f"{config.name or config.key}: {what} is {ours}, of its teacher {config.loss.teacher} {theirs}")
-    return model.requires_grad_(False).to(memory_format=torch.channels_last)
+    return model.requires_grad_(False).to(fabric.device, memory_format=memory_format(fabric))
 
 
 def evaluate_views(
     config: RunConfig, model: FaceModel, weights: Weights, faces: FaceSet, rows: Split, fabric: Fabric
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Every evaluation view in one pass, and the saliency of the last weights.
+) -> dict[str, np.ndarray]:
+    """Every evaluation view in one pass; the network is left with its last weights.
 
     Returns:
-        ``{"last_single": (n, K) float32 log-probabilities, ...}`` over validation, then test rows; see ``class_saliency``.
+        ``{"last_single": (n, K) float32 log-probabilities, ...}`` over validation, then test rows.
     """
     images = torch.from_numpy(faces.images[np.concatenate([rows.validation, rows.test])]).to(fabric.device)
     views = {}
-    for kind, state in reversed(weights.states().items()):  # the last weights come last: the saliency is theirs
+    for kind, state in reversed(weights.states().items()):  # the last weights come last
         if kind == "best" and state is weights.last:
             continue
         model.load_state_dict(state)
@@ -126,8 +127,7 @@ def evaluate_views(
             views[f"{kind}_{tta}"] = stored(finite(config, logits))
     if weights.best is weights.last:
         views |= {f"best_{tta}": views[f"last_{tta}"] for tta in TTA}
-    test, labels = images[len(rows.validation) :], faces.labels[rows.test]
-    return views, class_saliency(model, test, labels, config.augment, config.model.input_size, faces.num_classes)
+    return views
 
 
 def audit_of(config: AuditConfig, *, root: str | None = None) -> runs.Record:

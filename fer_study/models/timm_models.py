@@ -25,19 +25,37 @@ def words_of(refusal: Exception) -> str:
 
 
 def check_name(name: str) -> None:
-    """Refuse a name, such as ``resnet50`` or ``resnet50.a1_in1k``, that timm does not know.
+    """Refuse a name that is not one of timm's, such as ``resnet50`` or ``resnet50.a1_in1k``, as timm says it today.
 
     Raises:
-        InputError: it says which are near, or which weights the network has.
+        InputError: it says which are near, or which weights the network has, or what timm calls it now.
     """
     import timm  # seconds to import, so not on every start
 
-    network, _, tag = name.partition(".")
+    network, dot, _ = name.partition(".")
+    if network in (renamed := timm.models.get_deprecated_models()):
+        raise InputError(f"timm has renamed model {name!r}; allowed: {_present_name(renamed[network])}")
     if not timm.is_model(network):
         close = difflib.get_close_matches(name, timm.list_models(), n=5)
         raise InputError(f"unknown timm model {name!r}; near: {', '.join(close) or 'none (see timm.list_models())'}")
-    if tag and name not in (tagged := timm.list_models(f"{network}.*", include_tags=True)):
+    if dot and name not in (tagged := _tagged(network)):
         raise InputError(f"unknown timm model {name!r}; allowed: {', '.join([network, *tagged])}")
+
+
+def _tagged(network: str) -> list[str]:
+    """A network's names with the weights that it has."""
+    import timm
+
+    return timm.list_models(f"{network}.*", include_tags=True)
+
+
+def _present_name(name: str | None) -> str:
+    """What timm's table of old names gives, or where it is out of date itself, what is nearest to it."""
+    if name is None:
+        return "none in its place"
+    network, dot, _ = name.partition(".")
+    near = difflib.get_close_matches(name, _tagged(network), n=1)
+    return near[0] if dot and near else network
 
 
 def build(name: str, input_size: int, **options: object) -> nn.Module:
@@ -65,7 +83,7 @@ class TimmModel(FaceModel):
     token reaches the logits.
 
     Raises:
-        InputError: timm does not know the name, or the network not an option, or one image of the size does not pass it.
+        InputError: the network does not know an option, or one image of the size does not pass it.
     """
 
     def __init__(self, num_classes: int, in_channels: int, input_size: int, name: str = "", drop_rate: float = 0.0,
@@ -74,7 +92,6 @@ class TimmModel(FaceModel):
 
         super().__init__()
         self.name = name
-        check_name(name)
         usual = timm.get_pretrained_cfg(name).input_size[-1]
         options = {"drop_rate": drop_rate}
         if drop_path_rate:

@@ -14,7 +14,6 @@ from .augment import evaluation_views
 from .config import AugmentConfig, RunConfig
 from .data.faceset import FaceSet
 from .models import FaceModel
-from .modes import forgetful_eval
 from .predict import log_probabilities
 
 log = logging.getLogger(__name__)
@@ -58,7 +57,7 @@ def explained(model: FaceModel) -> Iterator[None]:
     needs = {p: p.requires_grad for p in model.parameters()}
     handle = model.cam_layer.register_forward_hook(begin_here)
     try:
-        forgetful_eval(model).requires_grad_(False)
+        model.eval().requires_grad_(False)
         yield
     finally:
         handle.remove()
@@ -95,6 +94,8 @@ def grad_cam(
             batch, targets = images[start : start + batch_size], classes[start : start + batch_size]
             (view,) = evaluation_views(batch, augment, size, "single")
             maps.append(cam(view, [ClassifierOutputTarget(int(c)) for c in targets]))
+            if len(maps[-1]) != len(view):
+                raise NoMap(f"{type(model.cam_layer).__name__} computes {len(maps[-1])} maps of {len(view)} images")
     return np.concatenate(maps).astype(np.float32) if maps else np.empty((0, size, size), np.float32)
 
 

@@ -53,6 +53,20 @@ def test_the_layer_of_grad_cam_gives_a_map(name, channels, size):
     assert seen == [(2, depth, side, side)]
 
 
+@pytest.mark.parametrize(
+    ("name", "size", "depth", "side"),
+    [("vgg11", 48, 512, 3), ("nest_tiny", 224, 384, 14), ("gmlp_ti16_224", 48, 128, 3), ("sequencer2d_s", 64, 384, 4),
+     ("cait_xxs24_224", 224, 192, 14), ("efficientformer_l1", 224, 448, 7), ("twins_pcpvt_small", 64, 512, 2)],
+)  # fmt: skip
+def test_other_families_give_a_map_too(name, size, depth, side):
+    """Before the last pooling, channels last, tokens without a class token, a second head."""
+    with torch.device("meta"):
+        model, seen = build(name, size), []
+        model.cam_layer.register_forward_hook(lambda module, given, made: seen.append(model.cam_map(made).shape))
+        model.eval()(torch.empty(2, 1, size, size))
+    assert seen == [(2, depth, side, side)]
+
+
 @pytest.mark.parametrize("name", MAPS)
 def test_grad_cam_is_not_empty(name):
     """Most of all in a ViT: the gradient at what its last block makes is zero outside the class token."""

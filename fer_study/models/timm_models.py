@@ -8,6 +8,7 @@ Those that the study compares are tested at 48 and 224 px, with one channel and 
 from __future__ import annotations
 
 import difflib
+import math
 
 import torch
 from torch import nn
@@ -79,8 +80,9 @@ class TimmModel(FaceModel):
     """A timm network with K outputs.
 
     Stages are its feature stages where timm describes them (``feature_info``), else the whole body. Grad-CAM weighs the last
-    part before pooling; in a ViT the input of the last attention (its first normalisation), since behind it only the class
-    token reaches the logits.
+    part before pooling, in a VGG the one before its last pooling; in a ViT the input of the last attention (its first
+    normalisation), since behind it only the class token reaches the logits. Not every network has a map there:
+    ``explain.has_maps`` tells.
 
     Raises:
         InputError: the network does not know an option, or one image of the size does not pass it.
@@ -128,17 +130,32 @@ class TimmModel(FaceModel):
 
     @property
     def cam_layer(self) -> nn.Module:
-        if hasattr(self.net, "num_prefix_tokens"):
+        if type(self.net).__name__ == "VGG":  # its last pooling leaves one cell at 48 px, its head at any size
+            return self.net.features[-2]
+        if hasattr(self.net, "num_prefix_tokens") and hasattr(self.net, "blocks"):
             return self.net.blocks[-1].norm1
         before = {id(m) for part in before_pooling(self.net) for m in part.modules()}
+        before -= {id(getattr(self.net, name, None)) for name in ("head", "head_dist")}  # some have two
         return [part for part in self._body() if id(part) in before][-1]
 
     def cam_map(self, activations: torch.Tensor) -> torch.Tensor:
-        """(B, prefix + h w, D) of a ViT, or (B, h, w, D) of a Swin, or (B, D, h, w) -> (B, D, h, w)."""
+        """(B, prefix + h w, D) of a ViT, or (B, h, w, D) of a Swin, or (B, D, h, w) -> (B, D, h, w), where h = w; all else
+        stays as it is."""
         if activations.ndim == 3:
-            patches = activations[:, self.net.num_prefix_tokens :]
-            return patches.unflatten(1, self.net.patch_embed.grid_size).permute(0, 3, 1, 2)
-        return activations.permute(0, 3, 1, 2) if getattr(self.net, "output_fmt", "NCHW") == "NHWC" else activations
+            return self._laid_out(activations)
+        if activations.ndim != 4:
+            return activations
+        rows, columns, depth = activations.shape[1:]
+        last = getattr(self.net, "output_fmt", "NCHW") == "NHWC" or rows == columns != depth
+        return activations.permute(0, 3, 1, 2) if last else activations
+
+    def _laid_out(self, tokens: torch.Tensor) -> torch.Tensor:
+        """(B, prefix + h h, D) -> (B, D, h, h); some networks prepend their class token only behind the layer."""
+        for prefix in (getattr(self.net, "num_prefix_tokens", 0), 0):
+            side = math.isqrt(tokens.shape[1] - prefix)
+            if side**2 == tokens.shape[1] - prefix:
+                return tokens[:, prefix:].unflatten(1, (side, side)).permute(0, 3, 1, 2)
+        return tokens
 
     def trunk(self) -> tuple[str, nn.Module]:
         return self.name, self.net

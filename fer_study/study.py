@@ -16,10 +16,10 @@ from .config import AuditConfig, CostConfig, RunConfig, TransferConfig
 from .data import synthetic
 from .data.batches import Batches
 from .data.faceset import FaceSet
-from .device import device_environment, make_fabric
+from .device import device_environment, make_fabric, memory_format
 from .errors import InputError
 from .evaluation import environment, prediction_table, score, stored
-from .explain import class_saliency
+from .explain import has_maps, said, saliency_of
 from .metrics import median
 from .models import FaceModel, create_model
 from .models.cost import FORM as COST_FORM
@@ -79,25 +79,26 @@ def train_and_predict(config: RunConfig, faces: FaceSet, folder: Path, deadline:
     rows, fabric = split(faces, config.data), make_fabric()
     whole_content(folder / CHECKPOINT, config.key)
     torch.manual_seed(config.seed)
-    model = create_model(config.model, faces.num_classes, faces.images.shape[1]).to(memory_format=torch.channels_last)
+    model = create_model(config.model, faces.num_classes, faces.images.shape[1]).to(memory_format=memory_format(fabric))
     origin = initialise(model, config, faces.num_classes, folder)
     batches = Batches(faces.images, rows.targets, rows.train, config.batch_size, fabric.device)
     validation = (torch.from_numpy(faces.images[rows.validation]).to(fabric.device), faces.labels[rows.validation])
-    taught = teacher(config, faces)
-    weights = fit(config, model, batches, validation, folder, fabric, deadline, taught and taught.to(fabric.device))
+    explained = has_maps(config, model, torch.from_numpy(faces.images[rows.train[:1]]))  # said before it trains for hours
+    weights = fit(config, model, batches, validation, folder, fabric, deadline, teacher(config, faces, fabric))
     start = time.perf_counter() - float(weights.history["seconds"].sum())  # epochs before an interruption count too
     views = evaluate_views(config, model, weights, faces, rows, fabric)
     for kind, state in weights.states().items():
         save(state, config.model, folder / f"{kind}.safetensors")
     table, speed = prediction_table(faces, rows), float(weights.history["images_per_second"].median())
-    write_atomically(folder / PENDING, "")
+    if explained:
+        write_atomically(folder / PENDING, "")
     record = runs.save(folder, config, history=weights.history, table=table, views=views,
                        metrics=score(table, views, faces.classes, config),
                        weights={f"{kind}.safetensors": sha256(folder / f"{kind}.safetensors") for kind in weights.states()},
                        env=device_environment(fabric, start) | {"images_per_second": round(speed, 1)} | origin)  # fmt: skip
     for temporary in (CHECKPOINT, NOTE):
         (folder / temporary).unlink(missing_ok=True)
-    return add_maps(record, faces=faces)
+    return add_maps(record, faces=faces) if explained else record
 
 
 PENDING = "maps.pending"
@@ -123,23 +124,18 @@ def add_maps(record: runs.Record, root: str | None = None, faces: FaceSet | None
     if len(attempts) < 2:
         write_atomically(pending, "\n".join([*attempts, "begun"]))
         faces = faces or faces_of(config.data, root)
-        try:
-            model, fabric = transfer.load(config, faces), make_fabric()
-            test = split(faces, config.data).test
-            images = torch.from_numpy(faces.images[test]).to(fabric.device)
-            maps = class_saliency(model.to(fabric.device), images, faces.labels[test], config.augment,
-                                  config.model.input_size, faces.num_classes)  # fmt: skip
+        with said(config):
+            model = transfer.load(config, faces).to(make_fabric().device)
+            maps = saliency_of(config, model, faces, split(faces, config.data).test)
             write_parts(record.folder, {"cam.npz": runs.as_npz(**maps)}, listed(record.folder))
-        except Exception as failure:
-            log.warning("%s: no Grad-CAM maps (%s: %s)", config.name or config.key, type(failure).__name__, failure)
     else:
         log.warning("%s: no Grad-CAM maps, making them ended the process twice", config.name or config.key)
     pending.unlink()
     return runs.Record(record.folder, published=False)
 
 
-def teacher(config: RunConfig, faces: FaceSet) -> FaceModel | None:
-    """The frozen network that gives a run its targets, None where the data does.
+def teacher(config: RunConfig, faces: FaceSet, fabric: Fabric) -> FaceModel | None:
+    """The frozen network that gives a run its targets, on the device; None where the data does.
 
     Raises:
         SourceMissing: it is not trained here.
@@ -155,7 +151,7 @@ def teacher(config: RunConfig, faces: FaceSet) -> FaceModel | None:
     ):
         if ours != theirs:
             raise InputError(f"{config.name or config.key}: {what} is {ours}, of its teacher {config.loss.teacher} {theirs}")
-    return model.requires_grad_(False).to(memory_format=torch.channels_last)
+    return model.requires_grad_(False).to(fabric.device, memory_format=memory_format(fabric))
 
 
 def evaluate_views(

@@ -11,7 +11,7 @@ import torch
 from . import runs
 from .config import RunConfig, TransferConfig
 from .data.faceset import FaceSet
-from .device import device_environment, make_fabric
+from .device import device_environment, make_fabric, memory_format
 from .evaluation import as_table, score, stored
 from .models import FaceModel, create_model
 from .predict import log_probabilities
@@ -38,7 +38,7 @@ def load(run: RunConfig, faces: FaceSet) -> FaceModel:
     _, path = finished(run.key, name=run.name or run.model.name)
     model = create_model(run.model, faces.num_classes, faces.images.shape[1])
     fill(model, read(path), f"{run.key}: its weights do not fit {faces.name}, they are", faces.num_classes)
-    return model.to(memory_format=torch.channels_last)
+    return model
 
 
 def evaluate(config: TransferConfig, root: str | None = None) -> runs.Record:
@@ -57,7 +57,8 @@ def evaluate(config: TransferConfig, root: str | None = None) -> runs.Record:
     with runs.locked(config.key) as folder:
         start = time.perf_counter()
         faces, fabric = faces_of(config.target, root), make_fabric()
-        model, rows = load(config.run, faces).to(fabric.device), test_rows(faces)
+        model, rows = load(config.run, faces), test_rows(faces)
+        model = model.to(fabric.device, memory_format=memory_format(fabric))
         images, size = torch.from_numpy(faces.images[rows]).to(fabric.device), config.run.model.input_size
         with fabric.autocast():
             views = {f"last_{tta}": stored(log_probabilities(model, images, config.run.augment, size, tta)) for tta in TTA}

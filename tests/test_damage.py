@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from page_records import make_record, rewrite
 
-from fer_study import cli, record_files, runs, sources, study, train, transfer
+from fer_study import cli, explain, record_files, runs, sources, study, train, transfer
 from fer_study.checkpoint import CHECKPOINT
 from fer_study.config import TransferConfig
 from fer_study.errors import InputError
@@ -309,7 +309,7 @@ def test_maps_that_fail_do_not_cost_the_record(store, published, tiny_run, monke
     def broken(*_):
         raise RuntimeError("no maps of this network")
 
-    monkeypatch.setattr(study, "class_saliency", broken)
+    monkeypatch.setattr(explain, "class_saliency", broken)
     record = study.run(tiny_run())
     assert runs.lookup(record.key).cam == {} and record.metrics["last_single"]["test"]["accuracy"] >= 0
     assert "no maps of this network" in caplog.text and study.is_complete(tiny_run())
@@ -319,7 +319,7 @@ def test_maps_that_end_the_process_do_not_cost_the_record(store, published, tiny
     """As a segmentation fault does: the record is there, its maps are tried once more, then it goes without."""
     config = tiny_run()
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(study, "class_saliency", interrupt)
+        patch.setattr(explain, "class_saliency", interrupt)
         study.run(config)
     assert runs.lookup(config.key).cam == {} and not study.is_complete(config)
     assert study.run(config).cam["counts"].shape == (7,), "a second attempt"
@@ -327,7 +327,7 @@ def test_maps_that_end_the_process_do_not_cost_the_record(store, published, tiny
     other = tiny_run(seed=1)
     for _ in range(2):
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr(study, "class_saliency", interrupt)
+            patch.setattr(explain, "class_saliency", interrupt)
             study.run(other)
     assert study.run(other).cam == {} and study.is_complete(other)
     assert not list((store / other.key).glob("*.pending"))

@@ -160,6 +160,7 @@ def test_the_interval_of_a_median_by_hand():
 def test_the_ratio_of_steps_is_paired(monkeypatch):
     """The machine slows to a tenth half way through: the ratio of neighbours does not see it."""
     monkeypatch.setattr(cost, "_step", lambda *given: None)
+    monkeypatch.setattr(cost, "only_contiguous", lambda *given: False)
     monkeypatch.setattr(cost, "turns", lambda steps, n: {"with": [1.1] * 8 + [11.0] * 7, "without": [1.0] * 8 + [10.0] * 7})
     found = metrics.median(cost.step_ratios(None, None))
     assert (found.value, found.low, found.high) == pytest.approx((1.1, 1.1, 1.1))

@@ -175,7 +175,9 @@ def test_transfer(tmp_path, monkeypatch):
 def test_errors(tmp_path):
     predicted = blind(4)
     predicted[VALIDATION] = 1  # one of the six angry faces
-    runs = {"x": [make_record(tmp_path, predicted)], "right": [make_record(tmp_path, blind(), name="right")], "none": []}
+    maps = {"maps": np.ones((7, 3, 3), np.float16), "counts": np.full(7, 30)}
+    right = make_record(tmp_path, blind(), name="right", cam=maps)
+    runs = {"x": [make_record(tmp_path, predicted, cam=maps)], "right": [right], "none": []}
     one, right = readings.errors(runs).split("\n")
     assert one == (
         "- **x**, 1 seed: confuses surprise <-> sad most (54.5 % of the predictions for these two); recalls disgust best "

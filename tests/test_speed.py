@@ -46,6 +46,7 @@ def set_up(name: str, precision: str):
     """``(config, fabric, optimiser, wrapped network)`` of a network in a precision."""
     from lightning_fabric import Fabric
 
+    from fer_study.device import memory_format
     from fer_study.models import create_model
     from fer_study.train import make_optimiser
 
@@ -55,9 +56,7 @@ def set_up(name: str, precision: str):
     )  # fmt: skip
     fabric = Fabric(accelerator="auto", devices=1, precision=precision)
     fabric.launch()
-    import torch
-
-    model = create_model(config.model, 7).to(memory_format=torch.channels_last)
+    model = create_model(config.model, 7).to(memory_format=memory_format(fabric))
     wrapped, optimiser = fabric.setup(model, make_optimiser(config, model))
     wrapped.mark_forward_method("forward_with_penalty")
     return config, fabric, optimiser, wrapped

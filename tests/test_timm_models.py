@@ -10,10 +10,11 @@ import timm
 import torch
 from network_checks import awake, silent
 
+from fer_study.cli import main
 from fer_study.config import AugmentConfig, ModelConfig
 from fer_study.errors import InputError
 from fer_study.explain import grad_cam
-from fer_study.models import FaceModel, create_model
+from fer_study.models import FaceModel, create_model, resolve
 
 MAPS = {
     "resnet50": (2048, 2, 7),
@@ -49,6 +50,20 @@ def test_the_layer_of_grad_cam_gives_a_map(name, channels, size):
         assert model(torch.empty(2, channels, size, size)).shape == (2, 7)
     depth, *sides = MAPS[name]
     side = sides[size == 224]
+    assert seen == [(2, depth, side, side)]
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "depth", "side"),
+    [("vgg11", 48, 512, 3), ("nest_tiny", 224, 384, 14), ("gmlp_ti16_224", 48, 128, 3), ("sequencer2d_s", 64, 384, 4),
+     ("cait_xxs24_224", 224, 192, 14), ("efficientformer_l1", 224, 448, 7), ("twins_pcpvt_small", 64, 512, 2)],
+)  # fmt: skip
+def test_other_families_give_a_map_too(name, size, depth, side):
+    """Before the last pooling, channels last, tokens without a class token, a second head."""
+    with torch.device("meta"):
+        model, seen = build(name, size), []
+        model.cam_layer.register_forward_hook(lambda module, given, made: seen.append(model.cam_map(made).shape))
+        model.eval()(torch.empty(2, 1, size, size))
     assert seen == [(2, depth, side, side)]
 
 
@@ -98,6 +113,24 @@ def test_what_timm_cannot_make_is_said_in_one_line(name, size, options, words, d
     with pytest.raises(InputError, match=re.escape(words).replace(r"\.\*", ".*")) as caught, torch.device(device):
         create_model(ModelConfig(name=f"timm:{name}", input_size=size, options=options), 7)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("old", timm.models.get_deprecated_models())
+def test_a_name_that_timm_has_changed_is_refused_with_the_new_one(old):
+    with pytest.raises(InputError, match=re.escape(repr(old))) as caught:
+        resolve(ModelConfig(name=f"timm:{old}"))
+    new = str(caught.value).split()[-1]
+    assert resolve(ModelConfig(name=f"timm:{new}")) and timm.get_pretrained_cfg(new) is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("tf_efficientnet_b0_ns", "tf_efficientnet_b0.ns_jft_in1k"), ("resnet11", "resnet18"),
+                       ("resnet50.", "resnet50.a1_in1k"), ("", "none")],
+)  # fmt: skip
+def test_plan_refuses_what_timm_does_not_have(name, said, caplog):
+    assert main(["plan", "smoke", "03", "-p", "models", f'["timm:{name}"]', "-p", "baseline", "false"]) == 2
+    (line,) = caplog.messages
+    assert repr(name) in line and said in line and "\n" not in line
 
 
 def test_the_smallest_side_is_not_refused():

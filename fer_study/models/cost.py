@@ -87,8 +87,11 @@ def forward_speeds(config: ModelConfig, num_classes: int = 7, in_channels: int =
 def step_speeds(
     config: ModelConfig, num_classes: int = 7, in_channels: int = 1, batch_size: int = 16, repeats: int = 5
 ) -> dict[str, float]:
-    """Images a second of a training step (forth, back, SGD) on the CPU in each of ``WAYS``; NaN: does not compile."""
+    """Images a second of a training step (forth, back, SGD) on the CPU in each of ``WAYS``; NaN: does
+    not compile, or cannot be trained channels-last (``only_contiguous``)."""
     steps = {way: _step(config, num_classes, in_channels, batch_size, level) for level, way in enumerate(WAYS)}
+    if only_contiguous(config, num_classes, in_channels):
+        del steps["channels-last"]
     try:
         steps["compiled"]()
     except torch._dynamo.exc.TorchDynamoException:
@@ -103,11 +106,26 @@ def step_ratios(
     config: ModelConfig, without: ModelConfig, num_classes: int = 7, in_channels: int = 1, batch_size: int = 16,
     repeats: int = 15,
 ) -> list[float]:  # fmt: skip
-    """How many times as long a training step takes as without a part, in float32 and channels-last: one ratio for each pair
-    of steps, one after the other, in one run."""
-    steps = {part: _step(c, num_classes, in_channels, batch_size, 1) for part, c in (("with", config), ("without", without))}
+    """How many times as long a training step takes as without a part, in float32 and channels-last
+    (contiguous where one is ``only_contiguous``): one ratio for each pair of steps, one after the
+    other, in one run."""
+    both = {"with": config, "without": without}
+    level = int(not any(only_contiguous(c, num_classes, in_channels) for c in both.values()))
+    steps = {part: _step(c, num_classes, in_channels, batch_size, level) for part, c in both.items()}
     seconds = turns(steps, repeats)
     return [a / b for a, b in zip(seconds["with"], seconds["without"], strict=True)]
+
+
+def only_contiguous(config: ModelConfig, num_classes: int = 7, in_channels: int = 1) -> bool:
+    """Whether a training step in float32 and channels-last may end the process on the CPU: a 1x1
+    convolution with stride and few channels; see ``device.memory_format``."""
+    with torch.device("meta"):
+        parts = create_model(config, num_classes, in_channels).modules()
+    return any(
+        max(part.kernel_size) == 1 < max(part.stride) and part.in_channels < 16
+        for part in parts
+        if isinstance(part, nn.Conv2d)
+    )
 
 
 def alternating(calls: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:

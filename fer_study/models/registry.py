@@ -120,6 +120,10 @@ def resolve(config: ModelConfig) -> ModelConfig:
     """
     if config.name in NOT_NETWORKS:
         return config
+    if config.name.startswith("timm:"):
+        from .timm_models import check_name  # which registers its networks here
+
+        check_name(config.name.removeprefix("timm:"))
     defaults, given = options_of(config.name), {}
     for key, value in config.options.items():
         if key not in defaults:

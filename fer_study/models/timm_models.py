@@ -8,6 +8,7 @@ Those that the study compares are tested at 48 and 224 px, with one channel and 
 from __future__ import annotations
 
 import difflib
+import math
 
 import torch
 from torch import nn
@@ -25,19 +26,37 @@ def words_of(refusal: Exception) -> str:
 
 
 def check_name(name: str) -> None:
-    """Refuse a name, such as ``resnet50`` or ``resnet50.a1_in1k``, that timm does not know.
+    """Refuse a name that is not one of timm's, such as ``resnet50`` or ``resnet50.a1_in1k``, as timm says it today.
 
     Raises:
-        InputError: it says which are near, or which weights the network has.
+        InputError: it says which are near, or which weights the network has, or what timm calls it now.
     """
     import timm  # seconds to import, so not on every start
 
-    network, _, tag = name.partition(".")
+    network, dot, _ = name.partition(".")
+    if network in (renamed := timm.models.get_deprecated_models()):
+        raise InputError(f"timm has renamed model {name!r}; allowed: {_present_name(renamed[network])}")
     if not timm.is_model(network):
         close = difflib.get_close_matches(name, timm.list_models(), n=5)
         raise InputError(f"unknown timm model {name!r}; near: {', '.join(close) or 'none (see timm.list_models())'}")
-    if tag and name not in (tagged := timm.list_models(f"{network}.*", include_tags=True)):
+    if dot and name not in (tagged := _tagged(network)):
         raise InputError(f"unknown timm model {name!r}; allowed: {', '.join([network, *tagged])}")
+
+
+def _tagged(network: str) -> list[str]:
+    """A network's names with the weights that it has."""
+    import timm
+
+    return timm.list_models(f"{network}.*", include_tags=True)
+
+
+def _present_name(name: str | None) -> str:
+    """What timm's table of old names gives, or where it is out of date itself, what is nearest to it."""
+    if name is None:
+        return "none in its place"
+    network, dot, _ = name.partition(".")
+    near = difflib.get_close_matches(name, _tagged(network), n=1)
+    return near[0] if dot and near else network
 
 
 def build(name: str, input_size: int, **options: object) -> nn.Module:
@@ -61,11 +80,12 @@ class TimmModel(FaceModel):
     """A timm network with K outputs.
 
     Stages are its feature stages where timm describes them (``feature_info``), else the whole body. Grad-CAM weighs the last
-    part before pooling; in a ViT the input of the last attention (its first normalisation), since behind it only the class
-    token reaches the logits.
+    part before pooling, in a VGG the one before its last pooling; in a ViT the input of the last attention (its first
+    normalisation), since behind it only the class token reaches the logits. Not every network has a map there:
+    ``explain.has_maps`` tells.
 
     Raises:
-        InputError: timm does not know the name, or the network not an option, or one image of the size does not pass it.
+        InputError: the network does not know an option, or one image of the size does not pass it.
     """
 
     def __init__(self, num_classes: int, in_channels: int, input_size: int, name: str = "", drop_rate: float = 0.0,
@@ -74,7 +94,6 @@ class TimmModel(FaceModel):
 
         super().__init__()
         self.name = name
-        check_name(name)
         usual = timm.get_pretrained_cfg(name).input_size[-1]
         options = {"drop_rate": drop_rate}
         if drop_path_rate:
@@ -111,17 +130,32 @@ class TimmModel(FaceModel):
 
     @property
     def cam_layer(self) -> nn.Module:
-        if hasattr(self.net, "num_prefix_tokens"):
+        if type(self.net).__name__ == "VGG":  # its last pooling leaves one cell at 48 px, its head at any size
+            return self.net.features[-2]
+        if hasattr(self.net, "num_prefix_tokens") and hasattr(self.net, "blocks"):
             return self.net.blocks[-1].norm1
         before = {id(m) for part in before_pooling(self.net) for m in part.modules()}
+        before -= {id(getattr(self.net, name, None)) for name in ("head", "head_dist")}  # some have two
         return [part for part in self._body() if id(part) in before][-1]
 
     def cam_map(self, activations: torch.Tensor) -> torch.Tensor:
-        """(B, prefix + h w, D) of a ViT, or (B, h, w, D) of a Swin, or (B, D, h, w) -> (B, D, h, w)."""
+        """(B, prefix + h w, D) of a ViT, or (B, h, w, D) of a Swin, or (B, D, h, w) -> (B, D, h, w), where h = w; all else
+        stays as it is."""
         if activations.ndim == 3:
-            patches = activations[:, self.net.num_prefix_tokens :]
-            return patches.unflatten(1, self.net.patch_embed.grid_size).permute(0, 3, 1, 2)
-        return activations.permute(0, 3, 1, 2) if getattr(self.net, "output_fmt", "NCHW") == "NHWC" else activations
+            return self._laid_out(activations)
+        if activations.ndim != 4:
+            return activations
+        rows, columns, depth = activations.shape[1:]
+        last = getattr(self.net, "output_fmt", "NCHW") == "NHWC" or rows == columns != depth
+        return activations.permute(0, 3, 1, 2) if last else activations
+
+    def _laid_out(self, tokens: torch.Tensor) -> torch.Tensor:
+        """(B, prefix + h h, D) -> (B, D, h, h); some networks prepend their class token only behind the layer."""
+        for prefix in (getattr(self.net, "num_prefix_tokens", 0), 0):
+            side = math.isqrt(tokens.shape[1] - prefix)
+            if side**2 == tokens.shape[1] - prefix:
+                return tokens[:, prefix:].unflatten(1, (side, side)).permute(0, 3, 1, 2)
+        return tokens
 
     def trunk(self) -> tuple[str, nn.Module]:
         return self.name, self.net

@@ -99,7 +99,10 @@ def ways(records: Sequence[Record]) -> Styler:
             way: record.cost[f"step_{way}"] / base for way in WAYS[1:]
         }
     formats = {"batch": "{:.0f}", "float32 (images/s)": "{:,.1f}"} | dict.fromkeys(WAYS[1:], "x {:.2f}")
-    return pd.DataFrame(rows).T.rename_axis("network").style.format(formats, na_rep="does not compile")
+    table = pd.DataFrame(rows).T.rename_axis("network").style
+    return table.format(formats, na_rep="does not compile").format(
+        {"channels-last": formats["channels-last"]}, na_rep="not in float32", subset=["channels-last"]
+    )
 
 
 def parts(records: Sequence[Record]) -> pd.DataFrame:

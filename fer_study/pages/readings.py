@@ -148,7 +148,7 @@ def transfer(runs: Runs, sources: Sequence[str], targets: Sequence[str]) -> str:
 
 
 def errors(runs: Runs) -> str:
-    """The most confused pair and the best and worst recalled classes of each network."""
+    """The most confused pair and the best and worst recalled classes of each network, and which have no saliency maps."""
     value, low, high = report.recalls(runs)
     pairs = findings.confused_pairs(runs, top=1)
     lines = []
@@ -164,4 +164,6 @@ def errors(runs: Runs) -> str:
             f"- **{name}**, {seeds}: {confused}; recalls {best} best ({100 * recall[best]:.1f} %) "
             f"and {worst} least ({100 * recall[worst]:.1f} % {bounds})."
         )
+        if not any(record.cam for record in runs[name]):
+            lines[-1] += " It has no saliency maps."
     return "\n".join(lines) if lines else NOT_YET

@@ -1,0 +1,79 @@
+"""Training and Grad-CAM in float32 on the CPU, as machines without bfloat16 compute, each in a process of its own.
+
+oneDNN's gradient of the weights of a strided 1x1 convolution with few channels ends the process there,
+or is wrong, where the activations lie channels-last (https://github.com/uxlfoundation/oneDNN/issues/6035).
+With AVX2 (8 channels a block) 4 channels are few on every machine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from fer_study import runs
+from fer_study.config import ModelConfig
+from fer_study.device import make_fabric, memory_format
+from fer_study.models import cost
+
+FEW = {
+    "simple_resnet": {"width": 0.125},
+    "fer48": {"width": 0.125, "shortcut": "conv", "se": False},
+}
+"""Networks that shrink their shortcuts by 1x1 convolutions of few channels."""
+
+
+def run(*command: str | Path, **variables: str) -> subprocess.CompletedProcess:
+    environment = {**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2", **variables}
+    return subprocess.run(command, capture_output=True, text=True, timeout=600, env=environment)
+
+
+def made_here() -> list[runs.Record]:
+    return [record for record in runs.records() if not record.published]
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_networks_of_few_channels_train_and_are_explained(precision, store):
+    """In bfloat16 they train channels-last, and Grad-CAM computes in float32."""
+    script = Path(__file__).with_name("float32_run.py")
+    done = run(sys.executable, script, json.dumps(FEW), FER_STUDY_PRECISION=precision)
+    assert done.returncode == 0, done.stderr[-1000:]
+    made = {record.config.model.name: record for record in made_here()}
+    assert made.keys() == FEW.keys()
+    for record in made.values():
+        assert record.env["precision"] == precision
+        assert record.history["train_loss"].is_monotonic_decreasing
+        assert record.cam["counts"].tolist() == [40, 0, 0, 0, 0, 0, 0]
+        assert record.cam["maps"][0].max() > 0
+
+
+def test_the_smoke_edition_trains_in_float32(store):
+    """Its network with such shortcuts, by the command line, as this processor computes."""
+    command = Path(sys.executable).with_name("fer-study")
+    only = ("--only", "*/simple_resnet/0/*")
+    done = run(command, "train", "smoke", "03", *only, FER_STUDY_PRECISION="32-true", ONEDNN_MAX_CPU_ISA="")
+    assert done.returncode == 0, done.stderr[-1000:]
+    assert [record.env["precision"] for record in made_here()] == ["32-true"]
+
+
+@pytest.mark.parametrize(
+    ("precision", "expected"), [("32-true", torch.contiguous_format), ("bf16-mixed", torch.channels_last)]
+)
+def test_channels_last_on_the_cpu_is_for_bfloat16(precision, expected, monkeypatch):
+    monkeypatch.setenv("FER_STUDY_PRECISION", precision)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert memory_format(make_fabric()) == expected
+
+
+def test_a_way_that_may_end_the_process_is_not_timed(monkeypatch):
+    monkeypatch.setattr(torch, "compile", lambda function: function)
+    few = ModelConfig(name="simple_resnet", options={"width": 0.125}, input_size=16)
+    speeds = cost.step_speeds(few, batch_size=2, repeats=1)
+    assert [way for way, speed in speeds.items() if not speed > 0] == ["channels-last"]
+    assert cost.step_ratios(few, few, batch_size=2, repeats=1)
+    assert not cost.only_contiguous(ModelConfig(name="simple_resnet"))

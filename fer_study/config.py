@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from .checkout import ROOT
 from .frozen import Frozen
@@ -16,8 +16,21 @@ from .weight_origin import WeightOrigin, without_place
 
 PARAMS = ROOT / "params"
 
-Range = tuple[float, float]
 Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+def _in_order(ends: tuple[float, float]) -> tuple[float, float]:
+    if ends[0] > ends[1]:
+        raise ValueError(f"the least is {ends[0]} and the greatest {ends[1]}, allowed: the least first")
+    return ends
+
+
+Factor = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(gt=0, le=1)]
+Factors = Annotated[tuple[Factor, Factor], AfterValidator(_in_order)]
+"""Least and greatest."""
+Shares = Annotated[tuple[Share, Share], AfterValidator(_in_order)]
+"""Least and greatest."""
 
 
 class DataConfig(Frozen):
@@ -79,11 +92,11 @@ class AugmentConfig(Frozen):
     rotate: Annotated[float, Field(ge=0, le=180)] = 0.0
     shear: Annotated[float, Field(ge=0, lt=90)] = 0.0
     shift: Annotated[float, Field(ge=0, le=1)] = 0.0
-    zoom: Range | None = None
-    crop_area: Range | None = None
-    crop_ratio: Range = (0.75, 4 / 3)
-    brightness: Range | None = None
-    contrast: Range | None = None
+    zoom: Factors | None = None
+    crop_area: Shares | None = None
+    crop_ratio: Factors = (0.75, 4 / 3)
+    brightness: Factors | None = None
+    contrast: Factors | None = None
     erase: Probability = 0.0
     fill: Literal["zeros", "border", "reflection"] = "zeros"
     mean: float = 0.5
@@ -184,7 +197,7 @@ class RunConfig(TrainingConfig):
     name: str = ""
     data: DataConfig
     model: ModelConfig
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
 
     @property
     def epochs(self) -> int:

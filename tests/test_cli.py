@@ -153,6 +153,19 @@ def test_unknown_edition(fer, command):
     refused(fer(command, "mars"), "unknown edition 'mars'", "smoke", "fer2013")
 
 
+@pytest.mark.parametrize("command", ["plan", "train", "publish", "execute"])
+def test_an_edition_lies_in_params(fer, params, tmp_path, command):
+    shutil.copytree(params / "smoke", tmp_path / "elsewhere")
+    for name in ("../elsewhere", str(tmp_path / "elsewhere"), "recipes/../smoke", "smoke/", "."):
+        refused(fer(command, name), f"unknown edition {name!r}", "smoke")
+
+
+def test_a_recipe_lies_in_params(fer, params, tmp_path):
+    shutil.copy(params / "recipes" / "smoke.yaml", tmp_path / "mine.yaml")
+    for name in ("../../mine", str(tmp_path / "mine")):
+        refused(fer("plan", "smoke", "03", "-p", "recipes", f"['{name}']"), "unknown recipe", "ladder")
+
+
 def test_unknown_recipe(fer, params):
     spoil(params / "smoke" / "03_model_comparison.yaml", "recipes: [smoke]", "recipes: [tea]")
     refused(fer("plan", "smoke"), "unknown recipe 'tea'", "ladder")
@@ -189,6 +202,36 @@ def test_paths_that_do_not_exist(fer, tmp_path):
 
 def test_the_edition_is_no_parameter(fer):
     refused(fer("execute", "smoke", "01", "-p", "edition", "synthetic"), "-p edition", "fer-study execute synthetic")
+
+
+OURS = "title: Ours\ndata: {dataset: synthetic, faces: 700, style: wild, world_seed: 0}\n"
+
+
+def test_a_copied_folder_is_an_edition_of_its_own(fer, params, capsys):
+    """Its data is what its edition.yaml says, so no published record is shown under its name."""
+    shutil.copytree(params / "fer2013", params / "ours")
+    (params / "ours" / "edition.yaml").write_text(OURS)
+    for command in (["plan", "ours", "03"], ["plan", "ours", "02", "-p", "seeds", "[3]"]):
+        assert cli.main(command) == 0
+        out = capsys.readouterr().out
+        assert "missing" in out and "published" not in out
+    published = {job.key for job in stages.jobs("fer2013")}
+    shared = [job for job in stages.jobs("ours") if job.key in published]
+    assert all(getattr(job, "run", job).data.dataset in ("fer2013", "muxspace") for job in shared)
+    assert stages.edition_audits("ours")[0].data.faces == 700
+    assert execute.tasks("ours", ["03"], {})[0].parameters["edition"] == "ours"
+
+
+@pytest.mark.parametrize("stage", ["01_dataset_audit", "03_model_comparison", "gallery"])
+@pytest.mark.parametrize("edition", ["smoke", "ours"])
+def test_a_parameter_file_does_not_say_its_edition(fer, params, trained, stage, edition):
+    shutil.copytree(params / "fer2013", params / "ours")
+    (params / "ours" / "edition.yaml").write_text(OURS)
+    path = params / "ours" / f"{stage}.yaml"
+    path.write_text(f"edition: {edition}\n" + path.read_text())
+    for command in (["plan", "ours"], ["train", "ours"], ["execute", "ours", stage], ["publish", "ours"]):
+        refused(fer(*command), f"{stage}.yaml: edition is {edition!r}", "ours")
+    assert not trained
 
 
 def test_a_closed_pipe_is_no_error():

@@ -24,7 +24,7 @@ LAYERS = (
     {"editions", "device", "baseline", "weights"},
     {"stages", "train", "transfer"},
     {"study"},
-    {"plan"},
+    {"plan", "freshness"},
     {"execute"},
     {"labs"},
     {"cli"},

@@ -9,6 +9,7 @@ import math
 import os
 import sys
 import time
+from pathlib import Path
 from typing import NoReturn
 
 from .errors import InputError
@@ -43,7 +44,7 @@ class Parser(argparse.ArgumentParser):
 def build_parser() -> argparse.ArgumentParser:
     """All commands and their options."""
     parser = Parser(prog="fer-study", description=__doc__)
-    parser.add_argument("--data", help="data root; default: $FER_STUDY_DATA, then data/")
+    parser.add_argument("--data", help="data root; default: $FER_STUDY_DATA, then data/ of the checkout")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     actions = commands.add_parser("data", help="look at a dataset, or import it").add_subparsers(
@@ -187,6 +188,25 @@ def diff_command(args: argparse.Namespace) -> int:
     return 1 if found.verdict == diff.DIFFERENT else 0
 
 
+def settle_places(args: argparse.Namespace) -> None:
+    """Make absolute what is relative to the folder of the call: notebooks and workers run in others.
+
+    Raises:
+        InputError: there is nothing at ``--data``, or no folder where records are to be written.
+    """
+    if args.data:
+        if not os.path.exists(args.data):
+            raise InputError(f"--data {args.data}: no such file or folder")
+        args.data = os.environ["FER_STUDY_DATA"] = os.path.abspath(args.data)
+    for name in ("FER_STUDY_DATA", "FER_STUDY_RUNS", "FER_STUDY_WEIGHTS"):
+        if place := os.environ.get(name):
+            os.environ[name] = os.path.abspath(place)
+    store = os.environ.get("FER_STUDY_RUNS", "")
+    there = next((p for p in (store, *map(str, Path(store).parents)) if os.path.exists(p)), "")
+    if store and not os.path.isdir(there):
+        raise InputError(f"FER_STUDY_RUNS={store}: {there} is a file, allowed: a folder for records")
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
@@ -197,10 +217,7 @@ def main(arguments: list[str] | None = None) -> int:
                 "labs": labs_command,
                 "publish": publish_command, "claims": claims_command, "diff": diff_command}  # fmt: skip
     try:
-        if args.data:
-            if not os.path.exists(args.data):
-                raise InputError(f"--data {args.data}: no such file or folder")
-            os.environ["FER_STUDY_DATA"] = args.data
+        settle_places(args)
         code = commands[args.command](args)
         sys.stdout.flush()
         return code

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import typing
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated
 
 import pydantic

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import ClassVar
 
 import yaml
 
@@ -31,7 +32,7 @@ DEEPEST = 20
 class _Loader(yaml.SafeLoader):
     """Refuses what hides a value from a reader: aliases, tags, keys that are there twice."""
 
-    yaml_implicit_resolvers: dict = {}
+    yaml_implicit_resolvers: ClassVar[dict] = {}
     depth = 0
 
     def refuse(self, what: str, mark: yaml.Mark) -> None:

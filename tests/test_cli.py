@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 from reader_trees import csv_rows, random_images, write_csv
 
-from fer_study import cli, config, editions, evaluation, execute, plan, recipes, runs, stages, study, train
+from fer_study import cli, config, data, editions, evaluation, execute, plan, recipes, runs, stages, study, train
 
 
 @pytest.fixture
@@ -339,3 +340,49 @@ def test_an_estimate_is_of_the_same_network(monkeypatch, tiny_run):
     speed = plan.speeds()
     assert plan.estimate(full, speed) == pytest.approx(9 * plan.estimate(narrow, speed))
     assert plan.estimate(other, speed) == pytest.approx(plan.estimate(full, speed) / 5)  # by name: the median of both
+
+
+def test_places_are_those_of_the_call(fer, tmp_path, monkeypatch):
+    """What follows may run in another folder, as the kernels of notebooks do."""
+    (tmp_path / "here" / "root" / "folders").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here")
+    for name in ("RUNS", "WEIGHTS"):
+        monkeypatch.setenv(f"FER_STUDY_{name}", name.lower())
+    monkeypatch.setenv("FER_STUDY_DATA", "elsewhere")
+    seen = {}
+
+    def run(*_: object, root: str | None) -> int:
+        seen.update({name: os.environ[f"FER_STUDY_{name}"] for name in ("DATA", "RUNS", "WEIGHTS")}, root=root)
+        return 0
+
+    monkeypatch.setattr(execute, "run", run)
+    here = tmp_path / "here"
+    assert fer("execute", "smoke") == (0, [])
+    assert seen == {
+        "DATA": str(here / "elsewhere"),
+        "RUNS": str(here / "runs"),
+        "WEIGHTS": str(here / "weights"),
+        "root": None,
+    }
+    assert fer("--data", "root", "execute", "smoke") == (0, [])
+    assert seen["DATA"] == seen["root"] == str(here / "root")
+
+
+def test_data_lies_in_the_checkout_wherever_the_call_comes_from(fer, tmp_path, monkeypatch):
+    monkeypatch.setattr("fer_study.data.ROOT", tmp_path / "checkout")
+    (tmp_path / "faces").mkdir()
+    write_csv(tmp_path / "faces", csv_rows(random_images()))
+    monkeypatch.chdir(tmp_path)
+    assert fer("data", "import", "faces") == (0, [])
+    assert (tmp_path / "checkout" / "data" / "fer2013.faces").is_dir()
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.chdir(tmp_path / "notebooks")
+    assert data.locate("fer2013") == tmp_path / "checkout" / "data" / "fer2013.faces"
+
+
+@pytest.mark.parametrize("place", ["taken", "taken/runs"])
+@pytest.mark.parametrize("command", ["plan", "train", "execute", "publish"])
+def test_records_need_a_folder(fer, tmp_path, monkeypatch, command, place):
+    (tmp_path / "taken").write_text("a file")
+    monkeypatch.setenv("FER_STUDY_RUNS", str(tmp_path / place))
+    refused(fer(command, "smoke"), "FER_STUDY_RUNS", str(tmp_path / "taken"), "folder")

@@ -25,6 +25,9 @@ def _in_order(ends: tuple[float, float]) -> tuple[float, float]:
     return ends
 
 
+AnyFloat = Annotated[float, Field(allow_inf_nan=True)]
+"""Judged later: options of networks have ranges of their own."""
+
 Factor = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(gt=0, le=1)]
 Factors = Annotated[tuple[Factor, Factor], AfterValidator(_in_order)]
@@ -108,12 +111,16 @@ class ModelConfig(Frozen):
 
     ``weights`` is ``scratch``, ``imagenet``, ``run:<key>`` (``run:<key>:best``, ``:ema``) or the path of a safetensors file,
     which becomes ``file:<digest of its content>:<path>``; keys and records leave out the path. See ``weights.py``.
+    ``source`` is the hash of the code of a network from outside the package; ``models.resolve`` fills it in.
     """
 
+    added: ClassVar[frozenset[str]] = frozenset({"source"})
+
     name: str
-    options: dict[str, int | float | bool | str] = Field(default_factory=dict)
+    options: dict[str, int | AnyFloat | bool | str] = Field(default_factory=dict)
     input_size: Annotated[int, Field(ge=16, le=1024)] = 48
     weights: WeightOrigin = "scratch"
+    source: Annotated[str, Field(pattern="^([0-9a-f]{16})?$")] = ""
 
     def resolved(self) -> dict:
         return super().resolved() | {"weights": without_place(self.weights)}

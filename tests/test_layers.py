@@ -35,7 +35,7 @@ SIDE = {
     "plots": {"labels", "plots"},
     "verdicts": {"errors", "claims", "metrics"},
     "diff": {"errors", "runs"},
-    "report": {"errors", "labels", "config", "claims", "metrics", "runs", "verdicts", "plots"},
+    "report": {"errors", "checkout", "labels", "config", "claims", "metrics", "runs", "verdicts", "plots"},
 }
 """Modules beside the layers, and all that they may import; of the layers only ``execute`` and ``cli`` may import them."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import platform
 import subprocess
@@ -31,6 +32,21 @@ def commit() -> str:
     if head is None:
         return "unknown"
     return head + ("+" if _git("status", "--porcelain", "--", "fer_study") else "")
+
+
+def short_hash(text: str) -> str:
+    """First 16 hexadecimal digits of the SHA-256 of a source, whatever its line ends."""
+    return hashlib.sha256("\n".join(text.splitlines()).encode()).hexdigest()[:16]
+
+
+def other_code(env: dict) -> str:
+    """What to say of a record whose network was built by other code than is here now: nothing where it is the same, or not
+    known. ``network_source`` of its environment is the file in the checkout and the ``short_hash`` of it."""
+    file, _, mark = env.get("network_source", "").rpartition(" ")
+    path = ROOT / file
+    if not file or (path.is_file() and short_hash(path.read_text(encoding="utf-8")) == mark):
+        return ""
+    return f", made by other code of this network ({env['parameters']:,} parameters)"
 
 
 def _git(*arguments: str) -> str | None:

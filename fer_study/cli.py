@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import NoReturn
 
 from .errors import InputError
@@ -47,7 +48,7 @@ class Parser(argparse.ArgumentParser):
 def build_parser() -> argparse.ArgumentParser:
     """All commands and their options."""
     parser = Parser(prog="fer-study", description=__doc__)
-    parser.add_argument("--data", help="data root; default: $FER_STUDY_DATA, then data/")
+    parser.add_argument("--data", help="data root; default: $FER_STUDY_DATA, then data/ of the checkout")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     actions = commands.add_parser("data", help="look at a dataset, or import it").add_subparsers(
@@ -229,13 +230,29 @@ def terminable() -> Iterator[None]:
 
 def called(command: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> int:
     """The exit code of a command, once all that it says is written."""
-    if args.data:
-        if not os.path.exists(args.data):
-            raise InputError(f"--data {args.data}: no such file or folder")
-        os.environ["FER_STUDY_DATA"] = args.data
+    settle_places(args)
     code = command(args)
     sys.stdout.flush()
     return code
+
+
+def settle_places(args: argparse.Namespace) -> None:
+    """Make absolute what is relative to the folder of the call: notebooks and workers run in others.
+
+    Raises:
+        InputError: there is nothing at ``--data``, or no folder where records are to be written.
+    """
+    if args.data:
+        if not os.path.exists(args.data):
+            raise InputError(f"--data {args.data}: no such file or folder")
+        args.data = os.environ["FER_STUDY_DATA"] = os.path.abspath(args.data)
+    for name in ("FER_STUDY_DATA", "FER_STUDY_RUNS", "FER_STUDY_WEIGHTS"):
+        if place := os.environ.get(name):
+            os.environ[name] = os.path.abspath(place)
+    store = os.environ.get("FER_STUDY_RUNS", "")
+    there = next((p for p in (store, *map(str, Path(store).parents)) if os.path.exists(p)), "")
+    if store and not os.path.isdir(there):
+        raise InputError(f"FER_STUDY_RUNS={store}: {there} is a file, allowed: a folder for records")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from .checkout import ROOT
 from .frozen import Frozen
@@ -16,8 +16,24 @@ from .weight_origin import WeightOrigin, without_place
 
 PARAMS = ROOT / "params"
 
-Range = tuple[float, float]
 Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+def _in_order(ends: tuple[float, float]) -> tuple[float, float]:
+    if ends[0] > ends[1]:
+        raise ValueError(f"the least is {ends[0]} and the greatest {ends[1]}, allowed: the least first")
+    return ends
+
+
+AnyFloat = Annotated[float, Field(allow_inf_nan=True)]
+"""Judged later: options of networks have ranges of their own."""
+
+Factor = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(gt=0, le=1)]
+Factors = Annotated[tuple[Factor, Factor], AfterValidator(_in_order)]
+"""Least and greatest."""
+Shares = Annotated[tuple[Share, Share], AfterValidator(_in_order)]
+"""Least and greatest."""
 
 
 class DataConfig(Frozen):
@@ -79,11 +95,11 @@ class AugmentConfig(Frozen):
     rotate: Annotated[float, Field(ge=0, le=180)] = 0.0
     shear: Annotated[float, Field(ge=0, lt=90)] = 0.0
     shift: Annotated[float, Field(ge=0, le=1)] = 0.0
-    zoom: Range | None = None
-    crop_area: Range | None = None
-    crop_ratio: Range = (0.75, 4 / 3)
-    brightness: Range | None = None
-    contrast: Range | None = None
+    zoom: Factors | None = None
+    crop_area: Shares | None = None
+    crop_ratio: Factors = (0.75, 4 / 3)
+    brightness: Factors | None = None
+    contrast: Factors | None = None
     erase: Probability = 0.0
     fill: Literal["zeros", "border", "reflection"] = "zeros"
     mean: float = 0.5
@@ -95,12 +111,16 @@ class ModelConfig(Frozen):
 
     ``weights`` is ``scratch``, ``imagenet``, ``run:<key>`` (``run:<key>:best``, ``:ema``) or the path of a safetensors file,
     which becomes ``file:<digest of its content>:<path>``; keys and records leave out the path. See ``weights.py``.
+    ``source`` is the hash of the code of a network from outside the package; ``models.resolve`` fills it in.
     """
 
+    added: ClassVar[frozenset[str]] = frozenset({"source"})
+
     name: str
-    options: dict[str, int | float | bool | str] = Field(default_factory=dict)
+    options: dict[str, int | AnyFloat | bool | str] = Field(default_factory=dict)
     input_size: Annotated[int, Field(ge=16, le=1024)] = 48
     weights: WeightOrigin = "scratch"
+    source: Annotated[str, Field(pattern="^([0-9a-f]{16})?$")] = ""
 
     def resolved(self) -> dict:
         return super().resolved() | {"weights": without_place(self.weights)}
@@ -184,7 +204,7 @@ class RunConfig(TrainingConfig):
     name: str = ""
     data: DataConfig
     model: ModelConfig
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
 
     @property
     def epochs(self) -> int:

@@ -36,15 +36,39 @@ def editions(folder: Path = PARAMS) -> list[str]:
     return sorted(p.parent.name for p in folder.glob("*/edition.yaml"))
 
 
+def folder_of(name: str, folder: Path = PARAMS) -> Path:
+    """Where the parameters of an edition are.
+
+    Raises:
+        InputError: unknown name (the known ones are listed), or the path of a folder elsewhere.
+    """
+    if name not in editions(folder):
+        raise InputError(f"unknown edition {name!r}; known: {', '.join(editions(folder))}")
+    return folder / name
+
+
+def parameters(edition: str, stage: str, folder: Path = PARAMS) -> dict:
+    """The parameters of a stage: the edition, which its folder says, and what ``params/<edition>/<stage>.yaml`` says.
+
+    Raises:
+        InputError: an unknown edition, no such file, or one that says which edition it is.
+    """
+    path = folder_of(edition, folder) / f"{stage}.yaml"
+    given = read_yaml(path)
+    if "edition" in given:
+        raise InputError(
+            f"{path}: edition is {given['edition']!r}, but its folder says which one it is, {edition}; remove that line"
+        )
+    return {"edition": edition, **given}
+
+
 def load_edition(name: str, folder: Path = PARAMS) -> Edition:
     """The edition of a name.
 
     Raises:
         InputError: unknown name (the known ones are listed) or wrong content.
     """
-    path = folder / name / "edition.yaml"
-    if not path.is_file():
-        raise InputError(f"unknown edition {name!r}; known: {', '.join(editions(folder))}")
+    path = folder_of(name, folder) / "edition.yaml"
     edition = parse(Edition, read_yaml(path), str(path))
     return edition.replace(data=with_fingerprint(edition.data))
 

@@ -14,13 +14,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from . import editions
 from .checkout import ROOT
 from .config import PARAMS, RunConfig, TransferConfig
 from .errors import InputError
+from .freshness import content_hash, is_current, stamp
 from .notebook import executed
 from .processes import Died, Pool
 from .record_files import write_atomically
-from .runs import local_root, lookup, published_root
+from .runs import local_root, lookup
 from .yaml_files import read_yaml, value_of
 
 log = logging.getLogger(__name__)
@@ -94,17 +96,6 @@ def check_parameters(given: dict, allowed: dict, where: str) -> None:
                 raise InputError(f"{where}: {name} holds {wrong[0]!r}, expected {' or '.join(k.__name__ for k in kinds)}")
 
 
-def content_hash(notebook: Path, parameters: dict, data: str | None) -> str:
-    """What a page depends on: its notebook, parameters, the module, claims, recipes, editions and published records."""
-    digest = hashlib.sha256(json.dumps([parameters, data], sort_keys=True).encode())
-    module = sorted(p for p in (ROOT / "fer_study").rglob("*") if p.suffix in (".py", ".csv"))
-    for path in (notebook, *module, *sorted(PARAMS.rglob("*.yaml"))):
-        digest.update(path.read_bytes())
-    for done in sorted(published_root().glob("*/done")):
-        digest.update(done.parent.name.encode())
-    return digest.hexdigest()[:16]
-
-
 def target_of(edition: str, stage: str, changed: dict) -> Path:
     """Where a page is written: into the book, or below the store if a parameter changed or the book lacks the edition."""
     if changed:
@@ -113,20 +104,7 @@ def target_of(edition: str, stage: str, changed: dict) -> Path:
     return PAGES.get(edition, local_root() / "pages" / edition) / f"{stage}.ipynb"
 
 
-def stamp(page: Path) -> dict:
-    """What a page says of itself: the hash of its content and the records that it lacked; nothing where it is not there."""
-    if not page.is_file():
-        return {}
-    return json.loads(page.read_text(encoding="utf-8"))["metadata"].get("fer_study", {})
-
-
-def is_current(page: Path, content: str) -> bool:
-    """The page exists, was made from this content, and no record has come since that it lacked."""
-    made = stamp(page)
-    return made.get("content") == content and not any(map(lookup, made.get("missing", [])))
-
-
-def tasks(edition: str, stages: list[str], overrides: dict[str, str], root: str | None = None) -> list[Task]:
+def tasks(edition: str, stages: list[str], overrides: dict[str, str]) -> list[Task]:
     """The pages that are meant, up to date or not.
 
     Args:
@@ -135,20 +113,18 @@ def tasks(edition: str, stages: list[str], overrides: dict[str, str], root: str 
     Raises:
         InputError: an unknown edition, stage or parameter, or a value of the wrong type.
     """
-    if not (PARAMS / edition / "edition.yaml").is_file():
-        known = ", ".join(sorted(p.parent.name for p in PARAMS.glob("*/edition.yaml")))
-        raise InputError(f"unknown edition {edition!r}; known: {known}")
+    editions.folder_of(edition, PARAMS)
     if "edition" in overrides:
         raise InputError(f"-p edition: the edition is the first argument: fer-study execute {overrides['edition']} ...")
     changed = {name: value_of(text, f"-p {name}") for name, text in overrides.items()}
     found = []
     for stage in find_stages(edition, stages):
         notebook, where = NOTEBOOKS / f"{stage}.ipynb", PARAMS / edition / f"{stage}.yaml"
-        allowed, parameters = defaults(notebook), read_yaml(where)
+        allowed, parameters = defaults(notebook), editions.parameters(edition, stage, PARAMS)
         check_parameters(parameters, allowed, str(where))
         check_parameters(changed, allowed, f"-p for {stage}")
         parameters |= changed
-        content = content_hash(notebook, parameters, root)
+        content = content_hash(notebook, allowed | parameters, PARAMS)
         found.append(Task(notebook, target_of(edition, stage, changed), allowed | parameters, content))
     return found
 
@@ -177,7 +153,7 @@ def run(edition: str, stages: list[str], overrides: dict[str, str], root: str | 
     Returns:
         0 when every page is there, 1 when one failed.
     """
-    pages = tasks(edition, stages, overrides, root)
+    pages = tasks(edition, stages, overrides)
     todo = [task for task in pages if not is_current(task.page, task.content)]
     for task in pages:
         if task not in todo:

@@ -16,7 +16,7 @@ SCHEMA_VERSION = 1
 class Frozen(BaseModel):
     """Base of all configs: immutable, unknown keys refused, no silent type conversion."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, protected_namespaces=(), allow_inf_nan=False)
 
     added: ClassVar[frozenset[str]] = frozenset()
     """Fields added after schema version 1: out of the key while they hold their default, so old records keep their names."""

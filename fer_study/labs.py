@@ -16,6 +16,7 @@ from pathlib import Path
 
 from . import execute
 from .checkout import ROOT
+from .freshness import content_hash, is_current
 from .record_files import write_atomically
 
 log = logging.getLogger(__name__)
@@ -91,8 +92,8 @@ def pages() -> int:
     """
     failed = 0
     for source in sources():
-        page, content = PAGES / source.name, execute.content_hash(source, execute.defaults(source), None)
-        if execute.is_current(page, content):
+        page, content = PAGES / source.name, content_hash(source, execute.defaults(source))
+        if is_current(page, content):
             log.info("lab %s is up to date", source.stem)
         else:
             failed += not _executed(source, page, content)

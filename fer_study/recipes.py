@@ -31,7 +31,8 @@ def load_recipe(name: str, folder: Path = PARAMS / "recipes") -> Recipe:
     Raises:
         InputError: unknown name (the known ones are listed) or wrong content.
     """
+    known = sorted(path.stem for path in folder.glob("*.yaml"))
+    if name not in known:
+        raise InputError(f"unknown recipe {name!r}; known: {', '.join(known)}")
     path = folder / f"{name}.yaml"
-    if not path.is_file():
-        raise InputError(f"unknown recipe {name!r}; known: {', '.join(sorted(p.stem for p in folder.glob('*.yaml')))}")
     return parse(Recipe, read_yaml(path), str(path))

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from . import metrics, verdicts
+from .checkout import other_code
 from .config import RunConfig, TransferConfig
 from .labels import FER2013, of_view
 from .metrics import Estimate
@@ -70,7 +71,7 @@ def coverage(jobs: Sequence[RunConfig | TransferConfig], records: Sequence[Recor
         origin = {True: "published record", False: "trained here"}
         rows.append({
             "system": title(name), "seeds": len({j.seed for j, _ in mine}), "records": len(there),
-            "origin": ", ".join(dict.fromkeys(origin[r.published] for r in there)) or "missing",
+            "origin": ", ".join(dict.fromkeys(origin[r.published] + other_code(r.env) for r in there)) or "missing",
             "epochs": next((len(r.history) for r in there), "-"),
             "device": ", ".join(dict.fromkeys(r.env["device"] for r in there)),
         })  # fmt: skip

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import typing
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated
 
 import pydantic
@@ -13,11 +12,10 @@ from pydantic import AfterValidator, Field
 
 from . import models
 from .config import PARAMS, AuditConfig, CostConfig, ModelConfig, RunConfig, TransferConfig
-from .editions import Edition, domain, load_edition
+from .editions import Edition, domain, load_edition, parameters
 from .errors import InputError
 from .frozen import Frozen, build, parse
 from .recipes import Recipe, load_recipe
-from .yaml_files import read_yaml
 
 Job = RunConfig | TransferConfig
 
@@ -252,11 +250,6 @@ PRIORITY = ("03_model_comparison", "04_ablations", "02_class_weighting", "05_lab
 """Order in which ``train`` works: the comparison of the four networks first."""
 
 
-def parameters(edition: str, stage: str, folder: Path = PARAMS) -> dict:
-    """The parameters of a stage, from ``params/<edition>/<stage>.yaml``."""
-    return read_yaml(folder / edition / f"{stage}.yaml")
-
-
 def edition_audits(edition: str) -> list[AuditConfig]:
     """The audits that stage 01 of an edition shows; the first is that of its own data."""
     load_edition(edition)
@@ -266,7 +259,12 @@ def edition_audits(edition: str) -> list[AuditConfig]:
 def edition_costs(edition: str) -> list[CostConfig]:
     """What the gallery of an edition measures; nothing where it has none."""
     path = PARAMS / edition / "gallery.yaml"
-    return cost_configs(read_yaml(path)["networks"], str(path)) if path.is_file() else []
+    if not path.is_file():
+        return []
+    given = parameters(edition, "gallery")
+    if "networks" not in given:
+        raise InputError(f"{path}: networks is missing")
+    return cost_configs(given["networks"], str(path))
 
 
 def jobs_of(edition: str, stage: str) -> list[Job]:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from . import audit, baseline, runs, transfer
+from .checkout import other_code
 from .checkpoint import CHECKPOINT, whole_content
 from .config import AuditConfig, CostConfig, RunConfig, TransferConfig
 from .data import synthetic
@@ -24,6 +25,7 @@ from .metrics import median
 from .models import FaceModel, create_model
 from .models.cost import FORM as COST_FORM
 from .models.cost import forward_speeds, parameters, size, step_ratios, step_speeds
+from .models.registry import code_of, source_of
 from .predict import TTA, log_probabilities
 from .protocol import Split, split
 from .record_files import listed, sha256, write_atomically, write_parts
@@ -47,6 +49,8 @@ def run(config: RunConfig | TransferConfig, *, root: str | None = None, deadline
     Raises:
         InputError: the data is missing or is not what the config names; another process holds the run.
     """
+    if isinstance(config, RunConfig) and not config.model.source:  # of a config that was not resolved
+        config = config.replace(model=config.model.replace(source=source_of(config.model.name)))
     if (record := runs.lookup(config.key)) and not maps_pending(record):
         return record
     if isinstance(config, TransferConfig):
@@ -80,7 +84,8 @@ def train_and_predict(config: RunConfig, faces: FaceSet, folder: Path, deadline:
     whole_content(folder / CHECKPOINT, config.key)
     torch.manual_seed(config.seed)
     model = create_model(config.model, faces.num_classes, faces.images.shape[1]).to(memory_format=memory_format(fabric))
-    origin = initialise(model, config, faces.num_classes, folder)
+    origin = initialise(model, config, faces.num_classes, folder) | code_of(config.model.name)
+    origin["parameters"] = sum(p.numel() for p in model.parameters())
     batches = Batches(faces.images, rows.targets, rows.train, config.batch_size, fabric.device)
     validation = (torch.from_numpy(faces.images[rows.validation]).to(fabric.device), faces.labels[rows.validation])
     explained = has_maps(config, model, torch.from_numpy(faces.images[rows.train[:1]]))  # said before it trains for hours
@@ -220,14 +225,15 @@ def cost_of(config: CostConfig) -> runs.Record:
         if config.without and config.timed:
             ratio = median(step_ratios(config.model, config.without, in_channels=channels, batch_size=batch))
             found |= {"time_ratio": ratio.value, "time_ratio_low": ratio.low, "time_ratio_high": ratio.high}
-        env = environment(start) | {"threads": torch.get_num_threads()}
+        env = environment(start) | {"threads": torch.get_num_threads()} | code_of(config.model.name)
+        env["parameters"] = found["parameters"]
         return runs.save_files(folder, config, env, {"cost.json": runs.as_json(found)})
 
 
 def current_cost(config: CostConfig) -> runs.Record | None:
-    """The record of a cost, None where there is none or only one of an older form."""
+    """The record of a cost, None where there is none or only one of an older form, or of other code of the network."""
     record = runs.lookup(config.key)
-    return record if record and record.cost.get("form") == COST_FORM else None
+    return record if record and record.cost.get("form") == COST_FORM and not other_code(record.env) else None
 
 
 def current_audit(config: AuditConfig) -> runs.Record | None:

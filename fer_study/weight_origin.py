@@ -38,7 +38,8 @@ def checked(weights: str) -> str:
         raise ValueError("a pickle can run code when it is opened; save its state dict with safetensors and name that file")
     if path.suffix != ".safetensors":
         raise ValueError(f"allowed: {ALLOWED}")
-    if not path.is_file():
+    path = next((place for place in (path, ROOT / path) if place.is_file()), None)
+    if path is None:
         raise ValueError("there is no such file")
     return f"file:{sha256(path)[:16]}:{path}"
 

@@ -197,3 +197,12 @@ def test_second_build_is_fast(prose_book):
         times.append(time.perf_counter() - start)
     print(f"HTML build of the prose: first {times[0]:.1f} s, again {times[1]:.1f} s")
     assert times[1] < 20
+
+
+def test_a_checkout_has_the_same_bytes_whatever_git_is_told_of_line_ends(tmp_path):
+    clone = ["git", "clone", "-q", "-c", "core.autocrlf=true", "--depth", "1", f"file://{ROOT}", str(tmp_path / "clone")]
+    if subprocess.run(clone, capture_output=True, check=False).returncode:
+        pytest.skip("not a git checkout")
+    shown = subprocess.run(["git", "ls-files", "--eol"], cwd=tmp_path / "clone", capture_output=True, text=True, check=True)
+    assert len(shown.stdout.splitlines()) > 300
+    assert [line for line in shown.stdout.splitlines() if "crlf" in line or "mixed" in line] == []

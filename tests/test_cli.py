@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 from reader_trees import csv_rows, random_images, write_csv
 
-from fer_study import cli, config, editions, evaluation, execute, plan, queue, recipes, runs, stages, study, train
+from fer_study import cli, config, data, editions, evaluation, execute, plan, queue, recipes, runs, stages, study, train
 
 
 @pytest.fixture
@@ -153,6 +154,19 @@ def test_unknown_edition(fer, command):
     refused(fer(command, "mars"), "unknown edition 'mars'", "smoke", "fer2013")
 
 
+@pytest.mark.parametrize("command", ["plan", "train", "publish", "execute"])
+def test_an_edition_lies_in_params(fer, params, tmp_path, command):
+    shutil.copytree(params / "smoke", tmp_path / "elsewhere")
+    for name in ("../elsewhere", str(tmp_path / "elsewhere"), "recipes/../smoke", "smoke/", "."):
+        refused(fer(command, name), f"unknown edition {name!r}", "smoke")
+
+
+def test_a_recipe_lies_in_params(fer, params, tmp_path):
+    shutil.copy(params / "recipes" / "smoke.yaml", tmp_path / "mine.yaml")
+    for name in ("../../mine", str(tmp_path / "mine")):
+        refused(fer("plan", "smoke", "03", "-p", "recipes", f"['{name}']"), "unknown recipe", "ladder")
+
+
 def test_unknown_recipe(fer, params):
     spoil(params / "smoke" / "03_model_comparison.yaml", "recipes: [smoke]", "recipes: [tea]")
     refused(fer("plan", "smoke"), "unknown recipe 'tea'", "ladder")
@@ -189,6 +203,36 @@ def test_paths_that_do_not_exist(fer, tmp_path):
 
 def test_the_edition_is_no_parameter(fer):
     refused(fer("execute", "smoke", "01", "-p", "edition", "synthetic"), "-p edition", "fer-study execute synthetic")
+
+
+OURS = "title: Ours\ndata: {dataset: synthetic, faces: 700, style: wild, world_seed: 0}\n"
+
+
+def test_a_copied_folder_is_an_edition_of_its_own(fer, params, capsys):
+    """Its data is what its edition.yaml says, so no published record is shown under its name."""
+    shutil.copytree(params / "fer2013", params / "ours")
+    (params / "ours" / "edition.yaml").write_text(OURS)
+    for command in (["plan", "ours", "03"], ["plan", "ours", "02", "-p", "seeds", "[3]"]):
+        assert cli.main(command) == 0
+        out = capsys.readouterr().out
+        assert "missing" in out and "published" not in out
+    published = {job.key for job in stages.jobs("fer2013")}
+    shared = [job for job in stages.jobs("ours") if job.key in published]
+    assert all(getattr(job, "run", job).data.dataset in ("fer2013", "muxspace") for job in shared)
+    assert stages.edition_audits("ours")[0].data.faces == 700
+    assert execute.tasks("ours", ["03"], {})[0].parameters["edition"] == "ours"
+
+
+@pytest.mark.parametrize("stage", ["01_dataset_audit", "03_model_comparison", "gallery"])
+@pytest.mark.parametrize("edition", ["smoke", "ours"])
+def test_a_parameter_file_does_not_say_its_edition(fer, params, trained, stage, edition):
+    shutil.copytree(params / "fer2013", params / "ours")
+    (params / "ours" / "edition.yaml").write_text(OURS)
+    path = params / "ours" / f"{stage}.yaml"
+    path.write_text(f"edition: {edition}\n" + path.read_text())
+    for command in (["plan", "ours"], ["train", "ours"], ["execute", "ours", stage], ["publish", "ours"]):
+        refused(fer(*command), f"{stage}.yaml: edition is {edition!r}", "ours")
+    assert not trained
 
 
 def test_a_closed_pipe_is_no_error():
@@ -296,3 +340,49 @@ def test_an_estimate_is_of_the_same_network(monkeypatch, tiny_run):
     speed = plan.speeds()
     assert plan.estimate(full, speed) == pytest.approx(9 * plan.estimate(narrow, speed))
     assert plan.estimate(other, speed) == pytest.approx(plan.estimate(full, speed) / 5)  # by name: the median of both
+
+
+def test_places_are_those_of_the_call(fer, tmp_path, monkeypatch):
+    """What follows may run in another folder, as the kernels of notebooks do."""
+    (tmp_path / "here" / "root" / "folders").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here")
+    for name in ("RUNS", "WEIGHTS"):
+        monkeypatch.setenv(f"FER_STUDY_{name}", name.lower())
+    monkeypatch.setenv("FER_STUDY_DATA", "elsewhere")
+    seen = {}
+
+    def run(*_: object, root: str | None) -> int:
+        seen.update({name: os.environ[f"FER_STUDY_{name}"] for name in ("DATA", "RUNS", "WEIGHTS")}, root=root)
+        return 0
+
+    monkeypatch.setattr(execute, "run", run)
+    here = tmp_path / "here"
+    assert fer("execute", "smoke") == (0, [])
+    assert seen == {
+        "DATA": str(here / "elsewhere"),
+        "RUNS": str(here / "runs"),
+        "WEIGHTS": str(here / "weights"),
+        "root": None,
+    }
+    assert fer("--data", "root", "execute", "smoke") == (0, [])
+    assert seen["DATA"] == seen["root"] == str(here / "root")
+
+
+def test_data_lies_in_the_checkout_wherever_the_call_comes_from(fer, tmp_path, monkeypatch):
+    monkeypatch.setattr("fer_study.data.ROOT", tmp_path / "checkout")
+    (tmp_path / "faces").mkdir()
+    write_csv(tmp_path / "faces", csv_rows(random_images()))
+    monkeypatch.chdir(tmp_path)
+    assert fer("data", "import", "faces") == (0, [])
+    assert (tmp_path / "checkout" / "data" / "fer2013.faces").is_dir()
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.chdir(tmp_path / "notebooks")
+    assert data.locate("fer2013") == tmp_path / "checkout" / "data" / "fer2013.faces"
+
+
+@pytest.mark.parametrize("place", ["taken", "taken/runs"])
+@pytest.mark.parametrize("command", ["plan", "train", "execute", "publish"])
+def test_records_need_a_folder(fer, tmp_path, monkeypatch, command, place):
+    (tmp_path / "taken").write_text("a file")
+    monkeypatch.setenv("FER_STUDY_RUNS", str(tmp_path / place))
+    refused(fer(command, "smoke"), "FER_STUDY_RUNS", str(tmp_path / "taken"), "folder")

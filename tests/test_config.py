@@ -177,7 +177,7 @@ def test_class_weights_that_the_loss_would_ignore_are_refused():
     ("place", "key", "allowed"),
     [
         (lambda c: c, "facez", "augment, loss, optimiser, batch_size, phases, ema, clip, patience, name, data, model, seed"),
-        (lambda c: c["model"], "model.facez", "name, options, input_size, weights"),
+        (lambda c: c["model"], "model.facez", "name, options, input_size, weights, source"),
         (lambda c: c["phases"][0], "phases.0.facez", "epochs, lr, schedule, unfreeze"),
         (lambda c: c["ema"], "ema.facez", "decay, every"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,11 +13,12 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from fer_study import cli, execute
+from fer_study import cli, config, editions, execute, freshness
 from fer_study.errors import InputError
 from fer_study.runs import as_json
 
 PARAMETERS = 'edition = "smoke"\nscale = 1.0\nseeds = [0]\nmodel = "cbam_cnn"\nfull = True'
+EDITION = "title: Small\ndata: {dataset: synthetic, faces: 600, style: wild}\nlive: {recipe: live}\n"
 BODY = """import sys, warnings
 print("edition", edition, "seeds", seeds, "scale", scale)
 print("a warning of this machine", file=sys.stderr)
@@ -38,11 +40,13 @@ def place(store, tmp_path, monkeypatch):
         (tmp_path / folder).mkdir()
         monkeypatch.setattr(execute, name, tmp_path / folder)
     (tmp_path / "params" / "smoke").mkdir()
-    (tmp_path / "params" / "smoke" / "edition.yaml").write_text("title: Small\n")
+    (tmp_path / "params" / "smoke" / "edition.yaml").write_text(EDITION)
     monkeypatch.setattr(execute, "PAGES", {})
+    (tmp_path / "params" / "recipes").mkdir()
+    shutil.copy(config.PARAMS / "recipes" / "smoke.yaml", tmp_path / "params" / "recipes" / "live.yaml")
     for stage in ("01_first", "02_second"):
         write_notebook(tmp_path / "notebooks" / f"{stage}.ipynb", BODY)
-        (tmp_path / "params" / "smoke" / f"{stage}.yaml").write_text("edition: smoke\nseeds: [1, 2]\n")
+        (tmp_path / "params" / "smoke" / f"{stage}.yaml").write_text("seeds: [1, 2]\n")
     return tmp_path
 
 
@@ -85,10 +89,10 @@ def test_a_whole_number_is_a_number(place):
 
 def test_wrong_parameters_in_yaml(place, never):
     path = place / "params" / "smoke" / "02_second.yaml"
-    path.write_text("edition: smoke\nsedes: [1]\n")
+    path.write_text("sedes: [1]\n")
     with pytest.raises(InputError, match=r"02_second\.yaml: unknown parameter 'sedes'; allowed: edition, scale, seeds"):
         execute.run("smoke", [], {})
-    path.write_text("edition: smoke\nseeds: 1\n")
+    path.write_text("seeds: 1\n")
     with pytest.raises(InputError, match=r"02_second\.yaml: seeds is 1 \(int\), expected list"):
         execute.run("smoke", [], {})
 
@@ -171,42 +175,101 @@ def test_a_failing_cell_leaves_nothing(place, caplog):
     assert errors == ["fer-study: 01_first.ipynb: cell 4 failed with ValueError: first line second line"]
 
 
-def test_content_depends_on_all_that_makes_a_page(place, monkeypatch):
+@pytest.fixture
+def out_of_date(place, monkeypatch):
+    """Whether the first page of ``place`` is out of date, which is up to date at first; a change has to be undone."""
     module = place / "fer_study"
     module.mkdir()
-    for name in ("report.py", "claims.csv"):
-        (module / name).write_text("1")
-    monkeypatch.setattr(execute, "ROOT", place)
-    monkeypatch.setattr(execute, "published_root", lambda: place / "results")
-    notebook, given = place / "notebooks" / "01_first.ipynb", {"edition": "smoke", "seeds": [1]}
-
-    def content(parameters: dict | None = None, data: str | None = None) -> str:
-        return execute.content_hash(notebook, parameters or given, data)
-
-    first = content()
-    assert content({"seeds": [1], "edition": "smoke"}) == first, "the order does not matter"
-    seen = [first, content(given | {"seeds": [2]}), content(data="elsewhere")]
-    changes = [module / "report.py", module / "claims.csv", place / "params" / "smoke" / "edition.yaml", notebook]
-    for path in changes:
-        path.write_text(path.read_text() + " ")
-        seen.append(content())
+    (module / "report.py").write_text('load_recipe("judge")\n')
+    (module / "claims.csv").write_text("id,value\n")
+    for name in ("given", "judge"):
+        shutil.copy(config.PARAMS / "recipes" / "smoke.yaml", place / "params" / "recipes" / f"{name}.yaml")
+    (place / "params" / "smoke" / "edition.yaml").write_text(EDITION)
+    (place / "params" / "smoke" / "01_first.yaml").write_text("seeds: [1, 2]\nrecipes: [given]\n")
+    parameters = PARAMETERS + '\nrecipes = ["live"]\nothers = ["synthetic-lab"]'
+    write_notebook(place / "notebooks" / "01_first.ipynb", BODY, parameters=parameters)
     (place / "results" / "abc").mkdir(parents=True)
-    (place / "results" / "abc" / "done").touch()
-    seen.append(content())
-    assert len(set(seen)) == len(seen) == 8
-    (module / "notes.txt").write_text("not part of it")
-    assert content() == seen[-1]
+    (place / "results" / "abc" / "done").write_text("config.json 01ab\n")
+    monkeypatch.setattr(freshness, "ROOT", place)
+    monkeypatch.setattr("fer_study.runs.published_root", lambda: place / "results")
+    made = []
+
+    def make(todo: list[execute.Task], root: str | None) -> int:
+        made.extend(todo)
+        return 0
+
+    def check() -> bool:
+        made.clear()
+        assert cli.main(["execute", "smoke", "01"]) == 0
+        return bool(made)
+
+    monkeypatch.setattr(execute, "make", make)
+    assert check()
+    made[0].page.parent.mkdir(parents=True)
+    made[0].page.write_text(as_json({"metadata": {"fer_study": {"content": made[0].content}}}))
+    assert not check()
+    return check
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("fer_study/report.py", "\n", "# a word more\n"),
+        ("fer_study/claims.csv", "value", "words"),
+        ("notebooks/01_first.ipynb", "and another one", "and a third"),
+        ("params/smoke/edition.yaml", "faces: 600", "faces: 700"),
+        ("params/smoke/edition.yaml", "Small", "Large"),
+        ("params/smoke/01_first.yaml", "[1, 2]", "[1, 3]"),
+        ("params/recipes/given.yaml", "rotate: 10", "rotate: 11"),
+        ("params/recipes/live.yaml", "rotate: 10", "rotate: 11"),
+        ("params/recipes/judge.yaml", "rotate: 10", "rotate: 11"),
+        ("results/abc/done", "01ab", "02ab"),
+    ],
+)
+def test_a_page_is_made_again_when_what_it_needs_changes(place, out_of_date, file, old, new):
+    path = place / file
+    before = path.read_text()
+    assert old in before
+    path.write_text(before.replace(old, new))
+    assert out_of_date(), file
+    path.write_bytes(before.replace("\n", "\r\n").encode())
+    assert not out_of_date(), "other line ends are no change"
+
+
+def test_a_page_is_made_again_when_a_record_is_published_or_data_changes(place, out_of_date, monkeypatch):
+    (place / "results" / "def").mkdir()
+    (place / "results" / "def" / "done").touch()
+    assert out_of_date()
+    shutil.rmtree(place / "results" / "def")
+    assert not out_of_date()
+    monkeypatch.setattr("fer_study.data.synthetic.fingerprint", lambda faces, *_: f"{faces:016d}")
+    assert out_of_date(), "other faces under the same name"
+
+
+def test_what_a_page_does_not_need_leaves_it_as_it_is(place, out_of_date, tmp_path, monkeypatch):
+    params = place / "params"
+    shutil.copy(params / "recipes" / "given.yaml", params / "recipes" / "mine.yaml")
+    shutil.copytree(params / "smoke", params / "mine")
+    path = params / "smoke" / "02_second.yaml"
+    path.write_text(path.read_text() + "scale: 2.0\n")
+    for file in ("smoke/edition.yaml", "smoke/01_first.yaml", "recipes/given.yaml"):
+        (params / file).write_text("# a word\n" + (params / file).read_text())
+    (place / "fer_study" / "notes.txt").write_text("not part of it")
+    (place / "results" / "half").mkdir()
+    assert not out_of_date()
+    monkeypatch.setenv("FER_STUDY_DATA", str(tmp_path))
+    assert not out_of_date(), "where the data lies does not matter"
 
 
 def test_a_page_without_records_is_made_again_when_they_come(store, tmp_path):
     page = tmp_path / "page.ipynb"
-    assert not execute.is_current(page, "c")
+    assert not freshness.is_current(page, "c")
     page.write_text(as_json({"metadata": {"fer_study": {"content": "c", "missing": ["aaaa", "bbbb"]}}}))
-    assert execute.is_current(page, "c") and not execute.is_current(page, "d")
+    assert freshness.is_current(page, "c") and not freshness.is_current(page, "d")
     (store / "bbbb").mkdir(parents=True)
-    assert execute.is_current(page, "c"), "started is not done"
+    assert freshness.is_current(page, "c"), "started is not done"
     (store / "bbbb" / "done").touch()
-    assert not execute.is_current(page, "c")
+    assert not freshness.is_current(page, "c")
 
 
 def test_what_a_page_lacks_is_known(store, monkeypatch):
@@ -257,10 +320,10 @@ def test_a_failed_training_stops_only_its_pages(store, monkeypatch):
 
 def test_an_up_to_date_page_costs_no_torch(store):
     notebook = execute.NOTEBOOKS / "01_dataset_audit.ipynb"
-    parameters = execute.read_yaml(execute.PARAMS / "smoke" / "01_dataset_audit.yaml")
+    parameters = execute.defaults(notebook) | editions.parameters("smoke", "01_dataset_audit")
     page = execute.target_of("smoke", "01_dataset_audit", {})
     page.parent.mkdir(parents=True)
-    content = execute.content_hash(notebook, parameters, None)
+    content = freshness.content_hash(notebook, parameters)
     page.write_text(json.dumps({"metadata": {"fer_study": {"content": content, "missing": ["0123456789abcdef"]}}}))
     before = page.read_bytes()
     code = "import sys; from fer_study.cli import main; sys.exit(main(sys.argv[1:]) or 3 * ('torch' in sys.modules))"
@@ -298,7 +361,7 @@ def test_the_last_line_is_the_command_that_trains_what_is_missing(store, monkeyp
 def test_half_a_page_is_never_in_its_folder(place):
     """A name of its own: tests that run beside this one use the same folder for what is not done yet."""
     folder = place / "runs" / "pages" / "smoke"
-    (place / "params" / "smoke" / "03_half.yaml").write_text("edition: smoke\nseeds: [1, 2]\n")
+    (place / "params" / "smoke" / "03_half.yaml").write_text("seeds: [1, 2]\n")
     write_notebook(place / "notebooks" / "03_half.ipynb", "import os", f"print(os.listdir({str(folder)!r}))")
     assert cli.main(["execute", "smoke", "03"]) == 0
     outputs = [o for cell in json.loads((folder / "03_half.ipynb").read_text())["cells"] for o in cell.get("outputs", [])]

@@ -27,7 +27,7 @@ LAYERS = (
     {"stages", "train", "transfer"},
     {"study", "obstacles", "cluster"},
     {"queue"},
-    {"plan"},
+    {"plan", "freshness"},
     {"execute"},
     {"labs"},
     {"cli"},
@@ -38,7 +38,7 @@ SIDE = {
     "plots": {"labels", "plots"},
     "verdicts": {"errors", "claims", "metrics"},
     "diff": {"errors", "runs"},
-    "report": {"errors", "labels", "config", "claims", "metrics", "runs", "verdicts", "plots"},
+    "report": {"errors", "checkout", "labels", "config", "claims", "metrics", "runs", "verdicts", "plots"},
 }
 """Modules beside the layers, and all that they may import; of the layers only ``execute`` and ``cli`` may import them."""
 

@@ -92,6 +92,18 @@ class Malicious:
         return (open, (self.path, "w"))
 
 
+def test_a_path_in_the_checkout_is_found_from_the_folder_of_the_notebooks(tmp_path, monkeypatch):
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "notebooks").mkdir()
+    save_file({"a": torch.zeros(1)}, tmp_path / "weights" / "a.safetensors")
+    monkeypatch.setattr(weight_origin, "ROOT", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    given = ModelConfig(name="emotion_cnn", weights="weights/a.safetensors")
+    monkeypatch.chdir(tmp_path / "notebooks")
+    there = ModelConfig(name="emotion_cnn", weights="weights/a.safetensors")
+    assert given.key == there.key and weights.of_file(there.weights).is_file()
+
+
 @pytest.mark.parametrize("name", ["evil.pt", "evil.bin", "evil.safetensors"])
 def test_a_pickle_is_never_opened(files, tmp_path, tiny_run, store, name):
     evil, ran = files / name, tmp_path / "ran"

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..checkout import ROOT
 from ..errors import InputError
 from . import affectnet, canonical, expw, fer2013, fer2013_folders, ferplus, folders, muxspace, official, posed, rafdb
 from .collect import face_set
@@ -135,7 +136,7 @@ def find(dataset: str, root: str | Path | None = None, verify: bool = True, opti
 
     Args:
         dataset: name of the dataset, e.g. ``fer2013``.
-        root: the data root; None takes ``$FER_STUDY_DATA``, else ``data`` in the working directory.
+        root: the data root; None takes ``$FER_STUDY_DATA``, else ``data/`` of the checkout.
         verify, options: as in ``load``.
 
     Raises:
@@ -174,8 +175,8 @@ def has_votes(dataset: str, path: str | Path) -> bool:
 
 
 def root_of(root: str | Path | None = None) -> Path:
-    """The data root: as given, else ``$FER_STUDY_DATA``, else ``data``."""
-    return Path(root or os.environ.get("FER_STUDY_DATA") or "data")
+    """The data root: as given, else ``$FER_STUDY_DATA``, else ``data/`` of the checkout."""
+    return Path(root or os.environ.get("FER_STUDY_DATA") or ROOT / "data")
 
 
 def check(faces: FaceSet, path: Path) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import linecache
 import math
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch import nn
 
+from ..checkout import ROOT, short_hash
 from ..config import ModelConfig
 from ..errors import InputError
 
@@ -24,7 +28,12 @@ RANGES: dict[str, tuple[float, float]] = {
 """Option, of whichever network has it -> least value, and the first that is too large. At 1/8 of its width every layer of
 every network still has channels."""
 
+GIVEN = ("num_classes", "in_channels", "input_size")
+"""Arguments of every constructor that are no options."""
+
 _REGISTRY: dict[str, Callable[..., FaceModel]] = {}
+_SOURCES: dict[str, tuple[str, str]] = {}
+"""Name -> file in the checkout, empty outside the package, and hash of the source as it was when the name was registered."""
 
 
 class FaceModel(nn.Module):
@@ -77,15 +86,73 @@ def register(name: str) -> Callable[[Callable[..., FaceModel]], Callable[..., Fa
 
     Raises:
         KeyError: the name is taken.
+        InputError: a class that does not keep the contract, or whose source cannot be read.
     """
 
     def add(factory: Callable[..., FaceModel]) -> Callable[..., FaceModel]:
         if name in _REGISTRY:
             raise KeyError(f"model {name!r} is registered already")
+        check_factory(name, factory)
+        _SOURCES[name] = read_source(name, factory)
         _REGISTRY[name] = factory
         return factory
 
     return add
+
+
+def check_factory(name: str, factory: object) -> None:
+    """Refuse what makes no network of the contract, as far as can be seen without making one.
+
+    Raises:
+        InputError: no class of ``FaceModel`` and no function, or arguments other than ``register`` says.
+    """
+    if not inspect.isfunction(factory) and not (inspect.isclass(factory) and issubclass(factory, FaceModel)):
+        raise InputError(
+            f"model {name!r}: {getattr(factory, '__name__', factory)} has to derive from fer_study.models.FaceModel, and to "
+            "define forward, stages and cam_layer"
+        )
+    arguments = inspect.signature(factory).parameters
+    if missing := [key for key in GIVEN if key not in arguments]:
+        raise InputError(f"model {name!r}: its constructor has no argument {missing[0]}, it needs {', '.join(GIVEN)}")
+    if bare := [
+        key for key, argument in arguments.items() if key not in GIVEN and argument.default is inspect.Parameter.empty
+    ]:
+        raise InputError(f"model {name!r}: option {bare[0]} has no default, every option needs one")
+
+
+def read_source(name: str, factory: Callable[..., FaceModel]) -> tuple[str, str]:
+    """File in the checkout, empty outside the package, and hash of the source of a network: the file or the cell of a
+    notebook where its class is defined; outside the package also those of the classes that it derives from.
+
+    Raises:
+        InputError: there is no source to be read, so records of other code could not be told apart.
+    """
+    package = __name__.partition(".")[0]
+    if factory.__module__.partition(".")[0] == package:
+        path = Path(inspect.getfile(factory)).resolve()
+        return path.relative_to(ROOT).as_posix(), short_hash(path.read_text(encoding="utf-8"))
+    known = (package, "torch", "builtins")
+    kinds = inspect.getmro(factory) if inspect.isclass(factory) else (factory,)
+    texts = [text_of(kind) for kind in kinds if kind.__module__.partition(".")[0] not in known]
+    if not all(texts):
+        raise InputError(f"model {name!r}: the source of its class cannot be read; define it in a file or a notebook")
+    return "", short_hash("\n".join(dict.fromkeys(texts)))
+
+
+def text_of(kind: type | Callable) -> str:
+    """The whole file, or cell, in which a class or function is defined; empty where it cannot be read."""
+    file = getattr(sys.modules.get(kind.__module__), "__file__", None)
+    if file is None:  # a cell: its functions remember where they come from
+        functions = [inspect.unwrap(part) for part in (kind, *vars(kind).values()) if inspect.isfunction(part)]
+        file = next((function.__code__.co_filename for function in functions), "")
+    linecache.checkcache(file)
+    return "".join(linecache.getlines(file))
+
+
+def source_of(name: str) -> str:
+    """What the key of a run holds of the code of its network: the hash of its source where it lies outside the package."""
+    file, mark = ("", "") if name in NOT_NETWORKS else _SOURCES[_key(name)]
+    return "" if file else mark
 
 
 def names() -> list[str]:
@@ -93,12 +160,16 @@ def names() -> list[str]:
     return sorted(_REGISTRY)
 
 
-def _lookup(name: str) -> Callable[..., FaceModel]:
+def _key(name: str) -> str:
     key = "timm" if name.startswith("timm:") else name
     if key not in _REGISTRY or name == "timm":
         known = ", ".join(n if n != "timm" else "timm:<name>" for n in names())
         raise InputError(f"unknown model {name!r}; known: {known}")
-    return _REGISTRY[key]
+    return key
+
+
+def _lookup(name: str) -> Callable[..., FaceModel]:
+    return _REGISTRY[_key(name)]
 
 
 def options_of(name: str) -> dict[str, int | float | bool | str]:
@@ -108,12 +179,12 @@ def options_of(name: str) -> dict[str, int | float | bool | str]:
         InputError: unknown model.
     """
     parameters = inspect.signature(_lookup(name)).parameters
-    common = ("num_classes", "in_channels", "input_size", "name")
-    return {key: p.default for key, p in parameters.items() if key not in common}
+    return {key: p.default for key, p in parameters.items() if key not in (*GIVEN, "name")}
 
 
 def resolve(config: ModelConfig) -> ModelConfig:
-    """The config with every option spelled out, so that its key does not depend on defaults in the code.
+    """The config with every option spelled out, so that its key does not depend on defaults in the code, and with the source
+    of a network from outside the package.
 
     Raises:
         InputError: unknown model or option, or an option of the wrong type or outside ``RANGES``.
@@ -135,16 +206,30 @@ def resolve(config: ModelConfig) -> ModelConfig:
         if key in RANGES and not RANGES[key][0] <= value < RANGES[key][1]:
             below = "" if RANGES[key][1] == math.inf else f", below {RANGES[key][1]}"
             raise InputError(f"model {config.name}: {key} is {value!r}, allowed: {RANGES[key][0]} and more{below}")
-    return config.replace(options={**defaults, **given})
+    return config.replace(options={**defaults, **given}, source=source_of(config.name))
 
 
 def create_model(config: ModelConfig, num_classes: int, in_channels: int = 1) -> FaceModel:
     """Build the network of a config with fresh weights, drawn from torch's global generator.
 
     Raises:
-        InputError: see ``resolve``; or an input size that the network cannot take.
+        InputError: see ``resolve``; an input size that the network cannot take; or the network is now another.
     """
+    if config.source and config.source != source_of(config.name):
+        raise InputError(
+            f"model {config.name}: its code has changed since this config was made ({config.source}, now "
+            f"{source_of(config.name) or 'part of the package'}); make a new config"
+        )
     options = dict(resolve(config).options)
     if config.name.startswith("timm:"):
         options["name"] = config.name.removeprefix("timm:")
-    return _lookup(config.name)(num_classes=num_classes, in_channels=in_channels, input_size=config.input_size, **options)
+    made = _lookup(config.name)(num_classes=num_classes, in_channels=in_channels, input_size=config.input_size, **options)
+    if not isinstance(made, FaceModel):
+        raise InputError(f"model {config.name}: makes a {type(made).__name__}, allowed: a fer_study.models.FaceModel")
+    return made
+
+
+def code_of(name: str) -> dict[str, str]:
+    """What a record says of the code of a network of the package (see ``checkout.other_code``)."""
+    file, mark = _SOURCES[_key(name)]
+    return {"network_source": f"{file} {mark}"} if file else {}

@@ -1,0 +1,185 @@
+"""Networks that a user brings: their code is in the key, or the page says that it was another."""
+
+from __future__ import annotations
+
+import json
+import sys
+from types import ModuleType
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+from page_records import make_record
+
+from fer_study import checkout, models, plan, report, runs, stages, study
+from fer_study.config import CostConfig, ModelConfig, RunConfig
+from fer_study.errors import InputError
+from fer_study.models import registry
+
+NETWORK = """
+from torch import nn
+from fer_study.models import FaceModel, register
+
+@register("mine")
+class Mine(FaceModel):
+    def __init__(self, num_classes, in_channels, input_size, filters=4):
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(in_channels, filters, 3, 2, 1), nn.ReLU())
+        self.head = nn.Linear(filters, num_classes)
+
+    @property
+    def cam_layer(self):
+        return self.body
+
+    def forward(self, images):
+        return self.head(self.body(images).mean(dim=(2, 3)))
+
+    def stages(self):
+        return [self.head, self.body]
+"""
+CHANGED = NETWORK.replace("nn.ReLU()", "nn.GELU()")  # of the same size
+GIVEN = {"edition": "smoke", "recipes": ["smoke"], "models": ["mine"], "baseline": False, "seeds": [0]}
+
+
+@pytest.fixture
+def bring(tmp_path, monkeypatch):
+    """Write a module of this test, run it, and give the run of its network ``mine`` in stage 03."""
+    for table in ("_REGISTRY", "_SOURCES"):
+        monkeypatch.setattr(registry, table, dict(getattr(registry, table)))
+
+    def write(text: str, name: str = "my_network") -> RunConfig:
+        path, module = tmp_path / f"{name}.py", ModuleType(name)
+        path.write_bytes(text.encode())
+        module.__file__ = str(path)
+        registry._REGISTRY.pop("mine", None)
+        monkeypatch.setitem(sys.modules, name, module)
+        exec(compile(text, str(path), "exec"), vars(module))
+        return stages.model_comparison("here", **GIVEN)[0] if "mine" in models.names() else None
+
+    return write
+
+
+def test_changed_code_is_another_run(bring, store):
+    """A new record, and the old one is found again when the old code is."""
+    first = bring(NETWORK)
+    plan.train_jobs([first])
+    assert runs.lookup(first.key).config.model.source == first.model.source != ""
+    changed = bring(CHANGED)
+    assert changed.key != first.key and runs.lookup(changed.key) is None
+    assert bring(NETWORK.replace("\n", "\r\n")).key == first.key, "other line ends are no change"
+    assert bring(NETWORK).key == first.key
+
+
+def test_what_a_network_derives_from_counts_too(bring):
+    base = NETWORK.replace('@register("mine")\n', "")
+    own = "from my_base import Mine\nfrom fer_study.models import register\n@register('mine')\nclass Own(Mine): pass\n"
+    keys = []
+    for text in (base, base.replace("nn.ReLU()", "nn.GELU()"), base):
+        bring(text, "my_base")
+        keys.append(bring(own).key)
+    assert keys[0] == keys[2] != keys[1]
+
+
+def test_a_config_by_hand_has_the_code_in_its_key_too(bring, store, tiny_run):
+    bring(NETWORK)
+    config = tiny_run(model=ModelConfig(name="mine", input_size=16))
+    old = study.run(config)
+    bring(CHANGED)
+    new = study.run(config)
+    assert old.key != new.key and old.config.model.source != new.config.model.source
+    with pytest.raises(InputError, match="mine: its code has changed"):
+        models.create_model(old.config.model, 7)
+
+
+def test_keys_of_our_networks_hold_no_code():
+    for job in stages.jobs("smoke"):
+        assert "source" not in json.dumps(job.resolved())
+
+
+def test_code_in_a_cell_is_in_the_key(store):
+    """As in JupyterLab: the same name, registered in three cells."""
+    cells = [
+        "from fer_study import stages\nfrom fer_study.models import registry",
+        *(text for cell in (NETWORK, CHANGED, NETWORK) for text in (
+            "registry._REGISTRY.pop('mine', None);", cell, f"print(stages.model_comparison(**{GIVEN})[0].key)"
+        )),
+    ]  # fmt: skip
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    NotebookClient(notebook, kernel_name="python3").execute()
+    first, second, third = (cell.outputs[0].text for cell in notebook.cells[3::3])
+    assert first == third != second
+
+
+def test_code_that_nobody_can_read_is_refused(bring):
+    with pytest.raises(InputError, match=r"mine.*source") as refusal:
+        exec(NETWORK, {"__name__": "nowhere"})
+    assert "\n" not in str(refusal.value) and "mine" not in models.names()
+
+
+@pytest.mark.parametrize(
+    "factory",
+    ["class Mine(nn.Module): pass", "def Mine(num_classes, in_channels, input_size): return nn.Identity()", "Mine = 3"],
+)
+def test_a_network_that_keeps_no_contract_is_refused(bring, factory):
+    """A class at once, a function when it makes something else."""
+    text = f"from torch import nn\nfrom fer_study.models import register\n{factory}\nregister('mine')(Mine)\n"
+    with pytest.raises(InputError, match=r"mine.*FaceModel") as refusal:
+        bring(text)
+        models.create_model(ModelConfig(name="mine"), 7)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [("filters=4", "filters", "filters"), ("filters=4", "filters=4, **rest", "rest"), ("input_size, ", "", "input_size")],
+)
+def test_a_constructor_that_cannot_be_called_is_refused(bring, old, new, words):
+    with pytest.raises(InputError, match=f"mine.*{words}") as refusal:
+        bring(NETWORK.replace(old, new))
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.fixture
+def checkout_with(tmp_path, monkeypatch):
+    """Puts a file into a checkout of this test alone; records name ``models/ours.py`` as their network's."""
+    monkeypatch.setattr(checkout, "ROOT", tmp_path)
+    (tmp_path / "models").mkdir()
+
+    def write(text: str) -> None:
+        (tmp_path / "models" / "ours.py").write_bytes(text.encode())
+
+    return write
+
+
+def test_a_page_says_that_other_code_made_a_record(tmp_path, checkout_with):
+    env = {"network_source": f"models/ours.py {checkout.short_hash('one')}", "parameters": 5031}
+    named, old = make_record(tmp_path / "a", 20, env=env), make_record(tmp_path / "b", 20, seed=1, published=True)
+    jobs = [named.config, old.config]
+
+    def origin() -> str:
+        return report.coverage(jobs, [named, old])["origin"].item()
+
+    checkout_with("one\n")
+    same = origin()
+    checkout_with("one\r\n")
+    assert origin() == same and "code" not in same
+    checkout_with("two\n")
+    assert "other code" in origin() and "5,031" in origin() and "published record" in origin().split(", ")
+    (tmp_path / "models" / "ours.py").unlink()
+    assert "other code" in origin()
+
+
+def test_new_records_name_the_code_of_their_network(store, tiny_run):
+    record = study.run(tiny_run())
+    assert record.env["network_source"].startswith("fer_study/models/ladder.py ")
+    assert record.env["parameters"] == sum(p.numel() for p in models.create_model(record.config.model, 7).parameters())
+    assert checkout.other_code(record.env) == ""
+
+
+def test_the_cost_of_other_code_is_measured_again(store, monkeypatch):
+    config = CostConfig(model=models.resolve(ModelConfig(name="emotion_cnn", input_size=16)), timed=False)
+    record = study.cost_of(config)
+    assert study.current_cost(config) is not None
+    env = record.env | {"network_source": "fer_study/models/ladder.py 0123456789abcdef"}
+    runs.write_atomically(record.folder / "env.json", runs.as_json(env))
+    assert study.current_cost(config) is None

@@ -77,6 +77,8 @@ def with_fingerprint(data: DataConfig) -> DataConfig:
     """The config with the fingerprint that its data must have: known without the data for synthetic faces and published
     sets; any other set has to be there, best in canonical form, which says it at once."""
     if data.dataset == "synthetic":
+        if data.classes != 7:
+            raise InputError(f"classes is {data.classes}, allowed for synthetic faces: 7")
         faces, style = data.faces or 12000, data.style or "wild"
         mark = synthetic.fingerprint(faces, data.world_seed, style)
         return data.model_copy(update={"faces": faces, "style": style, "fingerprint": mark})
@@ -87,7 +89,8 @@ def with_fingerprint(data: DataConfig) -> DataConfig:
 
 
 def domain(name: str, edition: Edition) -> DataConfig:
-    """The data of a name such as ``fer2013``, ``synthetic-wild``; synthetic sets have the edition's number of faces.
+    """The data of a name such as ``fer2013``, ``synthetic-wild``: the edition's own set as it says, any other with as many
+    classes; synthetic sets, which have seven, with the edition's number of faces.
 
     A set whose fingerprint only the data itself says has none as long as it is not there, and no run can be made on it.
 
@@ -100,7 +103,9 @@ def domain(name: str, edition: Edition) -> DataConfig:
             raise InputError(f"unknown dataset {name!r}; allowed: synthetic-wild, synthetic-lab")
         size = edition.data.faces or 12000
         return with_fingerprint(DataConfig(dataset="synthetic", faces=size, style=style, world_seed=edition.data.world_seed))
-    config = DataConfig(dataset=name)
+    if name == edition.data.dataset:
+        return edition.data
+    config = DataConfig(dataset=name, classes=edition.data.classes)
     try:
         return with_fingerprint(config)
     except NotFound:

@@ -65,6 +65,17 @@ _NAME = re.compile(r"(?:[0-9]+[ ._-]*)?([a-z]+(?:[ _-]+[a-z]+)*)")
 _COMPOUND = {"happily": "happy", "sadly": "sad", "fearfully": "fear", "angrily": "angry", "disgustedly": "disgust"}
 
 
+def class_names(count: int) -> tuple[str, ...]:
+    """The names of so many classes: seven are FER2013's, the eighth is contempt.
+
+    Raises:
+        ValueError: there is no name for each.
+    """
+    if not 0 < count <= len(EIGHT):
+        raise ValueError(f"the number of classes is {count}, allowed: 1..{len(EIGHT)}")
+    return EIGHT[:count]
+
+
 def of_view(view: str) -> str:
     """An evaluation view in words: ``last_ten_crop`` is "last weights, ten-crop"."""
     return view.replace("_", " weights, ", 1).replace("_", "-")

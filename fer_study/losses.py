@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from .labels import FER2013
+from .labels import class_names
 
 HEAVY = {"disgust": 15.0, "fear": 8.0}
 """Class weights of document 002's proposed cure (Pauyac and Debnath, section V): disgust x15, fear x8, the others 1."""
 
 
-def class_weights(scheme: str, counts: torch.Tensor, classes: tuple[str, ...] = FER2013) -> torch.Tensor | None:
+def class_weights(scheme: str, counts: torch.Tensor) -> torch.Tensor | None:
     """Weight of each class.
 
     Args:
@@ -31,7 +31,7 @@ def class_weights(scheme: str, counts: torch.Tensor, classes: tuple[str, ...] = 
         counts = counts.float()
         return torch.where(counts > 0, counts.sum() / (len(counts) * counts.clamp(min=1)), torch.zeros_like(counts))
     if scheme == "heavy":
-        return torch.tensor([HEAVY.get(c, 1.0) for c in classes], device=counts.device)
+        return torch.tensor([HEAVY.get(c, 1.0) for c in class_names(len(counts))], device=counts.device)
     raise ValueError(f"class weights are {scheme!r}, allowed: none, inverse, heavy")
 
 

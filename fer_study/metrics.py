@@ -5,6 +5,9 @@ that a bootstrap only re-weights these. A share is in [0, 1]. What is undefined 
 recall of a class without images; the precision of a class never predicted; Cohen's kappa where labels and predictions are
 all one class. ``balanced_accuracy`` averages recall over the classes with images; ``macro_f1`` averages F1 over the classes
 with an image or a prediction (F1 is 0, not undefined, for a class with images that is never predicted).
+
+Where several labels of an image are right, ``compute`` and the bootstrap take (N, K) shares that sum to 1 in place of the
+labels: a tie of two classes counts as half an image of each.
 """
 
 from __future__ import annotations
@@ -83,14 +86,15 @@ def log_softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def _per_image(logits: np.ndarray, labels: np.ndarray, classes: Sequence[str] | None = None) -> np.ndarray:
-    """(N, 3 K + BINS + 2) float64: what each image adds to ``Sums``."""
-    logits, labels = check(logits, labels, classes)
-    eye, predictions, log_probabilities = np.eye(logits.shape[1]), logits.argmax(axis=1), log_softmax(logits)
-    target, right, probabilities = eye[labels], predictions == labels, np.exp(log_probabilities)
-    confidence = probabilities.max(axis=1)
-    gaps = np.eye(BINS)[_bin_of(confidence, BINS)] * (right - confidence)[:, None]
-    log_loss, brier = -log_probabilities[np.arange(len(labels)), labels], ((probabilities - target) ** 2).sum(axis=1)
-    return np.column_stack([target * right[:, None], target, eye[predictions], gaps, log_loss, brier])
+    """(N, 3 K + BINS + 2) float64: what each image adds to ``Sums``; labels may be shares (N, K)."""
+    shares = np.asarray(labels, np.float64) if np.ndim(labels) == 2 else None
+    logits, labels = check(logits, labels if shares is None else shares.argmax(axis=1), classes)
+    eye, predicted, log_probabilities = np.eye(logits.shape[1]), logits.argmax(axis=1), log_softmax(logits)
+    target, chosen, probabilities = eye[labels] if shares is None else shares, eye[predicted], np.exp(log_probabilities)
+    hits, confidence = target * chosen, probabilities.max(axis=1)
+    gaps = np.eye(BINS)[_bin_of(confidence, BINS)] * (hits.sum(axis=1) - confidence)[:, None]
+    log_loss, brier = -(target * log_probabilities).sum(axis=1), ((probabilities - target) ** 2).sum(axis=1)
+    return np.column_stack([hits, target, chosen, gaps, log_loss, brier])
 
 
 def _bin_of(confidence: np.ndarray, bins: int) -> np.ndarray:
@@ -266,12 +270,19 @@ def median(values: Sequence[float], level: float = 0.95) -> Estimate:
                     float(ordered[-k]))  # fmt: skip
 
 
-def over_seeds(values: Sequence[float], level: float = 0.95) -> Estimate:
-    """Mean over seeds with Student's t-interval; NaN interval for fewer than two seeds or an undefined value."""
+def over_seeds(values: Sequence[float], level: float = 0.95, share: bool = False) -> Estimate:
+    """Mean over seeds with Student's t-interval; NaN interval for fewer than two seeds or an undefined value.
+
+    Args:
+        share: of values in [0, 1] the interval is made on the logit scale (delta method) and stays in [0, 1].
+    """
     x, n = np.asarray(values, dtype=np.float64), len(values)
     mean, sd = float(x.mean()) if n else np.nan, float(x.std(ddof=1)) if n > 1 else np.nan
     half = float(scipy.stats.t.ppf((1 + level) / 2, n - 1)) * sd / max(n, 1) ** 0.5
-    return Estimate(mean, sd, n, mean - half, mean + half)
+    if not (share and 0 < mean < 1):
+        return Estimate(mean, sd, n, mean - half, mean + half)
+    ends = scipy.special.logit(mean) + np.array([-half, half]) / (mean * (1 - mean))
+    return Estimate(mean, sd, n, *map(float, scipy.special.expit(ends)))
 
 
 def difference_over_seeds(a: Mapping[int, float], b: Mapping[int, float], level: float = 0.95) -> Estimate:

@@ -10,7 +10,7 @@ import pandas as pd
 from . import metrics, verdicts
 from .checkout import other_code
 from .config import RunConfig, TransferConfig
-from .labels import FER2013, of_view
+from .labels import FER2013, class_names, of_view
 from .metrics import Estimate
 from .runs import Record
 
@@ -97,8 +97,13 @@ def stored(record: Record, metric: str, view: str = "last_single", subset: str =
     return record.metrics.get(view, {}).get(subset, {}).get(metric, float("nan"))
 
 
+def classes_of(records: Sequence[Record]) -> tuple[str, ...]:
+    """The classes that predictions of records are of; FER2013's where there is no record."""
+    return class_names(next(iter(records[0].predictions.views.values())).shape[1]) if records else FER2013
+
+
 def score(records: Sequence[Record], names: Sequence[str], view: str = "last_single", subset: str = "test") -> pd.DataFrame:
-    """Metrics with 95 % intervals over images (see ``with_intervals``), NaN where a record has none stored.
+    """Metrics with 95 % intervals by the rule (see ``with_intervals``), NaN where a record has none stored.
 
     Returns:
         index ``metric``; columns ``value`` (mean over seeds), ``sd`` (between seeds), ``low``, ``high``, ``n`` (images).
@@ -110,23 +115,32 @@ def score(records: Sequence[Record], names: Sequence[str], view: str = "last_sin
     table = with_intervals(logits, labels, names)
     for name in names:
         if np.isnan([stored(record, name, view, subset) for record in records]).any():
-            table.loc[name, ["value", "low", "high"]] = np.nan
-    return table.assign(sd=[over_seeds(records, name, view, subset).sd for name in names])
+            table.loc[name, ["value", "sd", "low", "high"]] = np.nan
+    return table
 
 
 def with_intervals(logits: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> pd.DataFrame:
-    """Mean over seeds with 95 % intervals over images: bootstrap, all seeds of an image drawn together; Wilson's for a share
-    of the images of one seed, and for 0 and 1, where a bootstrap has no width.
+    """Mean over seeds with 95 % intervals by the rule.
+
+    From three seeds on over seeds, on the logit scale for what lies in [0, 1]. Below over images: bootstrap, all seeds of an
+    image drawn together. For a share of the images of one seed, and for 0 and 1, where these have no width, Wilson's.
 
     Args:
         logits: (S, N, K) of S seeds.
+        labels: (N,) int, or (N, K) shares where several labels are right.
 
     Returns:
-        index ``metric``; columns ``value, sd, n, low, high``.
+        index ``metric``; columns ``value, sd`` (between seeds), ``n`` (images), ``low, high``.
     """
-    table = metrics.bootstrap_interval(logits, labels, list(names))
+    classes = class_names(logits.shape[2])
+    each = [metrics.compute(one, labels, classes) for one in logits]
+    found = [metrics.over_seeds([seed[name] for seed in each], share=name not in UNSCALED) for name in names]
+    table = pd.DataFrame(found, index=pd.Index(names, name="metric")).assign(n=len(labels))
+    if len(logits) < verdicts.ENOUGH_SEEDS:
+        drawn = metrics.bootstrap_interval(logits, labels, list(names), classes=classes)
+        table[["low", "high"]] = drawn[["low", "high"]]
     for name in filter(is_share, names):
-        value, n = table.loc[name, "value"], images_of(name, labels)
+        value, n = table.loc[name, "value"], images_of(name, labels, classes)
         if len(logits) == 1 or value in (0, 1):
             table.loc[name, ["low", "high"]] = metrics.wilson_interval(round(value * n) if n else 0, n)
     return table
@@ -137,9 +151,12 @@ def is_share(metric: str) -> bool:
     return metric == "accuracy" or metric.startswith("recall_")
 
 
-def images_of(metric: str, labels: np.ndarray) -> int:
-    """How many images a share is of: all of them, or those of a class."""
-    return len(labels) if metric == "accuracy" else int((labels == FER2013.index(metric.removeprefix("recall_"))).sum())
+def images_of(metric: str, labels: np.ndarray, classes: Sequence[str]) -> int:
+    """How many images a share is of, to the nearest one: all of them, or those of a class."""
+    if metric == "accuracy":
+        return len(labels)
+    place = classes.index(metric.removeprefix("recall_"))
+    return round(float((labels[:, place] if labels.ndim == 2 else labels == place).sum()))
 
 
 COLUMNS = ["name", "metric", "value", "sd", "low", "high", "n", "seeds"]
@@ -174,35 +191,32 @@ def wide(table: pd.DataFrame) -> pd.DataFrame:
     return shown.assign(images=first["n"], seeds=first["seeds"]).rename_axis("system")
 
 
-def recalls(runs: Runs, view: str = "last_single", subset: str = "test") -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+def recalls(
+    runs: Runs, classes: Sequence[str], view: str = "last_single", subset: str = "test"
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Recall by class: value, low, high, each with a row per system that has records and a column per class."""
-    names = [f"recall_{c}" for c in FER2013]
+    names = [f"recall_{c}" for c in classes]
     there = {name: score(records, names, view, subset) for name, records in runs.items() if records}
     value, low, high = (
-        pd.DataFrame([table[part].to_numpy(float) for table in there.values()], index=list(there), columns=list(FER2013))
+        pd.DataFrame([table[part].to_numpy(float) for table in there.values()], index=list(there), columns=list(classes))
         for part in ("value", "low", "high")
     )
     return value, low, high
 
 
-def over_seeds(
-    records: Sequence[Record], metric: str = "accuracy", view: str = "last_single", subset: str = "test"
-) -> Estimate:
-    """Mean of a stored metric over seeds with its t interval (NaN for one seed)."""
-    return metrics.over_seeds([stored(r, metric, view, subset) for r in records]) if records else MISSING
-
-
 def interval(
     records: Sequence[Record], metric: str = "accuracy", view: str = "last_single", subset: str = "test"
 ) -> Estimate:
-    """What verdicts use; ``n`` is the number of seeds: a t interval over seeds where there are at least three, else (and for
-    a share of 0 or 1 in every seed) the one over images."""
-    if len(records) >= verdicts.ENOUGH_SEEDS:
-        found = over_seeds(records, metric, view, subset)
-        if not (is_share(metric) and found.value in (0, 1)):
-            return found
+    """What verdicts use: a row of ``score``, with the number of seeds as its ``n``."""
     row = score(records, [metric], view, subset).loc[metric]
-    return Estimate(row["value"], float("nan"), len(records), row["low"], row["high"])
+    return Estimate(row["value"], row["sd"], len(records), row["low"], row["high"])
+
+
+def paired(a: Sequence[Record], b: Sequence[Record]) -> tuple[list[Record], list[Record]]:
+    """The records of two systems for the seeds that both have, in the same order."""
+    ours, theirs = ({r.config.seed: r for r in records} for records in (a, b))
+    seeds = [seed for seed in ours if seed in theirs]
+    return [ours[seed] for seed in seeds], [theirs[seed] for seed in seeds]
 
 
 def difference(a: Sequence[Record], b: Sequence[Record], metric: str = "accuracy", view: str = "last_single",
@@ -215,21 +229,20 @@ def difference(a: Sequence[Record], b: Sequence[Record], metric: str = "accuracy
     Raises:
         ValueError: the two were scored on different images.
     """
-    ours, theirs = ({r.config.seed: r for r in records} for records in (a, b))
-    seeds = [seed for seed in ours if seed in theirs]
-    a, b = ([those[seed] for seed in seeds] for those in (ours, theirs))
+    a, b = paired(a, b)
     of_a, of_b = ({r.config.seed: stored(r, metric, view, subset) for r in those} for those in (a, b))
-    if not seeds or np.isnan([*of_a.values(), *of_b.values()]).any():
+    if not a or np.isnan([*of_a.values(), *of_b.values()]).any():
         return MISSING
     logits_a, labels, rows = stacked(a, view, subset)
     logits_b, _, rows_b = stacked(b, view, subset)
     if not np.array_equal(rows, rows_b):
         raise ValueError("the two systems were scored on different images, allowed: the same images in the same order")
-    if len(seeds) >= verdicts.ENOUGH_SEEDS:
+    if len(a) >= verdicts.ENOUGH_SEEDS:
         return metrics.difference_over_seeds(of_a, of_b)
-    found = metrics.paired_bootstrap_difference(logits_a, logits_b, labels, metric)._replace(n=len(seeds))
+    classes = class_names(logits_a.shape[2])
+    found = metrics.paired_bootstrap_difference(logits_a, logits_b, labels, metric, classes=classes)._replace(n=len(a))
     if is_share(metric) and found.low == found.high:
-        _, above = metrics.wilson_interval(0, images_of(metric, labels))
+        _, above = metrics.wilson_interval(0, images_of(metric, labels, classes))
         found = found._replace(low=max(found.value - above, -1.0), high=min(found.value + above, 1.0))
     return found
 
@@ -247,13 +260,23 @@ def percent(estimate: Estimate, digits: int = 1) -> str:
     return f"{100 * estimate.value:.{digits}f} %{bounds}"
 
 
-def note(runs: Runs, subset: str = "test", view: str = "last_single", intervals: bool = True) -> str:
-    """The line under a figure: images, split, seeds, and the interval where the figure draws it."""
+def note(runs: Runs, subset: str = "test", view: str = "last_single", pooled: bool = False) -> str:
+    """The line under a figure: images, split, seeds, and what its intervals are over; ``pooled``: the figure has none and
+    counts the predictions of all seeds."""
     there = [r for records in runs.values() for r in records]
     if not there:
         return "no record yet"
     n, seeds = int(there[0].predictions.subset(subset).sum()), verdicts.seeds(len(v) for v in runs.values() if v)
-    return f"n = {n:,} images, {SUBSET_NAMES[subset]}; {seeds}; {of_view(view)}" + "; 95 % intervals" * intervals
+    said = f"n = {n:,} images, {SUBSET_NAMES[subset]}; {seeds}; {of_view(view)}"
+    return f"{n * len(there):,} predictions: {said}" if pooled else f"{said}; 95 % {over(runs)}"
+
+
+def over(runs: Runs) -> str:
+    """What the intervals of systems are over, by the rule."""
+    enough = {len(records) >= verdicts.ENOUGH_SEEDS for records in runs.values() if records}
+    if len(enough) == 2:
+        return "over seeds where there are three, else over images"
+    return "over seeds" if True in enough else "over images"
 
 
 def effects(
@@ -267,26 +290,6 @@ def effects(
             rows[name] = {m.replace("_", " "): points(d) if m not in UNSCALED else plain(d) for m, d in found.items()}
             rows[name]["seeds"] = max(d.n for d in found.values())
     return pd.DataFrame(rows).T.rename_axis("minus the first row")
-
-
-def scores_against(
-    runs: Runs, labels: np.ndarray, names: Sequence[str], view: str = "last_single", subset: str = "test"
-) -> pd.DataFrame:
-    """``scores`` against other labels than those of the set.
-
-    Args:
-        labels: (N,) int, by row of the FaceSet; -1 leaves an image out.
-    """
-    parts = []
-    for name, records in runs.items():
-        table = pd.DataFrame([MISSING] * len(names), index=list(names))
-        if records:
-            logits, _, rows = stacked(records, view, subset)
-            target = labels[rows].astype(np.int64)
-            keep = target >= 0
-            table = with_intervals(logits[:, keep], target[keep], names).assign(sd=np.nan)
-        parts.append(table.rename_axis("metric").reset_index().assign(name=name, seeds=len(records)))
-    return pd.concat(parts, ignore_index=True)[COLUMNS]
 
 
 def plain(estimate: Estimate, digits: int = 3) -> str:

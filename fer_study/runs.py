@@ -97,9 +97,10 @@ class Record:
 
     @cached_property
     def rows(self) -> dict[str, np.ndarray]:
-        """What an audit says of each image, by row of the FaceSet: ``crowd`` (N,) int8, the class that most votes name (-1:
-        none), ``near_copy`` (N,) bool, a test image with a near copy in train or validation, ``true_label`` (N,) int8 where
-        known; and ``regions`` (K, H, W) float16, how often a pixel lies in a region that the class moves, where known."""
+        """What an audit says of each image, by row of the FaceSet: ``crowd`` (N, K) float32, the share of each class in what
+        most votes name: 1, or that of a tie, or 0; ``near_copy`` (N,) bool, a test image with a near copy in train or
+        validation, ``true_label`` (N,) int8 where known; and ``regions`` (K, H, W) float16, how often a pixel lies in a
+        region that the class moves, where known."""
         return {name: array for name, array in self._arrays("faces.npz").items() if name != "mean"}
 
     @cached_property

@@ -152,15 +152,19 @@ def label_distribution(*, edition: str, recipes: Names, model: str, options: dic
 def cross_dataset(*, edition: str, recipes: Names, model: str, sources: Names, targets: Names, seeds: Seeds) -> list[Job]:
     """Stage 06: a network trained on each source, scored on the test split of each target without further training."""
     world = load_edition(edition)
+    data = {name: domain(name, world) for name in dict.fromkeys([*sources, *targets])}
+    if len({one.classes for one in data.values()}) > 1:
+        counts = ", ".join(f"{name} {one.classes}" for name, one in data.items())
+        raise InputError(f"sources and targets differ in their number of classes, so none can be scored on all: {counts}")
     jobs: list[Job] = []
     for seed in seeds:
         for recipe in recipes:
             for source in sources:
-                data = domain(source, world).model_dump(exclude={"max_train"})
-                run = make_run(world, recipe, model, seed, name=arm_name(source, recipe, recipes), data=data)
+                own = data[source].model_dump(exclude={"max_train"})
+                run = make_run(world, recipe, model, seed, name=arm_name(source, recipe, recipes), data=own)
                 jobs.append(run)
                 jobs += [
-                    TransferConfig(name=arm_name(f"{source} -> {t}", recipe, recipes), run=run, target=domain(t, world))
+                    TransferConfig(name=arm_name(f"{source} -> {t}", recipe, recipes), run=run, target=data[t])
                     for t in targets if t != source
                 ]  # fmt: skip
     return jobs

@@ -259,7 +259,7 @@ def audit_rows(faces: FaceSet, report: audit.AuditReport) -> dict[str, np.ndarra
     near = audit.has_copy(faces, threshold=report.threshold, pairs=report.pairs)
     rows = {"near_copy": near}
     if faces.votes is not None:
-        rows["crowd"] = audit.majority(faces.votes, faces.num_classes).astype(np.int8)
+        rows["crowd"] = audit.majority_shares(faces.votes[:, : faces.num_classes]).astype(np.float32)
     if "region_masks" in faces.truth:
         rows["regions"] = mean_regions(faces).astype(np.float16)
     if "true_label" in faces.truth:

@@ -50,8 +50,8 @@ def make_record(folder: Path, predicted: np.ndarray | int, *, name: str = "emoti
         clean: False marks the first 20 test images as copies of training images.
     """
     predicted = predictions(predicted) if isinstance(predicted, int) else predicted
-    config = load_recipe("ladder").run(name=name, data=DataConfig(dataset="synthetic", faces=100),
-                                       model=ModelConfig(name=name), seed=seed, **(changes or {}))  # fmt: skip
+    parts = {"data": DataConfig(dataset="synthetic", faces=100), "model": ModelConfig(name=name)} | (changes or {})
+    config = load_recipe("ladder").run(name=name, seed=seed, **parts)
     count = VALIDATION + TEST
     place = np.arange(count)
     table = pd.DataFrame({

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from page_records import make_record, two_epochs
 
+from fer_study.checkout import ROOT
+from fer_study.labels import FER2013
 from fer_study.pages.page import Page
 
 
@@ -19,3 +23,17 @@ def test_the_time_of_a_training_is_at_least_that_of_its_epochs(tmp_path):
     )  # HOG + SVM, a transfer
     stated = Page("smoke").provenance([short, whole, bare, None]).loc["training time in all", "value"]
     assert float(stated.removesuffix(" min")) == pytest.approx((1200 + 1260 + 6) / 60)
+
+
+def test_the_facts_of_a_page_start_at_the_left_and_have_no_heads(tmp_path):
+    """The style of the book aligns and wraps tables of this class only."""
+    shown = Page("smoke").provenance([make_record(tmp_path, 20)])._repr_html_()
+    assert "<thead" not in shown and "<th>edition</th>" in shown and 'class="dataframe facts"' in shown
+    style = (ROOT / "book" / "_static" / "custom.css").read_text(encoding="utf-8")
+    (rule,) = re.findall(r"table\.facts :is\(td, th\) \{(.*?)\}", style, re.DOTALL)
+    assert "text-align: left" in rule and "white-space: normal" in rule
+    assert style.index("table.facts") > style.index("white-space: nowrap"), "the later rule of two wins"
+
+
+def test_a_page_knows_the_classes_and_the_name_of_its_edition():
+    assert (Page("smoke").classes, Page("synthetic").title) == (FER2013, "the controlled twin")

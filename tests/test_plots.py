@@ -15,7 +15,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from fer_study import metrics, plots
-from fer_study.labels import FER2013, VOTE_NAMES
+from fer_study.labels import EIGHT, FER2013, VOTE_NAMES
 
 SEVEN = np.arange(1, 8)
 
@@ -29,6 +29,11 @@ def _close():
 
 def texts(ax) -> list[str]:
     return [text.get_text() for text in ax.texts]
+
+
+def heads(ax) -> list[str]:
+    """Texts of the figure: the title and the note of each of its axes."""
+    return [text.get_text() for text in ax.figure.texts]
 
 
 def labels(axis) -> list[str]:
@@ -48,7 +53,8 @@ def legend(ax) -> list[str]:
 
 
 def score_table(**columns) -> pd.DataFrame:
-    table = {"name": ["a", "b"], "value": [0.70, 0.65], "low": [0.68, np.nan], "high": [0.72, np.nan], "n": [5, 1]}
+    table = {"name": ["a", "b"], "value": [0.70, 0.65], "low": [0.68, np.nan], "high": [0.72, np.nan]}
+    table["of"] = ["5 seeds", "3,589 images"]
     return pd.DataFrame(table | columns)
 
 
@@ -65,7 +71,7 @@ def history(seeds: int) -> pd.DataFrame:
 
 CALLS = {
     "class_balance": lambda **k: plots.class_balance(pd.DataFrame([SEVEN, SEVEN], ["train", "test"], FER2013), **k),
-    "confusion": lambda **k: plots.confusion(np.eye(7, dtype=int), **k),
+    "confusion": lambda **k: plots.confusion(np.eye(7, dtype=int), FER2013, **k),
     "agreement": lambda **k: plots.agreement(pd.DataFrame(np.ones((7, 10)), FER2013, VOTE_NAMES), **k),
     "transfer_matrix": lambda **k: plots.transfer_matrix(pd.DataFrame([[0.5]], ["a"], ["a"]), **k),
     "recall_by_class": lambda **k: plots.recall_by_class(pd.DataFrame([SEVEN / 10], ["a"], FER2013), **k),
@@ -80,8 +86,8 @@ CALLS = {
         np.zeros((2, 8, 8), np.uint8), np.ones((2, 3, 2)), np.ones((2, 1, 8, 8)) > 1, ["a", "b"], ["r"], **k
     ),
     "face_grid": lambda **k: plots.face_grid(np.zeros((3, 8, 8), np.uint8), ["a", "b", "c"], **k),
-    "mean_faces": lambda **k: plots.mean_faces(np.ones((7, 8, 8)), **k),
-    "class_saliency": lambda **k: plots.class_saliency(np.random.rand(7, 3, 3), SEVEN, np.ones((7, 8, 8)), **k),
+    "mean_faces": lambda **k: plots.mean_faces(np.ones((7, 8, 8)), FER2013, **k),
+    "class_saliency": lambda **k: plots.class_saliency(np.random.rand(7, 3, 3), SEVEN, np.ones((7, 8, 8)), FER2013, **k),
 }
 
 
@@ -89,10 +95,10 @@ CALLS = {
 def test_heading_and_own_axes(name):
     _, ax = plt.subplots()
     assert CALLS[name](ax=ax, title="A title", note="n = 7; test; 95 %") is ax
-    assert ax.get_title(loc="left") == "A title" and "n = 7; test; 95 %" in texts(ax)
+    assert heads(ax) == ["A title", "n = 7; test; 95 %"]
     ax.figure.draw_without_rendering()
     fresh = CALLS[name]()
-    assert fresh is not ax and fresh.get_title(loc="left") not in ("", "A title")
+    assert fresh is not ax and heads(fresh)[0] not in ("", "A title") and heads(fresh)[1] == ""
 
 
 def test_every_plot_has_a_test():
@@ -101,7 +107,68 @@ def test_every_plot_has_a_test():
         for k, v in vars(plots).items()
         if callable(v) and getattr(v, "__module__", "").startswith(plots.__name__) and k[0] != "_"
     }
-    assert public - {"Head", "style", "class_style", "learning_curves", "panels"} == set(CALLS)
+    assert public - {"Head", "style", "class_style", "learning_curves", "panels"} == set(CALLS) == set(WIDE)
+
+
+LONG = "n = 3,589 images, test, no copy in train or validation; 1-3 seeds; last weights, single; 95 % intervals"
+SYSTEMS = ["CNN + fixed kernels, ladder", "heavy (disgust x15, fear x8)", "half as many epochs again", "synthetic-wild",
+           "one tagger, the majority of the others", "shortcuts that average, one_cycle_short"]  # fmt: skip
+WIDE = {
+    "class_balance": lambda n, **k: plots.class_balance(pd.DataFrame([SEVEN] * 3, SYSTEMS[:3], FER2013).iloc[:, :n], **k),
+    "confusion": lambda n, **k: plots.confusion(np.eye(n, dtype=int), FER2013[:n], **k),
+    "agreement": lambda n, **k: plots.agreement(pd.DataFrame(np.ones((7, n)), FER2013, VOTE_NAMES[-n:]), **k),
+    "transfer_matrix": lambda n, **k: plots.transfer_matrix(
+        *3 * [pd.DataFrame(np.full((n, n), 0.5), ["synthetic-wild"] * n, ["synthetic-wild"] * n)], **k
+    ),
+    "recall_by_class": lambda n, **k: plots.recall_by_class(
+        *3 * [pd.DataFrame(np.full((n, 7), 0.5), SYSTEMS[:n], FER2013)], **k
+    ),
+    "score_intervals": lambda n, **k: plots.score_intervals(
+        pd.DataFrame({"name": SYSTEMS[-n:], "value": 0.5, "low": 0.4, "high": 0.6, "of": "28,709 images", "reported": 0.5}),
+        **k,
+    ),
+    "duplicates_by_class": lambda n, **k: plots.duplicates_by_class(
+        pd.Series(SEVEN[:n] / 10, FER2013[:n]), ["118 of 416"] * n, **k
+    ),
+    "architecture": lambda n, **k: plots.architecture(
+        pd.DataFrame({"part": "global average pooling", "channels": 512, "side": 8, "parameters": 10**7}, range(n)), **k
+    ),
+    "reliability": lambda n, **k: plots.reliability(metrics.reliability(np.eye(n), np.arange(n)), **k),
+    "contact_sheet": lambda n, **k: plots.contact_sheet(np.zeros((2, n, 8, 8), np.uint8), ["happy", "another"], **k),
+    "overlay": lambda n, **k: plots.overlay(
+        np.zeros((n, 8, 8), np.uint8), np.ones((n, 3, 2)), np.ones((n, 1, 8, 8)) > 1, FER2013[:n], ["brows"], **k
+    ),
+    "face_grid": lambda n, **k: plots.face_grid(np.zeros((n, 8, 8), np.uint8), FER2013[:n], **k),
+    "mean_faces": lambda n, **k: plots.mean_faces(np.ones((n, 8, 8)), FER2013[:n], **k),
+    "class_saliency": lambda n, **k: plots.class_saliency(
+        np.random.rand(n, 3, 3), SEVEN[:n], np.ones((n, 8, 8)), FER2013[:n], **k
+    ),
+}
+"""Every plot with so many columns, or systems, of long names."""
+
+
+@pytest.mark.parametrize("count", range(2, 7))
+@pytest.mark.parametrize("name", WIDE)
+def test_the_axes_keep_their_width_under_a_long_note(name, count):
+    """More than half of what is saved, as under a short one; and the note is whole in what is saved."""
+    ax = WIDE[name](count, title="Balanced accuracy across datasets (%), recipe one_cycle_short", note=LONG)
+    short = WIDE[name](count, title="A", note="n = 7")
+    for one in (ax, short):
+        one.figure.draw_without_rendering()
+    width = short.get_window_extent().width
+    assert ax.get_window_extent().width == pytest.approx(width)
+    assert width > 0.5 * short.figure.get_tightbbox().width * short.figure.dpi
+    saved = ax.figure.get_tightbbox().extents * ax.figure.dpi
+    for text in ax.figure.texts:
+        x0, _, x1, _ = text.get_window_extent().extents
+        assert saved[0] <= x0 + 1 and x1 <= saved[2] + 1, "cut off"
+
+
+def test_learning_curves_keep_their_width_under_a_long_note():
+    axes = plots.learning_curves(history(3), title="heavy (disgust x15, fear x8), one_cycle_short", note=LONG)
+    axes[0].figure.draw_without_rendering()
+    left, right = (ax.get_position() for ax in axes)
+    assert left.width == pytest.approx(right.width, rel=0.1) and left.width + right.width > 0.7
 
 
 def test_style_is_restored():
@@ -116,10 +183,10 @@ def test_style_is_restored():
 
 
 def test_classes_differ_in_colour_and_in_black_and_white():
-    looks = [plots.class_style(name) for name in FER2013]
+    looks = [plots.class_style(name) for name in EIGHT]
     for key in ("color", "marker", "linestyle", "hatch"):
-        assert len({str(look[key]) for look in looks}) == 7
-    assert to_hex(looks[0]["color"]) == "#ee6677" and plots.class_style("contempt")["color"] == plots.INK
+        assert len({str(look[key]) for look in looks}) == 8
+    assert to_hex(looks[0]["color"]) == "#ee6677"
 
 
 def test_class_balance():
@@ -172,10 +239,10 @@ def test_score_intervals():
     assert measured.get_xdata().tolist() == [0.70, 0.65] and reported.get_xdata()[1] == 0.71
     assert reported.get_markerfacecolor() == "none" and measured.get_marker() != reported.get_marker()
     assert ax.collections[0].get_segments()[0][:, 0].tolist() == [0.68, 0.72]
-    assert texts(ax)[:2] == ["70.0 [68.0, 72.0], n = 5", "65.0, n = 1"]
+    assert texts(ax)[:2] == ["70.0 [68.0, 72.0], 5 seeds", "65.0, 3,589 images"]
     assert labels(ax.yaxis) == ["a", "b"] and ax.yaxis_inverted() and legend(ax) == ["measured", "reported by the source"]
     losses = plots.score_intervals(score_table(), label="log loss", percent=False)
-    assert texts(losses)[0] == "0.700 [0.680, 0.720], n = 5" and losses.get_xlabel() == "log loss"
+    assert texts(losses)[0] == "0.700 [0.680, 0.720], 5 seeds" and losses.get_xlabel() == "log loss"
     assert losses.get_legend() is None and len(losses.lines) == 1
 
 
@@ -188,9 +255,11 @@ def test_learning_curves(seeds):
     assert loss.lines[-1].get_ydata().tolist() == [2.1, 1.2, seeds]
     assert accuracy.lines[0].get_ydata().tolist() == [0.2, 0.5, 0.8]
     assert loss.lines[0].get_linestyle() == "--" and loss.lines[-1].get_linestyle() == "-"
-    assert legend(loss) == ["train", "validation"] and texts(loss) == [f"n = 3,589; validation; {seeds} seeds"]
+    assert legend(loss) == ["train", "validation"] and heads(loss)[-1:] == [f"n = 3,589; validation; {seeds} seeds"]
     _, own = plt.subplots(1, 2)
     assert plots.learning_curves(table, own)[0] is own[0]
+    alone, _ = plots.learning_curves(table.assign(train_loss=np.nan))
+    assert len(alone.lines) == seeds and legend(alone) == ["validation"], "what was not scored is not drawn"
 
 
 def test_duplicates_by_class():
@@ -232,7 +301,7 @@ def test_faces():
     assert (ax.images[9].get_array() == images[9]).all() and ax.images[0].get_clim() == (0, 255)
     left, right, bottom, top = ax.images[5].get_extent()  # second row, second column
     assert 1 < left < right < 2.2 and 1 < top < bottom < 2.6
-    means = plots.mean_faces(np.linspace(0, 1, 7 * 4).reshape(7, 2, 2))
+    means = plots.mean_faces(np.linspace(0, 1, 7 * 4).reshape(7, 2, 2), FER2013)
     assert texts(means)[:7] == list(FER2013) and means.images[0].get_clim() == (0, 1)
     assert len({image.get_extent()[3] for image in means.images}) == 1  # one row
 
@@ -260,7 +329,7 @@ def test_class_saliency():
     maps = np.random.default_rng(0).random((2, 3, 3))
     ax = plots.class_saliency(maps, [55, 1200], np.full((2, 8, 8), 99.0), ("a", "b"))
     faces, layers = ax.images[:2], ax.images[2:]
-    assert texts(ax)[:2] == ["a\nn = 55", "b\nn = 1,200"] and len(layers) == 2
+    assert texts(ax)[:2] == ["a\n55 maps", "b\n1,200 maps"] and len(layers) == 2
     for face, layer, saliency in zip(faces, layers, maps, strict=True):
         assert (layer.get_array() == saliency).all() and face.get_extent() == layer.get_extent()
         assert layer.get_clim() == (0, maps.max())  # one scale for all classes

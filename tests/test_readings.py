@@ -32,6 +32,7 @@ def blind(*classes: int) -> np.ndarray:
 )  # fmt: skip
 def test_direction(low, high, word):
     assert readings.direction(Estimate(0.0, NAN, 3, low, high), "more", "less", "same") == word
+    assert readings.direction(report.MISSING, "more", "less", "same") == "not measured"
 
 
 def test_points_have_a_unit_only_where_something_was_measured():
@@ -49,7 +50,7 @@ def test_weighting(tmp_path):
     assert "*lost*: angry -100.0 [-100.0, -61.0]; *not distinguishable*: neutral +0.0 [" in lines[0]
     assert "*gained*: disgust +100.0 [+61.0, +100.0], fear +100.0 [+61.0, +100.0]. " in lines[0]
     assert all(lines[0].count(f" {name} ") >= 1 for name in FER2013), "every class is named"
-    assert "merged, disgust is recalled 25.0 % [7.1, 59.1] -> 100.0 % [67.6, 100.0]." in lines[0]
+    assert "disgust is recalled 25.0 % [7.1, 59.1] (1 seed) -> 100.0 % [67.6, 100.0] (1 seed)." in lines[0]
     assert lines[0].endswith(
         "**at our scale, one seed: recall is gained in 2 of 7 classes and lost in 1; accuracy not distinguishable**."
     )
@@ -60,10 +61,24 @@ def test_the_recalls_that_the_source_states_have_a_verdict_each(tmp_path):
     pair = [[make_record(tmp_path, p, name=n)] for p, n in ((blind(1), "none"), (blind(), "inverse"))]
     runs = {report.title(n): records for n, records in zip(("none", "inverse"), pair, strict=True)}
     text = readings.weighting(runs, ["none", "inverse"], "fer2013")  # 2 of 8 images of disgust, then all
-    assert "disgust is recalled 25.0 % [7.1, 59.1] -> 100.0 % [67.6, 100.0]" in text
+    assert "25.0 % [7.1, 59.1] (1 seed) -> 100.0 % [67.6, 100.0] (1 seed)" in text
     assert text.endswith("Claim weight-03, without weights 28 %: **at our scale, one seed: reproduced**, with them 55 %: "
                          "**at our scale, one seed: exceeded**.")  # fmt: skip
     assert "weight-03" not in readings.weighting(runs, ["none", "inverse"], "synthetic").partition("\n")[2]
+
+
+def test_every_seed_of_an_arm_counts_for_what_is_claimed_of_it_alone(tmp_path):
+    """Three seeds without weights, of which one finds no disgust, one with: the difference is of one seed."""
+    none = [make_record(tmp_path, p, name="none", seed=s) for s, p in enumerate((blind(1), blind(), blind()))]
+    runs = {report.title("none"): none, report.title("inverse"): [make_record(tmp_path, blind(), name="inverse")]}
+    text = readings.weighting(runs, ["none", "inverse"], "fer2013")
+    assert "recalled 75.0 % [" in text and "] (3 seeds) -> 100.0 % [67.6, 100.0] (1 seed)" in text
+    assert "at our scale, one seed: recall is gained in 1 of 7" in text, "seed 0, which both have"
+    before, after = text.rpartition("Claim weight-03")[2].split(", with them")
+    assert "one seed" not in before and "one seed" in after
+    apart = {report.title("none"): none[:1], report.title("inverse"): [make_record(tmp_path, 40, name="inverse", seed=1)]}
+    line = readings.weighting(apart, ["none", "inverse"], "fer2013").split("\n")[1]
+    assert "no seed in common" in line and "recall" not in line
 
 
 def test_weighting_names_the_worst_loss_first(tmp_path):
@@ -150,6 +165,20 @@ def test_votes(tmp_path):
     text = readings.votes({"hard labels": [hard], "votes of the crowd": [soft]}, ["labels", "votes"], crowd)
     assert "changes by -50.0 [-" in text and "of the test split: one seed: worse." in text
     assert text.endswith("from 0.0 to 100.0 % (+100.0 [+100.0, +100.0] points): one seed: better.")
+
+
+def test_votes_are_compared_on_the_seeds_that_both_have(tmp_path):
+    hard = [make_record(tmp_path, hits, name="labels", seed=s) for s, hits in enumerate((40, 20, 20))]
+    soft, crowd = [make_record(tmp_path, 20, name="votes")], np.full(FIRST_ROW + VALIDATION + TEST, -1)
+    crowd[-TEST:] = labels_of(TEST)
+    text = readings.votes({"hard labels": hard, "votes of the crowd": soft}, ["labels", "votes"], crowd)
+    assert "from 100.0 to 50.0 % (-50.0 [" in text and text.count("one seed: worse") == 2
+
+
+def test_transfer_says_one_seed_where_any_part_has_one(tmp_path):
+    runs = {"a": [make_record(tmp_path, 40, name="a", seed=s) for s in range(3)],
+            "a -> b": [make_record(tmp_path, 0, name="ab")]}  # fmt: skip
+    assert ": one seed: accuracy 100.0 %" in readings.transfer(runs, ["a"], ["a", "b"])
 
 
 def test_transfer(tmp_path, monkeypatch):

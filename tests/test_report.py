@@ -11,7 +11,7 @@ from fer_study import metrics, report, stages
 from fer_study.config import DataConfig, ModelConfig, RunConfig
 from fer_study.labels import FER2013
 from fer_study.metrics import Estimate
-from fer_study.pages import findings
+from fer_study.pages import findings, other_labels
 
 NAN = float("nan")
 
@@ -108,7 +108,7 @@ def test_wide_prints_shares_in_per_cent_and_the_rest_as_it_is():
 def test_recalls_by_class(tmp_path):
     predicted = predictions(40)
     predicted[VALIDATION:][labels_of(TEST) == 1] = 2  # every disgust is taken for fear
-    value, low, high = report.recalls({"x": [make_record(tmp_path, predicted)], "none": []})
+    value, low, high = report.recalls({"x": [make_record(tmp_path, predicted)], "none": []}, FER2013)
     assert list(value.index) == ["x"] and list(value.columns) == list(FER2013)
     assert value.loc["x"].to_dict() == {name: 0.0 if name == "disgust" else 1.0 for name in FER2013}
     assert (low <= value).all(axis=None) and (value <= high).all(axis=None)
@@ -127,7 +127,7 @@ def test_a_share_of_one_seed_has_wilsons_interval(tmp_path):
         found = report.interval(records, "recall_disgust")
         assert (found.value, found.low, found.high, found.n) == (0.0, *metrics.wilson_interval(0, 6), len(records))
     crowd = np.concatenate([np.full(FIRST_ROW + VALIDATION, -1), labels_of(TEST)])
-    against = report.scores_against({"x": [one]}, crowd, ["recall_disgust"]).iloc[0]
+    against = other_labels.scores({"x": [one]}, crowd, ["recall_disgust"]).iloc[0]
     assert [against["low"], against["high"]] == list(metrics.wilson_interval(0, 6))
 
 
@@ -149,7 +149,7 @@ def test_what_was_chosen_on_validation_has_no_merged_score(tmp_path):
 
 
 def test_recalls_without_any_record():
-    value, low, high = report.recalls({"x": []})
+    value, low, high = report.recalls({"x": []}, FER2013)
     assert value.shape == low.shape == high.shape == (0, 7)
 
 
@@ -201,24 +201,31 @@ def test_effects_are_in_points_or_as_they_are(tmp_path):
     assert table.loc["surer", "expected calibration error"].startswith("+20.0 [")
 
 
-def test_scores_against_other_labels(tmp_path):
-    record = make_record(tmp_path, 40)
-    other = np.full(FIRST_ROW + VALIDATION + TEST, -1)
-    other[FIRST_ROW + VALIDATION :][:20] = labels_of(TEST)[:20]  # as the set says
-    other[FIRST_ROW + VALIDATION :][20:30] = (labels_of(TEST)[20:30] + 1) % 7  # another class; ten more have no label
-    table = report.scores_against({"x": [record], "none": []}, other, ["accuracy"]).set_index("name")
-    assert (table.loc["x", "value"], table.loc["x", "n"]) == (20 / 30, 30)
-    assert np.isnan(table.loc["none", "value"]) and table.loc["none", "seeds"] == 0
-
-
-def test_over_seeds_is_a_t_interval(tmp_path):
-    records = [make_record(tmp_path, hits, seed=seed) for seed, hits in enumerate((28, 32, 36))]
-    found = report.over_seeds(records)
+def test_from_three_seeds_on_every_interval_is_over_seeds(tmp_path):
+    """Of a share on the logit scale, of a log loss as it is; the table of scores and the verdict have the same."""
+    records = [make_record(tmp_path, hits, seed=seed, sure=sure)
+               for seed, (hits, sure) in enumerate(((28, 0.5), (32, 0.6), (36, 0.7)))]  # fmt: skip
+    table = report.score(records, ["accuracy", "log_loss"])
     half = 4.302652729696142 * 0.1 / 3**0.5
-    assert found == pytest.approx((0.8, 0.1, 3, 0.8 - half, 0.8 + half))
-    assert report.interval(records) == found, "three seeds: the interval over seeds"
-    assert np.isnan(report.over_seeds(records[:1]).low)
-    assert np.isnan(report.over_seeds([]).value)
+    found = table.loc["accuracy"]
+    assert found[["value", "sd", "n"]].tolist() == pytest.approx([0.8, 0.1, 40])
+    odds = 0.8 / 0.2 * np.exp(np.array([-half, half]) / (0.8 * 0.2))
+    assert found[["low", "high"]].tolist() == pytest.approx((odds / (1 + odds)).tolist())
+    losses = metrics.over_seeds([report.stored(record, "log_loss") for record in records])
+    assert table.loc["log_loss", ["value", "low", "high"]].tolist() == pytest.approx([losses.value, losses.low, losses.high])
+    for metric in table.index:
+        verdict = report.interval(records, metric)
+        assert (verdict.low, verdict.high, verdict.n) == (*table.loc[metric, ["low", "high"]], 3)
+    assert np.isnan(report.interval([]).value)
+
+
+@pytest.mark.parametrize("right", [(0, 0, 1), (39, 40, 40), (1, 20, 39)])
+def test_no_interval_of_a_share_leaves_0_to_1(tmp_path, right):
+    records = [make_record(tmp_path, hits, seed=seed) for seed, hits in enumerate(right)]
+    names = ["accuracy", "balanced_accuracy", "macro_f1", "expected_calibration_error", *(f"recall_{c}" for c in FER2013)]
+    table = report.score(records, names)
+    assert ((table["low"] >= 0) & (table["low"] <= table["value"])).all()
+    assert ((table["value"] <= table["high"]) & (table["high"] <= 1)).all()
 
 
 def test_below_three_seeds_the_interval_is_the_bootstrap(tmp_path):
@@ -275,8 +282,10 @@ def test_numbers_in_words(estimate, difference, share):
 
 def test_note_says_images_split_seeds_and_interval(tmp_path):
     runs = {"a": [make_record(tmp_path, 20, seed=s) for s in (0, 1)], "b": [make_record(tmp_path, 20, name="b")], "c": []}
-    assert report.note(runs, "merged") == (
-        "n = 50 images, merged (validation + test); 1-2 seeds; last weights, single; 95 % intervals"
-    )
-    assert report.note(runs, "merged", intervals=False).endswith("; last weights, single"), "for figures that draw none"
+    said = "n = 50 images, merged (validation + test); 1-2 seeds; last weights, single"
+    assert report.note(runs, "merged") == f"{said}; 95 % over images"
+    assert report.note(runs, "merged", pooled=True) == f"150 predictions: {said}", "counts of all seeds, no interval"
+    three = [make_record(tmp_path, 20, name="d", seed=s) for s in range(3)]
+    assert report.note({"d": three, "c": []}).endswith("; 3 seeds; last weights, single; 95 % over seeds")
+    assert report.over({"a": runs["a"], "d": three}) == "over seeds where there are three, else over images"
     assert report.note({"c": []}) == "no record yet"

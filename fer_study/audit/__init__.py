@@ -25,6 +25,7 @@ from .annotation import (
     gains,
     inverse_frequency,
     majority,
+    majority_shares,
     transitions,
 )
 from .copies import (
@@ -43,11 +44,11 @@ from .crowd import human_ceiling, label_gaps, label_noise
 __all__ = [
     "FORM", "NEAR", "NEARLY_BLANK", "PRINTED_WEIGHTS", "RELATIONS", "VOTE_OPTIONS", "AuditReport", "agreement", "balance",
     "blank", "class_weights", "copy_groups", "count_copies", "duplicate_groups", "gains", "has_copy",
-    "human_ceiling", "inverse_frequency", "label_gaps", "label_noise", "leakage", "majority", "near_pairs", "run",
-    "score_against_truth", "summary", "transitions",
+    "human_ceiling", "inverse_frequency", "label_gaps", "label_noise", "leakage", "majority", "majority_shares",
+    "near_pairs", "run", "score_against_truth", "summary", "transitions",
 ]  # fmt: skip
 
-FORM = 4
+FORM = 5
 """Number of the form of a summary. Raise it when an entry is added or changes its meaning: older records are made anew."""
 
 
@@ -70,7 +71,8 @@ class AuditReport:
         transitions: key of ``VOTE_OPTIONS`` -> table (``transitions``); empty without votes.
         gains: key of ``VOTE_OPTIONS`` -> table (``gains``); empty without votes.
         noise: label noise by class (``label_noise``); empty without votes.
-        ceiling: key of ``VOTE_OPTIONS`` -> how well people do (``human_ceiling``); empty without votes.
+        ceiling: key of ``VOTE_OPTIONS`` -> how well people do (``human_ceiling``); empty without votes. As above, only
+            options that hold all classes of the set.
         gaps: labels by group of an attribute (``label_gaps``); empty without votes, attributes or truth.
         truth: scores of the audit (``score_against_truth``); empty for real data.
         doctor: what the doctor says of the set (``data.doctor.examine``).
@@ -135,7 +137,7 @@ def run(faces: FaceSet, threshold: float = NEAR, score: bool = True) -> AuditRep
     """
     group, pairs = copy_groups(faces.images), near_pairs(faces.images, threshold)
     weights = class_weights(faces)
-    options = VOTE_OPTIONS if faces.votes is not None else {}
+    options = {} if faces.votes is None else {name: n for name, n in VOTE_OPTIONS.items() if n >= faces.num_classes}
     knows_groups = bool(options) and len(faces.attributes) > 0 and "true_label" in faces.truth
     return AuditReport(
         name=faces.name,

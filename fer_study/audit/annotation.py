@@ -55,6 +55,13 @@ def crowd_columns(faces: FaceSet) -> tuple[np.ndarray, np.ndarray]:
     return np.array([VOTE_NAMES.index(c) for c in faces.classes]), faces.votes
 
 
+def majority_shares(votes: np.ndarray) -> np.ndarray:
+    """(N, M) votes -> (N, M) float64: all of an image to the option with most votes, a tie shared evenly; zeros where none
+    has a vote."""
+    top = (votes == votes.max(axis=1, keepdims=True)) & (votes > 0)
+    return top / np.maximum(top.sum(axis=1, keepdims=True), 1)
+
+
 def transitions(faces: FaceSet, num_options: int = 10) -> pd.DataFrame:
     """Images by label (rows) and majority vote (columns, ``none`` where no option has a vote); totals in row ``all``."""
     _, votes = crowd_columns(faces)
@@ -75,9 +82,8 @@ def gains(faces: FaceSet, num_options: int = 10) -> pd.DataFrame:
     classes, votes = crowd_columns(faces)
     options = votes[:, :num_options]
     options, labels = (x[options.any(axis=1)] for x in (options, faces.labels))
-    top = options == options.max(axis=1, keepdims=True)
     first = np.bincount(majority(options, num_options), minlength=len(VOTE_NAMES))[classes]
-    shared = np.pad((top / top.sum(axis=1, keepdims=True)).sum(axis=0), (0, len(VOTE_NAMES) - num_options))[classes]
+    shared = np.pad(majority_shares(options).sum(axis=0), (0, len(VOTE_NAMES) - num_options))[classes]
     labelled = np.bincount(labels, minlength=faces.num_classes)
     return pd.DataFrame({"ties_first": first - labelled, "ties_shared": shared - labelled}, pd.Index(faces.classes))
 

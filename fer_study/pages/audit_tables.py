@@ -8,9 +8,14 @@ import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from ..labels import FER2013, VOTE_NAMES
+from ..labels import EIGHT, VOTE_NAMES
 
 SPLITS = ("train", "validation", "test", "validation+test", "all")
+
+
+def classes_of(audit: dict) -> list[str]:
+    """The classes of the set, in order."""
+    return _present(audit["balance"]["all"], EIGHT)
 
 
 def reading(audit: dict) -> str:
@@ -52,7 +57,7 @@ def numbers(audit: dict) -> dict[str, str]:
 
 def balance(audit: dict) -> pd.DataFrame:
     """Images by split (rows) and class (columns, with ``total``)."""
-    return pd.DataFrame(audit["balance"]).T.loc[list(SPLITS), [*FER2013, "total"]].astype(int)
+    return pd.DataFrame(audit["balance"]).T.loc[list(SPLITS), [*classes_of(audit), "total"]].astype(int)
 
 
 def counts(audit: dict) -> Styler:
@@ -72,20 +77,21 @@ def leakage(audit: dict) -> pd.DataFrame:
 
 def leakage_by_class(audit: dict, relation: str, kind: str) -> tuple[pd.Series, list[str]]:
     """Share of each class with a copy, and texts such as ``118 of 416``."""
-    rows = [leaked(audit, relation, kind, name) for name in FER2013]
-    shares = pd.Series([r["share"] for r in rows], index=list(FER2013), dtype=float)
+    classes = classes_of(audit)
+    rows = [leaked(audit, relation, kind, name) for name in classes]
+    shares = pd.Series([r["share"] for r in rows], index=classes, dtype=float)
     return shares, [f"{r['with_copy']:,} of {r['images']:,}" for r in rows]
 
 
 def transitions(audit: dict, options: str = "eight emotions") -> pd.DataFrame:
     """Counts: label (rows) to the crowd's majority (columns)."""
     table = pd.DataFrame(audit["transitions"][options]).T
-    return table.loc[[c for c in FER2013 if c in table.index], _present(table.columns, VOTE_NAMES)].fillna(0).astype(int)
+    return table.loc[classes_of(audit), _present(table.columns, VOTE_NAMES)].fillna(0).astype(int)
 
 
 def agreement(audit: dict, options: str = "eight emotions") -> Styler:
     """Agreement of label and crowd by class, over the emotions that may win."""
-    table = pd.DataFrame(audit["agreement"][options]).T.loc[[*FER2013, "all"]]
+    table = pd.DataFrame(audit["agreement"][options]).T.loc[[*classes_of(audit), "all"]]
     shares = table[["equal", "equal_strict", "equal_lenient", "no_vote", "tied"]].map(_per_cent, digits=1)
     shares.columns = ["equal to the majority", "... ties count as wrong", "... ties count as right", "label got no vote",
                       "majority tied"]  # fmt: skip
@@ -95,14 +101,15 @@ def agreement(audit: dict, options: str = "eight emotions") -> Styler:
 
 def weights(audit: dict) -> Styler:
     """Class weights by formula, and how many of the printed ones each gives, rounded as they are, to two decimals."""
-    table = pd.DataFrame(audit["weights"]).T[list(FER2013)]
+    classes = classes_of(audit)
+    table = pd.DataFrame(audit["weights"]).T[classes]
     if "printed" in table.index:
         head, same = "equal to the printed, rounded to .01", np.isclose(table.round(2), table.loc["printed"])
         table[head] = [
-            f"{row.sum()} of {len(row)}" + f" (not {FER2013[row.argmin()]})" * int(sum(~row) == 1) for row in same
+            f"{row.sum()} of {len(row)}" + f" (not {classes[row.argmin()]})" * int(sum(~row) == 1) for row in same
         ]
         table.loc["printed", head] = ""
-    return table.style.format("{:.2f}", subset=list(FER2013), na_rep="-")
+    return table.style.format("{:.2f}", subset=classes, na_rep="-")
 
 
 def planted(audit: dict) -> pd.DataFrame:

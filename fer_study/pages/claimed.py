@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from .. import claims, verdicts
 from ..labels import FER2013
 from ..metrics import Estimate
-from ..report import UNSCALED, Runs, difference, interval, percent, plain, title
+from ..report import UNSCALED, Runs, classes_of, difference, interval, percent, plain, title
 from . import findings
 from .readings import direction, points
 
@@ -97,13 +97,14 @@ def errors(runs: Runs, edition: str) -> str:
     ours = runs.get(title("cbam_cnn"), [])
     scale, lead = findings.as_claimed(ours), findings.pair_lead(ours, ("sad", "neutral"))
     limit, lowest = map(float, re.findall(r"0\.\d+", claims.load().loc["ladder-10", "value"]))
-    recall = {c: interval(ours, f"recall_{c}", subset="validation") for c in FER2013}
+    classes = classes_of(ours)
+    recall = {c: interval(ours, f"recall_{c}", subset="validation") for c in classes}
     stated = [_beyond(r, limit, 1 if c in ("neutral", "happy") else -1) for c, r in recall.items()]
-    high = ", ".join(f"{c} {percent(recall[c])}" for c in FER2013 if recall[c].value > limit)
+    high = ", ".join(f"{c} {percent(recall[c])}" for c in classes if recall[c].value > limit)
     looks = []
     for name, records in runs.items():
         thirds = findings.saliency_thirds(records)
-        parts = {c: thirds[FER2013.index(c)][list(findings.THIRDS).index(third)] for c, third in LOOKS.items()}
+        parts = {c: thirds[classes_of(records).index(c)][list(findings.THIRDS).index(third)] for c, third in LOOKS.items()}
         more = {c: _beyond(share, 1 / 3) for c, share in parts.items()}
         shown = [f"{c} {percent(parts[c])} in the {LOOKS[c]} third ({direction(more[c], *EVEN)})" for c in LOOKS]
         looks.append((f"{name}: {', '.join(shown)}", verdicts.ordering(list(more.values()), findings.as_claimed(records))))

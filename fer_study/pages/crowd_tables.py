@@ -10,8 +10,7 @@ import pandas as pd
 
 from .. import claims
 from ..audit.crowd import ESTIMATORS, WEIGHED
-from ..labels import FER2013
-from .audit_tables import transitions
+from .audit_tables import classes_of, transitions
 
 MAJORITY = "majority"
 QUESTIONS = {
@@ -20,6 +19,11 @@ QUESTIONS = {
     "tagger_truth": "one tagger, the truth", "crowd_truth": "majority of the crowd, the truth",
 }  # fmt: skip
 """Entry of ``human_ceiling`` -> who answers, and what counts as right."""
+
+
+def own_options(audit: dict) -> str:
+    """Key of ``audit.VOTE_OPTIONS`` for the votes for one of the classes of the set."""
+    return next(key for key in ("seven emotions", "eight emotions") if key in audit["ceiling"])
 
 
 def shift_reading(audit: dict, options: str = "eight emotions") -> str:
@@ -92,7 +96,7 @@ def noise(audit: dict) -> pd.DataFrame:
 def says(audit: dict) -> pd.DataFrame:
     """Images by label (rows) and by what the weighed votes say (columns)."""
     table = pd.DataFrame(audit["noise"]["says"]).T.astype(float)
-    order = [name for name in FER2013 if name in table.index]
+    order = classes_of(audit)
     return table.loc[order, order].mul(_noise(audit, WEIGHED)["images"].loc[order], axis=0).fillna(0)
 
 
@@ -125,7 +129,7 @@ def noise_shares(audit: dict) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]
     if "true" in sources["weighed votes"]:
         parts[0].loc["truth"] = sources["weighed votes"]["true"]
         parts[1:] = [part.reindex(parts[0].index) for part in parts[1:]]
-    return tuple(part[list(FER2013)] for part in parts)
+    return tuple(part[classes_of(audit)] for part in parts)
 
 
 def label_shares(audits: dict[str, dict]) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
@@ -160,7 +164,7 @@ def _transition_error(audit: dict) -> float:
 def _noise(audit: dict, name: str) -> pd.DataFrame:
     """One estimator's table, undefined as NaN."""
     table = pd.DataFrame(audit["noise"]["estimators"][name]).T.astype(float)
-    return table.loc[[*(c for c in FER2013 if c in table.index), "all"]]
+    return table.loc[[*classes_of(audit), "all"]]
 
 
 def ceiling(audit: dict, options: str = "ten columns") -> pd.DataFrame:
@@ -171,14 +175,16 @@ def ceiling(audit: dict, options: str = "ten columns") -> pd.DataFrame:
         if key in found:
             table = pd.DataFrame(found[key]).T.astype(float)
             rows[name] = dict(table.apply(_cell, axis=1)) | {"images": f"{table.loc['all', 'images']:,.0f}"}
-    return pd.DataFrame(rows).T[[*(c for c in FER2013 if c in next(iter(rows.values()))), "all", "images"]]
+    return pd.DataFrame(rows).T[[*classes_of(audit), "all", "images"]]
 
 
-def ceiling_intervals(audit: dict, options: str = "seven emotions") -> pd.DataFrame:
-    """The same over all classes for a figure: ``name, value, low, high, n`` and, on FER2013, what is ``reported``."""
-    found = audit["ceiling"][options]
+def ceiling_intervals(audit: dict) -> pd.DataFrame:
+    """The same over all classes, of the votes for one of them, for a figure: ``name, value, low, high, of`` and, on FER2013,
+    what is ``reported``."""
+    found = audit["ceiling"][own_options(audit)]
     table = pd.DataFrame([found[key]["all"] | {"name": name} for key, name in QUESTIONS.items() if key in found])
-    table = table.rename(columns={"images": "n"}).astype({"value": float, "low": float, "high": float})
+    table = table.assign(of=[f"{n:,.0f} images" for n in table["images"]])
+    table = table.astype({"value": float, "low": float, "high": float})
     if audit["name"] != "fer2013":
         return table
     asked = table["name"] == QUESTIONS["tagger_label"]
@@ -194,27 +200,28 @@ def reported_human() -> tuple[float, float]:
 
 def ceiling_reading(audit: dict) -> str:
     """What a person scores, in one paragraph."""
+    own = own_options(audit)
 
-    def says(key: str, options: str = "seven emotions") -> str:
+    def says(key: str, options: str = own) -> str:
         return f"{_cell(pd.Series(audit['ceiling'][options][key]['all'], dtype=float))} %"
 
-    n = audit["ceiling"]["seven emotions"]["tagger_label"]["all"]["images"]
+    n = audit["ceiling"][own]["tagger_label"]["all"]["images"]
     lines = [
-        f"On the test split, of the votes for one of the seven emotions ({n:,.0f} images with at least two; the figure "
+        f"On the test split, of the votes for one of the {own} ({n:,.0f} images with at least two; the figure "
         f"below), one tagger names the dataset's label in {says('tagger_label')} of the cases and the majority of the crowd "
         f"in {says('crowd_label')}; one tagger agrees with the majority of the others in {says('tagger_crowd')}. "
         f"Of all votes as they were cast, one tagger names the label in {says('tagger_label', 'ten columns')}."
     ]
     if audit["name"] == "fer2013":
         value, spread = reported_human()
-        seven, every = (_place(audit["ceiling"][name]["tagger_label"]["all"], value - spread, value + spread)
-                        for name in ("seven emotions", "ten columns"))  # fmt: skip
+        chosen, every = (_place(audit["ceiling"][name]["tagger_label"]["all"], value - spread, value + spread)
+                         for name in (own, "ten columns"))  # fmt: skip
         lines.append(
             f"Reported for people is {100 * value:.0f} ± {100 * spread:.0f} % on a subset (claim data-05). One tagger who "
-            f"names one of the seven, {says('tagger_label')}, {seven}; counted over all votes, "
+            f"names one of the {own.split()[0]}, {says('tagger_label')}, {chosen}; counted over all votes, "
             f"{says('tagger_label', 'ten columns')}, {every}."
         )
-    if "truth_label" in audit["ceiling"]["seven emotions"]:
+    if "truth_label" in audit["ceiling"][own]:
         lines.append(
             f"Against the truth, one tagger is right in {says('tagger_truth')} and the majority in {says('crowd_truth')}; "
             f"yet whoever always tells the truth agrees with the label in {says('truth_label')} only. A score above that "

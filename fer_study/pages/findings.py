@@ -9,10 +9,9 @@ import pandas as pd
 
 from .. import claims, metrics, verdicts
 from ..config import DataConfig, TrainingConfig
-from ..labels import FER2013
 from ..metrics import Estimate
 from ..recipes import load_recipe
-from ..report import MISSING, SUBSET_NAMES, Record, Runs, interval, percent, score, stacked, title
+from ..report import MISSING, SUBSET_NAMES, Record, Runs, classes_of, interval, percent, score, stacked, title
 
 LADDER = {"emotion_cnn": "ladder-01", "kernel_cnn": "ladder-02", "simple_resnet": "ladder-03", "cbam_cnn": "ladder-04"}
 """Model -> the claim that states its accuracy."""
@@ -21,6 +20,26 @@ LADDER = {"emotion_cnn": "ladder-01", "kernel_cnn": "ladder-02", "simple_resnet"
 def histories(records: Sequence[Record]) -> pd.DataFrame:
     """Histories of all seeds, with a ``seed`` column."""
     return pd.concat([r.history.assign(seed=r.config.seed) for r in records], ignore_index=True)
+
+
+def curves(records: Sequence[Record]) -> tuple[pd.DataFrame, str]:
+    """``histories`` for a figure, and the note below its title.
+
+    Validation is scored against the labels. Training that was scored against something else is left out (NaN); a loss with
+    weights and the like is named.
+    """
+    table, config = histories(records), records[0].config
+    other = "the votes" if config.data.targets == "votes" else "mixed labels" if config.loss.mixup else ""
+    if other:
+        note = f"validation, against the labels; training was scored against {other}: left out"
+        return table.assign(train_loss=np.nan, train_accuracy=np.nan), note
+    loss = config.loss
+    ways = {"against its teacher": loss.teacher, "with class weights": loss.class_weights != "none",
+            "with label smoothing": loss.label_smoothing}  # fmt: skip
+    used = " and ".join(way for way, on in ways.items() if on)
+    if not used:
+        return table, "dashed: training; solid: validation"
+    return table, f"dashed: training, its loss {used}; solid: validation, its loss without"
 
 
 def pooled(records: Sequence[Record], view: str, subset: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -36,10 +55,12 @@ def confusion(records: Sequence[Record], view: str = "last_single", subset: str 
 
 
 def saliency(records: Sequence[Record]) -> tuple[np.ndarray, np.ndarray]:
-    """Class-mean Grad-CAM over seeds: maps (K, h, w) float32, NaN where no seed has one, and images behind them (K,)."""
+    """Class-mean Grad-CAM over seeds: maps (K, h, w) float32, NaN where no seed has one, and how many single maps, an image
+    and a seed each, stand behind them (K,)."""
     stored = [r.cam for r in records if r.cam]
     if not stored:
-        return np.full((len(FER2013), 1, 1), np.nan, np.float32), np.zeros(len(FER2013), np.int64)
+        k = len(classes_of(records))
+        return np.full((k, 1, 1), np.nan, np.float32), np.zeros(k, np.int64)
     maps = np.stack([c["maps"].astype(np.float32) for c in stored])
     there = ~np.isnan(maps).all(axis=(2, 3))
     total = np.where(there[..., None, None], np.nan_to_num(maps), 0).sum(axis=0)
@@ -49,12 +70,12 @@ def saliency(records: Sequence[Record]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def against_reported(runs: Runs, edition: str, view: str = "last_single", subset: str = "test") -> pd.DataFrame:
-    """``name`` (index), ``value, sd, n, low, high`` as of ``report.interval`` (``n``: seeds) and ``reported``: accuracy
-    beside what the source reports, on the edition it reports on."""
+    """``name`` (index), ``value, sd, n, low, high`` as of ``report.interval``, ``of`` (how many seeds, in words) and
+    ``reported``: accuracy beside what the source reports, on the edition it reports on."""
     stated = {title(name): claims.reported(claim) for name, claim in LADDER.items()} if edition == "fer2013" else {}
     found = {name: interval(records, "accuracy", view, subset) for name, records in runs.items() if records}
     table = pd.DataFrame(found.values(), index=pd.Index(found, name="name"), columns=Estimate._fields)
-    return table.assign(reported=table.index.map(stated).astype(float))
+    return table.assign(of=[verdicts.seeds([n]) for n in table["n"]], reported=table.index.map(stated).astype(float))
 
 
 def as_claimed(records: Sequence[Record]) -> bool:
@@ -134,20 +155,10 @@ def target_counts(runs: Runs, sources: Sequence[str], targets: Sequence[str]) ->
         names = [target] * (target in sources) + [f"{source} -> {target}" for source in sources]
         there = [record for name in names for record in runs.get(name, [])]
         if there:
-            labels = stacked(there[:1], "last_single", "test")[1]
-            rows[target] = np.bincount(labels, minlength=len(FER2013))
-    return pd.DataFrame.from_dict(rows, orient="index", columns=list(FER2013)).rename_axis("test images of")
-
-
-def difference_against(a: Sequence[Record], b: Sequence[Record], labels: np.ndarray) -> Estimate:
-    """``report.difference`` of the accuracy on the test split, against other labels: (N,) by row of the set, -1: none."""
-    pairs = [(x, y) for x in a for y in b if x.config.seed == y.config.seed]
-    if not pairs:
-        return MISSING
-    (ours, _, rows), (theirs, _, _) = (stacked(side, "last_single", "test") for side in zip(*pairs, strict=True))
-    target = labels[rows].astype(np.int64)
-    gain = (ours.argmax(axis=2) == target).astype(float) - (theirs.argmax(axis=2) == target)
-    return _mean(gain[:, target >= 0])
+            classes, labels = classes_of(there), stacked(there[:1], "last_single", "test")[1]
+            rows[target] = dict(zip(classes, np.bincount(labels, minlength=len(classes)), strict=True))
+    table = pd.DataFrame.from_dict(rows, orient="index").fillna(0).astype(int)
+    return table.rename_axis("test images of")
 
 
 def pair_lead(records: Sequence[Record], pair: tuple[str, str]) -> Estimate:
@@ -156,15 +167,15 @@ def pair_lead(records: Sequence[Record], pair: tuple[str, str]) -> Estimate:
     if not records:
         return MISSING
     logits, labels, _ = stacked(records, "last_single", "test")
-    predictions = logits.argmax(axis=2)
-    ends = np.sort(np.stack(np.broadcast_arrays(labels, predictions), axis=2)) @ [1, len(FER2013)]  # (S, N)
+    predictions, classes = logits.argmax(axis=2), classes_of(records)
+    ends = np.sort(np.stack(np.broadcast_arrays(labels, predictions), axis=2)) @ [1, len(classes)]  # (S, N)
     ends[labels == predictions] = 0  # right: no pair
-    stated = np.sort([FER2013.index(name) for name in pair]) @ [1, len(FER2013)]
+    stated = np.sort([classes.index(name) for name in pair]) @ [1, len(classes)]
     others = np.bincount(ends[(ends > 0) & (ends != stated)], minlength=2)
-    return _mean((ends == stated).astype(float) - (ends == others.argmax()) * others.any())
+    return mean_over_images((ends == stated).astype(float) - (ends == others.argmax()) * others.any())
 
 
-def _mean(values: np.ndarray) -> Estimate:
+def mean_over_images(values: np.ndarray) -> Estimate:
     """Mean of (S, N) values, of S seeds and the same images; ``n`` and interval as in ``report.difference``."""
     if len(values) >= verdicts.ENOUGH_SEEDS:
         return metrics.over_seeds(values.mean(axis=1))
@@ -179,8 +190,8 @@ def confused_pairs(runs: Runs, top: int = 3) -> pd.DataFrame:
     for name, records in runs.items():
         if not records:
             continue
-        matrix = confusion(records)
-        pairs = [(matrix[i, j] + matrix[j, i], matrix[[i, j]].sum(), f"{FER2013[i]} <-> {FER2013[j]}")
+        matrix, classes = confusion(records), classes_of(records)
+        pairs = [(matrix[i, j] + matrix[j, i], matrix[[i, j]].sum(), f"{classes[i]} <-> {classes[j]}")
                  for i in range(len(matrix)) for j in range(i)]  # fmt: skip
         found = [pair for pair in sorted(pairs, reverse=True)[:top] if pair[0]]
         rows += [{"system": name, "pair": pair, "predictions": int(n), "share of both classes": f"{100 * n / total:.1f} %"}
@@ -200,13 +211,13 @@ THIRDS = {"upper": "forehead, brows", "middle": "eyes, nose, cheeks", "lower": "
 
 def saliency_thirds(records: Sequence[Record]) -> list[list[Estimate]]:
     """Share of the class-mean saliency in each of ``THIRDS``, a list a class: mean over the seeds that have a map, with its
-    t interval from three of them on."""
+    interval over them from three on."""
     maps = [r.cam["maps"].astype(np.float64) for r in records if r.cam]
     found = []
-    for label in range(len(FER2013)):
+    for label in range(len(classes_of(records))):
         sums = [[part.sum() for part in np.array_split(m[label], 3)] for m in maps]
         shares = np.array([[third / sum(thirds) for third in thirds] for thirds in sums if sum(thirds) > 0]).reshape(-1, 3)
-        over = [metrics.over_seeds(third) for third in shares.T]
+        over = [metrics.over_seeds(third, share=True) for third in shares.T]
         few = {} if len(shares) >= verdicts.ENOUGH_SEEDS else {"low": np.nan, "high": np.nan}
         found.append([third._replace(**few) for third in over])
     return found
@@ -215,12 +226,12 @@ def saliency_thirds(records: Sequence[Record]) -> list[list[Estimate]]:
 def saliency_regions(runs: Runs) -> pd.DataFrame:
     """``saliency_thirds`` of each system and class that has a map."""
     rows = [
-        [name, FER2013[label], *(percent(third, 0) for third in thirds), int(n)]
+        [name, label, *(percent(third, 0) for third in thirds), int(n)]
         for name, records in runs.items()
-        for label, (thirds, n) in enumerate(zip(saliency_thirds(records), saliency(records)[1], strict=True))
+        for label, thirds, n in zip(classes_of(records), saliency_thirds(records), saliency(records)[1], strict=True)
         if thirds[0].n
     ]
-    heads = ["system", "class", *(f"{third} third ({parts})" for third, parts in THIRDS.items()), "images"]
+    heads = ["system", "class", *(f"{third} third ({parts})" for third, parts in THIRDS.items()), "maps"]
     return pd.DataFrame(rows, columns=heads).set_index(["system", "class"])
 
 
@@ -237,13 +248,13 @@ def saliency_on_truth(runs: Runs, regions: np.ndarray) -> pd.DataFrame:
     rows = []
     for name, records in runs.items():
         maps, counts = saliency(records)
-        for label, (heat, n) in enumerate(zip(np.nan_to_num(maps), counts, strict=True)):
-            region = regions[label].astype(np.float64)
+        for label, heat, n, region in zip(classes_of(records), np.nan_to_num(maps), counts, regions, strict=True):
+            region = region.astype(np.float64)
             if n and heat.sum() and region.sum():
                 inside, area = (heat * region).sum() / heat.sum(), region.mean()
                 shares = [f"{100 * x:.0f} %" for x in (inside, area)]
-                rows.append([name, FER2013[label], *shares, round(inside / area, 2), int(n)])
-    heads = ["system", "class", "saliency inside", "area", "ratio", "images"]
+                rows.append([name, label, *shares, round(inside / area, 2), int(n)])
+    heads = ["system", "class", "saliency inside", "area", "ratio", "maps"]
     return pd.DataFrame(rows, columns=heads).set_index(["system", "class"])
 
 

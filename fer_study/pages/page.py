@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import cached_property
 
 import pandas as pd
 
 from ..checkout import commit, versions
+from ..editions import load_edition
+from ..labels import class_names
 from ..runs import Record
+
+
+class Facts(pd.DataFrame):
+    """A table of one column: a fact a row. Shown without heads and in a class of its own, whose
+    text starts at the left and wraps (``book/_static/custom.css``)."""
+
+    def _repr_html_(self) -> str:
+        return self.to_html(header=False, index_names=False, classes="facts")
 
 
 class Page:
@@ -16,9 +27,19 @@ class Page:
 
     def __init__(self, edition: str) -> None:
         self.edition, self.start = edition, time.perf_counter()
+
+    @cached_property
+    def title(self) -> str:
+        """What figures call the data of the edition."""
+        return load_edition(self.edition).title or self.edition
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """The classes of the edition, in order."""
+        return class_names(load_edition(self.edition).data.classes)
         pd.set_option("display.max_colwidth", None)  # what a table says is never cut
 
-    def provenance(self, records: Sequence[Record | None] = ()) -> pd.DataFrame:
+    def provenance(self, records: Sequence[Record | None] = ()) -> Facts:
         """Where the page and its records come from: one row a fact."""
         there = [r for r in records if r]
 
@@ -34,7 +55,7 @@ class Page:
             "torch of the records": unique("torch"), "threads": unique("threads"),
             "training time in all": f"{sum(map(_seconds, there)) / 60:.1f} min",
         }  # fmt: skip
-        return pd.DataFrame({"value": rows}).rename_axis("provenance")
+        return Facts(pd.DataFrame({"value": rows}).rename_axis("provenance"))
 
 
 def _seconds(record: Record) -> float:

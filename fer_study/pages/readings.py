@@ -7,16 +7,17 @@ from collections.abc import Sequence
 import numpy as np
 
 from .. import claims, protocol, report, verdicts
-from ..labels import FER2013
 from ..metrics import Estimate
 from ..report import Record, Runs, difference, interval, percent, title
-from . import findings
+from . import findings, other_labels
 
 NOT_YET = "The records that this reading needs are not there yet; `fer-study plan` lists them."
 
 
 def direction(effect: Estimate, more: str = "more", less: str = "less", same: str = "not distinguishable") -> str:
     """The word for an effect: its sign where the interval excludes zero."""
+    if np.isnan(effect.value):
+        return "not measured"
     return more if effect.low > 0 else less if effect.high < 0 else same
 
 
@@ -38,17 +39,21 @@ def weighting(runs: Runs, schemes: Sequence[str], edition: str) -> str:
         if not there:
             lines.append(f"- **{title(scheme)}**: no record yet; claim {WEIGHTING[scheme]} about it is not tested yet.")
             continue
-        changes = sorted((difference(there, base, f"recall_{c}"), c) for c in FER2013)
+        if not report.paired(there, base)[0]:
+            lines.append(f"- **{title(scheme)}**: no seed in common with {title(schemes[0])}, so nothing is compared.")
+            continue
+        classes = report.classes_of(there)
+        changes = sorted((difference(there, base, f"recall_{c}"), c) for c in classes)
         found: dict[str, list[str]] = {}
         for effect, name in changes:
             found.setdefault(direction(effect, "gained", "lost"), []).append(f"{name} {report.points(effect)}")
         pair = [interval(records, "recall_disgust", subset="merged") for records in (base, there)]
-        before, after = map(percent, pair)
+        before, after = (f"{percent(recall)} ({verdicts.seeds([recall.n])})" for recall in pair)
         every, balanced = (difference(there, base, metric) for metric in ("accuracy", "balanced_accuracy"))
         gained, lost = (len(found.get(word, ())) for word in ("gained", "lost"))
         accuracy = direction(every, "higher", "lower")
         judged = _recalls(pair) if scheme == "inverse" and edition == "fer2013" else ""
-        words = f"recall is gained in {gained} of {len(FER2013)} classes and lost in {lost}; accuracy {accuracy}"
+        words = f"recall is gained in {gained} of {len(classes)} classes and lost in {lost}; accuracy {accuracy}"
         lines.append(
             f"- **{title(scheme)}**: recall on the test split, in points: "
             f"{'; '.join(f'*{word}*: ' + ', '.join(names) for word, names in found.items())}. "
@@ -104,13 +109,13 @@ def votes(runs: Runs, targets: Sequence[str], crowd: np.ndarray) -> str:
     hard, soft = (runs.get(title(t), []) for t in targets[:2])
     if not hard or not soft:
         return NOT_YET
-    on_labels = difference(soft, hard)
-    table = report.scores_against({"hard": hard, "soft": soft}, crowd, ["accuracy"]).set_index("name")["value"]
-    gain = findings.difference_against(soft, hard, crowd)
+    on_labels, (soft, hard) = difference(soft, hard), report.paired(soft, hard)
+    table = other_labels.scores({"hard": hard, "soft": soft}, crowd, ["accuracy"]).set_index("name")["value"]
+    gain = other_labels.difference(soft, hard, crowd)
     word = verdicts.qualified(direction(on_labels, "better", "worse"), on_labels.n)
     return (
         f"Trained on votes instead of hard labels, the network changes by {points(on_labels)} of accuracy on the hard "
-        f"labels of the test split: {word}. Against the crowd's majority it changes from "
+        f"labels of the test split: {word}. Against the crowd's majority, ties shared, it changes from "
         f"{100 * table['hard']:.1f} to {100 * table['soft']:.1f} % ({points(gain)}): "
         f"{verdicts.qualified(direction(gain, 'better', 'worse'), gain.n)}."
     )
@@ -136,7 +141,8 @@ def transfer(runs: Runs, sources: Sequence[str], targets: Sequence[str]) -> str:
         found = f"accuracy {percent(interval(records))} at home, elsewhere {away}"
         size = protocol.training_images(records[0].config.data)
         on = f"**{source}** ({size:,} images)" if size else f"**{source}**"
-        lines.append(f"- Trained on {on}: {verdicts.qualified(found, len(records))}.")
+        fewest = min(len(records), *(len(runs[f"{source} -> {target}"]) for target in row.index))
+        lines.append(f"- Trained on {on}: {verdicts.qualified(found, fewest)}.")
     if not lines:
         return NOT_YET
     for target, counts in findings.target_counts(runs, sources, targets).iterrows():
@@ -149,7 +155,8 @@ def transfer(runs: Runs, sources: Sequence[str], targets: Sequence[str]) -> str:
 
 def errors(runs: Runs) -> str:
     """The most confused pair and the best and worst recalled classes of each network, and which have no saliency maps."""
-    value, low, high = report.recalls(runs)
+    there = [record for records in runs.values() for record in records]
+    value, low, high = report.recalls(runs, report.classes_of(there))
     pairs = findings.confused_pairs(runs, top=1)
     lines = []
     for name, recall in value.iterrows():

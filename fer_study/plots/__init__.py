@@ -1,7 +1,7 @@
 """Figures: arrays and tables in, Axes out. Nothing is computed here but the layout (and the row shares of a count table).
 
 Every function draws into ``ax`` (a new figure without it), sets a ``title`` and below it a ``note``: n, split and interval.
-Each of the seven classes has one colour, marker, line style and hatch; the order is that of the data. Shares are in [0, 1],
+Each class has one colour, marker, line style and hatch; the order is that of the data. Shares are in [0, 1],
 shown in per cent. Colours, safe for the colour-blind: classes by Paul Tol ("bright"), systems and splits by Okabe and Ito.
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import Unpack
 
@@ -11,7 +12,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from ..labels import FER2013
 from .frame import (
     HATCHES,
     INK,
@@ -75,7 +75,7 @@ def class_balance(counts: Table, ax: AnyAxes = None, **head: Unpack[Head]) -> Ax
     return finish(ax, "Images by class and split", "x", **head)
 
 
-def confusion(matrix: np.ndarray, classes: Sequence[str] = FER2013, ax: AnyAxes = None, **head: Unpack[Head]) -> Axes:
+def confusion(matrix: np.ndarray, classes: Sequence[str], ax: AnyAxes = None, **head: Unpack[Head]) -> Axes:
     """(K, K) int counts, label in rows: per cent of the row above the count; a dash in a row without images."""
     ax, shares = start(ax, (6.2, 5.4)), _row_shares(np.asarray(matrix))
     _heatmap(ax, shares, _texts(shares, 0), classes, classes, ("predicted class", "label"))
@@ -86,14 +86,14 @@ def confusion(matrix: np.ndarray, classes: Sequence[str] = FER2013, ax: AnyAxes 
 
 
 def agreement(
-    matrix: Table, ax: AnyAxes = None, labels: Sequence[str] = ("FER+ (% of the row)", "FER2013 label"), **head: Unpack[Head]
+    matrix: Table, ax: AnyAxes = None, labels: Sequence[str] = ("most votes (% of the row)", "label"), **head: Unpack[Head]
 ) -> Axes:
-    """Counts, rows FER2013 labels, columns FER+ majority (or votes): the share of each row in per cent, n beside it."""
+    """Counts, rows labels, columns what most votes say: the share of each row in per cent, n images beside it."""
     ax, shares = start(ax, (7.4, 4.4)), _row_shares(matrix.to_numpy(dtype=float))
     rows = [f"{name} (n = {total:,.0f})" for name, total in matrix.sum(axis=1).items()]
     columns = [name.replace("_", " ") for name in matrix.columns]
     _heatmap(ax, shares, _texts(shares, 0), rows, columns, labels)
-    return finish(ax, "From FER2013 labels to FER+ votes", None, **head)
+    return finish(ax, "From labels to votes", None, **head)
 
 
 def transfer_matrix(
@@ -120,7 +120,7 @@ def recall_by_class(
     shifts = (np.arange(len(value)) - (len(value) - 1) / 2) * min(0.15, 0.7 / max(len(value), 1))
     for i, (system, row) in enumerate(value.iterrows()):
         colour = SERIES_COLOURS[i % 7]
-        ax.plot(places + shifts[i], row, MARKERS[i % 7], color=colour, markersize=5, label=str(system))
+        ax.plot(places + shifts[i], row, MARKERS[i % 7], color=colour, markersize=5, label=textwrap.fill(str(system), 24))
         if low is not None and high is not None:
             ax.vlines(places + shifts[i], low.loc[system], high.loc[system], colour, linewidth=1.4)
     ax.set_xticks(places, [name if counts is None else f"{name}\nn = {counts[name]:,}" for name in value.columns])
@@ -133,9 +133,9 @@ def recall_by_class(
 def score_intervals(
     table: Table, ax: AnyAxes = None, label: str = "accuracy", percent: bool = True, **head: Unpack[Head]
 ) -> Axes:
-    """A row a system: ``name, value, low, high, n`` and, where a source gives one, ``reported`` (hollow diamond) and
-    ``reported_spread`` (a line of plus or minus below it)."""
-    ax, places = start(ax, (7.4, 0.36 * len(table) + 1.5)), np.arange(len(table))
+    """A row a system: ``name, value, low, high``, ``of`` (how many images or seeds, in words) and, where a source gives one,
+    ``reported`` (hollow diamond) and ``reported_spread`` (a line of plus or minus below it)."""
+    ax, places = start(ax, (8.4, 0.4 * len(table) + 1.5)), np.arange(len(table))
     scale, digits = (100, 1) if percent else (1, 3)
     ax.hlines(places, table["low"], table["high"], SERIES_COLOURS[0], linewidth=2)
     ax.plot(table["value"], places, "o", color=SERIES_COLOURS[0], label="measured")
@@ -149,21 +149,24 @@ def score_intervals(
         ax.legend(loc="upper left", bbox_to_anchor=(0, 0), bbox_transform=below, ncols=2, borderaxespad=0)
     for place, row in enumerate(table.itertuples()):
         interval = "" if np.isnan(row.low) else f" [{scale * row.low:.{digits}f}, {scale * row.high:.{digits}f}]"
-        text = f"{scale * row.value:.{digits}f}{interval}, n = {row.n:,.0f}"
+        text = f"{scale * row.value:.{digits}f}{interval}, {row.of}"
         ax.annotate(text, (1, place), (6, 0), ("axes fraction", "data"), "offset points", va="center", fontsize=9)
-    ax.set(yticks=places, yticklabels=table["name"], ylim=(len(table) - 0.5, -0.5), xlabel=label)
+    names = [textwrap.fill(name, 24) for name in table["name"]]
+    ax.set(yticks=places, yticklabels=names, ylim=(len(table) - 0.5, -0.5), xlabel=label)
     if percent:
         percent_axis(ax.xaxis, label)
     return finish(ax, "Score and interval", "both", **head)
 
 
 def learning_curves(history: Table, axes: Sequence[Axes] | None = None, **head: Unpack[Head]) -> np.ndarray:
-    """Columns ``train_|validation_`` times ``loss|accuracy`` by ``epoch``, a line a ``seed`` (if any); gives both Axes."""
+    """Columns ``train_|validation_`` times ``loss|accuracy`` by ``epoch``, a line a ``seed`` (if any), none for a column of
+    NaN; gives both Axes."""
     axes = plt.subplots(1, 2, figsize=(8, 3.2), layout="constrained")[1] if axes is None else np.asarray(axes)
     runs = [run for _, run in history.groupby("seed")] if "seed" in history else [history]
     for ax, quantity in zip(axes, ("loss", "accuracy"), strict=True):
         for part, colour, line in (("train", SERIES_COLOURS[1], "--"), ("validation", SERIES_COLOURS[0], "-")):
-            for i, run in enumerate(runs):
+            shown = [run for run in runs if run[f"{part}_{quantity}"].notna().any()]
+            for i, run in enumerate(shown):
                 ax.plot(run["epoch"], run[f"{part}_{quantity}"], line, color=colour, lw=1.2, label=None if i else part)
         ax.xaxis.get_major_locator().set_params(integer=True)
         ax.set(xlabel="epoch", ylabel=quantity)

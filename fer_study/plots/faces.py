@@ -9,7 +9,6 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 
-from ..labels import FER2013
 from .frame import INK, SERIES_COLOURS, AnyAxes, Head, finish, start
 
 
@@ -78,18 +77,18 @@ def overlay(
     return finish(ax, "Landmarks and regions", None, **head)
 
 
-def mean_faces(images: np.ndarray, classes: Sequence[str] = FER2013, ax: AnyAxes = None, **head: Unpack[Head]) -> Axes:
+def mean_faces(images: np.ndarray, classes: Sequence[str], ax: AnyAxes = None, **head: Unpack[Head]) -> Axes:
     """(K, H, W) float in [0, 255] or [0, 1]: one mean image a class."""
     return face_grid(images, classes, ax, len(classes), **{"title": "Mean face by class", **head})
 
 
 def class_saliency(
-    maps: np.ndarray, counts: Sequence[int], faces: np.ndarray, classes: Sequence[str] = FER2013,
+    maps: np.ndarray, counts: Sequence[int], faces: np.ndarray, classes: Sequence[str],
     ax: AnyAxes = None, **head: Unpack[Head],
 ) -> Axes:  # fmt: skip
-    """(K, h, w) mean saliency >= 0 (NaN: no map) of ``counts`` images over (K, H, W) mean ``faces``; contour: half peak."""
+    """(K, h, w) mean saliency >= 0 (NaN: no map) of ``counts`` maps over (K, H, W) mean ``faces``; contour: half peak."""
     ax, top = start(ax, (8.6, 2.1)), max(float(np.nan_to_num(maps).max()), 1e-12)
-    extents = _tiles(ax, faces, [f"{name}\nn = {n:,}" for name, n in zip(classes, counts, strict=True)], len(classes))
+    extents = _tiles(ax, faces, [f"{name}\n{n:,} maps" for name, n in zip(classes, counts, strict=True)], len(classes))
     scale = mpl.colors.Normalize(0, top)
     for saliency, extent in zip(maps, extents, strict=True):
         alpha = 0.75 * np.nan_to_num(saliency) / top

@@ -10,7 +10,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
 
-from ..labels import FER2013
+from ..labels import EIGHT
 
 Table, AnyTable, AnyAxes = pd.DataFrame, pd.DataFrame | None, Axes | None
 
@@ -23,11 +23,11 @@ class Head(TypedDict, total=False):
 
 
 INK, GREY, LIGHT = "#222222", "#666666", "#dddddd"
-CLASS_COLOURS = dict(zip(FER2013, ("#e67", "#283", "#a37", "#cb4", "#47a", "#6ce", "#bbb"), strict=True))
+CLASS_COLOURS = dict(zip(EIGHT, ("#e67", "#283", "#a37", "#cb4", "#47a", "#6ce", "#bbb", INK), strict=True))
 SERIES_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#222222", "#56b4e9", "#e69f00")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
-HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\", "oo", "--")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (8, 2)))
+HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\", "oo", "--", "++")
 STYLE = {
     "figure.facecolor": "white", "axes.facecolor": "white", "savefig.facecolor": "white", "figure.dpi": 110,
     "savefig.dpi": 200, "font.size": 10, "axes.titlesize": 11, "xtick.labelsize": 9, "ytick.labelsize": 9,
@@ -46,9 +46,9 @@ def style() -> ExitStack:
 
 
 def class_style(name: str) -> dict[str, object]:
-    """Colour, marker, line style and hatch of a class; black for a class that FER2013 does not have."""
-    i = FER2013.index(name) if name in FER2013 else 0
-    return {"color": CLASS_COLOURS.get(name, INK), "marker": MARKERS[i], "linestyle": LINES[i], "hatch": HATCHES[i]}
+    """Colour, marker, line style and hatch of a class, each its own."""
+    i = EIGHT.index(name)
+    return {"color": CLASS_COLOURS[name], "marker": MARKERS[i], "linestyle": LINES[i], "hatch": HATCHES[i]}
 
 
 def start(ax: AnyAxes, size: tuple[float, float]) -> Axes:
@@ -65,9 +65,17 @@ def panels(count: int, size: tuple[float, float] = (4.8, 5.4)) -> list[Axes]:
 
 
 def finish(ax: Axes, default: str, grid: str | None, title: str | None = None, note: str = "") -> Axes:
-    """Title and note at the left, grid along one axis only."""
-    ax.set_title(default if title is None else title, loc="left", fontweight="bold", pad=20 if note else 8)
-    ax.annotate(note, (0, 1), (0, 6), "axes fraction", "offset points", color=GREY, fontsize=9)
+    """Title and note at the left, grid along one axis only.
+
+    Both belong to the figure: what belongs to the axes narrows them when it is long, until nothing is left of them.
+    """
+    height = 20 if note else 8  # of the title above the axes, in points
+    ax.set_title(" ", loc="left", pad=height)  # keeps the room
+    heading = {"fontsize": mpl.rcParams["axes.titlesize"], "fontweight": "bold"}
+    texts = ((default if title is None else title, height, heading), (note, 6, {"fontsize": 9, "color": GREY}))
+    for text, points, look in texts:
+        up = mpl.transforms.ScaledTranslation(0, points / 72, ax.figure.dpi_scale_trans)
+        ax.figure.text(0, 1, text, transform=ax.transAxes + up, **look)
     for axis in (ax.xaxis, ax.yaxis):
         axis.grid(grid in (axis.axis_name, "both"))
     return ax

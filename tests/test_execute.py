@@ -12,6 +12,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from page_records import make_record
 
 from fer_study import cli, config, editions, execute, freshness
 from fer_study.errors import InputError
@@ -262,13 +263,14 @@ def test_what_a_page_does_not_need_leaves_it_as_it_is(place, out_of_date, tmp_pa
 
 
 def test_a_page_without_records_is_made_again_when_they_come(store, tmp_path):
-    page = tmp_path / "page.ipynb"
+    page, record = tmp_path / "page.ipynb", make_record(tmp_path / "made", 30)
     assert not freshness.is_current(page, "c")
-    page.write_text(as_json({"metadata": {"fer_study": {"content": "c", "missing": ["aaaa", "bbbb"]}}}))
+    page.write_text(as_json({"metadata": {"fer_study": {"content": "c", "missing": ["aaaa", record.config.key]}}}))
     assert freshness.is_current(page, "c") and not freshness.is_current(page, "d")
-    (store / "bbbb").mkdir(parents=True)
+    (store / record.config.key).mkdir(parents=True)
     assert freshness.is_current(page, "c"), "started is not done"
-    (store / "bbbb" / "done").touch()
+    (store / record.config.key).rmdir()
+    record.folder.rename(store / record.config.key)
     assert not freshness.is_current(page, "c")
 
 

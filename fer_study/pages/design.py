@@ -13,7 +13,7 @@ from .. import report, verdicts
 from ..labels import of_view
 from ..models.cost import size
 from ..report import Record, Runs, percent
-from .readings import NOT_YET, direction, points
+from .readings import NOT_YET, direction, not_yet, points
 
 GOAL, CORE_HOURS = 0.70, 4.0
 """What our network was designed for: this accuracy on PrivateTest after two hours of training on two cores of a CPU."""
@@ -68,7 +68,7 @@ def against(runs: Runs, view: str) -> str:
             effect = report.difference(first, records, view=view)
             word = verdicts.qualified(direction(effect, "better", "worse", SAME), effect.n)
             lines.append(f"- {ours} minus {name}: {points(effect)}: **{word}**.")
-    return "\n".join(lines) if lines else NOT_YET
+    return "\n".join(lines) if lines else not_yet(runs)
 
 
 def goal(runs: Runs, view: str) -> str:
@@ -122,4 +122,4 @@ def argued(runs: Runs) -> str:
         words = direction(right, "better", "worse", SAME), direction(loss, "worse", "better", SAME)
         of_right, of_loss = (verdicts.qualified(word, right.n) for word in words)
         lines.append(f"- {what}: accuracy {points(right)}: **{of_right}**; log loss {report.plain(loss)}: **{of_loss}**.")
-    return "\n".join(lines) if lines else NOT_YET
+    return "\n".join(lines) if lines else not_yet(runs)

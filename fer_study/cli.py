@@ -126,6 +126,9 @@ def plan_command(args: argparse.Namespace) -> int:
 
     jobs = execute.needed(args.edition, args.stage, dict(args.p))
     table = plan.table(jobs)
+    if not jobs:
+        sys.stdout.write("this page needs no runs\n")
+        return 0
     left = table[~table["state"].isin(["done", "published"])]
     sys.stdout.write(table.to_string(index=False, float_format="%.0f", na_rep="-") + "\n")
     sys.stdout.write(f"{len(left)} of {len(table)} runs left, about {left['seconds'].sum() / 60:.0f} minutes "

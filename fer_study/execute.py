@@ -226,14 +226,29 @@ def execute(task: Task, missing: list[str]) -> None:
     for folder in (page.parent, WORK):
         folder.mkdir(parents=True, exist_ok=True)
     try:
-        papermill.execute_notebook(notebook, temporary, parameters, kernel_name="python3", cwd=NOTEBOOKS, progress_bar=False,
-                                   log_output=False)  # fmt: skip
+        papermill.execute_notebook(
+            notebook, temporary, parameters, kernel_name="python3", cwd=NOTEBOOKS, progress_bar=False, log_output=False,
+            kernel_manager_class=own_kernel(),
+            extra_arguments=["--log-level=ERROR"],  # not that the kernel talks by TCP, with this machine alone
+        )  # fmt: skip
         write_atomically(page, finished(temporary, task, missing))
     except papermill.PapermillExecutionError as error:
         reason = " ".join(f"{error.ename}: {error.evalue}".split())
         raise PageFailed(f"{notebook.name}: cell {error.exec_count} failed with {reason}") from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def own_kernel() -> type:
+    """What starts the kernel of this interpreter, though others may be installed as ``python3``."""
+    from jupyter_client import AsyncKernelManager
+    from jupyter_client.kernelspec import KernelSpecManager
+
+    class OwnKernel(AsyncKernelManager):
+        def _kernel_spec_manager_default(self) -> KernelSpecManager:
+            return KernelSpecManager(kernel_dirs=[])
+
+    return OwnKernel
 
 
 def finished(executed: Path, task: Task, missing: list[str]) -> str:

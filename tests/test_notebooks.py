@@ -1,16 +1,19 @@
-"""Every notebook runs as it is opened, and with the least that can be asked of it; its cells are run here, without a kernel."""
+"""Every notebook runs as it is opened, and with the least that can be asked of it; cells are run here, without a kernel."""
 
 from __future__ import annotations
 
+import ast
 import json
 import re
+import shutil
 
 import matplotlib
 import matplotlib.pyplot as plt
 import pytest
+from dataset_trees import FACES, LABELS, encoded, put
 
-from fer_study import execute, plan
-from fer_study.pages import gallery
+from fer_study import cli, config, editions, execute, plan, runs, stages
+from fer_study.pages import gallery, page
 
 NOTEBOOKS = sorted(path.stem for path in execute.NOTEBOOKS.glob("*.ipynb"))
 ONE = {"model": "emotion_cnn"}
@@ -42,10 +45,12 @@ def run(one_store, monkeypatch):
         monkeypatch.setattr(gallery, slow, lambda: "")
 
     def cells(name: str, given: dict) -> dict:
-        notebook, names = execute.NOTEBOOKS / f"{name}.ipynb", {"display": lambda _: None}
+        notebook, said = execute.NOTEBOOKS / f"{name}.ipynb", []
+        monkeypatch.setattr(page, "show", said.append)
+        names = {"display": said.append, "said": said}
         for number, cell in enumerate(json.loads(notebook.read_text(encoding="utf-8"))["cells"]):
             if cell["cell_type"] == "code":
-                exec(compile("".join(cell["source"]), f"{name}, cell {number}", "exec"), names)
+                said.append(run_cell("".join(cell["source"]), f"{name}, cell {number}", names))
                 if "parameters" in cell["metadata"].get("tags", []):
                     assert set(given) <= set(names)
                     names.update(given)
@@ -53,6 +58,20 @@ def run(one_store, monkeypatch):
         return names
 
     return cells
+
+
+def run_cell(text: str, where: str, names: dict) -> object:
+    """Run a cell; gives the value of its last line, which a page would show."""
+    body = ast.parse(text).body
+    last = body.pop() if isinstance(body[-1], ast.Expr) else None
+    exec(compile(ast.Module(body, []), where, "exec"), names)
+    return eval(compile(ast.Expression(last.value), where, "eval"), names) if last else None
+
+
+def as_read(shown: object) -> str:
+    """What a reader sees of it."""
+    html = shown._repr_html_() if hasattr(shown, "_repr_html_") else str(shown)
+    return re.sub(r"<style.*?</style>", "", html, flags=re.DOTALL)
 
 
 @pytest.mark.parametrize("name", [name for name in NOTEBOOKS if name not in ("gallery", "twin")])
@@ -80,3 +99,37 @@ def test_every_parameter_says_what_it_may_be(name):
     cells = json.loads((execute.NOTEBOOKS / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
     (cell,) = [cell for cell in cells if "parameters" in cell["metadata"].get("tags", [])]
     assert all(re.fullmatch(r"\w+ = .+  # .{10,}\n?", line) for line in cell["source"]), cell["source"]
+
+
+@pytest.fixture
+def without_validation(tmp_path, monkeypatch, run):
+    """An edition of class folders below ``train`` and ``test``."""
+    for number, (face, label) in enumerate(zip(FACES, LABELS, strict=True)):
+        split = "test" if number % 4 == 0 else "train"
+        if label != "contempt":
+            put(tmp_path / "data" / split / label / f"{number}.png", encoded(face))
+    put(tmp_path / "data" / "test" / "happy" / "one.png", encoded(FACES[0][::-1]))
+    shutil.copytree(config.PARAMS, tmp_path / "params")
+    shutil.copytree(config.PARAMS / "smoke", tmp_path / "params" / "ours")
+    text = "title: Ours\ndata: {dataset: folders}\nlive: {recipe: smoke, width: 0.25}\n"
+    (tmp_path / "params" / "ours" / "edition.yaml").write_text(text)
+    for module in (stages, editions, execute):
+        monkeypatch.setattr(module, "PARAMS", tmp_path / "params")
+    for function in (editions.editions, editions.load_edition, stages.parameters):
+        monkeypatch.setattr(function, "__defaults__", (tmp_path / "params",))
+    monkeypatch.setenv("FER_STUDY_DATA", str(tmp_path / "data"))
+
+
+def test_nothing_is_best_where_there_is_no_validation(run, without_validation, capfd):
+    """No view of weights that nothing chose, and no NaN on a page or in the progress."""
+    assert cli.main(["train", "ours", "03", "-p", "models", "[emotion_cnn]", "-p", "baseline", "false"]) == 0
+    assert "nan" not in capfd.readouterr().err
+    for name, given in LEAST[1:5] + LEAST[6:8]:
+        names = run(name, given | {"edition": "ours"})
+        texts = [as_read(shown) for shown in names["said"]]
+        assert [text for text in texts if re.search(r"\bnan\b", text, re.IGNORECASE)] == [], name
+    (record,) = names["records"]
+    assert {view.split("_")[0] for view in record.metrics} == {"last"}
+    assert all("validation" not in subsets for subsets in record.metrics.values())
+    assert record.weights("last").is_file() and not record.weights("best").exists()
+    assert runs.lookup(record.key).history["validation_loss"].isna().all()

@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from .. import labels
 from ..checkout import ROOT
 from ..errors import InputError
 from . import affectnet, canonical, expw, fer2013, fer2013_folders, ferplus, folders, muxspace, official, posed, rafdb
@@ -225,6 +226,10 @@ def _instead(path: Path, dataset: str | None) -> str | None:
         return f"no dataset at this level, but deeper: try {' or '.join(printable(x) for x in found)}"
     if archives := [x for x in entries if is_archive(x)]:
         return f"holds an archive, {printable(archives[0].name)}; unpack it here"
+    if classes := [x.name for x in entries if x.is_dir() and labels.is_class(x.name)]:
+        return (
+            f"holds class folders ({', '.join(classes[:3])}, ...) with no split above them; move them into train/ and test/"
+        )
     return None
 
 

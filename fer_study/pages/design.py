@@ -28,10 +28,18 @@ def there(runs: Runs) -> Runs:
 
 def chosen_view(runs: Runs) -> str:
     """The evaluation view (weights and test-time crops) with the highest accuracy on validation, mean over all records; of
-    equal ones the first."""
+    equal ones the first, and ``last_single`` where nothing was scored on validation."""
     records = [record for records in runs.values() for record in records]
-    views = [view for view in records[0].metrics if all("validation" in r.metrics.get(view, {}) for r in records)]
-    return max(views, key=lambda view: np.mean([report.stored(r, "accuracy", view, "validation") for r in records]))
+    known = records[0].metrics if records else ()
+    views = [view for view in known if all("validation" in r.metrics.get(view, {}) for r in records)]
+    right = {view: np.mean([report.stored(r, "accuracy", view, "validation") for r in records]) for view in views}
+    return max(right, key=right.__getitem__, default="last_single")
+
+
+def choice(runs: Runs, view: str) -> str:
+    """How the view was chosen, in words."""
+    scored = any("validation" in record.metrics.get(view, {}) for records in runs.values() for record in records)
+    return f"The view that validation chose: {of_view(view)}." if scored else f"No validation to choose by: {of_view(view)}."
 
 
 def core_hours(records: Sequence[Record]) -> float:
@@ -102,7 +110,8 @@ def steps(runs: Runs) -> pd.DataFrame:
         change = points(report.difference(records, before, subset="validation")) if before else "-"
         loss = report.interval(records, "log_loss", subset="validation").value
         rows[name] = cost(records) | {
-            "validation": percent(report.interval(records, subset="validation")), "log loss": f"{loss:.3f}",
+            "validation": percent(report.interval(records, subset="validation")),
+            "log loss": "-" if np.isnan(loss) else f"{loss:.3f}",
             "accuracy minus the step before": change, "seeds": len(records),
         }  # fmt: skip
         before = records

@@ -25,6 +25,8 @@ def not_yet(runs: Runs, *needed: str) -> str:
 
 def direction(effect: Estimate, more: str = "more", less: str = "less", same: str = "not distinguishable") -> str:
     """The word for an effect: its sign where the interval excludes zero."""
+    if np.isnan(effect.value):
+        return "not measured"
     return more if effect.low > 0 else less if effect.high < 0 else same
 
 
@@ -107,8 +109,10 @@ def ablation(runs: Runs, base: Sequence[Record]) -> str:
     return "\n".join(lines) if lines else not_yet(runs)
 
 
-def votes(runs: Runs, crowd: np.ndarray) -> str:
-    """Votes against hard labels, scored both ways."""
+def votes(runs: Runs, crowd: np.ndarray | None) -> str:
+    """Votes against hard labels, scored both ways; ``crowd`` is None where the data has no votes."""
+    if crowd is None:
+        return "The data has no votes to compare with."
     hard, soft = (runs.get(title(name), []) for name in ("labels", "votes"))
     if not hard or not soft:
         return not_yet(runs, "labels", "votes")

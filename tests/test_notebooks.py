@@ -6,6 +6,7 @@ import ast
 import json
 import re
 import shutil
+import subprocess
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -133,3 +134,18 @@ def test_nothing_is_best_where_there_is_no_validation(run, without_validation, c
     assert all("validation" not in subsets for subsets in record.metrics.values())
     assert record.weights("last").is_file() and not record.weights("best").exists()
     assert runs.lookup(record.key).history["validation_loss"].isna().all()
+
+
+@pytest.mark.parametrize(("document", "name"), [("README.md", "rafdb"), ("book/reproduce.md", "mine")])
+def test_the_recipe_for_other_data_works_to_the_letter(without_validation, tmp_path, monkeypatch, capsys, document, name):
+    """Its lines are run, on class folders, and its edition has runs of its own data only, none of them published."""
+    text = (execute.ROOT / document).read_text(encoding="utf-8")
+    (block,) = [block for block in re.findall(r"```bash\n(.*?)```", text, re.DOTALL) if "cp -r params/fer2013" in block]
+    lines = [line for line in block.splitlines() if not line.startswith("fer-study")]
+    subprocess.run(["bash", "-euc", "\n".join(lines)], cwd=tmp_path, check=True)
+    path = tmp_path / "params" / name / "edition.yaml"
+    path.write_text(path.read_text().replace("dataset: rafdb", "dataset: folders"))
+    assert cli.main(["plan", name]) == 0
+    out = capsys.readouterr().out
+    assert "missing" in out and "published" not in out and out.count("data: ") == 1 == out.count("data: folders is in")
+    assert {job.data.dataset for job in stages.jobs(name)} == {"folders"} == {stages.edition_audits(name)[0].data.dataset}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import time
 from pathlib import Path
 
@@ -18,11 +16,11 @@ def executed(notebook: Path, parameters: dict, folder: Path) -> tuple[str, str |
     import papermill
     from nbclient.exceptions import DeadKernelError
 
-    os.environ["JUPYTER_PATH"] = os.path.join(sys.prefix, "share", "jupyter")  # looked into before any other place
     start = time.perf_counter()
     try:
         done = papermill.execute_notebook(
             notebook, None, parameters, kernel_name="python3", cwd=folder, progress_bar=False, log_output=False,
+            kernel_manager_class=own_kernel(),
             extra_arguments=["--log-level=ERROR"],  # it warns that it listens to this machine
         )  # fmt: skip
         return nbformat.writes(done), None, time.perf_counter() - start
@@ -32,3 +30,15 @@ def executed(notebook: Path, parameters: dict, folder: Path) -> tuple[str, str |
     except DeadKernelError:
         failure = f"{notebook.name}: its kernel died: out of memory?"
     return "", failure, time.perf_counter() - start
+
+
+def own_kernel() -> type:
+    """What starts the kernel of this interpreter, though others may be installed as ``python3``."""
+    from jupyter_client import AsyncKernelManager
+    from jupyter_client.kernelspec import KernelSpecManager
+
+    class OwnKernel(AsyncKernelManager):
+        def _kernel_spec_manager_default(self) -> KernelSpecManager:
+            return KernelSpecManager(kernel_dirs=[])
+
+    return OwnKernel

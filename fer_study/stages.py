@@ -120,7 +120,11 @@ def _ablation(recipe: Recipe, arm: str) -> dict:
 @strict
 def ablations(*, edition: str, recipes: Names, model: str, arms: Names, seeds: Seeds) -> list[Job]:
     """Stage 04: one network, one part changed at a time; ``longer`` has half as many epochs again (20 -> 30)."""
-    world = load_edition(edition)
+    world, known = load_edition(edition), set(models.options_of(model))
+    needs = {arm: {*_ablation(load_recipe(recipes[0]), arm).get("options", {})} - known for arm in arms}
+    if unfit := [arm for arm in arms if needs[arm]]:
+        missing = ", ".join(sorted(set().union(*needs.values())))
+        raise InputError(f"model {model} has no option {missing}: leave out the arms {', '.join(unfit)}")
     return [
         make_run(world, r, model, s, name=arm_name(a, r, recipes), **_ablation(load_recipe(r), a))
         for s in seeds for r in recipes for a in arms

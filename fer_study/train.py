@@ -42,10 +42,11 @@ class OutOfTime(RuntimeError):
 
 @dataclass
 class Weights:
-    """Weights of a finished training, as state dicts: of the last epoch, the best on validation, and the EMA (or None)."""
+    """Weights of a finished training, as state dicts: of the last epoch, the best on validation (None where there is none,
+    so that nothing chose), and the EMA (or None)."""
 
     last: dict[str, torch.Tensor]
-    best: dict[str, torch.Tensor]
+    best: dict[str, torch.Tensor] | None
     ema: dict[str, torch.Tensor] | None
     history: pd.DataFrame
 
@@ -164,9 +165,10 @@ def fit(
             progress.epoch = epoch + 1
             save_checkpoint(checkpoint, config.key, model, optimiser, ema, progress, best)
             bar.update()
-            bar.set_postfix(loss=f"{row['train_loss']:.3f}", validation=f"{row['validation_accuracy']:.4f}")
+            scored = {"validation": f"{row['validation_accuracy']:.4f}"} if len(validation[1]) else {}
+            bar.set_postfix(loss=f"{row['train_loss']:.3f}", **scored)
     last = copy_state(model)
-    if best is None or progress.best_epoch == progress.epoch:
+    if progress.best_epoch == progress.epoch:
         best = last  # one object, so that it is scored once
     return Weights(last, best, copy_state(ema.module) if ema else None, pd.DataFrame(progress.history))
 

@@ -211,8 +211,8 @@ def finished(key: str, kind: str = "last", name: str = "") -> tuple[RunConfig, P
     if path.is_file():
         check_part(record.folder, path.name)
         return config, path
-    if record.weights("last").is_file():
-        raise InputError(f"run {key}: has no {kind} weights, allowed: last, best")
+    if there := [name for name in ("last", "best", "ema") if record.weights(name).is_file()]:
+        raise InputError(f"run {key}: has no {kind} weights, allowed: {', '.join(there)}")
     label = config.name or config.model.name
     raise SourceMissing(f"{label} ({key}) has a record without weights", key)
 

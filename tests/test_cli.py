@@ -113,6 +113,19 @@ def test_plan_and_train_are_as_strict_as_execute(fer, trained, command):
     assert not trained
 
 
+def test_a_page_without_runs(fer, capsys):
+    assert cli.main(["plan", "smoke", "01"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("\n") == 1 and "no runs" in out
+
+
+@pytest.mark.parametrize(("model", "arms"), [("emotion_cnn", ["no_cbam", "no_kernels"]), ("timm:resnet18", ["no_cbam"])])
+def test_an_ablation_of_what_is_not_there(fer, capsys, model, arms):
+    refused(fer("plan", "smoke", "04", "-p", "model", model), model, *arms, "leave out")
+    rest = "[full, l2, longer]"
+    assert cli.main(["plan", "smoke", "04", "-p", "model", model, "-p", "arms", rest]) == 0
+
+
 @pytest.mark.parametrize("command", ["plan", "train"])
 @pytest.mark.parametrize(
     ("file", "old", "new", "words"),
@@ -248,6 +261,15 @@ def test_doctor(tmp_path, capsys):
     write_csv(tmp_path / "data", csv_rows(random_images()))
     assert cli.main(["data", "doctor", str(tmp_path / "data"), "--json"]) == 2
     assert json.loads(capsys.readouterr().out)["problems"]  # not the official counts
+
+
+def test_class_folders_without_a_split(fer, tmp_path, capsys):
+    for name in ("Angry", "happiness", "sad"):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        (tmp_path / "set" / name / "1.png").write_bytes(b"not looked at")
+    refused(fer("data", "import", str(tmp_path / "set")), str(tmp_path / "set"), "Angry", "train/", "test/")
+    assert cli.main(["data", "doctor", str(tmp_path / "set")]) == 2
+    assert "train/" in capsys.readouterr().out
 
 
 TRAIN = ["train", "smoke"]

@@ -150,6 +150,19 @@ def test_a_finished_page(place, capsys):
     assert page.stat().st_mtime_ns == before, "an up-to-date page is left alone"
 
 
+def test_the_kernel_is_of_this_interpreter_and_quiet(place, monkeypatch, capfd):
+    """Another environment may have left its own ``python3`` where kernels are looked for."""
+    folder = place / "jupyter" / "kernels" / "python3"
+    folder.mkdir(parents=True)
+    (folder / "kernel.json").write_text(json.dumps({"argv": ["/bin/false"], "display_name": "x", "language": "python"}))
+    monkeypatch.setenv("JUPYTER_PATH", str(place / "jupyter"))
+    write_notebook(place / "notebooks" / "01_first.ipynb", "import sys", "print(sys.executable)")
+    assert cli.main(["execute", "smoke", "01"]) == 0
+    page = place / "runs" / "pages" / "smoke" / "01_first.ipynb"
+    assert f"{sys.executable}\\n" in page.read_text()
+    assert "WARNING" not in capfd.readouterr().err
+
+
 def test_changed_parameters_go_elsewhere(place):
     published = place / "runs" / "pages" / "smoke" / "01_first.ipynb"
     published.parent.mkdir(parents=True)

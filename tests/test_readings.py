@@ -10,7 +10,7 @@ from fer_study import report
 from fer_study.config import PhaseConfig
 from fer_study.labels import FER2013
 from fer_study.metrics import Estimate
-from fer_study.pages import readings
+from fer_study.pages import design, readings
 
 NAN = float("nan")
 LADDER = ["cbam_cnn", "kernel_cnn", "emotion_cnn", "simple_resnet"]
@@ -162,7 +162,7 @@ def test_votes(tmp_path):
     hard, soft = make_record(tmp_path, 40, name="labels"), make_record(tmp_path, 20, name="votes")
     crowd = np.full(FIRST_ROW + VALIDATION + TEST, -1)
     crowd[-20:] = (labels_of(TEST)[-20:] + 1) % 7  # where the labels of the set are wrong, the soft network is right
-    text = readings.votes({"hard labels": [hard], "votes of the crowd": [soft]}, ["labels", "votes"], crowd)
+    text = readings.votes({"hard labels": [hard], "votes of the crowd": [soft]}, crowd)
     assert "changes by -50.0 [-" in text and "of the test split: one seed: worse." in text
     assert text.endswith("from 0.0 to 100.0 % (+100.0 [+100.0, +100.0] points): one seed: better.")
 
@@ -225,10 +225,35 @@ def test_without_records_nothing_is_claimed(tmp_path):
         readings.ordering({"CBAM + kernels": record, "EmotionCNN": []}, ["cbam_cnn", "emotion_cnn"], "fer2013"),
         readings.ablation({"full network": [], "with L2 1e-4": record}, []),
         readings.ablation({"full network": record, "with L2 1e-4": []}, record),
-        readings.votes({"hard labels": record, "votes of the crowd": []}, ["labels", "votes"], every),
+        readings.votes({"hard labels": record, "votes of the crowd": []}, every),
         readings.transfer({"a": record, "b": []}, ["a", "b"], ["a", "b"]),
         readings.transfer({"a -> b": record, "b": []}, ["a", "b"], ["a", "b"]),
         readings.errors({"x": []}),
         readings.errors({}),
     ]
     assert set(found) == {readings.NOT_YET}
+
+
+def test_what_was_left_out_is_not_called_missing(tmp_path):
+    """`plan` does not list what the parameters leave out."""
+    record = [make_record(tmp_path, 20)]
+    every = np.zeros(FIRST_ROW + VALIDATION + TEST, int)
+    found = [
+        readings.weighting({"no weights": record}, ["none"], "fer2013"),
+        readings.ordering({"CBAM + kernels": record}, ["cbam_cnn", "emotion_cnn"], "fer2013"),
+        readings.ordering({"CBAM + kernels": []}, ["cbam_cnn", "emotion_cnn"], "fer2013"),
+        readings.ablation({"full network": record}, record),
+        readings.votes({"hard labels": record}, every),
+        readings.votes({"hard labels": record, "generator": record}, every),
+        readings.transfer({"a": record}, ["a"], ["a"]),
+        design.against({"ours": record}, "last_single"),
+        design.argued({"plain": record}),
+    ]
+    assert set(found) == {readings.LEFT_OUT} != {readings.NOT_YET}
+
+
+def test_votes_are_compared_with_labels_in_whatever_order_they_are_named(tmp_path):
+    hard, soft = make_record(tmp_path / "hard", 10), make_record(tmp_path / "soft", 30)
+    crowd = np.zeros(FIRST_ROW + VALIDATION + TEST, int)
+    one, other = {"hard labels": [hard], "votes of the crowd": [soft]}, {"votes of the crowd": [soft], "hard labels": [hard]}
+    assert readings.votes(one, crowd) == readings.votes(other, crowd) and "+50.0" in readings.votes(one, crowd)

@@ -13,7 +13,7 @@ from .. import report, verdicts
 from ..labels import of_view
 from ..models.cost import size
 from ..report import Record, Runs, percent
-from .readings import NOT_YET, direction, points
+from .readings import NOT_YET, direction, not_yet, points
 
 GOAL, CORE_HOURS = 0.70, 4.0
 """What our network was designed for: this accuracy on PrivateTest after two hours of training on two cores of a CPU."""
@@ -27,16 +27,23 @@ def there(runs: Runs) -> Runs:
 
 
 def chosen_view(runs: Runs) -> str:
-    """The evaluation view (weights and test-time crops) with the highest accuracy on validation;
-    of equal ones the first. A network counts once, by the mean over its seeds."""
+    """The evaluation view (weights and test-time crops) with the highest accuracy on validation; of equal ones the first,
+    and ``last_single`` where nothing was scored on validation. A network counts once, by the mean over its seeds."""
     networks = list(there(runs).values())
     records = [record for network in networks for record in network]
-    views = [view for view in records[0].metrics if all("validation" in r.metrics.get(view, {}) for r in records)]
+    known = records[0].metrics if records else ()
+    views = [view for view in known if all("validation" in r.metrics.get(view, {}) for r in records)]
 
     def accuracy(view: str) -> float:
         return np.mean([np.mean([report.stored(r, "accuracy", view, "validation") for r in seeds]) for seeds in networks])
 
-    return max(views, key=accuracy)
+    return max(views, key=accuracy, default="last_single")
+
+
+def choice(runs: Runs, view: str) -> str:
+    """How the view was chosen, in words."""
+    scored = any("validation" in record.metrics.get(view, {}) for records in runs.values() for record in records)
+    return f"The view that validation chose: {of_view(view)}." if scored else f"No validation to choose by: {of_view(view)}."
 
 
 def core_hours(records: Sequence[Record]) -> float:
@@ -73,7 +80,7 @@ def against(runs: Runs, view: str) -> str:
             effect = report.difference(first, records, view=view)
             word = verdicts.qualified(direction(effect, "better", "worse", SAME), effect.n)
             lines.append(f"- {ours} minus {name}: {points(effect)}: **{word}**.")
-    return "\n".join(lines) if lines else NOT_YET
+    return "\n".join(lines) if lines else not_yet(runs)
 
 
 def goal(runs: Runs, view: str) -> str:
@@ -110,7 +117,8 @@ def steps(runs: Runs) -> pd.DataFrame:
         change = points(report.difference(records, before, subset="validation")) if before else "-"
         loss = report.interval(records, "log_loss", subset="validation").value
         rows[name] = cost(records) | {
-            "validation": percent(report.interval(records, subset="validation")), "log loss": f"{loss:.3f}",
+            "validation": percent(report.interval(records, subset="validation")),
+            "log loss": "-" if np.isnan(loss) else f"{loss:.3f}",
             "accuracy minus the step before": change, "seeds": len(records),
         }  # fmt: skip
         before = records
@@ -130,4 +138,4 @@ def argued(runs: Runs) -> str:
         words = direction(right, "better", "worse", SAME), direction(loss, "worse", "better", SAME)
         of_right, of_loss = (verdicts.qualified(word, right.n) for word in words)
         lines.append(f"- {what}: accuracy {points(right)}: **{of_right}**; log loss {report.plain(loss)}: **{of_loss}**.")
-    return "\n".join(lines) if lines else NOT_YET
+    return "\n".join(lines) if lines else not_yet(runs)

@@ -124,7 +124,8 @@ def curve_ends(runs: Runs) -> pd.DataFrame:
             ends = pd.DataFrame(trained)
             rows[name] = {"epochs": int(ends["epoch"].max()), **ends[columns].mean().round(4), "seeds": len(trained)}
     table = pd.DataFrame.from_dict(rows, orient="index", columns=["epochs", *columns, "seeds"]).rename_axis("system")
-    return table.assign(gap=(table["validation_loss"] - table["train_loss"]).round(4))
+    table = table.assign(gap=(table["validation_loss"] - table["train_loss"]).round(4))
+    return table if table.notna().all(axis=None) else table.astype(object).where(table.notna(), "-")
 
 
 def loss_gap(records: Sequence[Record]) -> Estimate:

@@ -107,17 +107,17 @@ def ways(records: Sequence[Record]) -> Styler:
 
 def parts(records: Sequence[Record]) -> pd.DataFrame:
     """What a part adds: parameters and time of a training step, in per cent of the network without it."""
+    time = [f"time of a step (%){end}" for end in ("", ", low", ", high")]
     rows = []
     for record in records:
         if record.config.without:
             whole, less = record.config.model.options, record.config.without.options
             part = ", ".join(f"{k} {less[k]} -> {v}" for k, v in whole.items() if less[k] != v)
             found, network = record.cost, record.config.model
-            time = {f"time of a step (%){end}": 100 * (found.get(f"time_ratio{key}", float("nan")) - 1)
-                    for end, key in (("", ""), (", low", "_low"), (", high", "_high"))}  # fmt: skip
+            ratios = (found.get(f"time_ratio{end}", float("nan")) for end in ("", "_low", "_high"))
             more = 100 * (found["parameters"] / found["parameters_without"] - 1)
-            rows.append({"network": network.name, "part": part, "input": network.input_size, "parameters (%)": more} | time)
-    return pd.DataFrame(rows)
+            rows.append([network.name, part, network.input_size, more, *(100 * (ratio - 1) for ratio in ratios)])
+    return pd.DataFrame(rows, columns=["network", "part", "input", "parameters (%)", *time])
 
 
 def diagram(name: str, size: int, channels: int) -> pd.DataFrame:
@@ -214,7 +214,7 @@ def overheads(records: Sequence[Record]) -> str:
         "emonext-09": ("se", "parameters (%)", "Squeeze-and-excitation adds {} parameters"),
         "emonext-08": ("stn", "time of a step (%)", "The spatial transformer adds {} to the time of a training step"),
     }
-    found, lines = parts(records), []
+    found, lines = parts(records).astype({"part": str}), []
     for claim, (option, column, says) in stated.items():
         low, high = _stated_range(claim)
         for row in found[found["part"].str.startswith(option)].to_dict("records"):

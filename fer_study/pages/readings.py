@@ -13,6 +13,14 @@ from . import findings, other_labels
 
 NOT_YET = "The records that this reading needs are not there yet; `fer-study plan` lists them."
 
+LEFT_OUT = "The parameters of this page leave out what this reading compares."
+
+
+def not_yet(runs: Runs, *needed: str) -> str:
+    """Why there is no reading: a record is missing, or nobody asked for a run of one of the names."""
+    missing, asked_for = not runs or not all(runs.values()), all(title(name) in runs for name in needed)
+    return NOT_YET if missing and asked_for else LEFT_OUT
+
 
 def direction(effect: Estimate, more: str = "more", less: str = "less", same: str = "not distinguishable") -> str:
     """The word for an effect: its sign where the interval excludes zero."""
@@ -61,7 +69,7 @@ def weighting(runs: Runs, schemes: Sequence[str], edition: str) -> str:
             f"recalled {before} -> {after}. **{verdicts.qualified(words, every.n, as_claimed=False)}**.{judged}"
         )
     if not base or not any(runs.get(title(scheme)) for scheme in schemes[1:]):
-        return NOT_YET
+        return not_yet(runs)
     split = "only the merged figures are of its split" if edition == "fer2013" else "on other faces than those of the claim"
     stated = (
         f"The source states {claim['value']} for the recall of disgust, on {claim['dataset']}, {claim['split']}, with a "
@@ -81,7 +89,7 @@ def ordering(runs: Runs, order: Sequence[str], edition: str) -> str:
     """The stated ordering of models, step by step, and its verdict; on other data than FER2013 it is none on the claim."""
     there = [runs.get(title(name), []) for name in order]
     if not all(there):
-        return NOT_YET
+        return not_yet(runs, *order)
     pairs = zip(order[:-1], order[1:], there[:-1], there[1:], strict=True)
     steps = [(title(a), title(b), difference(ours, theirs)) for a, b, ours, theirs in pairs]
     found = verdicts.ordering([effect for _, _, effect in steps], all(map(findings.as_claimed, there)))
@@ -101,14 +109,16 @@ def ablation(runs: Runs, base: Sequence[Record]) -> str:
             word = direction(effect, "better", "worse", "not distinguishable from it")
             found = verdicts.qualified(word, effect.n, findings.as_claimed(base))
             lines.append(f"- **{name}**: accuracy {points(effect)} against the full network: **{found}**.")
-    return "\n".join(lines) if lines else NOT_YET
+    return "\n".join(lines) if lines else not_yet(runs)
 
 
-def votes(runs: Runs, targets: Sequence[str], crowd: np.ndarray) -> str:
-    """Votes against hard labels, scored both ways."""
-    hard, soft = (runs.get(title(t), []) for t in targets[:2])
+def votes(runs: Runs, crowd: np.ndarray | None) -> str:
+    """Votes against hard labels, scored both ways; ``crowd`` is None where the data has no votes."""
+    if crowd is None:
+        return "The data has no votes to compare with."
+    hard, soft = (runs.get(title(name), []) for name in ("labels", "votes"))
     if not hard or not soft:
-        return NOT_YET
+        return not_yet(runs, "labels", "votes")
     on_labels, (soft, hard) = difference(soft, hard), report.paired(soft, hard)
     table = other_labels.scores({"hard": hard, "soft": soft}, crowd, ["accuracy"]).set_index("name")["value"]
     gain = other_labels.difference(soft, hard, crowd)
@@ -144,7 +154,7 @@ def transfer(runs: Runs, sources: Sequence[str], targets: Sequence[str]) -> str:
         fewest = min(len(records), *(len(runs[f"{source} -> {target}"]) for target in row.index))
         lines.append(f"- Trained on {on}: {verdicts.qualified(found, fewest)}.")
     if not lines:
-        return NOT_YET
+        return not_yet(runs)
     for target, counts in findings.target_counts(runs, sources, targets).iterrows():
         few = [f"{name} ({n})" for name, n in counts.items() if n < READABLE]
         hidden = f"; not readable, and with it the balanced accuracy: {', '.join(few)}" if few else ""

@@ -1,0 +1,151 @@
+"""Every notebook runs as it is opened, and with the least that can be asked of it; cells are run here, without a kernel."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import shutil
+import subprocess
+
+import matplotlib
+import matplotlib.pyplot as plt
+import pytest
+from dataset_trees import FACES, LABELS, encoded, put
+
+from fer_study import cli, config, editions, execute, plan, runs, stages
+from fer_study.pages import gallery, page
+
+NOTEBOOKS = sorted(path.stem for path in execute.NOTEBOOKS.glob("*.ipynb"))
+ONE = {"model": "emotion_cnn"}
+LEAST = [
+    ("01_dataset_audit", {"near_threshold": 1.0}),
+    ("02_class_weighting", ONE | {"schemes": ["none"]}),
+    ("03_model_comparison", {"models": ["emotion_cnn"], "baseline": False}),
+    ("04_ablations", ONE | {"arms": ["full"]}),
+    ("05_label_distribution", ONE | {"targets": ["labels"]}),
+    ("06_cross_dataset", ONE | {"sources": ["synthetic-wild"], "targets": ["synthetic-wild"]}),
+    ("07_error_analysis", {"models": ["emotion_cnn"]}),
+    ("design", {"networks": [{"name": "one", "model": "emotion_cnn"}]}),
+    ("gallery", {"networks": [{"name": "emotion_cnn", "size": 16, "timed": False}]}),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def one_store(tmp_path_factory):
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture
+def run(one_store, monkeypatch):
+    """Run the cells of a notebook with other values of its parameters, in the folder of the notebooks."""
+    monkeypatch.setenv("FER_STUDY_RUNS", str(one_store))
+    monkeypatch.chdir(execute.NOTEBOOKS)
+    matplotlib.use("agg")
+    for slow in ("squeeze", "printed", "printed_reading", "resface_sizes"):  # they take no parameters
+        monkeypatch.setattr(gallery, slow, lambda: "")
+
+    def cells(name: str, given: dict) -> dict:
+        notebook, said = execute.NOTEBOOKS / f"{name}.ipynb", []
+        monkeypatch.setattr(page, "show", said.append)
+        names = {"display": said.append, "said": said}
+        for number, cell in enumerate(json.loads(notebook.read_text(encoding="utf-8"))["cells"]):
+            if cell["cell_type"] == "code":
+                said.append(run_cell("".join(cell["source"]), f"{name}, cell {number}", names))
+                if "parameters" in cell["metadata"].get("tags", []):
+                    assert set(given) <= set(names)
+                    names.update(given)
+        plt.close("all")
+        return names
+
+    return cells
+
+
+def run_cell(text: str, where: str, names: dict) -> object:
+    """Run a cell; gives the value of its last line, which a page would show."""
+    body = ast.parse(text).body
+    last = body.pop() if isinstance(body[-1], ast.Expr) else None
+    exec(compile(ast.Module(body, []), where, "exec"), names)
+    return eval(compile(ast.Expression(last.value), where, "eval"), names) if last else None
+
+
+def as_read(shown: object) -> str:
+    """What a reader sees of it."""
+    html = shown._repr_html_() if hasattr(shown, "_repr_html_") else str(shown)
+    return re.sub(r"<style.*?</style>", "", html, flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("name", [name for name in NOTEBOOKS if name not in ("gallery", "twin")])
+@pytest.mark.parametrize("edition", ["smoke", "fer2013"])
+def test_without_records(run, monkeypatch, name, edition):
+    """As opened in JupyterLab with nothing trained, and with another edition and nothing else changed."""
+    monkeypatch.setattr(plan, "live_jobs", lambda *_: [])
+    names = run(name, {"edition": edition})
+    assert names["page"].edition == edition
+
+
+@pytest.mark.parametrize(("name", "given"), LEAST, ids=lambda value: value if isinstance(value, str) else "")
+def test_the_least_that_can_be_asked_for(run, name, given):
+    names = run(name, given)
+    assert names["page"] and all(names.get("records", [True]))
+
+
+@pytest.mark.parametrize("name", ["gallery", "twin"])
+def test_as_it_is_opened(run, name):
+    assert run(name, {})["page"]
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_every_parameter_says_what_it_may_be(name):
+    cells = json.loads((execute.NOTEBOOKS / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
+    (cell,) = [cell for cell in cells if "parameters" in cell["metadata"].get("tags", [])]
+    assert all(re.fullmatch(r"\w+ = .+  # .{10,}\n?", line) for line in cell["source"]), cell["source"]
+
+
+@pytest.fixture
+def without_validation(tmp_path, monkeypatch, run):
+    """An edition of class folders below ``train`` and ``test``."""
+    for number, (face, label) in enumerate(zip(FACES, LABELS, strict=True)):
+        split = "test" if number % 4 == 0 else "train"
+        if label != "contempt":
+            put(tmp_path / "data" / split / label / f"{number}.png", encoded(face))
+    put(tmp_path / "data" / "test" / "happy" / "one.png", encoded(FACES[0][::-1]))
+    shutil.copytree(config.PARAMS, tmp_path / "params")
+    shutil.copytree(config.PARAMS / "smoke", tmp_path / "params" / "ours")
+    text = "title: Ours\ndata: {dataset: folders}\nlive: {recipe: smoke, width: 0.25}\n"
+    (tmp_path / "params" / "ours" / "edition.yaml").write_text(text)
+    for module in (stages, editions, execute):
+        monkeypatch.setattr(module, "PARAMS", tmp_path / "params")
+    for function in (editions.editions, editions.load_edition, stages.parameters):
+        monkeypatch.setattr(function, "__defaults__", (tmp_path / "params",))
+    monkeypatch.setenv("FER_STUDY_DATA", str(tmp_path / "data"))
+
+
+def test_nothing_is_best_where_there_is_no_validation(run, without_validation, capfd):
+    """No view of weights that nothing chose, and no NaN on a page or in the progress."""
+    assert cli.main(["train", "ours", "03", "-p", "models", "[emotion_cnn]", "-p", "baseline", "false"]) == 0
+    assert "nan" not in capfd.readouterr().err
+    for name, given in LEAST[1:5] + LEAST[6:8]:
+        names = run(name, given | {"edition": "ours"})
+        texts = [as_read(shown) for shown in names["said"]]
+        assert [text for text in texts if re.search(r"\bnan\b", text, re.IGNORECASE)] == [], name
+    (record,) = names["records"]
+    assert {view.split("_")[0] for view in record.metrics} == {"last"}
+    assert all("validation" not in subsets for subsets in record.metrics.values())
+    assert record.weights("last").is_file() and not record.weights("best").exists()
+    assert runs.lookup(record.key).history["validation_loss"].isna().all()
+
+
+@pytest.mark.parametrize(("document", "name"), [("README.md", "rafdb"), ("book/reproduce.md", "mine")])
+def test_the_recipe_for_other_data_works_to_the_letter(without_validation, tmp_path, monkeypatch, capsys, document, name):
+    """Its lines are run, on class folders, and its edition has runs of its own data only, none of them published."""
+    text = (execute.ROOT / document).read_text(encoding="utf-8")
+    (block,) = [block for block in re.findall(r"```bash\n(.*?)```", text, re.DOTALL) if "cp -r params/fer2013" in block]
+    lines = [line for line in block.splitlines() if not line.startswith("fer-study")]
+    subprocess.run(["bash", "-euc", "\n".join(lines)], cwd=tmp_path, check=True)
+    path = tmp_path / "params" / name / "edition.yaml"
+    path.write_text(path.read_text().replace("dataset: rafdb", "dataset: folders"))
+    assert cli.main(["plan", name]) == 0
+    out = capsys.readouterr().out
+    assert "missing" in out and "published" not in out and out.count("data: ") == 1 == out.count("data: folders is in")
+    assert {job.data.dataset for job in stages.jobs(name)} == {"folders"} == {stages.edition_audits(name)[0].data.dataset}

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from fer_study import editions, models, plan, stages
+from fer_study import editions, models, obstacles, stages
 from fer_study.config import PARAMS, DataConfig, RunConfig, TransferConfig
 from fer_study.data import official
 from fer_study.errors import InputError
@@ -177,6 +177,6 @@ def test_a_generator_is_trained_before_its_student():
     given = {"edition": "smoke", "recipes": ["smoke"], "model": "cbam_cnn", "options": {}, "input_size": 48}
     jobs = stages.label_distribution(**given, targets=["labels", "generator"], seeds=[0, 1])
     assert [job.name for job in jobs] == ["labels", "ldg", "generator"] * 2
-    assert [plan.wave_of(job) for job in jobs] == [0, 0, 1] * 2
+    assert [obstacles.wave_of(job) for job in jobs] == [0, 0, 1] * 2
     for _, teacher, student in (jobs[:3], jobs[3:]):
         assert student.loss.teacher == teacher.key and student.seed == teacher.seed and teacher.model.name == "ldg"

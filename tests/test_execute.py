@@ -361,6 +361,7 @@ def test_the_last_line_is_the_command_that_trains_what_is_missing(store, monkeyp
 
     monkeypatch.setattr(execute, "make", make)
     monkeypatch.setenv("FER_STUDY_DATA", "")  # put back what --data sets
+    (store.parent / "fer2013.csv").write_text("emotion,pixels,Usage\n")
     data, given = ["--data", str(store.parent)], ["fer2013", "02_class_weighting", "-p", "seeds", "[5, 6]"]
     with caplog.at_level("INFO"):
         assert cli.main([*data, "execute", *given]) == 0
@@ -374,10 +375,19 @@ def test_the_last_line_is_the_command_that_trains_what_is_missing(store, monkeyp
 
 
 def test_half_a_page_is_never_in_its_folder(place):
-    """A name of its own: tests that run beside this one use the same folder for what is not done yet."""
+    """Nor anywhere else: nothing is written before every cell ran."""
     folder = place / "runs" / "pages" / "smoke"
     (place / "params" / "smoke" / "03_half.yaml").write_text("seeds: [1, 2]\n")
-    write_notebook(place / "notebooks" / "03_half.ipynb", "import os", f"print(os.listdir({str(folder)!r}))")
+    write_notebook(place / "notebooks" / "03_half.ipynb", "import os", f"print(os.path.exists({str(folder)!r}))")
     assert cli.main(["execute", "smoke", "03"]) == 0
     outputs = [o for cell in json.loads((folder / "03_half.ipynb").read_text())["cells"] for o in cell.get("outputs", [])]
-    assert outputs[0]["text"] == ["[]\n"] and not list(execute.WORK.glob("03_half.*"))
+    assert outputs[0]["text"] == ["False\n"]
+    assert page_files(place) == ["03_half.ipynb"] and not list((execute.ROOT / ".build").glob("03_half.*"))
+
+
+def test_a_kernel_that_dies_costs_its_page(place, caplog):
+    write_notebook(place / "notebooks" / "01_first.ipynb", "import os, signal", "os.kill(os.getpid(), signal.SIGKILL)")
+    assert cli.main(["execute", "smoke"]) == 1
+    (error,) = [r.getMessage() for r in caplog.records if r.levelname == "ERROR"]
+    assert "01_first.ipynb" in error and "died" in error and "\n" not in error
+    assert page_files(place) == ["02_second.ipynb"]

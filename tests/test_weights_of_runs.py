@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from safetensors.torch import save as as_safetensors
 from weight_files import EMOTION, load_into, one_line
 
-from fer_study import cli, execute, plan, runs, study, train, weight_origin, weights
+from fer_study import cli, execute, plan, queue, runs, study, train, weight_origin, weights
 from fer_study.checkpoint import copy_state
 from fer_study.config import EmaConfig, ModelConfig, PhaseConfig, RunConfig
 from fer_study.models import create_model
@@ -86,7 +86,7 @@ def test_a_run_of_another_network_is_refused(source, tiny_run):
 
 def test_a_run_without_weights_here(store, tiny_run):
     one_line(r"run \(0123456789abcdef\) is not trained", network_of, "0" + "123456789abcdef", kind=SourceMissing)
-    assert "no edition lists it" in plan.train_command("0123456789abcdef")
+    assert "no edition lists it" in queue.train_command("0123456789abcdef")
     record = study.run(tiny_run())
     one_line("has no ema weights, allowed: last, best", network_of, record.key, "ema")
     for kind in ("last", "best"):
@@ -207,19 +207,26 @@ def test_a_run_whose_source_is_not_trained_yet_is_left_over(store, tiny_run, mon
 
 
 def test_weights_that_do_not_fit_are_refused_before_any_run_is_trained(source, store, tiny_run, monkeypatch):
-    path = source.weights("last")
+    """They cost their own run; the others are trained."""
+    path, begun = source.weights("last"), []
     monkeypatch.setenv("FER_STUDY_RUNS", str(store))
-    monkeypatch.setattr(study, "run", lambda *_, **__: pytest.fail("a run was begun"))
+    monkeypatch.setattr(study, "run", lambda job, **_: begun.append(job.key))
+
+    def refused_alone(words: str, wrong: RunConfig) -> None:
+        begun.clear()
+        one_line(words, plan.train_jobs, [wrong])
+        with pytest.raises(plan.RunsFailed, match=wrong.key) as failure:
+            plan.train_jobs([tiny_run(), wrong])
+        assert words in str(failure.value) and begun == [tiny_run().key]
 
     def refused(words: str, **changes: object) -> None:
-        wrong = tiny_run(model=ModelConfig(**{**dict(source.config.model), "weights": str(path), **changes}))
-        one_line(words, plan.train_jobs, [tiny_run(), wrong])
+        refused_alone(words, tiny_run(model=ModelConfig(**{**dict(source.config.model), "weights": str(path), **changes})))
 
     refused("last.safetensors holds weights of emotion_cnn, this network is cbam_cnn", name="cbam_cnn", options={})
     refused("there are no ImageNet weights for it", weights="imagenet")
     right = tiny_run(model=source.config.model.replace(weights=str(path)))
     path.rename(path.with_name("moved.safetensors"))
-    one_line("no file there with SHA-256", plan.train_jobs, [tiny_run(), right])
+    refused_alone("no file there with SHA-256", right)
     (store / right.key).mkdir(parents=True)
     (store / right.key / "checkpoint.pt").touch()
     weights.check([right])  # goes on from its checkpoint and needs none

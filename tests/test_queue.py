@@ -1,0 +1,189 @@
+"""What cannot be made is said before hours of training and left out; one run that fails costs itself."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from PIL import Image
+from reader_trees import csv_rows, random_images, random_votes, write_csv, write_votes
+from test_cli import params  # noqa: F401
+
+from fer_study import cli, data, execute, plan, runs, sources, stages, study
+from fer_study.config import DataConfig, TransferConfig
+from fer_study.data import official, synthetic
+from fer_study.errors import InputError
+
+
+@pytest.fixture
+def fer(store, tmp_path, monkeypatch, caplog, capsys):
+    """Run a command on given jobs: exit code, standard output, lines of errors."""
+    monkeypatch.setenv("FER_STUDY_DATA", "")  # put back what --data sets
+    monkeypatch.setattr(runs, "published_root", lambda: tmp_path / "results")
+
+    def run(*arguments: str, jobs: list | None = None) -> tuple[int, str, list[str]]:
+        if jobs is not None:
+            monkeypatch.setattr(execute, "needed", lambda *_: jobs)
+        caplog.clear()
+        capsys.readouterr()
+        code = cli.main([str(argument) for argument in arguments])
+        errors = [r.getMessage() for r in caplog.records if r.levelname == "ERROR"]
+        assert not any("\n" in error or "Traceback" in error for error in errors)
+        return code, capsys.readouterr().out, errors
+
+    return run
+
+
+@pytest.fixture
+def tried(monkeypatch):
+    """Keys of the runs that would be trained."""
+    keys = []
+    monkeypatch.setattr(study, "run", lambda job, **_: keys.append(job.key))
+    return keys
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A data root with a set of own faces in folders, which have no votes."""
+    faces = synthetic.make(100, style="lab", processes=1)
+    for i, image in enumerate(faces.images[:, 0]):
+        place = tmp_path / "root" / "folders" / faces.split[i] / faces.classes[faces.labels[i]] / f"{i}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(place)
+    return tmp_path / "root"
+
+
+def own_runs(tiny_run, root: Path) -> tuple:
+    """A run on own faces, one on their votes, one that it teaches, and one scored elsewhere."""
+    config = DataConfig(
+        dataset="folders", fingerprint=sources.faces_of(DataConfig(dataset="folders"), str(root)).fingerprint
+    )
+    plain, votes = tiny_run(data=config), tiny_run(name="votes", data=config.replace(targets="votes"))
+    taught = tiny_run(name="taught", loss=plain.loss.replace(teacher=votes.key, distribution="teacher"))
+    return plain, votes, taught, TransferConfig(name="scored", run=votes, target=tiny_run().data)
+
+
+@pytest.mark.parametrize("canonical", [False, True])
+def test_a_set_without_votes(fer, tiny_run, root, tried, canonical):
+    plain, votes, taught, scored = jobs = own_runs(tiny_run, root)
+    if canonical:
+        data.import_to(root / "folders", root / "folders.faces")
+        shutil.rmtree(root / "folders")
+    code, out, errors = fer("--data", root, "plan", "smoke", jobs=jobs)
+    rows = {key: line for line in out.splitlines() for key in [x.key for x in jobs] if key in line}
+    assert (code, errors) == (0, []) and [("impossible" in rows[job.key]) for job in jobs] == [False, True, True, True]
+    assert "1 of 4 runs left" in out
+    (reason,) = [line for line in out.splitlines() if line.startswith("impossible: 3 of 4")]
+    assert "votes" in reason and str(root) in reason
+    code, _, (error,) = fer("--data", root, "train", "smoke", jobs=jobs)
+    assert code == 1 and tried == [plain.key]
+    assert all(job.key in error for job in (votes, taught, scored)) and plain.key not in error and str(root) in error
+    code, _, (error,) = fer("--data", root, "train", "smoke", jobs=[votes])
+    assert code == 2 and votes.key in error, "nothing of the whole call can be made"
+
+
+def test_fer2013_has_votes_with_its_table_only(fer, tiny_run, tmp_path, tried):
+    mark = official.FINGERPRINTS["fer2013"]
+    job = tiny_run(data=DataConfig(dataset="fer2013", targets="votes", fingerprint=mark))
+    write_csv(tmp_path, csv_rows(random_images()))
+    assert "1 of 1 runs: " in fer("--data", tmp_path, "plan", "smoke", jobs=[job])[1]
+    code, _, (error,) = fer("--data", tmp_path, "train", "smoke", jobs=[job])
+    assert code == 2 and "fer2013new.csv" in error and not tried
+    write_votes(tmp_path, random_votes())
+    assert "impossible" not in fer("--data", tmp_path, "plan", "smoke", jobs=[job])[1]
+    assert fer("--data", tmp_path, "train", "smoke", jobs=[job])[0] == 0 and tried == [job.key]
+
+
+@pytest.mark.parametrize("other", ["muxspace", "rafdb"])
+def test_a_dataset_that_is_not_there_costs_what_needs_it(fer, tmp_path, tried, other):
+    """The fingerprint of the one is known without its files, that of the other is not."""
+    write_csv(tmp_path, csv_rows(random_images()))
+    given = ["06", "-p", "sources", "[fer2013]", "-p", "targets", f"[fer2013, {other}]", "-p", "seeds", "[0]"]
+    code, out, errors = fer("--data", tmp_path, "plan", "fer2013", *given)
+    assert (code, errors) == (0, []) and out.count("no data") == 1 and f"data: {other} not found in {tmp_path}" in out
+    code, _, (error,) = fer("--data", tmp_path, "train", "fer2013", *given)
+    (trained,) = [x for x in stages.jobs_of("fer2013", "06_cross_dataset") if x.name == "fer2013" and x.seed == 0]
+    assert code == 1 and tried == [trained.key] and f"{other} not found in {tmp_path}" in error
+
+
+def test_wrong_input_of_one_run_does_not_end_the_queue(fer, tiny_run, monkeypatch):
+    jobs, seen = [tiny_run(seed=seed) for seed in range(3)], []
+
+    def second_is_wrong(job, **_):
+        seen.append(job.key)
+        if len(seen) == 2:
+            raise InputError("it cannot be trained so")
+
+    monkeypatch.setattr(study, "run", second_is_wrong)
+    code, _, (error,) = fer("train", "smoke", jobs=jobs)
+    assert code == 1 and seen == [job.key for job in jobs]
+    assert jobs[1].key in error and "it cannot be trained so" in error and jobs[0].key not in error
+
+
+def test_data_that_cannot_be_read_is_tried_once(fer, tiny_run, root, monkeypatch):
+    """Another set under the same name: what is on other data is trained."""
+    wrong = DataConfig(dataset="folders", fingerprint="0" * 16)
+    jobs, seen = [*(tiny_run(data=wrong, seed=seed) for seed in range(3)), tiny_run()], []
+    run = study.run
+    monkeypatch.setattr(study, "run", lambda job, **given: (seen.append(job.key), run(job, **given)))
+    code, _, (error,) = fer("--data", root, "train", "smoke", jobs=jobs)
+    assert code == 1 and seen == [jobs[0].key, jobs[3].key]
+    assert error.count("0" * 16) == 1 and all(job.key in error for job in jobs[:3]) and runs.lookup(jobs[3].key)
+
+
+@pytest.mark.parametrize("free", [0, 2**40])
+def test_a_full_disk_is_called_that(fer, tiny_run, store, monkeypatch, free):
+    """As torch says it when it cannot write a checkpoint."""
+
+    def full(*_, **__):
+        raise RuntimeError("[enforce fail at inline_container.cc:671] . unexpected pos 64 vs 0")
+
+    monkeypatch.setattr(study, "run", full)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+    code, _, (error,) = fer("train", "smoke", jobs=[tiny_run()])
+    assert code == 1 and tiny_run().key in error
+    assert (f"no space left on device: {store}" in error) == (not free) == ("unexpected pos" not in error)
+
+
+@pytest.mark.parametrize("command", ["train", "execute"])
+@pytest.mark.parametrize("below", ["", "/deeper"])
+def test_a_store_that_cannot_be_written_is_refused_at_once(fer, tmp_path, tried, monkeypatch, command, below):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("FER_STUDY_RUNS", f"{tmp_path}/file{below}")
+    monkeypatch.setattr(execute, "attempts", lambda _: pytest.fail("executed"))
+    code, _, (error,) = fer(command, "smoke", "03")
+    assert code == 2 and not tried and f"{tmp_path}/file" in error and "FER_STUDY_RUNS" in error
+
+
+def test_each_run_has_the_time_that_is_left_when_it_starts(fer, tiny_run, monkeypatch):
+    now, left = [1000.0], []
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+
+    def takes_a_minute(job, deadline, **_):
+        left.append(deadline - now[0])
+        now[0] += 60
+
+    monkeypatch.setattr(study, "run", takes_a_minute)
+    jobs = [tiny_run(seed=seed) for seed in range(4)]
+    assert fer("train", "smoke", "--minutes", "2.5", jobs=jobs) == (0, "", []) and left == [150, 90, 30]
+
+
+def test_a_page_that_needs_no_runs(fer):
+    code, out, errors = fer("plan", "smoke", "01")
+    assert (code, errors) == (0, []) and "Empty" not in out and out.count("\n") == 1
+
+
+def test_a_page_of_which_no_run_can_be_made(fer, root, params, monkeypatch):  # noqa: F811
+    """It is not executed, and why is said; with another target it is."""
+    shutil.copytree(params / "smoke", params / "own")
+    (params / "own" / "edition.yaml").write_text("data: {dataset: folders}\nlive: {recipe: smoke, width: 0.25}\n")
+    for path in (params / "own").glob("*.yaml"):
+        path.write_text(path.read_text().replace("edition: smoke", "edition: own"))
+    made = []
+    monkeypatch.setattr(execute, "attempts", lambda pages: made.extend(pages) or [])
+    monkeypatch.setattr(plan, "train_jobs", lambda *_, **__: (0, 0))
+    code, _, (error,) = fer("--data", root, "execute", "own", "05", "-p", "targets", "[votes]")
+    assert code == 1 and not made and "own" in error and "05_label_distribution" in error and str(root) in error
+    assert fer("--data", root, "execute", "own", "05", "-p", "targets", "[votes, labels]")[0] == 0 and len(made) == 1

@@ -157,7 +157,7 @@ def _check_unpacked(file: Path, names: list[str]) -> None:
     parts = [about.row_group(i).column(j) for i in range(about.num_row_groups) for j in range(about.num_columns)]
     unpacked = sum(x.total_uncompressed_size for x in parts if x.path_in_schema.split(".")[0] in names)
     if unpacked > max(LARGEST, MOST_PACKED * file.stat().st_size):
-        size = f"{unpacked / 1e6:,.0f} MB in a file of {file.stat().st_size / 1e6:,.1f} MB"
+        size = f"{unpacked / 1e6:,.0f} MB in a file of {file.stat().st_size / 1e6:,.2f} MB"
         raise InputError(f"{printable(file)}: unpacks to {size}, allowed: {MOST_PACKED} times; no images are like that")
 
 

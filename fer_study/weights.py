@@ -26,7 +26,7 @@ from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as to_bytes
 
 from . import imagenet, runs
 from .config import ModelConfig, RunConfig
@@ -123,7 +123,8 @@ def load(model: FaceModel, config: ModelConfig, num_classes: int) -> Report:
 def save(state: State, config: ModelConfig, path: Path) -> None:
     """Write the weights of a network, with its name and its options, as safetensors."""
     network = {"name": config.name, "options": resolve(config).options}
-    save_file(state, path, metadata={NETWORK: json.dumps(network, sort_keys=True)})
+    metadata = {NETWORK: json.dumps(network, sort_keys=True)}
+    runs.write_atomically(path, to_bytes(state, metadata))  # safetensors itself writes files that only their owner reads
 
 
 def other_options(config: ModelConfig, path: Path, where: str) -> tuple[str, ...]:
@@ -138,7 +139,7 @@ def other_options(config: ModelConfig, path: Path, where: str) -> tuple[str, ...
         return ()
     try:
         theirs = parse(ModelConfig, json.loads(written), NETWORK)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise InputError(f"{path}: its {NETWORK} is {written[:80]!r}, allowed: a name and options, as JSON") from None
     if theirs.name != config.name:
         raise InputError(f"{where} of {theirs.name}, this network is {config.name}")

@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 
-from .labels import class_names
+from .errors import InputError
+from .labels import FER2013
 
 HEAVY = {"disgust": 15.0, "fear": 8.0}
 """Class weights of document 002's proposed cure (Pauyac and Debnath, section V): disgust x15, fear x8, the others 1."""
 
 
-def class_weights(scheme: str, counts: torch.Tensor) -> torch.Tensor | None:
+def class_weights(scheme: str, counts: torch.Tensor, classes: Sequence[str] = FER2013) -> torch.Tensor | None:
     """Weight of each class.
 
     Args:
         scheme: ``none``, ``inverse`` (N / (K n_c): document 002, "Class weighting"; also scikit-learn's "balanced") or
             ``heavy``.
         counts: (K,) images by class in the training split.
+        classes: their names.
 
     Returns:
         (K,) float32, or None for ``none``. A class without images has weight 0 under ``inverse``.
 
     Raises:
         ValueError: unknown scheme.
+        InputError: ``heavy``, and no class that it weighs.
     """
     if scheme == "none":
         return None
@@ -31,7 +36,9 @@ def class_weights(scheme: str, counts: torch.Tensor) -> torch.Tensor | None:
         counts = counts.float()
         return torch.where(counts > 0, counts.sum() / (len(counts) * counts.clamp(min=1)), torch.zeros_like(counts))
     if scheme == "heavy":
-        return torch.tensor([HEAVY.get(c, 1.0) for c in class_names(len(counts))], device=counts.device)
+        if HEAVY.keys().isdisjoint(classes):
+            raise InputError(f"class weights are 'heavy', for {' and '.join(HEAVY)}; the classes are {', '.join(classes)}")
+        return torch.tensor([HEAVY.get(c, 1.0) for c in classes], device=counts.device)
     raise ValueError(f"class weights are {scheme!r}, allowed: none, inverse, heavy")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,6 +79,10 @@ def mismatch(ours: State, theirs: State, num_classes: int) -> str:
         theirs: of the file.
     """
     missing, foreign = [n for n in ours if n not in theirs], [n for n in theirs if n not in ours]
+    if prefix := prefix_of(ours, theirs):
+        return f"of this network with {prefix!r} before each name; save them without it"
+    if len(ours) == len(theirs) and (prefix := prefix_of(theirs, ours)):
+        return f"of this network without {prefix!r} before each name; save them with it"
     if missing or foreign:
         return f"of another network: missing {some(missing)}, unknown {some(foreign)}"
     other = [n for n in ours if ours[n].shape != theirs[n].shape]
@@ -86,6 +90,13 @@ def mismatch(ours: State, theirs: State, num_classes: int) -> str:
         return f"of {len(theirs[other[0]])} classes, this network has {num_classes}"
     kinds = [n for n in ours if ours[n].is_floating_point() != theirs[n].is_floating_point()]
     return f"of another network: {some(differences(theirs, ours, other or kinds))}" if other or kinds else ""
+
+
+def prefix_of(names: Collection[str], longer: Collection[str]) -> str:
+    """What stands before each of ``names`` in ``longer``, such as ``module.``; empty: nothing, or not before each."""
+    first = next(iter(names), "")
+    prefixes = [name.removesuffix(first) for name in longer if name.endswith(f".{first}")]
+    return next((p for p in prefixes if all(p + name in longer for name in names)), "")
 
 
 def differences(theirs: State, ours: State, names: Iterable[str]) -> tuple[str, ...]:

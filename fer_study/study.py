@@ -86,7 +86,7 @@ def train_and_predict(config: RunConfig, faces: FaceSet, folder: Path, deadline:
     model = create_model(config.model, faces.num_classes, faces.images.shape[1]).to(memory_format=memory_format(fabric))
     origin = initialise(model, config, faces.num_classes, folder) | code_of(config.model.name)
     origin["parameters"] = sum(p.numel() for p in model.parameters())
-    batches = Batches(faces.images, rows.targets, rows.train, config.batch_size, fabric.device)
+    batches = Batches(faces.images, rows.targets, rows.train, config.batch_size, fabric.device, classes=faces.classes)
     validation = (torch.from_numpy(faces.images[rows.validation]).to(fabric.device), faces.labels[rows.validation])
     explained = has_maps(config, model, torch.from_numpy(faces.images[rows.train[:1]]))  # said before it trains for hours
     weights = fit(config, model, batches, validation, folder, fabric, deadline, teacher(config, faces, fabric))

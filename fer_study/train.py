@@ -143,7 +143,7 @@ def fit(
     wrapped, optimiser = fabric.setup(model, optimiser)
     wrapped.mark_forward_method("forward_with_penalty")  # in the precision that Fabric set up
     ema = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(config.ema.decay), use_buffers=True) if config.ema else None
-    weights = class_weights(config.loss.class_weights, train.targets.sum(dim=0))
+    weights = class_weights(config.loss.class_weights, train.targets.sum(dim=0), train.classes)
     checkpoint = folder / CHECKPOINT
     progress, best = load_checkpoint(checkpoint, config.key, model, optimiser, ema, fabric)
 

@@ -140,7 +140,7 @@ def other_options(config: ModelConfig, path: Path, where: str) -> tuple[str, ...
         return ()
     try:
         theirs = parse(ModelConfig, json.loads(written), NETWORK)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise InputError(f"{path}: its {NETWORK} is {written[:80]!r}, allowed: a name and options, as JSON") from None
     if theirs.name != config.name:
         raise InputError(f"{where} of {theirs.name}, this network is {config.name}")

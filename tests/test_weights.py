@@ -128,6 +128,10 @@ BROKEN = {
     "a tensor is missing": (lambda s: {n: s[n] for n in list(s)[1:]}, r"missing 1 \(blocks\.0\.0\.weight\), unknown none"),
     "one too many": (lambda s: s | {"more": torch.zeros(1)}, r"missing none, unknown 1 \(more\)"),
     "permuted": (permuted, r"of another network: \d \(blocks\.0\.0\.weight: 7x8 float32 -> 4x1x3x3 float32"),
+    "of DataParallel": (lambda s: {f"module.{n}": v for n, v in s.items()}, r"with 'module\.' before each name"),
+    "compiled": (lambda s: {f"_orig_mod.{n}": v for n, v in s.items()}, r"with '_orig_mod\.' before each name"),
+    "averaged": (lambda s: {f"module.{n}": v for n, v in s.items()} | {"n_averaged": torch.ones(1)}, r"with 'module\.'"),
+    "head alone": (lambda s: {"weight": s["head.4.weight"]}, r"missing \d+ .*unknown 1 \(weight\)"),
     "whole numbers": (lambda s: {n: v.to(torch.int8) for n, v in s.items()}, "int8 -> 4x1x3x3 float32"),
     "not finite": (lambda s: s | {"head.4.bias": torch.full((7,), torch.nan)}, r"head\.4\.bias has values .* not finite"),
     "empty": (lambda s: {}, "holds no tensor"),
@@ -144,6 +148,28 @@ def test_a_state_dict_that_does_not_fit_is_refused_and_changes_nothing(saved, ho
     before = copy_state(model)
     one_line(words, weights.load, model, config, 7)
     assert all(torch.equal(before[n], value) for n, value in model.state_dict().items())
+
+
+def test_the_file_of_a_network_inside_this_one_is_told_apart(tmp_path):
+    """timm's own network has no ``net.`` before its names."""
+    config = ModelConfig(name="timm:test_resnet", input_size=64, weights="scratch")
+    save_file(network(config).net.state_dict(), tmp_path / "net.safetensors")
+    config = config.replace(weights=str(tmp_path / "net.safetensors"))
+    one_line(r"net\.safetensors .*without 'net\.' before each name", weights.load, network(config), config, 7)
+
+
+@pytest.mark.parametrize("said", ["[" * 100_000, "{}", "[]", "null", '"x"', '{"name": 1}', "{"])
+def test_a_file_that_names_its_network_wrongly(saved, said):
+    reference, path = saved
+    save_file(reference.state_dict(), path, metadata={weights.NETWORK: said})
+    config = from_file(path)
+    one_line(r"net\.safetensors: ", weights.load, network(config), config, 7)
+
+
+def test_weights_are_as_readable_as_the_rest_of_a_record(store, tiny_run):
+    folder = study.run(tiny_run()).folder
+    modes = {path.name: path.stat().st_mode for path in folder.iterdir() if path.name != ".lock"}
+    assert "last.safetensors" in modes and len(set(modes.values())) == 1, modes
 
 
 @pytest.mark.parametrize("length", [0, 4, 100, -1])

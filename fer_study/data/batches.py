@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
+
+from ..labels import FER2013
 
 RESIDENT = 2 * 2**30
 """Bytes of training images that are kept on the device; of a larger set, batches are read from its memory map."""
@@ -19,12 +21,13 @@ class Batches:
         targets: (N, K) float32.
         rows: (n,) int64, the rows that are trained on.
         resident: bytes up to which the images of these rows are copied to the device.
+        classes: what the K columns of the targets mean.
     """
 
     def __init__(self, images: np.ndarray, targets: np.ndarray, rows: np.ndarray, batch_size: int, device: torch.device,
-                 resident: int = RESIDENT) -> None:  # fmt: skip
+                 resident: int = RESIDENT, classes: Sequence[str] = FER2013) -> None:  # fmt: skip
         self.targets = torch.from_numpy(np.ascontiguousarray(targets[rows], dtype=np.float32)).to(device)
-        self.batch_size, self.device = batch_size, device
+        self.batch_size, self.device, self.classes = batch_size, device, classes
         fits = len(rows) * int(np.prod(images.shape[1:])) <= resident
         self.images = torch.from_numpy(images[rows]).to(device) if fits else None
         self.mapped, self.rows = images, rows

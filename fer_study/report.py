@@ -136,9 +136,10 @@ def with_intervals(logits: np.ndarray, labels: np.ndarray, names: Sequence[str])
     each = [metrics.compute(one, labels, classes) for one in logits]
     found = [metrics.over_seeds([seed[name] for seed in each], share=name not in UNSCALED) for name in names]
     table = pd.DataFrame(found, index=pd.Index(names, name="metric")).assign(n=len(labels))
-    if len(logits) < verdicts.ENOUGH_SEEDS:
-        drawn = metrics.bootstrap_interval(logits, labels, list(names), classes=classes)
-        table[["low", "high"]] = drawn[["low", "high"]]
+    drawn = [name for name in names if len(logits) > 1 or not is_share(name)]
+    if drawn and len(logits) < verdicts.ENOUGH_SEEDS:
+        over_images = metrics.bootstrap_interval(logits, labels, drawn, classes=classes)
+        table.loc[drawn, ["low", "high"]] = over_images[["low", "high"]]
     for name in filter(is_share, names):
         value, n = table.loc[name, "value"], images_of(name, labels, classes)
         if len(logits) == 1 or value in (0, 1):

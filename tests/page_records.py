@@ -9,63 +9,68 @@ import pandas as pd
 
 from fer_study import evaluation, record_files, runs
 from fer_study.config import DataConfig, ModelConfig
-from fer_study.labels import FER2013
+from fer_study.labels import class_names
 from fer_study.recipes import load_recipe
 
 VALIDATION, TEST = 10, 40
 FIRST_ROW = 100  # rows of the FaceSet are not positions in the table
 
 
-def log_probabilities(predicted: np.ndarray, sure: float = 0.7) -> np.ndarray:
-    """(n, 7) log-probabilities: ``sure`` for the predicted class, the rest spread evenly."""
-    p = np.full((len(predicted), 7), (1 - sure) / 6)
+def log_probabilities(predicted: np.ndarray, sure: float = 0.7, classes: int = 7) -> np.ndarray:
+    """(n, classes) log-probabilities: ``sure`` for the predicted class, the rest spread evenly."""
+    p = np.full((len(predicted), classes), (1 - sure) / (classes - 1))
     p[np.arange(len(predicted)), predicted] = sure
     return np.log(p)
 
 
-def labels_of(count: int) -> np.ndarray:
+def labels_of(count: int, classes: int = 7) -> np.ndarray:
     """(count,) labels 0, 1, ..., 6, 0, ..."""
-    return np.arange(count) % 7
+    return np.arange(count) % classes
 
 
-def predictions(right: int, validation_right: int = 5) -> np.ndarray:
+def predictions(right: int, validation_right: int = 5, classes: int = 7) -> np.ndarray:
     """(50,) predictions: so many right ones, first, among the 10 validation and the 40 test images; the others name the next
     class."""
     parts = []
     for count, hits in ((VALIDATION, validation_right), (TEST, right)):
-        labels = labels_of(count)
-        parts.append(np.where(np.arange(count) < hits, labels, (labels + 1) % 7))
+        labels = labels_of(count, classes)
+        parts.append(np.where(np.arange(count) < hits, labels, (labels + 1) % classes))
     return np.concatenate(parts)
 
 
 def make_record(folder: Path, predicted: np.ndarray | int, *, name: str = "emotion_cnn", seed: int = 0, sure: float = 0.7,
                 first_row: int = FIRST_ROW, clean: bool = True, published: bool = False, history: pd.DataFrame | None = None,
                 cam: dict[str, np.ndarray] | None = None, env: dict | None = None, changes: dict | None = None,
-                views: dict[str, np.ndarray] | None = None) -> runs.Record:  # fmt: skip
+                views: dict[str, np.ndarray] | None = None, classes: int = 7,
+                labels: np.ndarray | None = None) -> runs.Record:  # fmt: skip
     """A record of 10 validation and 40 test images; ``predicted`` is (50,) classes or how many test images are right.
 
     Args:
         views: in place of the one, single view.
+        labels: (50,) of the images, in place of ``labels_of``.
         changes: of the config, which is the ladder's recipe on synthetic faces.
         clean: False marks the first 20 test images as copies of training images.
     """
-    predicted = predictions(predicted) if isinstance(predicted, int) else predicted
-    parts = {"data": DataConfig(dataset="synthetic", faces=100), "model": ModelConfig(name=name)} | (changes or {})
+    predicted = predictions(predicted, classes=classes) if isinstance(predicted, int) else predicted
+    if labels is None:
+        labels = np.concatenate([labels_of(VALIDATION, classes), labels_of(TEST, classes)])
+    data = DataConfig(dataset="synthetic", faces=100) if classes == 7 else DataConfig(dataset="folders", classes=classes)
+    parts = {"data": data, "model": ModelConfig(name=name)} | (changes or {})
     config = load_recipe("ladder").run(name=name, seed=seed, **parts)
     count = VALIDATION + TEST
     place = np.arange(count)
     table = pd.DataFrame({
         "row": (first_row + place).astype(np.int32), "split": np.where(place < VALIDATION, "validation", "test"),
-        "label": np.concatenate([labels_of(VALIDATION), labels_of(TEST)]).astype(np.int8),
+        "label": labels.astype(np.int8),
         "copy_in_train": (place >= VALIDATION) & (place < VALIDATION + 20) & (not clean),
         "copy_in_validation": np.zeros(count, dtype=bool),
     })  # fmt: skip
-    views = views or {"last_single": evaluation.stored(log_probabilities(predicted, sure))}
+    views = views or {"last_single": evaluation.stored(log_probabilities(predicted, sure, classes))}
     folder = folder / f"{name}-{seed}"
     folder.mkdir(parents=True)
     saved = runs.save(
         folder, config, history=two_epochs() if history is None else history, table=table, views=views,
-        metrics=evaluation.score(table, views, FER2013, config), cam=cam,
+        metrics=evaluation.score(table, views, class_names(classes), config), cam=cam,
         env={"seconds": 90.0, "device": "cpu: test", "commit": "abc", "precision": "32-true", "torch": "2.0"} | (env or {}),
     )  # fmt: skip
     return runs.Record(saved.folder, published)

@@ -89,6 +89,7 @@ def goal(runs: Runs, view: str) -> str:
     if not records:
         return NOT_YET
     found, hours = report.interval(records, view=view), core_hours(records)
+    devices = ", ".join(dict.fromkeys(r.env["device"] for r in records))
     short = found.high < GOAL or hours > CORE_HOURS
     word = "not reached" if short else "reached" if found.low >= GOAL else "undecided"
     word = verdicts.qualified(word, len(records))
@@ -96,7 +97,7 @@ def goal(runs: Runs, view: str) -> str:
         f"The aim was {100 * GOAL:.0f} % of PrivateTest, the whole interval above it, after at most "
         f"{CORE_HOURS:.0f} core-hours of training on a CPU ({CORE_HOURS / 2:.0f} hours on two cores), everything "
         f"chosen on PublicTest. `{ours}`: {percent(found)} after "
-        f"{hours:.1f} core-hours on {records[0].env['device']}: **{word}**."
+        f"{hours:.1f} core-hours on {devices}: **{word}**."
     )
 
 

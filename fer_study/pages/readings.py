@@ -117,17 +117,17 @@ def votes(runs: Runs, crowd: np.ndarray | None) -> str:
     if crowd is None:
         return "The data has no votes to compare with."
     hard, soft = (runs.get(title(name), []) for name in ("labels", "votes"))
-    if not hard or not soft:
+    if not report.paired(soft, hard)[0]:
         return not_yet(runs, "labels", "votes")
     on_labels, (soft, hard) = difference(soft, hard), report.paired(soft, hard)
     table = other_labels.scores({"hard": hard, "soft": soft}, crowd, ["accuracy"]).set_index("name")["value"]
     gain = other_labels.difference(soft, hard, crowd)
     word = verdicts.qualified(direction(on_labels, "better", "worse"), on_labels.n)
     return (
-        f"Trained on votes instead of hard labels, the network changes by {points(on_labels)} of accuracy on the hard "
-        f"labels of the test split: {word}. Against the crowd's majority, ties shared, it changes from "
-        f"{100 * table['hard']:.1f} to {100 * table['soft']:.1f} % ({points(gain)}): "
-        f"{verdicts.qualified(direction(gain, 'better', 'worse'), gain.n)}."
+        f"Trained on votes instead of hard labels, compared on what both have ({verdicts.seeds([len(soft)])}), the "
+        f"network changes by {points(on_labels)} of accuracy on the hard labels of the test split: {word}. Against the "
+        f"crowd's majority, ties shared, it changes from {100 * table['hard']:.1f} to {100 * table['soft']:.1f} % "
+        f"({points(gain)}): {verdicts.qualified(direction(gain, 'better', 'worse'), gain.n)}."
     )
 
 

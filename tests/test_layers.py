@@ -128,11 +128,10 @@ def test_every_layer_names_a_room():
     assert sum(map(len, LAYERS)) == len(set().union(*LAYERS))
 
 
-def test_files_and_functions_stay_small():
+def test_functions_stay_small():
+    """A limit on the lines of a file, which stood here, made code denser and not clearer."""
     for path in FILES:
-        text = path.read_text(encoding="utf-8")
-        assert len(text.splitlines()) <= 300, f"{path.name} has {len(text.splitlines())} lines, allowed: 300"
-        for node in ast.walk(ast.parse(text)):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.FunctionDef):
                 lines = node.end_lineno - node.lineno + 1
                 assert lines <= 60, f"{path.name}: {node.name} has {lines} lines, allowed: 60"

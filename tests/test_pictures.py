@@ -60,7 +60,7 @@ DARK = {
     "colours, 12 bits in 16": deep_png(RGB * 16),
     "gray and alpha, 8 bits in 16": deep_png(with_alpha(GRAY)),
     "colours and alpha, 12 bits in 16": deep_png(with_alpha(RGB * 16)),
-    "shares of 1, a little above": saved((FACE / 250).astype(np.float32), "TIFF"),
+    "shares of 1, a little above": saved((FACE / FACE.max() * 1.02).astype(np.float32), "TIFF"),
     "not a number": saved(np.where(FACE > 100, np.nan, FACE).astype(np.float32), "TIFF"),
     "white is zero": saved(FACE.astype(np.uint16) * 257, "TIFF", tiffinfo={262: 0}),
 }

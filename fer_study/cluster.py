@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -49,10 +50,10 @@ class Cluster:
 
         tasks, running = iter(tasks), {}
         while True:
-            workers = self.workers()
+            workers = self.workers(PATIENCE * (6 if running else 1))  # one that died is started again
             while len(running) < len(workers) and (task := next(tasks, None)) is not None:
                 call = (_on_worker, function, task, self.places)
-                future = self.client.submit(*call, workers=workers, resources={"GPU": 1}, pure=False)
+                future = self.client.submit(*call, workers=self.hosts(workers), resources={"GPU": 1}, pure=False)
                 running[future] = task
             if not running:
                 return
@@ -61,21 +62,23 @@ class Cluster:
             for future in [x for x in running if x.status != "pending"]:
                 task = running.pop(future)
                 if future.cancelled() or self.client.status != "running":
-                    raise RuntimeError(f"the scheduler of {self.scheduler_file} is gone; start it and its workers again")
+                    raise self.gone()
                 error = future.exception() if future.status == "error" else None
                 if error and not isinstance(error, KilledWorker):
                     raise error
                 yield task, Died("its worker died, and so did those that tried it again") if error else future.result()
 
-    def workers(self) -> list[str]:
-        """The addresses of those that can train; waits where there are none.
+    def workers(self, patience: float) -> list[str]:
+        """The addresses of those that can train; waits so many seconds where there are none.
 
         Raises:
             InputError: none came.
         """
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + patience
         while True:
-            known = self.client.scheduler_info(n_workers=-1)["workers"]
+            known = self.client.scheduler_info(n_workers=-1).get("workers")
+            if known is None:
+                raise self.gone()
             able = [address for address, about in known.items() if about["resources"].get("GPU", 0) >= 1]
             self.look_around([address for address in able if address not in self.missing])
             if found := [address for address in able if self.missing.get(address, "") is None]:
@@ -89,6 +92,16 @@ class Cluster:
         what = f"none of its {len(known)} workers has the resource GPU" if known else "it has no workers"
         start = f"dask worker --scheduler-file {self.scheduler_file} --nworkers 1 --nthreads 1 --resources GPU=1"
         raise InputError(f"--scheduler-file {self.scheduler_file}: {what}; start one with: {start}")
+
+    def gone(self) -> RuntimeError:
+        """What to say when the scheduler does not answer any more."""
+        return RuntimeError(f"the scheduler of {self.scheduler_file} is gone; start it and its workers again")
+
+    def hosts(self, able: list[str]) -> list[str] | None:
+        """Where a run may be made; None: anywhere. A worker that starts again has another address, but the same host."""
+        from distributed.comm import get_address_host
+
+        return [get_address_host(address) for address in able] if any(self.missing.values()) else None
 
     def look_around(self, addresses: list[str]) -> None:
         """Ask workers for our folders; without them one would fail run after run."""
@@ -130,6 +143,8 @@ def _missing(paths: list[str]) -> str | None:
 
 def _on_worker(function: Callable, arguments: tuple, places: dict[str, str]) -> Any:
     """Call a function with environment variables of its own."""
+    if path := _missing(list(places.values())):  # a worker that came just now
+        return Died(f"worker {socket.gethostname()}: {path}: not there")
     with _ONE_RUN:
         before = {name: os.environ.get(name) for name in places}
         os.environ.update(places)

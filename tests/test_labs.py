@@ -12,7 +12,7 @@ import pandas as pd
 import papermill
 import pytest
 
-from fer_study import audit, cli, execute, labs, metrics
+from fer_study import audit, cli, execute, labs, metrics, plots
 from fer_study.errors import InputError
 from fer_study.pages import leakage_lab as lab
 from fer_study.pages import marking
@@ -52,6 +52,11 @@ def experiment():
         return np.eye(7, dtype=np.float32)[np.where(right, labels, (labels + 1) % 7)]
 
     return lab.Experiment(answers(0.5 * leaked), answers(0 * leaked), labels, rows, leaked, ([], []))
+
+
+def test_the_figure_of_the_experiment_says_what_its_shares_are_of(experiment):
+    ax = plots.score_intervals(lab.accuracies(experiment))
+    assert len(ax.texts) == 6 and all(" images" in text.get_text() for text in ax.texts)
 
 
 def points(name: str, answer: object, *data: object) -> int:

@@ -127,8 +127,8 @@ def accuracies(e: Experiment) -> pd.DataFrame:
     for part_name, part in (("all", e.leaked | True), ("leaked", e.leaked), ("not leaked", ~e.leaked)):
         for name, logits in (("with copies", e.with_copies), ("without", e.without_copies)):
             table = metrics.bootstrap_interval(logits[part], e.labels[part], ["accuracy"], groups=e.rows[part])
-            row = table.loc["accuracy"].to_dict() | {"name": f"{part_name}, {name}", "n": len(np.unique(e.rows[part]))}
-            rows.append(row)
+            images = f"{len(np.unique(e.rows[part])):,} images"
+            rows.append(table.loc["accuracy"].to_dict() | {"name": f"{part_name}, {name}", "of": images})
     return pd.DataFrame(rows)
 
 

@@ -89,6 +89,11 @@ def test_a_config_by_hand_has_the_code_in_its_key_too(bring, store, tiny_run):
     assert old.key != new.key and old.config.model.source != new.config.model.source
     with pytest.raises(InputError, match="mine: its code has changed"):
         models.create_model(old.config.model, 7)
+    registry._REGISTRY.pop("mine")
+    registry._SOURCES.pop("mine")
+    assert study.run(new.config).key == new.key, "a record is found without its network"
+    with pytest.raises(InputError, match="unknown model 'mine'"):
+        models.create_model(new.config.model, 7)
 
 
 def test_keys_of_our_networks_hold_no_code():

@@ -150,8 +150,9 @@ def text_of(kind: type | Callable) -> str:
 
 
 def source_of(name: str) -> str:
-    """What the key of a run holds of the code of its network: the hash of its source where it lies outside the package."""
-    file, mark = ("", "") if name in NOT_NETWORKS else _SOURCES[_key(name)]
+    """What the key of a run holds of the code of its network: the hash of its source where it lies outside the package;
+    nothing of a name that is not registered."""
+    file, mark = _SOURCES.get(name, ("", ""))
     return "" if file else mark
 
 
@@ -215,15 +216,13 @@ def create_model(config: ModelConfig, num_classes: int, in_channels: int = 1) ->
     Raises:
         InputError: see ``resolve``; an input size that the network cannot take; or the network is now another.
     """
+    factory = _lookup(config.name)
     if config.source and config.source != source_of(config.name):
-        raise InputError(
-            f"model {config.name}: its code has changed since this config was made ({config.source}, now "
-            f"{source_of(config.name) or 'part of the package'}); make a new config"
-        )
+        raise InputError(f"model {config.name}: its code has changed since this config was made; make a new config")
     options = dict(resolve(config).options)
     if config.name.startswith("timm:"):
         options["name"] = config.name.removeprefix("timm:")
-    made = _lookup(config.name)(num_classes=num_classes, in_channels=in_channels, input_size=config.input_size, **options)
+    made = factory(num_classes=num_classes, in_channels=in_channels, input_size=config.input_size, **options)
     if not isinstance(made, FaceModel):
         raise InputError(f"model {config.name}: makes a {type(made).__name__}, allowed: a fer_study.models.FaceModel")
     return made

@@ -36,6 +36,8 @@ def class_weights(scheme: str, counts: torch.Tensor, classes: Sequence[str] = FE
         counts = counts.float()
         return torch.where(counts > 0, counts.sum() / (len(counts) * counts.clamp(min=1)), torch.zeros_like(counts))
     if scheme == "heavy":
+        if len(classes) != len(counts):
+            raise ValueError(f"{len(classes)} class names for {len(counts)} counts, allowed: one a count")
         if HEAVY.keys().isdisjoint(classes):
             raise InputError(f"class weights are 'heavy', for {' and '.join(HEAVY)}; the classes are {', '.join(classes)}")
         return torch.tensor([HEAVY.get(c, 1.0) for c in classes], device=counts.device)

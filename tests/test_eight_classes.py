@@ -46,7 +46,7 @@ def clone(tmp_path) -> Path:
     )
     for stage, given in STAGES.items():
         more = {"targets": ["folders", "synthetic-lab"]} if stage.startswith("06") else {}
-        (folder / f"{stage}.yaml").write_text(json.dumps({"edition": "eight"} | given | more))
+        (folder / f"{stage}.yaml").write_text(json.dumps(given | more))
     for i, (image, label) in enumerate(zip(drawn.images, drawn.labels, strict=True)):
         split = "train" if i < 120 else "validation" if i < 150 else "test"
         path = tmp_path / "data" / "folders" / split / ("contempt" if i % 8 == 0 else EIGHT[label]) / f"{i}.png"
@@ -141,7 +141,7 @@ def test_tables_and_readings_of_an_audit(voted):
 def test_heavy_weights_of_eight_classes():
     import torch
 
-    assert class_weights("heavy", torch.ones(8)).tolist() == [1, 15, 8, 1, 1, 1, 1, 1]
+    assert class_weights("heavy", torch.ones(8), EIGHT).tolist() == [1, 15, 8, 1, 1, 1, 1, 1]
 
 
 def test_other_sets_of_an_edition_have_as_many_classes(monkeypatch):

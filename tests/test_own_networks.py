@@ -9,7 +9,7 @@ from types import ModuleType
 import nbformat
 import pytest
 from nbclient import NotebookClient
-from page_records import make_record
+from page_records import make_record, rewrite
 
 from fer_study import checkout, models, plan, report, runs, stages, study
 from fer_study.config import CostConfig, ModelConfig, RunConfig
@@ -186,5 +186,5 @@ def test_the_cost_of_other_code_is_measured_again(store, monkeypatch):
     record = study.cost_of(config)
     assert study.current_cost(config) is not None
     env = record.env | {"network_source": "fer_study/models/ladder.py 0123456789abcdef"}
-    runs.write_atomically(record.folder / "env.json", runs.as_json(env))
+    rewrite(record.folder, "env.json", runs.as_json(env))
     assert study.current_cost(config) is None

@@ -139,7 +139,6 @@ def test_audits_keep_their_form():
         np.array(["train"] * 100 + ["test"] * 100),
         np.arange(200).astype(str),
     )
-    assert audit.FORM == 4
     assert list(audit.summary(both)["doctor"]) == [
         "dataset", "about", "images", "counts", "official", "matches", "fingerprint", "is_official", "votes", "dropped",
         "left_out", "duplicates", "people", "problems", "mend",

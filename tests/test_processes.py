@@ -108,9 +108,9 @@ for name in ("NOTEBOOKS", "PARAMS"):
     setattr(execute, name, place)
 execute.PAGES = {}
 (place / "smoke").mkdir()
-(place / "smoke" / "edition.yaml").write_text("title: Small\\n")
+(place / "smoke" / "edition.yaml").write_text("title: Small\\ndata: {dataset: fer2013}\\n")
 for stage in ("01_first", "02_second"):
-    (place / "smoke" / (stage + ".yaml")).write_text("edition: smoke\\n")
+    (place / "smoke" / (stage + ".yaml")).write_text("{}\\n")
     begun = str(place / ("begun_" + stage))
     write_notebook(place / (stage + ".ipynb"), "import time", f"open({begun!r}, 'w').close()\\ntime.sleep(60)")
 raise SystemExit(cli.main(["execute", "smoke"]))

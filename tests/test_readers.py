@@ -139,7 +139,7 @@ def test_find(tmp_path, images, monkeypatch):
     with pytest.raises(InputError, match=r"muxspace not found in .*FER_STUDY_DATA"):
         find("muxspace")
     monkeypatch.delenv("FER_STUDY_DATA")
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("fer_study.data.ROOT", tmp_path)  # ``data/`` is that of the checkout, wherever one stands
     (tmp_path / "fer2013").rename(tmp_path / "data")
     check(find("fer2013", verify=False), images)
     with pytest.raises(InputError, match="unknown dataset 'ferret'"):

@@ -171,7 +171,7 @@ def test_votes_are_compared_on_the_seeds_that_both_have(tmp_path):
     hard = [make_record(tmp_path, hits, name="labels", seed=s) for s, hits in enumerate((40, 20, 20))]
     soft, crowd = [make_record(tmp_path, 20, name="votes")], np.full(FIRST_ROW + VALIDATION + TEST, -1)
     crowd[-TEST:] = labels_of(TEST)
-    text = readings.votes({"hard labels": hard, "votes of the crowd": soft}, ["labels", "votes"], crowd)
+    text = readings.votes({"hard labels": hard, "votes of the crowd": soft}, crowd)
     assert "from 100.0 to 50.0 % (-50.0 [" in text and text.count("one seed: worse") == 2
 
 

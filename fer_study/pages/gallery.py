@@ -100,9 +100,8 @@ def ways(records: Sequence[Record]) -> Styler:
         }
     formats = {"batch": "{:.0f}", "float32 (images/s)": "{:,.1f}"} | dict.fromkeys(WAYS[1:], "x {:.2f}")
     table = pd.DataFrame(rows).T.rename_axis("network").style
-    return table.format(formats, na_rep="does not compile").format(
-        {"channels-last": formats["channels-last"]}, na_rep="not in float32", subset=["channels-last"]
-    )
+    table = table.format(formats, na_rep="does not compile")
+    return table.format(formats["channels-last"], na_rep="not in float32", subset=["channels-last"]) if rows else table
 
 
 def parts(records: Sequence[Record]) -> pd.DataFrame:

@@ -21,7 +21,7 @@ def executed(notebook: Path, parameters: dict, folder: Path) -> tuple[str, str |
         done = papermill.execute_notebook(
             notebook, None, parameters, kernel_name="python3", cwd=folder, progress_bar=False, log_output=False,
             kernel_manager_class=own_kernel(),
-            extra_arguments=["--log-level=ERROR"],  # it warns that it listens to this machine
+            extra_arguments=["--log-level=CRITICAL"],  # it warns that it listens to this machine, and that it ends
         )  # fmt: skip
         return nbformat.writes(done), None, time.perf_counter() - start
     except papermill.PapermillExecutionError as error:

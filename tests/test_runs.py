@@ -262,3 +262,13 @@ def test_every_published_record_is_true_to_its_predictions(folder):
     assert_metrics_are_of_the_predictions(record)
     assert record.config.key == record.key
     assert not list(folder.glob("*.safetensors")) and not list(folder.glob("*.pt"))
+
+
+EVERY = sorted(p.parent for p in runs.published_root().glob("[!.]*/config.json"))
+
+
+@pytest.mark.parametrize("folder", EVERY, ids=lambda p: p.name)
+def test_every_published_record_is_as_it_was_written(folder):
+    """Curves, maps, environment, audits and costs too, of which no other number follows."""
+    runs.Record(folder, published=True).check()
+    assert {p.name for p in folder.iterdir()} == {*record_files.listed(folder), "done"} <= {*runs.PUBLISHED, "done"}

@@ -26,16 +26,20 @@ _IMPORT_CODES = "Exit codes: 0 written, and the doctor's problems are counted; 2
 
 def duration(text: str) -> float:
     """A finite number from 0."""
-    if not 0 <= (value := float(text)) < math.inf:
-        raise ValueError(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not allowed: a number from 0")
     return value
 
 
 def at_least_one(text: str) -> int:
     """A whole number from 1."""
-    if (value := int(text)) < 1:
-        raise ValueError(text)
-    return value
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not allowed: a whole number from 1")
+    return int(text)
 
 
 class Parser(argparse.ArgumentParser):
@@ -179,14 +183,16 @@ def publish_command(args: argparse.Namespace) -> int:
     queue.check_store(runs.published_root())
     everything = [*stages.edition_audits(args.edition), *stages.edition_costs(args.edition), *stages.jobs(args.edition)]
     found = [record for job in everything if (record := runs.lookup(job.key)) and not record.published]
-    refused = 0
+    refused = sum(runs.is_damaged(job.key) for job in everything)  # the log names them
+    made = 0
     for record in found:
         try:
             runs.publish(record)
+            made += 1
         except InputError as reason:
             refused += 1
             log.error("fer-study: not published: %s", reason)
-    log.info("%d records published to %s", len(found) - refused, runs.published_root())
+    log.info("%d records published to %s", made, runs.published_root())
     return 1 if refused else 0
 
 

@@ -116,13 +116,6 @@ class LabelMap:
     absent: tuple[str, ...]
 
 
-def is_class(name: str) -> bool:
-    """Whether a name is one of a class, in any spelling that ``canonical`` knows."""
-    try:
-        return bool(canonical(name))
-    except InputError:
-        return False
-
 
 def label_map(source: Sequence[str], target: Sequence[str] = FER2013) -> LabelMap:
     """The map between two class orders, by name.

@@ -29,6 +29,8 @@ def executed(notebook: Path, parameters: dict, folder: Path) -> tuple[str, str |
         failure = f"{notebook.name}: cell {error.exec_count} failed with {reason}"
     except DeadKernelError:
         failure = f"{notebook.name}: its kernel died: out of memory?"
+    except Exception as error:  # it costs this page, not the others
+        failure = f"{notebook.name}: {type(error).__name__}: {' '.join(str(error).split())}"
     return "", failure, time.perf_counter() - start
 
 

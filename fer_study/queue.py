@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from . import data, runs, stages, study, weights
+from .checkpoint import CHECKPOINT
 from .cluster import connected
 from .config import DataConfig, RunConfig, TransferConfig
 from .editions import editions
@@ -87,15 +88,17 @@ def refused(jobs: list[RunConfig | TransferConfig], root: str | None, elsewhere:
     initial weights that are not there or do not fit."""
     found, checked = obstacles(jobs, root, elsewhere), {}
     for job in jobs:
-        if isinstance(job, RunConfig) and job.key not in found and network(job) not in checked:
-            try:
-                checked[network(job)] = weights.check([job])
-            except InputError as error:
-                checked[network(job)] = str(error)
+        begun = (runs.local_root() / job.key / CHECKPOINT).is_file()  # it needs its initial weights no more
         if job.key in found:
             yield job, found[job.key].reason
-        elif isinstance(job, RunConfig) and checked[network(job)]:
-            yield job, checked[network(job)]
+        elif isinstance(job, RunConfig) and not begun:
+            if network(job) not in checked:
+                try:
+                    checked[network(job)] = weights.check([job])
+                except InputError as error:
+                    checked[network(job)] = str(error)
+            if checked[network(job)]:
+                yield job, checked[network(job)]
 
 
 def by_reason(jobs: list[RunConfig | TransferConfig], outcomes: dict[str, Outcome]) -> str:
@@ -170,7 +173,14 @@ def reason_of(failure: Exception, place: Path) -> str:
 
 def train_command(key: str) -> str:
     """The command line that trains a run, or the call where no edition lists it."""
-    found = [name for name in editions() if any(job.key == key for job in stages.jobs(name))]
+
+    def lists(name: str) -> bool:
+        try:
+            return any(job.key == key for job in stages.jobs(name))
+        except InputError:  # another edition, whose data is not here
+            return False
+
+    found = [name for name in editions() if lists(name)]
     return f"fer-study train {found[0]} --only '*/{key}'" if found else "study.run of its config (no edition lists it)"
 
 

@@ -22,11 +22,11 @@ NEXT = ".next"
 class Damaged(InputError):
     """A record is not as it was written."""
 
-    def __init__(self, path: Path, what: str) -> None:
-        super().__init__(
-            f"{path}: {what}; this record is not used: remove its folder, or bring it back, or make it again "
-            "(`fer-study train`, `execute` for audits and costs)"
-        )
+
+def damaged(path: Path, what: str) -> Damaged:
+    """What is wrong with a file of a record, and how to go on."""
+    remedy = "remove its folder, or bring it back, or make it again (`fer-study train`, `execute` for audits and costs)"
+    return Damaged(f"{path}: {what}; this record is not used: {remedy}")
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -110,7 +110,7 @@ def listed(folder: Path) -> dict[str, str]:
     except (OSError, ValueError):
         content = None
     if not isinstance(content, dict) or not content or not all(map(_is_digest, content.items())):
-        raise Damaged(folder / DONE, "does not list the SHA-256 of each part of the record")
+        raise damaged(folder / DONE, "does not list the SHA-256 of each part of the record")
     return content
 
 
@@ -123,15 +123,21 @@ def read_part(folder: Path, name: str) -> bytes:
     """The content of a part, which is what was written.
 
     Raises:
-        Damaged: it is missing or altered.
+        Damaged: it is missing or altered, or cannot be read.
     """
-    expected = listed(folder).get(name)
-    for path in (folder / name, folder / f"{name}{NEXT}"):
-        if expected and path.is_file():
-            content = path.read_bytes()
+    before = None
+    while before != (expected := listed(folder).get(name)):  # again where it was replaced meanwhile
+        before = expected
+        for path in (folder / name, folder / f"{name}{NEXT}"):
+            try:
+                content = path.read_bytes()
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise damaged(path, f"cannot be read: {error.strerror}") from None
             if hashlib.sha256(content).hexdigest() == expected:
                 return content
-    raise Damaged(folder / name, "altered since it was written" if (folder / name).is_file() else "missing")
+    raise damaged(folder / name, "altered since it was written" if (folder / name).is_file() else "missing")
 
 
 def check_part(folder: Path, name: str) -> None:
@@ -142,7 +148,7 @@ def check_part(folder: Path, name: str) -> None:
     """
     path = folder / name
     if not path.is_file() or sha256(path) != listed(folder).get(name):
-        raise Damaged(path, "altered since it was written" if path.is_file() else "missing")
+        raise damaged(path, "altered since it was written" if path.is_file() else "missing")
 
 
 def sha256(path: Path) -> str:

@@ -23,7 +23,7 @@ from .config import AuditConfig, CostConfig, RunConfig, TransferConfig
 from .errors import InputError
 from .frozen import Frozen, parse
 from .predictions import Predictions, read_predictions, write_predictions
-from .record_files import DONE, Damaged, listed, read_part, remove_temporary, write_parts
+from .record_files import DONE, damaged, listed, read_part, remove_temporary, write_parts
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class Record:
     @cached_property
     def config(self) -> RunConfig | TransferConfig | AuditConfig | CostConfig:
         content, path = self._json("config.json"), self.folder / "config.json"
-        kind = content.pop("kind", None)
+        kind = str(content.pop("kind", None))
         if kind not in KINDS:
             raise InputError(f"{path}: kind is {kind!r}, allowed: {', '.join(KINDS)}")
         return parse(KINDS[kind], content, str(path))
@@ -132,15 +132,21 @@ class Record:
             if name in PUBLISHED:
                 self._part(name)
             elif not name.endswith(".safetensors"):
-                raise Damaged(self.folder / DONE, f"lists {name!r}, which is no part of a record")
+                raise damaged(self.folder / DONE, f"lists {name!r}, which is no part of a record")
         if self.config.key != self.key:
-            raise Damaged(self.folder, f"holds another record, {self.config.key}")
+            raise damaged(self.folder, f"holds another record, {self.config.key}")
 
     def _part(self, name: str) -> io.BytesIO:
         return io.BytesIO(read_part(self.folder, name))
 
     def _json(self, name: str) -> dict:
-        return json.load(self._part(name))
+        try:
+            content = json.load(self._part(name))
+        except ValueError:
+            content = None
+        if not isinstance(content, dict):
+            raise damaged(self.folder / name, "holds no JSON object")
+        return content
 
     def _arrays(self, name: str) -> dict[str, np.ndarray]:
         with np.load(self._part(name), allow_pickle=False) as arrays:
@@ -156,11 +162,11 @@ def lookup(key: str) -> Record | None:
     once."""
     for root, published in ((local_root(), False), (published_root(), True)):
         record = Record(root / key, published)
-        if not (record.folder / DONE).is_file():
-            continue
         try:
+            if not (record.folder / DONE).is_file():
+                continue
             record.check()
-        except InputError as damage:
+        except (InputError, OSError) as damage:
             _warn_once(str(damage))
         else:
             return record

@@ -127,11 +127,17 @@ def add_maps(record: runs.Record, root: str | None = None, faces: FaceSet | None
     pending, config = record.folder / PENDING, record.config
     attempts = pending.read_text().splitlines()
     if len(attempts) < 2:
-        write_atomically(pending, "\n".join([*attempts, "begun"]))
         faces = faces or faces_of(config.data, root)
-        with said(config):
-            model = transfer.load(config, faces).to(make_fabric().device)
-            maps = saliency_of(config, model, faces, split(faces, config.data).test)
+        write_atomically(pending, "\n".join([*attempts, "begun"]))
+        maps = None
+        try:
+            with said(config):
+                model = transfer.load(config, faces).to(make_fabric().device)
+                maps = saliency_of(config, model, faces, split(faces, config.data).test)
+        except BaseException:  # who stops this process does not say that it crashed
+            write_atomically(pending, "\n".join(attempts))
+            raise
+        if maps:
             write_parts(record.folder, {"cam.npz": runs.as_npz(**maps)}, listed(record.folder))
     else:
         log.warning("%s: no Grad-CAM maps, making them ended the process twice", config.name or config.key)

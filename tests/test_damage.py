@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -109,7 +110,7 @@ def test_one_bad_record_ends_nothing(store, published, tmp_path, caplog, capsys)
              or "kernel_cnn" in line}  # fmt: skip
     assert (shown[good.key], shown[bad.key]) == ("done", "damaged")
     assert str(bad.folder / "env.json") in caplog.text and "aaaaaaaaaaaaaaaa" in caplog.text
-    assert cli.main(["publish", "smoke"]) == 0
+    assert cli.main(["publish", "smoke"]) == 1, "one is damaged"
     assert [path.name for path in published.iterdir()] == [good.key]
 
 
@@ -213,7 +214,7 @@ def test_done_is_written_when_all_else_is_on_the_disk(store, published, tiny_run
             parts = [
                 p for p in Path(target).parent.iterdir() if p.name.removesuffix(".next") in (*PARTS[:-1], "last.safetensors")
             ]
-            assert len(parts) == 6, "cam.npz is not there yet, or replaces none"
+            assert len(parts) == 6 + Path(target).is_file(), "the maps come when all else is done"
             assert all(p.stat().st_ino in synchronised for p in parts)
         real_replace(source, target)
 
@@ -317,20 +318,53 @@ def test_maps_that_fail_do_not_cost_the_record(store, published, tiny_run, monke
 
 def test_maps_that_end_the_process_do_not_cost_the_record(store, published, tiny_run, monkeypatch, caplog):
     """As a segmentation fault does: the record is there, its maps are tried once more, then it goes without."""
-    config = tiny_run()
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(explain, "class_saliency", interrupt)
-        study.run(config)
-    assert runs.lookup(config.key).cam == {} and not study.is_complete(config)
-    assert study.run(config).cam["counts"].shape == (7,), "a second attempt"
-    assert study.is_complete(config)
-    other = tiny_run(seed=1)
-    for _ in range(2):
+    config, other = tiny_run(), tiny_run(seed=1)
+    for each in (config, other):
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
             patch.setattr(explain, "class_saliency", interrupt)
-            study.run(other)
+            study.run(each)
+        assert runs.lookup(each.key).cam == {} and not study.is_complete(each)
+    pending = store / config.key / study.PENDING
+    assert pending.read_text() == "", "who was stopped did not crash"
+    pending.write_text("begun\n")  # what a process that died in them leaves
+    assert study.run(config).cam["counts"].shape == (7,), "a second attempt"
+    assert study.is_complete(config) and not pending.exists()
+    (store / other.key / study.PENDING).write_text("begun\nbegun")
     assert study.run(other).cam == {} and study.is_complete(other)
     assert not list((store / other.key).glob("*.pending"))
+
+
+def test_an_attempt_at_maps_is_on_the_disk_while_it_lasts(store, published, tiny_run, monkeypatch):
+    config, seen = tiny_run(), []
+    pending = store / config.key / study.PENDING
+    monkeypatch.setattr(explain, "class_saliency", lambda *_: seen.append(pending.read_text()) or {"counts": np.arange(7)})
+    study.run(config)
+    assert seen == ["begun"]
+
+
+@pytest.mark.parametrize("content", ["[]", "{", '{"kind": ["x"]}', '{"kind": "Other"}', "null"])
+def test_a_config_that_says_nothing_ends_nothing(record, caplog, content):
+    """Whole by its digests, as somebody may have made it by hand."""
+    rewrite(record.folder, "config.json", content)
+    assert runs.records() == [] and str(record.folder / "config.json") in caplog.text
+
+
+def test_a_record_that_cannot_be_read_ends_nothing(record, monkeypatch, caplog):
+    real = Path.read_bytes
+
+    def refused(path):
+        if path.name == "metrics.json":
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(Path, "read_bytes", refused)
+    assert runs.records() == [] and str(record.folder / "metrics.json") in caplog.text
+
+
+def test_what_is_damaged_is_said_from_other_processes_too():
+    error = record_files.damaged(Path("a"), "b")
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is record_files.Damaged and str(again) == str(error)
 
 
 def interrupt(*_):

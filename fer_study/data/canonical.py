@@ -50,8 +50,15 @@ def is_canonical(path: Path) -> bool:
 
 def head(path: Path) -> dict[str, Any]:
     """What an import says of itself; ``annotation`` is the protocol by which FER+ votes became its labels, None for other
-    datasets."""
-    return json.loads((path / _FILES[2]).read_text(encoding="utf-8"))
+    datasets.
+
+    Raises:
+        ValueError: the file is no JSON object.
+    """
+    content = json.loads((path / _FILES[2]).read_text(encoding="utf-8"))
+    if not isinstance(content, dict):
+        raise ValueError(f"{_FILES[2]} holds no JSON object")
+    return content
 
 
 def write(name: str, layout: str, rows: list[Row], options: Options, target: Path,

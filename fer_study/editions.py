@@ -8,7 +8,8 @@ from typing import Annotated
 from pydantic import Field
 
 from .config import PARAMS, DataConfig
-from .data import NotFound, official, synthetic
+from .data import NotFound, official
+from .data.twin import synthetic
 from .errors import InputError
 from .frozen import Frozen, parse
 from .sources import faces_of

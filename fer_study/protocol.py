@@ -10,7 +10,7 @@ from .audit import copy_groups
 from .config import DataConfig
 from .data.faceset import FaceSet
 from .data.official import OFFICIAL_COUNTS
-from .data.synthetic import split_names
+from .data.twin.synthetic import split_names
 from .errors import InputError
 
 

@@ -14,8 +14,8 @@ import pandas as pd
 
 from . import data, runs
 from .config import DataConfig
-from .data import synthetic
 from .data.faceset import FaceSet
+from .data.twin import synthetic
 from .errors import InputError
 from .record_files import DONE, read_part, remove_temporary, write_parts
 

@@ -14,9 +14,9 @@ from . import audit, baseline, runs, transfer
 from .checkout import other_code
 from .checkpoint import CHECKPOINT, whole_content
 from .config import AuditConfig, CostConfig, RunConfig, TransferConfig
-from .data import synthetic
 from .data.batches import Batches
 from .data.faceset import FaceSet
+from .data.twin import synthetic
 from .device import device_environment, make_fabric, memory_format
 from .errors import InputError
 from .evaluation import environment, prediction_table, score, stored

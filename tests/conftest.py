@@ -21,7 +21,7 @@ def tiny_run():
     """Maker of a run that takes a second: 100 synthetic faces, a narrow network, two epochs; keywords change fields."""
 
     def make(**changes: object) -> RunConfig:
-        from fer_study.data import synthetic
+        from fer_study.data.twin import synthetic
 
         mark = synthetic.fingerprint(100, 0, "wild")
         parts = {

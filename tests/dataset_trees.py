@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 from PIL import Image
 
-from fer_study.data import synthetic
+from fer_study.data.twin import synthetic
 from fer_study.labels import EIGHT, FERPLUS_COLUMNS, NATIVE
 
 NUMBER = 48

@@ -78,7 +78,7 @@ def test_the_test_split_takes_no_part(store, config, monkeypatch, tmp_path):
 
 def test_it_learns(store, config):
     """Faces drawn in the lab are told apart far better than chance."""
-    from fer_study.data import synthetic
+    from fer_study.data.twin import synthetic
 
     mark = synthetic.fingerprint(600, 0, "lab")
     data = config.data.model_copy(update={"faces": 600, "style": "lab", "fingerprint": mark})

@@ -17,7 +17,7 @@ pytest.importorskip("distributed")
 
 from fer_study import cluster, plan, runs, study
 from fer_study.config import DataConfig
-from fer_study.data import synthetic
+from fer_study.data.twin import synthetic
 from fer_study.errors import InputError
 
 SHIFTED = ["unshare", "-T", "--monotonic", "864000"]

@@ -12,8 +12,8 @@ from page_records import rewrite
 from fer_study import audit, runs, stages, study
 from fer_study.audit.crowd import ESTIMATORS, WEIGHED, leave_one_out, weigh
 from fer_study.config import AuditConfig, DataConfig
-from fer_study.data import face_drawing, synthetic
 from fer_study.data.faceset import FaceSet
+from fer_study.data.twin import drawing, synthetic
 from fer_study.errors import InputError
 from fer_study.labels import FER2013, VOTE_NAMES
 from fer_study.pages import crowd_tables
@@ -148,7 +148,7 @@ def twin() -> FaceSet:
         return rng.integers(0, 256, shape, dtype=np.uint8), np.zeros(shape, np.uint8), np.zeros((len(units), 22, 2), "f4")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(face_drawing, "draw", nothing)
+        patch.setattr(drawing, "draw", nothing)
         return synthetic.make(12000, seed=0, processes=1)
 
 

@@ -16,8 +16,8 @@ from fer_study.config import DataConfig
 from fer_study.data import LAYOUTS, Options, canonical, find, import_to, load, official
 from fer_study.data.doctor import doctor, examine, render
 from fer_study.data.faceset import fingerprint_of
-from fer_study.data.ferplus import distribution
-from fer_study.data.people import hashed, split_by_group
+from fer_study.data.readers.ferplus import distribution
+from fer_study.data.readers.people import hashed, split_by_group
 from fer_study.labels import EIGHT, NATIVE, VOTE_NAMES, label_map
 from fer_study.labels import canonical as spelled
 

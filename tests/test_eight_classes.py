@@ -18,7 +18,7 @@ from PIL import Image
 from fer_study import audit, editions, report, runs
 from fer_study.checkout import ROOT
 from fer_study.config import DataConfig
-from fer_study.data import synthetic
+from fer_study.data.twin import synthetic
 from fer_study.errors import InputError
 from fer_study.labels import EIGHT, FER2013, class_names
 from fer_study.losses import class_weights

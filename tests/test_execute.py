@@ -256,7 +256,7 @@ def test_a_page_is_made_again_when_a_record_is_published_or_data_changes(place, 
     assert out_of_date()
     shutil.rmtree(place / "results" / "def")
     assert not out_of_date()
-    monkeypatch.setattr("fer_study.data.synthetic.fingerprint", lambda faces, *_: f"{faces:016d}")
+    monkeypatch.setattr("fer_study.data.twin.synthetic.fingerprint", lambda faces, *_: f"{faces:016d}")
     assert out_of_date(), "other faces under the same name"
 
 

@@ -57,7 +57,7 @@ TORCH_FREE = {
         "checkout",
         "weight_origin",
     ],
-    "data": ["data", "data.doctor", "data.synthetic", "audit", "baseline"],
+    "data": ["data", "data.doctor", "data.twin.synthetic", "audit", "baseline"],
     "sides": ["plots", "report", "verdicts", "diff", "execute", "labs", "cli"],
 }
 

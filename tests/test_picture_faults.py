@@ -12,9 +12,10 @@ from dataset_trees import LABELS, encoded, put
 from PIL import Image, ImageOps
 
 from fer_study import audit, cli
-from fer_study.data import official, synthetic
+from fer_study.data import official
+from fer_study.data.copies import correlation, mirror_pairs
 from fer_study.data.faceset import FaceSet
-from fer_study.data.near import correlation, mirror_pairs
+from fer_study.data.twin import synthetic
 
 FACES = [face for face in DRAWN if np.ptp(face) > 50]
 """The generator plants blank faces."""

@@ -13,7 +13,8 @@ from test_cli import params  # noqa: F401
 
 from fer_study import cli, data, execute, plan, runs, sources, stages, study
 from fer_study.config import DataConfig, TransferConfig
-from fer_study.data import official, synthetic
+from fer_study.data import official
+from fer_study.data.twin import synthetic
 from fer_study.errors import InputError
 
 

@@ -27,9 +27,10 @@ from reader_trees import (
     write_votes,
 )
 
-from fer_study.data import Options, find, load, muxspace, official, pictures
+from fer_study.data import Options, find, load, official
 from fer_study.data.doctor import doctor, render
-from fer_study.data.people import hashed
+from fer_study.data.readers import muxspace, pictures
+from fer_study.data.readers.people import hashed
 from fer_study.errors import InputError
 from fer_study.labels import FER2013, FERPLUS_COLUMNS, VOTE_NAMES
 

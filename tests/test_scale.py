@@ -26,7 +26,7 @@ def memory(field: str) -> float:
 
 def write_affectnet(root: Path, images: int) -> None:
     """``train|val/0..7/N.jpg``: synthetic faces at 96 px, every file with bytes of its own."""
-    from fer_study.data import synthetic
+    from fer_study.data.twin import synthetic
 
     pictures = []
     for face in synthetic.make(1000, seed=1).images[:, 0]:
@@ -107,7 +107,7 @@ def loaded(path: Path) -> dict[str, float]:
 
 def drawn(images: int) -> dict[str, float]:
     """In a process of its own: seconds of drawing the default synthetic set."""
-    from fer_study.data import synthetic
+    from fer_study.data.twin import synthetic
 
     start = time.perf_counter()
     synthetic.make(images)

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from fer_study.data import synthetic
+from fer_study.data.twin import synthetic
 from fer_study.models.emonext import SpatialTransformer
 
 MOST = 8

@@ -135,7 +135,7 @@ def measure(name: str, folder: Path, images: np.ndarray, targets: np.ndarray) ->
 def test_speed(tmp_path):
     from PIL import Image
 
-    from fer_study.data import synthetic
+    from fer_study.data.twin import synthetic
 
     faces = synthetic.make(IMAGES, 0, "wild")
     for i, (image, label) in enumerate(zip(faces.images, faces.labels, strict=True)):

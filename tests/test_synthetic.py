@@ -6,8 +6,8 @@ from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.pipeline import make_pipeline
 
-from fer_study.data import face_drawing, synthetic
-from fer_study.data.face_parameters import PROTOTYPES, people, prototype_matrix, world
+from fer_study.data.twin import drawing, synthetic
+from fer_study.data.twin.parameters import PROTOTYPES, people, prototype_matrix, world
 from fer_study.errors import InputError
 from fer_study.labels import FER2013
 
@@ -122,8 +122,8 @@ def test_action_units_move_the_pixels_of_their_regions(name):
     n, rng = 40, np.random.default_rng(0)
     p = people(rng, n) | world(rng, n, "lab") | {"noise": np.zeros(n)}
     units = np.tile(prototype_matrix()[FER2013.index(name)], (n, 1)).astype(np.float32)
-    calm = face_drawing.draw(p, 0 * units, rng)[0].astype(float)
-    image, masks, _ = face_drawing.draw(p, units, rng)
+    calm = drawing.draw(p, 0 * units, rng)[0].astype(float)
+    image, masks, _ = drawing.draw(p, units, rng)
     change, bits = np.abs(image - calm), sum(1 << synthetic.REGION_NAMES.index(r) for r in synthetic.CLASS_REGIONS[name])
     inside = (masks & bits) > 0
     assert change[inside].sum() > 0.7 * change.sum()

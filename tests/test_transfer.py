@@ -7,7 +7,7 @@ import pytest
 
 from fer_study import plan, runs, stages, study, transfer
 from fer_study.config import TransferConfig
-from fer_study.data import synthetic
+from fer_study.data.twin import synthetic
 from fer_study.weights import SourceMissing
 
 

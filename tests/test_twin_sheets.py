@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fer_study.data import synthetic
+from fer_study.data.twin import synthetic
 from fer_study.labels import FER2013
 from fer_study.pages import twin_sheets
 

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from ..data.copies import NEAR, SLACK, correlation, rows_at_a_time, sketch
 from ..data.faceset import SPLITS, FaceSet, copy_groups
-from ..data.near import NEAR, SLACK, correlation, rows_at_a_time, sketch
 from ..errors import InputError
 
 RELATIONS = {

@@ -10,12 +10,13 @@ from pathlib import Path
 
 from ..checkout import ROOT
 from ..errors import InputError
-from . import affectnet, canonical, expw, fer2013, fer2013_folders, ferplus, folders, muxspace, official, posed, rafdb
-from .collect import face_set
+from . import canonical, official
 from .faceset import SPLITS, FaceSet, copy_groups, fingerprint_of
-from .files import is_archive
-from .instead import instead
-from .layout import Layout, visible
+from .readers import LAYOUTS, ferplus, recognise
+from .readers.collect import face_set
+from .readers.files import is_archive
+from .readers.instead import instead
+from .readers.layout import Layout, visible
 from .rows import Left, Options, many, printable
 
 __all__ = [
@@ -25,26 +26,12 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-LAYOUTS: tuple[Layout, ...] = (
-    *fer2013.LAYOUTS, *fer2013_folders.LAYOUTS, *ferplus.LAYOUTS, *muxspace.LAYOUTS, *rafdb.LAYOUTS, *affectnet.LAYOUTS,
-    *expw.LAYOUTS, *posed.LAYOUTS, *folders.LAYOUTS,
-)  # fmt: skip
-"""Every layout that can be read; the first one that recognises a path reads it."""
-
-
 UNCONFIRMED = ", to be confirmed"
 """Ends the name of a layout in an import whose labels nobody confirmed (see ``to_confirm``)."""
 
 
 class NotFound(InputError):
     """A dataset is not at the data root."""
-
-
-def recognise(path: str | Path, dataset: str | None = None) -> Layout | None:
-    """The layout of a path, or None; only those of ``dataset`` where it is given, some only then (``Layout.named``)."""
-    path = Path(path)
-    layouts = (x for x in LAYOUTS if dataset == x.dataset or (dataset is None and not x.named))
-    return next((x for x in layouts if x.recognises(path)), None)
 
 
 def load(path: str | Path, dataset: str | None = None, verify: bool = True, options: Options | None = None,

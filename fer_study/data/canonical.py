@@ -24,9 +24,9 @@ import pandas as pd
 import pyarrow as pa
 
 from ..errors import InputError
-from .collect import collect
 from .faceset import FaceSet, fingerprint_of
 from .fingerprints import mark_of
+from .readers.collect import collect
 from .rows import Left, Options, Row, printable
 
 FORMAT = 2

@@ -14,8 +14,8 @@ from ..errors import InputError
 from ..labels import EIGHT
 from . import LAYOUTS, UNCONFIRMED, canonical, faults, load, official, recognise, to_confirm, unconfirmed, votes
 from .faceset import SPLITS, FaceSet, copy_groups
-from .files import PICTURES, is_archive
 from .official import DATASETS
+from .readers.files import PICTURES, is_archive
 from .rows import TWO_LABELS, Left, Options, many, printable
 
 REMEDIES = {

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from . import official
+from .copies import mirror_pairs, rows_at_a_time
 from .faceset import FaceSet
-from .near import mirror_pairs, rows_at_a_time
 from .rows import many
 
 NEARLY_BLANK = 8

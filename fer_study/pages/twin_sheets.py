@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from ..data import face_drawing, synthetic
-from ..data.face_parameters import ACTION_UNITS, Params, people, prototype_matrix, world
 from ..data.faceset import FaceSet
+from ..data.twin import drawing, synthetic
+from ..data.twin.parameters import ACTION_UNITS, Params, people, prototype_matrix, world
 from ..labels import FER2013
 
 ACTIONS = {
@@ -57,7 +57,7 @@ def _draw(seeds: Sequence[int], units: np.ndarray, changes: Sequence[dict] | Non
     for i, change in enumerate(changes or ()):
         for name, value in change.items():
             p[name][i] = value
-    return face_drawing.draw(p, units.astype(np.float32), np.random.default_rng(0))[0]
+    return drawing.draw(p, units.astype(np.float32), np.random.default_rng(0))[0]
 
 
 def by_action_unit(intensities: Sequence[float], person: int) -> np.ndarray:

@@ -11,11 +11,11 @@ from pathlib import Path, PureWindowsPath
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..errors import InputError
-from ..labels import KNOWN, NATIVE, canonical
-from .faceset import SPLITS
+from ...errors import InputError
+from ...labels import KNOWN, NATIVE, canonical
+from ..faceset import SPLITS
+from ..rows import BadRow, Face, Options, Row, printable
 from .pictures import LARGEST, open_image
-from .rows import BadRow, Face, Options, Row, printable
 
 JUNK = re.compile(r"\..*|thumbs\.db|desktop\.ini|__macosx|readme[^.]*|.*\.(?:txt|md|pdf|html?)", re.IGNORECASE | re.DOTALL)
 """Names of files that systems and authors leave beside images."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from itertools import islice
 from pathlib import Path
 
+from ..rows import many, printable
 from .files import ARRAYS, PICTURES, is_archive
 from .layout import SPLIT_NAMES, visible
-from .rows import many, printable
 from .tables import csv_header
 
 

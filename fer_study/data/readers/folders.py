@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+from ..rows import Face, Options, Row, printable
 from .layout import Layout, class_of, images_of, split_folders, visible
 from .people import hashed
 from .pictures import upright
 from .posed import CKPLUS_NAME, CKPLUS_SALT
-from .rows import Face, Options, Row, printable
 
 
 def _rows(path: Path, _: Options) -> list[Row]:

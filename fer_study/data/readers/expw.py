@@ -8,12 +8,12 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from ..errors import InputError
-from ..labels import NATIVE
+from ...errors import InputError
+from ...labels import NATIVE
+from ..rows import BadRow, Face, Options, Row, printable, refuse
 from .layout import Layout, inside, label_of
 from .people import split_by_group
 from .pictures import cropped
-from .rows import BadRow, Face, Options, Row, printable, refuse
 from .tables import text_lines
 
 SALT = "fer-study/expw/1"

@@ -11,11 +11,11 @@ from pathlib import Path, PureWindowsPath
 
 import numpy as np
 
-from ..errors import InputError
-from ..labels import NATIVE
+from ...errors import InputError
+from ...labels import NATIVE
+from ..rows import BadRow, Face, Options, Row, printable, refuse
 from .layout import Layout, inside, label_of, numbered_rows, only, split_folders, visible
 from .pictures import cropped, open_image
-from .rows import BadRow, Face, Options, Row, printable, refuse
 from .tables import csv_columns, csv_header, csv_rows
 
 CLASSES = {str(number): name for number, name in NATIVE["affectnet"].items()}

@@ -11,11 +11,11 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from ..labels import NATIVE
+from ...labels import NATIVE
+from ..rows import BadRow, Face, Row, printable, refuse
 from .layout import Layout, class_of, visible
 from .people import hashed, split_by_group
 from .pictures import open_image
-from .rows import BadRow, Face, Row, printable, refuse
 
 CKPLUS_SALT, JAFFE_SALT = "fer-study/ckplus/1", "fer-study/jaffe/1"
 CKPLUS_NAME = re.compile(r"(S\d{3})_.*\.(?:png|jpe?g)", re.IGNORECASE)

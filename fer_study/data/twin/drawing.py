@@ -1,6 +1,6 @@
 """Drawing synthetic faces: signed-distance shapes, anti-aliased, many faces at once.
 
-Shapes are painted in the frontal frame of `face_geometry`. Dimensions: B faces, S = 96 drawing size.
+Shapes are painted in the frontal frame of `geometry`. Dimensions: B faces, S = 96 drawing size.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.fft import dctn, idctn
 
-from .face_geometry import SIZE, SUPER, landmarks, region_masks, shape_of, to_face, to_image
-from .face_parameters import Params
+from .geometry import SIZE, SUPER, landmarks, region_masks, shape_of, to_face, to_image
+from .parameters import Params
 
 PIXEL = np.float32(2 / (SIZE * SUPER))
 
@@ -265,7 +265,7 @@ def draw(p: Params, units: np.ndarray, rng: np.random.Generator) -> tuple[np.nda
     """Draw B faces.
 
     Args:
-        p: columns of B numbers (`face_parameters.people` and `face_parameters.world`).
+        p: columns of B numbers (`parameters.people` and `parameters.world`).
         units: (B, A) float32 action units.
         rng: source of noise and watermarks only.
 

@@ -10,9 +10,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
-from ..errors import InputError
+from ...errors import InputError
+from ..rows import BadRow, Face, Row, printable, refuse
 from .files import is_archive
-from .rows import BadRow, Face, Row, printable, refuse
 
 
 def _encoding(file: Path) -> dict[str, str]:

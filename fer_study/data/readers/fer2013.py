@@ -18,14 +18,14 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from ..errors import InputError
-from ..labels import FER2013, FERPLUS_COLUMNS, NATIVE, canonical, label_map
-from .faceset import SPLITS
+from ...errors import InputError
+from ...labels import FER2013, FERPLUS_COLUMNS, NATIVE, canonical, label_map
+from ..faceset import SPLITS
+from ..rows import BadRow, Face, Options, Row, printable
+from ..votes import Joined, check_joined, counted
 from .layout import SPLIT_NAMES, Layout, is_image, parquet_columns, parquet_files, parquet_schema, visible
 from .pictures import decode
-from .rows import BadRow, Face, Options, Row, printable
 from .tables import csv_columns, csv_header, csv_rows
-from .votes import Joined, check_joined, counted
 
 USAGE = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"}
 """Name of a split in the original files -> ours."""

@@ -9,11 +9,11 @@ import re
 from functools import partial
 from pathlib import Path
 
-from ..errors import InputError
-from ..labels import NATIVE
+from ...errors import InputError
+from ...labels import NATIVE
+from ..rows import BadRow, Face, Options, Row, printable
 from .layout import Layout, label_of, numbered_rows, only, split_folders, visible
 from .pictures import open_image
-from .rows import BadRow, Face, Options, Row, printable
 from .tables import csv_columns, text_lines
 
 _LISTS = ("list_patition_label.txt", "list_partition_label.txt")

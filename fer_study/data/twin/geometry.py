@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .face_parameters import ACTION_UNITS, REGION_NAMES, Params
+from .parameters import ACTION_UNITS, REGION_NAMES, Params
 
 SIZE, SUPER = 48, 2
 """Pixels of the image, and how much larger it is drawn."""

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from ..errors import InputError
-from .faceset import FaceSet
+from ...errors import InputError
+from ..faceset import FaceSet
+from ..rows import TWO_LABELS, BadRow, Left, Options, Row, many
 from .pictures import pixels
-from .rows import TWO_LABELS, BadRow, Left, Options, Row, many
 
 
 def collect(

@@ -11,13 +11,13 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from ..labels import FER2013, canonical
-from .faceset import SPLITS
+from ...labels import FER2013, canonical
+from ..faceset import SPLITS
+from ..official import OFFICIAL_COUNTS
+from ..rows import BadRow, Face, Options, Row, printable, refuse
 from .fer2013 import USAGE, checked_size
 from .layout import Layout, only, visible
-from .official import OFFICIAL_COUNTS
 from .pictures import open_image
-from .rows import BadRow, Face, Options, Row, printable, refuse
 
 _SPLITS = ("train", "test")
 _BY_USAGE = re.compile(rf"({'|'.join(USAGE)})_(\d{{1,18}})\.(?:jpe?g|png)", re.IGNORECASE)

@@ -13,12 +13,12 @@ from pathlib import Path
 
 from PIL import Image
 
-from ..errors import InputError
-from ..labels import EIGHT, canonical
+from ...errors import InputError
+from ...labels import EIGHT, canonical
+from ..rows import TWO_LABELS, BadRow, Face, Options, Row, printable, refuse
 from .layout import Layout, inside, is_image, parquet_columns, parquet_files, parquet_schema
 from .people import hashed
 from .pictures import decode, image_bytes
-from .rows import TWO_LABELS, BadRow, Face, Options, Row, printable, refuse
 from .tables import csv_columns, csv_rows
 
 SALT = "fer-study/muxspace/7"

@@ -1,7 +1,7 @@
 """Synthetic faces: a controlled twin of FER2013 in which every answer is known.
 
 `make` draws who is in the picture, what is felt, how ten taggers vote and what one careless tagger writes down; it plants
-faults, and keeps all of it as truth. The picture itself is drawn in `face_drawing`.
+faults, and keeps all of it as truth. The picture itself is drawn in `drawing`.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ import joblib
 import numpy as np
 import pandas as pd
 
-from ..errors import InputError
-from ..labels import FER2013, VOTE_NAMES
-from . import face_drawing
-from .face_geometry import LANDMARK_NAMES
-from .face_parameters import (
+from ...errors import InputError
+from ...labels import FER2013, VOTE_NAMES
+from ..faceset import FaceSet
+from . import drawing
+from .geometry import LANDMARK_NAMES
+from .parameters import (
     ACTION_UNITS,
     AGE_GROUPS,
     CLASS_REGIONS,
@@ -29,7 +30,6 @@ from .face_parameters import (
     people,
     world,
 )
-from .faceset import FaceSet
 
 __all__ = [
     "ACTION_UNITS", "AGREEMENT", "CLASS_REGIONS", "GENERATOR_VERSION", "LANDMARK_NAMES", "PLANTED_GAP", "PRIORS",
@@ -253,7 +253,7 @@ def draw_all(
     """All images (N, 48, 48), region bits (N, 48, 48) and landmarks (N, 22, 2), in chunks of fixed size."""
     starts = range(0, len(units), CHUNK)
     jobs = (
-        joblib.delayed(face_drawing.draw)(
+        joblib.delayed(drawing.draw)(
             {key: value[i : i + CHUNK] for key, value in p.items()}, units[i : i + CHUNK], np.random.default_rng(stream)
         )
         for i, stream in zip(starts, seed.spawn(len(starts)), strict=True)

@@ -22,14 +22,14 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import InputError
-from ..labels import EIGHT, FERPLUS_COLUMNS, VOTE_NAMES
+from ...errors import InputError
+from ...labels import EIGHT, FERPLUS_COLUMNS, VOTE_NAMES
+from ..rows import Face, Options, Row, printable
+from ..votes import FILE_ORDER, counted
 from . import fer2013
 from .layout import Layout, inside, parquet_schema
 from .pictures import open_image
-from .rows import Face, Options, Row, printable
 from .tables import csv_columns, csv_rows
-from .votes import FILE_ORDER, counted
 
 FOLDERS = {"FER2013Train": "train", "FER2013Valid": "validation", "FER2013Test": "test"}
 

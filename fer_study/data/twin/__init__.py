@@ -1,0 +1,1 @@
+"""Synthetic faces, the controlled twin of FER2013 in which every answer is known (see ``synthetic``)."""

@@ -46,12 +46,13 @@ class DataConfig(Frozen):
         folds, fold: k-fold cross-validation inside the training split (folds = 0: none); the test split stays.
         targets: ``labels`` (one-hot) or ``votes`` (the distribution of the votes, of ``ferplus`` as by ``annotation``).
         deduplicate: leave out training images that have an exact copy in validation or test, and all but one of each group.
+        drop_tested: leave out only those that have an exact copy in validation or test; repeats inside training stay.
         max_train: train on so many images of the training split, drawn by ``world_seed``.
         classes, annotation: as in ``data.Options``.
         fingerprint: of the FaceSet this resolves to; checked when the data is loaded.
     """
 
-    added: ClassVar[frozenset[str]] = frozenset({"classes", "annotation"})
+    added: ClassVar[frozenset[str]] = frozenset({"classes", "annotation", "drop_tested"})
 
     dataset: str
     faces: Annotated[int, Field(ge=100)] | None = None
@@ -62,6 +63,7 @@ class DataConfig(Frozen):
     fold: Annotated[int, Field(ge=0)] = 0
     targets: Literal["labels", "votes"] = "labels"
     deduplicate: bool = False
+    drop_tested: bool = False
     max_train: Annotated[int, Field(ge=1)] | None = None
     classes: Literal[7, 8] = 7
     annotation: Literal["majority", "probability", "crossentropy", "multi_target"] = "majority"
@@ -73,6 +75,12 @@ class DataConfig(Frozen):
             raise ValueError("folds is 1, allowed: 0 (none), 2 and more")
         if self.fold >= max(self.folds, 1):
             raise ValueError(f"fold is {self.fold}, allowed: 0..{max(self.folds, 1) - 1} with folds {self.folds}")
+        return self
+
+    @model_validator(mode="after")
+    def _check_copies(self) -> DataConfig:
+        if self.drop_tested and self.deduplicate:  # else one training would have two names
+            raise ValueError("drop_tested is True, allowed with deduplicate: False, which drops those images too")
         return self
 
 

@@ -77,8 +77,9 @@ def split(faces: FaceSet, config: DataConfig) -> Split:
         part = _parts(faces.labels[train], config.folds, config.world_seed)
         train, validation = train[part != config.fold], train[part == config.fold]
     same = copy_groups(faces.images)
-    if config.deduplicate:
+    if config.deduplicate or config.drop_tested:
         train = train[~np.isin(same[train], same[np.concatenate([validation, test])])]
+    if config.deduplicate:
         train = np.sort(train[np.unique(same[train], return_index=True)[1]])
     if config.max_train is not None and config.max_train < len(train):
         train = np.sort(np.random.default_rng([config.world_seed, 7]).permutation(train)[: config.max_train])

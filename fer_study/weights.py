@@ -33,7 +33,7 @@ from .checkpoint import CHECKPOINT
 from .config import ModelConfig, RunConfig
 from .errors import InputError
 from .frozen import parse
-from .models import FaceModel, create_model, resolve
+from .models import FaceModel, create_model, options_of, resolve
 from .models.registry import NOT_NETWORKS
 from .record_files import check_part, sha256, write_atomically
 from .state_dicts import Report, State, changes, fill, mismatch, read
@@ -166,10 +166,10 @@ def of_run(config: ModelConfig) -> Path:
     ours, theirs = resolve(config), resolve(source.model)
     if ours.name != theirs.name:
         raise InputError(f"weights {config.weights}: they are of {theirs.name}, this network is {ours.name}")
-    for option, value in ours.options.items():
-        if theirs.options[option] != value:
+    for option, value in {**options_of(config.name), **ours.options}.items():
+        if (given := theirs.options.get(option, value)) != value:
             raise InputError(
-                f"weights {config.weights}: {option} is {theirs.options[option]} there, {value} in this network; give the "
+                f"weights {config.weights}: {option} is {given} there, {value} in this network; give the "
                 "path of the file where that is meant"
             )
     return path

@@ -189,6 +189,28 @@ def test_options_are_spelled_out():
     assert models.resolve(resolved) == resolved
 
 
+def test_an_added_option_is_in_the_key_only_where_it_changes_something():
+    plain, spelled, without = (
+        models.resolve(ModelConfig(name="simple_resnet", options=options))
+        for options in ({}, {"shortcuts": True}, {"shortcuts": False})
+    )
+    assert plain.options == {"width": 1.0, "kernels": True} and spelled == plain
+    assert without.options == plain.options | {"shortcuts": False} and without.key != plain.key
+    assert models.resolve(without) == without
+
+
+def test_without_shortcuts_a_block_is_what_its_convolutions_say():
+    """And nothing else of the network is another: the weights that are left fit one into the other."""
+    plain, residual = make("simple_resnet", shortcuts=False).eval(), make("simple_resnet").eval()
+    left = {key: value for key, value in residual.state_dict().items() if "shortcut" not in key}
+    assert plain.load_state_dict(left) and len(left) < len(residual.state_dict())
+    images = torch.rand(2, 1, 48, 48)
+    x = plain.stem(plain.kernels(images))
+    for block in residual.blocks:
+        x = block.body(x).relu()
+    assert torch.allclose(plain(images), residual.head(x.mean(dim=(2, 3))))
+
+
 def test_a_name_is_registered_once():
     with pytest.raises(KeyError, match="cbam_cnn"):
         registry.register("cbam_cnn")(lambda: None)

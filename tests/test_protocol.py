@@ -107,6 +107,19 @@ def test_deduplicate(copied):
     assert rows.test.tolist() == list(range(560, 620))
 
 
+def test_drop_tested_keeps_repeats_inside_training(copied):
+    rows = split(copied, config(drop_tested=True))
+    assert set(np.flatnonzero(copied.split == "train")) - set(rows.train) == {3}
+    assert np.flatnonzero(rows.copy_in_train).tolist() == [10, 11, 12]
+    assert rows.validation.tolist() == list(range(500, 560)) and rows.test.tolist() == list(range(560, 620))
+
+
+def test_one_training_has_one_name():
+    assert config(drop_tested=False).key == config().key != config(drop_tested=True).key
+    with pytest.raises(ValueError, match="drop_tested is True, allowed with deduplicate: False"):
+        config(drop_tested=True, deduplicate=True)
+
+
 def test_copy_groups(copied):
     same = copy_groups(copied.images)
     assert same[3] == same[500] == same[560] and same[10] == same[11] == same[12]

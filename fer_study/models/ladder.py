@@ -137,21 +137,26 @@ class BaselineCNN(_Plain):
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions with batch normalisation and a projected shortcut, stride 2 (He et al., 2016, fig. 2)."""
+    """Two 3x3 convolutions with batch normalisation and a projected shortcut, stride 2 (He et al., 2016, fig. 2).
 
-    def __init__(self, in_channels: int, out_channels: int, stride: int = 2) -> None:
+    Without ``shortcut`` it is a plain block, as in the plain networks that He et al. compare with.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 2, shortcut: bool = True) -> None:
         super().__init__()
         self.body = nn.Sequential(
             nn.Conv2d(in_channels, out_channels, 3, stride, 1, bias=False), nn.BatchNorm2d(out_channels), nn.ReLU(),
             nn.Conv2d(out_channels, out_channels, 3, 1, 1, bias=False), nn.BatchNorm2d(out_channels),
         )  # fmt: skip
-        self.shortcut = nn.Sequential(
-            nn.Conv2d(in_channels, out_channels, 1, stride, bias=False), nn.BatchNorm2d(out_channels)
-        )
+        self.shortcut = None
+        if shortcut:
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(in_channels, out_channels, 1, stride, bias=False), nn.BatchNorm2d(out_channels)
+            )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, C, H, W) -> (B, out_channels, H / stride, W / stride)."""
-        return F.relu(self.body(x) + self.shortcut(x))
+        return F.relu(self.body(x) if self.shortcut is None else self.body(x) + self.shortcut(x))
 
 
 @register("simple_resnet")
@@ -159,11 +164,15 @@ class SimpleResNetFER(FaceModel):
     """Document 004, model 3: kernels, convolution of 32 filters, residual blocks of 64, 128 and 256, average pooling.
 
     DEVIATION: no dropout. The text says that it was "integrated throughout our deeper models", but lists none here.
+
+    Args:
+        shortcuts: whether the blocks are residual.
     """
 
-    def __init__(
-        self, num_classes: int, in_channels: int, input_size: int, width: float = 1.0, kernels: bool = True
-    ) -> None:
+    added_options = frozenset({"shortcuts"})
+
+    def __init__(self, num_classes: int, in_channels: int, input_size: int, width: float = 1.0, kernels: bool = True,
+                 shortcuts: bool = True) -> None:  # fmt: skip
         super().__init__()
         widths = [round(width * w) for w in (32, 64, 128, 256)]
         self.kernels = FixedKernels() if kernels else nn.Identity()
@@ -171,7 +180,7 @@ class SimpleResNetFER(FaceModel):
         self.stem = nn.Sequential(
             nn.Conv2d(first, widths[0], 3, padding=1, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU()
         )
-        self.blocks = nn.ModuleList(ResidualBlock(i, o) for i, o in pairwise(widths))
+        self.blocks = nn.ModuleList(ResidualBlock(i, o, shortcut=shortcuts) for i, o in pairwise(widths))
         self.head = nn.Linear(widths[-1], num_classes)
         if input_size < 16:
             raise InputError(f"model simple_resnet: input_size is {input_size}, allowed: 16 and more")

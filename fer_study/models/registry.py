@@ -8,6 +8,7 @@ import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -43,6 +44,10 @@ class FaceModel(nn.Module):
     scalar that the loss is increased by; ``stages`` lists its parts from the head to the stem, for unfreezing; ``cam_layer``
     is the layer whose activations Grad-CAM weighs; ``trunk`` is the part that published weights fill.
     """
+
+    added_options: ClassVar[frozenset[str]] = frozenset()
+    """Options that came after records were published: ``resolve`` leaves them out while they hold their default, so that
+    old records keep their keys."""
 
     @property
     def cam_layer(self) -> nn.Module:
@@ -207,7 +212,10 @@ def resolve(config: ModelConfig) -> ModelConfig:
         if key in RANGES and not RANGES[key][0] <= value < RANGES[key][1]:
             below = "" if RANGES[key][1] == math.inf else f", below {RANGES[key][1]}"
             raise InputError(f"model {config.name}: {key} is {value!r}, allowed: {RANGES[key][0]} and more{below}")
-    return config.replace(options={**defaults, **given}, source=source_of(config.name))
+    added = getattr(_lookup(config.name), "added_options", frozenset())
+    spelled = {**defaults, **given}
+    options = {key: value for key, value in spelled.items() if key not in added or value != defaults[key]}
+    return config.replace(options=options, source=source_of(config.name))
 
 
 def create_model(config: ModelConfig, num_classes: int, in_channels: int = 1) -> FaceModel:

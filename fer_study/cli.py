@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
-from .errors import InputError
+from .settings.errors import InputError
 
 log = logging.getLogger("fer_study")
 
@@ -134,7 +134,8 @@ def data_command(args: argparse.Namespace) -> int:
 
 
 def plan_command(args: argparse.Namespace) -> int:
-    from . import execute, plan
+    from .book import execute
+    from .jobs import plan
 
     jobs = execute.needed(args.edition, args.stage, dict(args.p))
     if not jobs:
@@ -151,7 +152,8 @@ def plan_command(args: argparse.Namespace) -> int:
 
 
 def train_command(args: argparse.Namespace) -> int:
-    from . import execute, plan
+    from .book import execute
+    from .jobs import plan
 
     start = time.monotonic()
     jobs = [x for x in execute.needed(args.edition, args.stage, dict(args.p)) if plan.matches(x, args.only)]
@@ -165,39 +167,40 @@ def train_command(args: argparse.Namespace) -> int:
 
 
 def execute_command(args: argparse.Namespace) -> int:
-    from . import execute
+    from .book import execute
 
     return execute.run(args.edition, args.stage, dict(args.p), root=args.data)
 
 
 def labs_command(args: argparse.Namespace) -> int:
-    from . import labs
+    from .book.labs import versions
 
-    labs.write()
-    return (labs.pages() if args.pages else 0) or (labs.rehearse() if args.rehearse else 0)
+    versions.write()
+    return (versions.pages() if args.pages else 0) or (versions.rehearse() if args.rehearse else 0)
 
 
 def publish_command(args: argparse.Namespace) -> int:
-    from . import queue, runs, stages
+    from . import store
+    from .jobs import queue, stages
 
-    queue.check_store(runs.published_root())
+    queue.check_store(store.published_root())
     everything = [*stages.edition_audits(args.edition), *stages.edition_costs(args.edition), *stages.jobs(args.edition)]
-    found = [record for job in everything if (record := runs.lookup(job.key)) and not record.published]
-    refused = sum(runs.is_damaged(job.key) for job in everything)  # the log names them
+    found = [record for job in everything if (record := store.lookup(job.key)) and not record.published]
+    refused = sum(store.is_damaged(job.key) for job in everything)  # the log names them
     made = 0
     for record in found:
         try:
-            runs.publish(record)
+            store.publish(record)
             made += 1
         except InputError as reason:
             refused += 1
             log.error("fer-study: not published: %s", reason)
-    log.info("%d records published to %s", made, runs.published_root())
+    log.info("%d records published to %s", made, store.published_root())
     return 1 if refused else 0
 
 
 def claims_command(args: argparse.Namespace) -> int:
-    from . import claims
+    from .analysis import claims
 
     table = claims.matching(args.id)
     as_json = json.dumps(table.reset_index().to_dict("records"), indent=1) + "\n"
@@ -206,7 +209,7 @@ def claims_command(args: argparse.Namespace) -> int:
 
 
 def diff_command(args: argparse.Namespace) -> int:
-    from . import diff
+    from .store import diff
 
     found = diff.compare(diff.find(args.a), diff.find(args.b))
     sys.stdout.write(diff.render(found))

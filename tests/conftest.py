@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from fer_study.config import DataConfig, ModelConfig, PhaseConfig, RunConfig
+from fer_study.settings.experiment import DataConfig, ModelConfig, PhaseConfig, RunConfig
 
 OPTIONS = {"width": 0.125, "hidden": 8, "dropout": 0.25, "head_dropout": 0.5}
 
 
 @pytest.fixture
-def store(tmp_path, monkeypatch):
+def runs_folder(tmp_path, monkeypatch):
     """An empty store of this test alone."""
     monkeypatch.setenv("FER_STUDY_RUNS", str(tmp_path / "runs"))
     return tmp_path / "runs"

@@ -6,8 +6,8 @@ from functools import cache
 import numpy as np
 from PIL import Image
 
+from fer_study.data.labels import EIGHT, FERPLUS_COLUMNS, NATIVE
 from fer_study.data.twin import synthetic
-from fer_study.labels import EIGHT, FERPLUS_COLUMNS, NATIVE
 
 NUMBER = 48
 SPLIT = ["train"] * 28 + ["validation"] * 10 + ["test"] * 10

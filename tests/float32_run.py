@@ -11,9 +11,10 @@ import sys
 
 import numpy as np
 
-from fer_study import runs, study
-from fer_study.config import DataConfig, ModelConfig, PhaseConfig, RunConfig
+from fer_study import store
 from fer_study.data.faceset import FaceSet
+from fer_study.jobs import study
+from fer_study.settings.experiment import DataConfig, ModelConfig, PhaseConfig, RunConfig
 
 if __name__ == "__main__":
     images = np.random.default_rng(0).integers(0, 256, (200, 1, 48, 48), dtype=np.uint8)
@@ -26,5 +27,5 @@ if __name__ == "__main__":
             phases=(PhaseConfig(epochs=3, lr=1e-2),),
             batch_size=40,
         )
-        with runs.locked(config.key) as folder:
+        with store.locked(config.key) as folder:
             study.train_and_predict(config, faces, folder)

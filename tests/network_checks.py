@@ -11,7 +11,7 @@ from torch import nn
 
 from fer_study.models import FaceModel
 from fer_study.models.emonext import SpatialTransformer
-from fer_study.modes import evaluating
+from fer_study.models.modes import evaluating
 
 UNMOVED = {
     "attention.value.weight": "the published code computes the attended values and uses them nowhere",

@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fer_study import evaluation, record_files, runs
-from fer_study.config import DataConfig, ModelConfig
-from fer_study.labels import class_names
-from fer_study.recipes import load_recipe
+from fer_study import store
+from fer_study.data.labels import class_names
+from fer_study.jobs import evaluation
+from fer_study.settings.experiment import DataConfig, ModelConfig
+from fer_study.settings.recipes import load_recipe
+from fer_study.store import record_files
 
 VALIDATION, TEST = 10, 40
 FIRST_ROW = 100  # rows of the FaceSet are not positions in the table
@@ -42,7 +44,7 @@ def make_record(folder: Path, predicted: np.ndarray | int, *, name: str = "emoti
                 first_row: int = FIRST_ROW, clean: bool = True, published: bool = False, history: pd.DataFrame | None = None,
                 cam: dict[str, np.ndarray] | None = None, env: dict | None = None, changes: dict | None = None,
                 views: dict[str, np.ndarray] | None = None, classes: int = 7,
-                labels: np.ndarray | None = None) -> runs.Record:  # fmt: skip
+                labels: np.ndarray | None = None) -> store.Record:  # fmt: skip
     """A record of 10 validation and 40 test images; ``predicted`` is (50,) classes or how many test images are right.
 
     Args:
@@ -68,18 +70,18 @@ def make_record(folder: Path, predicted: np.ndarray | int, *, name: str = "emoti
     views = views or {"last_single": evaluation.stored(log_probabilities(predicted, sure, classes))}
     folder = folder / f"{name}-{seed}"
     folder.mkdir(parents=True)
-    saved = runs.save(
+    saved = store.save(
         folder, config, history=two_epochs() if history is None else history, table=table, views=views,
         metrics=evaluation.score(table, views, class_names(classes), config), cam=cam,
         env={"seconds": 90.0, "device": "cpu: test", "commit": "abc", "precision": "32-true", "torch": "2.0"} | (env or {}),
     )  # fmt: skip
-    return runs.Record(saved.folder, published)
+    return store.Record(saved.folder, published)
 
 
-def rewrite(folder: Path, name: str, content: str | bytes) -> runs.Record:
+def rewrite(folder: Path, name: str, content: str | bytes) -> store.Record:
     """Give a part of a local record another content, as a run would have written it, and read the record afresh."""
     record_files.write_parts(folder, {name: content}, record_files.listed(folder))
-    return runs.Record(folder, published=False)
+    return store.Record(folder, published=False)
 
 
 def two_epochs(last_validation_loss: float = 1.5) -> pd.DataFrame:

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from fer_study.data import load
-from fer_study.errors import InputError
-from fer_study.labels import FER2013, FERPLUS_COLUMNS, VOTE_NAMES
+from fer_study.data.labels import FER2013, FERPLUS_COLUMNS, VOTE_NAMES
+from fer_study.settings.errors import InputError
 
 USAGES = ["Training"] * 8 + ["PublicTest"] * 3 + ["PrivateTest"] * 3
 SPLITS = ["train"] * 8 + ["validation"] * 3 + ["test"] * 3

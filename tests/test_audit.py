@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer_study import audit, data, runs
+from fer_study import audit, data, store
+from fer_study.book.pages import audit_tables
 from fer_study.data.faceset import SPLITS, FaceSet
-from fer_study.errors import InputError
-from fer_study.labels import FER2013, VOTE_NAMES
-from fer_study.pages import audit_tables
+from fer_study.data.labels import FER2013, VOTE_NAMES
+from fer_study.settings.errors import InputError
 
 DATA = Path(os.environ.get("FER_STUDY_DATA") or Path(__file__).parents[1] / "data")
 
@@ -356,7 +356,7 @@ def test_fer2013_weights(fer2013):
 
 def test_the_published_audit_has_the_figures_of_the_field():
     """They were counted by several people; the record holds them whether or not the files are at hand."""
-    (found,) = [r.audit for r in runs.records() if r.published and (r.folder / "audit.json").is_file()
+    (found,) = [r.audit for r in store.records() if r.published and (r.folder / "audit.json").is_file()
                 and r.audit["name"] == "fer2013"]  # fmt: skip
     leaked = {(r["relation"], r["kind"], r["class"]): r["with_copy"] for r in found["leakage"]}
     exact = found["exact"]

@@ -8,10 +8,10 @@ import json
 import numpy as np
 import pytest
 
-from fer_study import audit, runs
+from fer_study import audit, store
+from fer_study.book.pages import audit_tables
 from fer_study.data.faceset import FaceSet
-from fer_study.labels import FER2013, VOTE_NAMES
-from fer_study.pages import audit_tables
+from fer_study.data.labels import FER2013, VOTE_NAMES
 
 COUNTS = {"train": 28, "validation": 7, "test": 14}
 
@@ -35,7 +35,7 @@ def small_set() -> FaceSet:
 
 def stored(summary: dict) -> dict:
     """As it comes back from ``audit.json``."""
-    return json.loads(runs.as_json(summary))
+    return json.loads(store.as_json(summary))
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ import pytest
 import torch
 from scipy import ndimage
 
-from fer_study import augment
-from fer_study.config import AugmentConfig
+from fer_study.settings.experiment import AugmentConfig
+from fer_study.training import augment
 
 PLAIN = {"mean": 0.0, "std": 1.0}  # pixels stay in [0, 1]
 

@@ -8,11 +8,12 @@ import json
 import numpy as np
 import pytest
 
-from fer_study import baseline, evaluation, runs, study
-from fer_study.config import ModelConfig
-from fer_study.errors import InputError
-from fer_study.labels import FER2013
-from fer_study.metrics import log_loss
+from fer_study import store
+from fer_study.analysis.metrics import log_loss
+from fer_study.data.labels import FER2013
+from fer_study.jobs import baseline, evaluation, study
+from fer_study.settings.errors import InputError
+from fer_study.settings.experiment import ModelConfig
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def test_temperature_is_the_best_one_and_changes_no_prediction():
     assert baseline.temperature(logits[:0], labels[:0]) == 1.0
 
 
-def test_a_record_like_any_other(store, config):
+def test_a_record_like_any_other(runs_folder, config):
     record = study.run(config)
     predictions = record.predictions
     assert list(predictions.views) == ["last_single"] and len(predictions.table) == 20
@@ -59,10 +60,10 @@ def test_a_record_like_any_other(store, config):
     assert len(record.history) == 0 and record.cam == {}
     again = evaluation.score(predictions.table, predictions.views, FER2013, config)
     assert record.metrics["last_single"]["test"]["accuracy"] == again["last_single"]["test"]["accuracy"]
-    assert runs.lookup(config.key).config == config
+    assert store.lookup(config.key).config == config
 
 
-def test_the_test_split_takes_no_part(store, config, monkeypatch, tmp_path):
+def test_the_test_split_takes_no_part(runs_folder, config, monkeypatch, tmp_path):
     faces = study.faces_of(config.data)
     monkeypatch.setattr(study, "faces_of", lambda *_: faces)
     first = study.run(config)
@@ -76,7 +77,7 @@ def test_the_test_split_takes_no_part(store, config, monkeypatch, tmp_path):
     assert (second.predictions.table["label"][10:] == 0).all()
 
 
-def test_it_learns(store, config):
+def test_it_learns(runs_folder, config):
     """Faces drawn in the lab are told apart far better than chance."""
     from fer_study.data.twin import synthetic
 
@@ -91,11 +92,11 @@ def test_it_learns(store, config):
     ("options", "words"),
     [({"depth": 1}, "unknown option 'depth'; allowed: pixels_per_cell"), ({"C": 0}, "C is 0, expected a number above 0")],
 )
-def test_wrong_options_are_refused(store, config, options, words):
+def test_wrong_options_are_refused(runs_folder, config, options, words):
     with pytest.raises(InputError, match=words):
         study.run(config.model_copy(update={"model": ModelConfig(name="hog_svm", options=options)}))
 
 
-def test_votes_are_refused(store, config):
+def test_votes_are_refused(runs_folder, config):
     with pytest.raises(InputError, match="targets are 'votes', allowed: labels"):
         study.run(config.model_copy(update={"data": config.data.model_copy(update={"targets": "votes"})}))

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fer_study import execute
+from fer_study.book import execute
 
 ROOT = Path(__file__).resolve().parents[1]
 BOOK = ROOT / "book"

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from page_records import TEST, VALIDATION, labels_of, make_record, predictions, two_epochs
 
-from fer_study import claims
-from fer_study.labels import FER2013
-from fer_study.pages import claimed
+from fer_study.analysis import claims
+from fer_study.book.pages import claimed
+from fer_study.data.labels import FER2013
 
 
 def named(predicted: np.ndarray, **changes: int) -> np.ndarray:

@@ -8,9 +8,10 @@ import re
 
 import pytest
 
-from fer_study import claims, cli
-from fer_study.errors import InputError
-from fer_study.pages.findings import LADDER
+from fer_study import cli
+from fer_study.analysis import claims
+from fer_study.book.pages.findings import LADDER
+from fer_study.settings.errors import InputError
 
 
 def test_every_row_of_the_file_is_a_claim_with_an_id_of_its_own():

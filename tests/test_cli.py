@@ -12,14 +12,18 @@ from types import SimpleNamespace
 import pytest
 from reader_trees import csv_rows, random_images, write_csv
 
-from fer_study import cli, config, data, editions, evaluation, execute, plan, queue, recipes, runs, stages, study, train
+from fer_study import cli, data, store
+from fer_study.book import execute
+from fer_study.jobs import editions, evaluation, plan, queue, stages, study
+from fer_study.settings import experiment, recipes
+from fer_study.training import loop
 
 
 @pytest.fixture
-def fer(store, capsys, caplog, monkeypatch, tmp_path):
+def fer(runs_folder, capsys, caplog, monkeypatch, tmp_path):
     """Run a command: ``(exit code, lines of errors)``."""
     monkeypatch.delenv("FER_STUDY_DATA", raising=False)
-    monkeypatch.setattr(runs, "published_root", lambda: tmp_path / "results")
+    monkeypatch.setattr(store, "published_root", lambda: tmp_path / "results")
 
     def run(*arguments: str) -> tuple[int, list[str]]:
         caplog.clear()
@@ -34,8 +38,8 @@ def fer(store, capsys, caplog, monkeypatch, tmp_path):
 def params(tmp_path, monkeypatch):
     """A copy of ``params/`` that a test may spoil."""
     folder = tmp_path / "params"
-    shutil.copytree(config.PARAMS, folder)
-    for module in (stages, editions, recipes, config, execute):
+    shutil.copytree(experiment.PARAMS, folder)
+    for module in (stages, editions, recipes, experiment, execute):
         monkeypatch.setattr(module, "PARAMS", folder)
     for function in (editions.editions, editions.load_edition, stages.parameters, recipes.load_recipe):
         place = folder / "recipes" if function is recipes.load_recipe else folder
@@ -59,7 +63,7 @@ def test_plan_lists_what_is_missing(fer, capsys):
     out = capsys.readouterr().out
     count = len(stages.jobs("smoke"))
     assert f"{count} of {count} runs left" in out and out.count("missing") == count
-    transfers = sum(isinstance(job, config.TransferConfig) for job in stages.jobs("smoke"))
+    transfers = sum(isinstance(job, experiment.TransferConfig) for job in stages.jobs("smoke"))
     assert out.count(" -\n") == count - transfers > 9
     assert "NaN" not in out and "data:" not in out, "never timed; drawn on the spot"
 
@@ -289,7 +293,7 @@ def test_wrong_usage(arguments, capsys):
 
 def test_failed_work(fer, monkeypatch):
     def broken(*_arguments, **_named):
-        raise train.TrainingFailed("tiny: loss is nan in epoch 1")
+        raise loop.TrainingFailed("tiny: loss is nan in epoch 1")
 
     monkeypatch.setattr(study, "run", broken)
     (job,) = [job for job in stages.jobs("smoke") if job.name == "hog_svm"]
@@ -298,7 +302,7 @@ def test_failed_work(fer, monkeypatch):
         "epoch 1 (FER_STUDY_DEBUG=1 shows where)"
     ])  # fmt: skip
     monkeypatch.setenv("FER_STUDY_DEBUG", "1")
-    with pytest.raises(train.TrainingFailed):
+    with pytest.raises(loop.TrainingFailed):
         cli.main(["train", "smoke"])
 
 
@@ -308,7 +312,7 @@ def test_one_failed_run_does_not_end_the_queue(fer, monkeypatch):
     def second_fails(job, **_named):
         seen.append(job.key)
         if len(seen) == 2:
-            raise train.TrainingFailed("it broke")
+            raise loop.TrainingFailed("it broke")
 
     monkeypatch.setattr(study, "run", second_fails)
     code, (error,) = fer("train", "smoke")
@@ -324,10 +328,12 @@ def test_pinned_threads_stay_as_they_are(monkeypatch):
     assert queue.threads_each(4) == 0
 
 
-def test_plan_passes_over_records_it_cannot_read(fer, store, capsys):
-    (store / "aaaa").mkdir(parents=True)
-    (store / "aaaa" / "config.json").write_text('{"kind": "RunConfig", "data": {"dataset": "synthetic", "targets": "vote"}}')
-    (store / "aaaa" / "done").touch()
+def test_plan_passes_over_records_it_cannot_read(fer, runs_folder, capsys):
+    (runs_folder / "aaaa").mkdir(parents=True)
+    (runs_folder / "aaaa" / "config.json").write_text(
+        '{"kind": "RunConfig", "data": {"dataset": "synthetic", "targets": "vote"}}'
+    )
+    (runs_folder / "aaaa" / "done").touch()
     assert fer("plan", "smoke") == (0, [])
 
 
@@ -339,26 +345,26 @@ def test_interrupted(fer, monkeypatch):
     assert fer("train", "smoke") == (1, ["fer-study: interrupted; run the same command again to go on"])
 
 
-def test_out_of_time_is_no_error(fer, store):
+def test_out_of_time_is_no_error(fer, runs_folder):
     assert fer("train", "smoke", "--minutes", "0") == (0, [])
-    assert not list(store.glob("*/done"))
+    assert not list(runs_folder.glob("*/done"))
 
 
 def test_train_then_publish(fer, tmp_path, monkeypatch):
     monkeypatch.setattr(evaluation, "commit", lambda: "0123456789")  # the code at hand may be changed
     assert fer("train", "smoke", "--only", "hog_svm/*") == (0, [])
     (job,) = [job for job in stages.jobs("smoke") if job.name == "hog_svm"]
-    assert runs.lookup(job.key).metrics["last_single"]["test"]["n"] == 60
+    assert store.lookup(job.key).metrics["last_single"]["test"]["n"] == 60
     assert fer("publish", "smoke") == (0, [])
     assert [p.name for p in (tmp_path / "results").iterdir()] == [job.key]
 
 
 def test_an_estimate_is_of_the_same_network(monkeypatch, tiny_run):
-    full = tiny_run(model=config.ModelConfig(name="emotion_cnn"))
-    narrow = tiny_run(model=config.ModelConfig(name="emotion_cnn", options={"width": 0.25}))
-    other = tiny_run(model=config.ModelConfig(name="emotion_cnn", input_size=64))
+    full = tiny_run(model=experiment.ModelConfig(name="emotion_cnn"))
+    narrow = tiny_run(model=experiment.ModelConfig(name="emotion_cnn", options={"width": 0.25}))
+    other = tiny_run(model=experiment.ModelConfig(name="emotion_cnn", input_size=64))
     timed = [SimpleNamespace(config=run, env={"images_per_second": rate}) for run, rate in ((full, 100.0), (narrow, 900.0))]
-    monkeypatch.setattr(runs, "records", lambda: timed)
+    monkeypatch.setattr(store, "records", lambda: timed)
     speed = plan.speeds()
     assert plan.estimate(full, speed) == pytest.approx(9 * plan.estimate(narrow, speed))
     assert plan.estimate(other, speed) == pytest.approx(plan.estimate(full, speed) / 5)  # by name: the median of both

@@ -15,10 +15,11 @@ from PIL import Image
 
 pytest.importorskip("distributed")
 
-from fer_study import cluster, plan, runs, study
-from fer_study.config import DataConfig
+from fer_study import store
 from fer_study.data.twin import synthetic
-from fer_study.errors import InputError
+from fer_study.jobs import cluster, plan, study
+from fer_study.settings.errors import InputError
+from fer_study.settings.experiment import DataConfig
 
 SHIFTED = ["unshare", "-T", "--monotonic", "864000"]
 """What a command is put behind, so that its machine seems to be up ten days longer than this one."""
@@ -76,7 +77,7 @@ def one_worker(start):
     return file, start.worker(file, "--resources", "GPU=1", before=tuple(SHIFTED) if able else ())
 
 
-def test_who_cannot_train_is_refused_with_the_command_that_can(start, tiny_run, store, monkeypatch):
+def test_who_cannot_train_is_refused_with_the_command_that_can(start, tiny_run, runs_folder, monkeypatch):
     file = start.scheduler()
     monkeypatch.setattr(cluster, "PATIENCE", 1.0)
 
@@ -92,7 +93,7 @@ def test_who_cannot_train_is_refused_with_the_command_that_can(start, tiny_run, 
     end = time.monotonic() + 60
     while "none of its 1 workers" not in refused():
         assert time.monotonic() < end
-    assert not list(store.glob("*/done"))
+    assert not list(runs_folder.glob("*/done"))
 
 
 def place() -> tuple[int, str]:
@@ -107,12 +108,12 @@ def test_one_worker_trains_and_the_record_comes_to_the_caller(one_worker, tiny_r
     monkeypatch.setattr(study, "run", lambda *_, **__: pytest.fail("trained by the caller"))
     job = tiny_run()
     assert plan.train_jobs([job], scheduler_file=file, deadline=time.monotonic() + 600) == (1, 0)
-    assert (tmp_path / "mine" / job.key / "done").is_file() and runs.lookup(job.key).config == job
+    assert (tmp_path / "mine" / job.key / "done").is_file() and store.lookup(job.key).config == job
     assert not [path for path in folder.rglob("*") if path.name in ("done", "runs", "mine")]
     assert re.search(r"2/2", (folder / "worker.log").read_text()), "the bar of the epochs is the worker's"
 
 
-def test_data_is_found_from_another_folder(one_worker, tiny_run, store, tmp_path, monkeypatch):
+def test_data_is_found_from_another_folder(one_worker, tiny_run, runs_folder, tmp_path, monkeypatch):
     faces = synthetic.make(100, style="lab", processes=1)
     for i, image in enumerate(faces.images[:, 0]):
         place = tmp_path / "faces" / "folders" / faces.split[i] / faces.classes[faces.labels[i]] / f"{i}.png"
@@ -122,7 +123,7 @@ def test_data_is_found_from_another_folder(one_worker, tiny_run, store, tmp_path
     mark = study.faces_of(DataConfig(dataset="folders"), "faces").fingerprint
     job = tiny_run(data=DataConfig(dataset="folders", fingerprint=mark))
     assert plan.train_jobs([job], scheduler_file=one_worker[0], root="faces") == (1, 0)
-    assert runs.lookup(job.key).metrics["last_single"]["test"]["n"] == (faces.split == "test").sum()
+    assert store.lookup(job.key).metrics["last_single"]["test"]["n"] == (faces.split == "test").sum()
 
 
 def test_a_worker_without_our_folders_is_named(one_worker, tmp_path, monkeypatch):
@@ -146,5 +147,5 @@ def test_tasks_are_taken_as_workers_become_free(one_worker, tmp_path):
         for _, result in workers.each(place, tasks()):
             found.append(result)
             assert len(taken) == len(found)
-    ((process, store),) = set(found)
-    assert process != os.getpid() and store == str(tmp_path)
+    ((process, runs_folder),) = set(found)
+    assert process != os.getpid() and runs_folder == str(tmp_path)

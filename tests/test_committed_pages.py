@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer_study import execute
-from fer_study.checkout import ROOT
+from fer_study.book import execute
+from fer_study.settings.checkout import ROOT
 
 PAGES = sorted((ROOT / "book" / "fer2013").glob("*.ipynb"))
 MEASURED_LIVE = ("page.provenance(", "cost(config")
@@ -93,7 +93,7 @@ def differing(page: dict, again: dict[int, list[str]]) -> dict[int, tuple[list[s
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
-def test_the_numbers_of_a_page_are_those_of_the_records(path, store, monkeypatch):
+def test_the_numbers_of_a_page_are_those_of_the_records(path, runs_folder, monkeypatch):
     """Of each table, sentence and glued number, to the last digit; and a digit changed by hand in any of them is seen."""
     monkeypatch.chdir(execute.NOTEBOOKS)
     page = json.loads(path.read_text(encoding="utf-8"))

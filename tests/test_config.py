@@ -8,8 +8,10 @@ from typing import ClassVar
 import pytest
 from pydantic import ValidationError
 
-from fer_study import models, stages
-from fer_study.config import (
+from fer_study import models
+from fer_study.jobs import stages
+from fer_study.settings.errors import InputError
+from fer_study.settings.experiment import (
     AugmentConfig,
     DataConfig,
     EmaConfig,
@@ -19,10 +21,9 @@ from fer_study.config import (
     RunConfig,
     TransferConfig,
 )
-from fer_study.errors import InputError
-from fer_study.frozen import Frozen, build, parse, run_key
-from fer_study.recipes import Recipe, load_recipe
-from fer_study.yaml_files import read_yaml
+from fer_study.settings.frozen import Frozen, build, parse, run_key
+from fer_study.settings.recipes import Recipe, load_recipe
+from fer_study.settings.yaml_files import read_yaml
 
 CONTENT = {
     "data": {"dataset": "fer2013", "fingerprint": "d6f4311b00ec234e"},

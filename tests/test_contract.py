@@ -11,12 +11,12 @@ from network_checks import UNMOVED, awake, comes_back, silent
 from torch import nn
 
 from fer_study import models
-from fer_study.config import PARAMS, AugmentConfig, ModelConfig
-from fer_study.errors import InputError
-from fer_study.explain import grad_cam
+from fer_study.models.modes import evaluating
 from fer_study.models.registry import _REGISTRY
-from fer_study.modes import evaluating
-from fer_study.yaml_files import read_yaml
+from fer_study.settings.errors import InputError
+from fer_study.settings.experiment import PARAMS, AugmentConfig, ModelConfig
+from fer_study.settings.yaml_files import read_yaml
+from fer_study.training.explain import grad_cam
 
 SIDES = {
     **dict.fromkeys(["emotion_cnn", "kernel_cnn", "baseline_cnn", "cbam_cnn"], (16, 8)),

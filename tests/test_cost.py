@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fer_study.config import ModelConfig
 from fer_study.models.cost import cost
+from fer_study.settings.experiment import ModelConfig
 
 
 def test_cost_of_the_smallest_network_by_hand():

@@ -9,15 +9,16 @@ import pandas as pd
 import pytest
 from page_records import rewrite
 
-from fer_study import audit, runs, stages, study
+from fer_study import audit, store
 from fer_study.audit.crowd import ESTIMATORS, WEIGHED, leave_one_out, weigh
-from fer_study.config import AuditConfig, DataConfig
+from fer_study.book.pages import crowd_tables
 from fer_study.data.faceset import FaceSet
+from fer_study.data.labels import FER2013, VOTE_NAMES
 from fer_study.data.twin import drawing, synthetic
-from fer_study.errors import InputError
-from fer_study.labels import FER2013, VOTE_NAMES
-from fer_study.pages import crowd_tables
-from fer_study.record_files import write_parts
+from fer_study.jobs import stages, study
+from fer_study.settings.errors import InputError
+from fer_study.settings.experiment import AuditConfig, DataConfig
+from fer_study.store.record_files import write_parts
 
 
 def faces_of(votes: np.ndarray, labels: np.ndarray, split: str = "test", **rest) -> FaceSet:
@@ -184,7 +185,7 @@ def test_the_planted_gap_is_found_with_and_without_the_truth(twin):
 
 
 @pytest.fixture
-def small(store) -> AuditConfig:
+def small(runs_folder) -> AuditConfig:
     mark = synthetic.fingerprint(200, 0, "wild")
     return AuditConfig(data=DataConfig(dataset="synthetic", faces=200, style="wild", fingerprint=mark))
 
@@ -193,7 +194,7 @@ def test_a_record_of_an_older_form_is_made_anew(small):
     record = study.audit_of(small)
     path, text = record.folder / "audit.json", (record.folder / "audit.json").read_text()
     old = {k: v for k, v in json.loads(text).items() if k not in ("form", "noise", "ceiling")}
-    rewrite(record.folder, "audit.json", runs.as_json(old))
+    rewrite(record.folder, "audit.json", store.as_json(old))
     assert study.audit_of(small).audit["noise"] and path.read_text() == text
     marked = text.replace('"images"', '"pictures"')
     rewrite(record.folder, "audit.json", marked)
@@ -201,23 +202,23 @@ def test_a_record_of_an_older_form_is_made_anew(small):
     assert path.read_text() == marked, "one of the present form is taken as it is"
 
 
-def test_an_older_published_record_without_data_is_refused(store, tmp_path, monkeypatch):
+def test_an_older_published_record_without_data_is_refused(runs_folder, tmp_path, monkeypatch):
     config = stages.edition_audits("fer2013")[0]
     published = tmp_path / "results" / config.key
     published.mkdir(parents=True)
     write_parts(published, {"audit.json": '{"images": 1}'})
-    monkeypatch.setattr(runs, "published_root", lambda: tmp_path / "results")
+    monkeypatch.setattr(store, "published_root", lambda: tmp_path / "results")
     with pytest.raises(InputError):
         study.audit_of(config, root=str(tmp_path))
 
 
 def test_published_audits_have_the_present_form():
-    found = [r for r in runs.records() if r.published and isinstance(r.config, AuditConfig)]
+    found = [r for r in store.records() if r.published and isinstance(r.config, AuditConfig)]
     assert found and all(r.audit["form"] == audit.FORM for r in found)
 
 
 def stored(faces: FaceSet) -> dict:
-    return json.loads(runs.as_json(audit.summary(faces)))
+    return json.loads(store.as_json(audit.summary(faces)))
 
 
 @pytest.fixture(scope="module")

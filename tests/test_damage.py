@@ -11,10 +11,13 @@ import numpy as np
 import pytest
 from page_records import make_record, rewrite
 
-from fer_study import cli, explain, record_files, runs, sources, study, train, transfer
-from fer_study.checkpoint import CHECKPOINT
-from fer_study.config import TransferConfig
-from fer_study.errors import InputError
+from fer_study import cli, store
+from fer_study.jobs import study, transfer
+from fer_study.settings.errors import InputError
+from fer_study.settings.experiment import TransferConfig
+from fer_study.store import record_files
+from fer_study.training import explain, loop, sources
+from fer_study.training.checkpoint import CHECKPOINT
 
 PARTS = ("config.json", "history.csv", "predictions.parquet", "metrics.json", "env.json", "cam.npz", "done")
 CAM = {"maps": np.zeros((7, 4, 4), np.float16), "counts": np.arange(7)}
@@ -23,20 +26,20 @@ CAM = {"maps": np.zeros((7, 4, 4), np.float16), "counts": np.arange(7)}
 @pytest.fixture
 def published(tmp_path, monkeypatch) -> Path:
     """An empty ``results/`` of this test alone."""
-    monkeypatch.setattr(runs, "published_root", lambda: tmp_path / "results")
-    runs._warn_once.cache_clear()
+    monkeypatch.setattr(store, "published_root", lambda: tmp_path / "results")
+    store._warn_once.cache_clear()
     return tmp_path / "results"
 
 
-def keep(root: Path, record: runs.Record) -> runs.Record:
+def keep(root: Path, record: store.Record) -> store.Record:
     """The record under its key in a store."""
     root.mkdir(exist_ok=True)
-    return runs.Record(record.folder.rename(root / record.config.key), record.published)
+    return store.Record(record.folder.rename(root / record.config.key), record.published)
 
 
 @pytest.fixture
-def record(store, published, tmp_path) -> runs.Record:
-    return keep(store, make_record(tmp_path / "made", 30, cam=CAM))
+def record(runs_folder, published, tmp_path) -> store.Record:
+    return keep(runs_folder, make_record(tmp_path / "made", 30, cam=CAM))
 
 
 def flip(content: bytes) -> bytes:
@@ -59,23 +62,23 @@ def test_a_damaged_record_is_not_shown(record, caplog, part, damage):
     path = record.folder / part
     content = path.read_bytes()
     path.write_bytes(DAMAGES[damage](content))
-    assert runs.lookup(record.key) is None and runs.records() == []
+    assert store.lookup(record.key) is None and store.records() == []
     (message,) = [r.getMessage() for r in caplog.records]
     assert str(path) in message and "\n" not in message
     path.write_bytes(content)
-    assert runs.lookup(record.key) is not None
+    assert store.lookup(record.key) is not None
 
 
 @pytest.mark.parametrize("part", PARTS[:-1])
 def test_a_record_that_lacks_a_part_is_not_shown(record, caplog, part):
     (record.folder / part).unlink()
-    assert runs.lookup(record.key) is None
+    assert store.lookup(record.key) is None
     assert str(record.folder / part) in caplog.text
 
 
 def test_every_reading_holds_a_part_against_its_digest(record):
     """A record that was whole when it was found and is damaged afterwards."""
-    found = runs.lookup(record.key)
+    found = store.lookup(record.key)
     for part in PARTS[:-1]:
         (record.folder / part).write_bytes(b"{}")
     for name in ("metrics", "env", "history", "predictions", "cam"):
@@ -83,27 +86,27 @@ def test_every_reading_holds_a_part_against_its_digest(record):
             getattr(found, name)
 
 
-def test_a_record_in_the_folder_of_another_is_not_shown(record, store, caplog):
-    record.folder.rename(store / "0123456789abcdef")
-    assert runs.lookup("0123456789abcdef") is None and runs.records() == []
+def test_a_record_in_the_folder_of_another_is_not_shown(record, runs_folder, caplog):
+    record.folder.rename(runs_folder / "0123456789abcdef")
+    assert store.lookup("0123456789abcdef") is None and store.records() == []
     assert "0123456789abcdef" in caplog.text and record.key in caplog.text
 
 
 def test_a_local_record_that_is_damaged_gives_way_to_the_published_one(record, published):
-    runs.publish(record)
+    store.publish(record)
     (record.folder / "metrics.json").write_text("{}")
-    assert runs.lookup(record.key).published and not runs.is_damaged(record.key)
+    assert store.lookup(record.key).published and not store.is_damaged(record.key)
     (published / record.key / "env.json").write_text("{}")
-    assert runs.lookup(record.key) is None and runs.is_damaged(record.key)
+    assert store.lookup(record.key) is None and store.is_damaged(record.key)
 
 
-def test_one_bad_record_ends_nothing(store, published, tmp_path, caplog, capsys):
+def test_one_bad_record_ends_nothing(runs_folder, published, tmp_path, caplog, capsys):
     """Neither a plan nor the publication of the others, and the plan says which one it is."""
     smoke = cli_jobs()
-    good, bad = (keep_as(store, make_record(tmp_path / str(i), 30), job) for i, job in enumerate(smoke[:2]))
-    (store / "aaaaaaaaaaaaaaaa").mkdir()
+    good, bad = (keep_as(runs_folder, make_record(tmp_path / str(i), 30), job) for i, job in enumerate(smoke[:2]))
+    (runs_folder / "aaaaaaaaaaaaaaaa").mkdir()
     for name in ("done", "config.json"):
-        (store / "aaaaaaaaaaaaaaaa" / name).touch()
+        (runs_folder / "aaaaaaaaaaaaaaaa" / name).touch()
     (bad.folder / "env.json").write_text('{"images_per_second": "many"}')
     assert cli.main(["plan", "smoke", "03"]) == 0
     shown = {line.split()[-3]: line.split()[-2] for line in capsys.readouterr().out.splitlines() if "emotion_cnn" in line
@@ -116,20 +119,20 @@ def test_one_bad_record_ends_nothing(store, published, tmp_path, caplog, capsys)
 
 def cli_jobs() -> list:
     """Two runs that the smoke edition lists."""
-    from fer_study import stages
+    from fer_study.jobs import stages
 
     return [job for job in stages.jobs("smoke") if job.name in ("emotion_cnn", "kernel_cnn")][:2]
 
 
-def keep_as(root: Path, record: runs.Record, config) -> runs.Record:
+def keep_as(root: Path, record: store.Record, config) -> store.Record:
     """The record in a store as if it were that of ``config``."""
     root.mkdir(exist_ok=True)
-    content = runs.as_json({"kind": type(config).__name__, **config.model_dump(mode="json")})
+    content = store.as_json({"kind": type(config).__name__, **config.model_dump(mode="json")})
     folder = rewrite(record.folder, "config.json", content).folder
-    return runs.Record(folder.rename(root / config.key), published=False)
+    return store.Record(folder.rename(root / config.key), published=False)
 
 
-def test_a_damaged_run_is_made_again(store, published, tiny_run):
+def test_a_damaged_run_is_made_again(runs_folder, published, tiny_run):
     first = study.run(tiny_run())
     before = first.predictions.views["last_single"]
     (first.folder / "predictions.parquet").write_bytes(b"")
@@ -168,14 +171,14 @@ def in_child(action, step: int) -> bool:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_record_replaced_and_killed_is_the_old_or_the_new_one(record, published):
     """As a publication over an older record, or an audit that is made again, killed before each of its file operations."""
-    target = runs.publish(record)
-    old = runs.lookup(record.key).metrics
+    target = store.publish(record)
+    old = store.lookup(record.key).metrics
     other = {"last_single": {"test": {"accuracy": 0.25}}}
-    rewrite(record.folder, "metrics.json", runs.as_json(other))
+    rewrite(record.folder, "metrics.json", store.as_json(other))
     rewrite(record.folder, "history.csv", "epoch\n1\n")
     steps, seen = 0, []
-    while not in_child(lambda: runs.publish(runs.Record(record.folder, published=False)), steps):
-        found = runs.Record(target, published=True)
+    while not in_child(lambda: store.publish(store.Record(record.folder, published=False)), steps):
+        found = store.Record(target, published=True)
         found.check()
         seen.append(found.metrics == other)
         assert (list(found.history) == ["epoch"]) == seen[-1], "parts of two records"
@@ -186,17 +189,17 @@ def test_a_record_replaced_and_killed_is_the_old_or_the_new_one(record, publishe
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_first_record_killed_is_none_or_whole(store, published, tmp_path):
+def test_a_first_record_killed_is_none_or_whole(runs_folder, published, tmp_path):
     made = make_record(tmp_path / "made", 30, cam=CAM)
-    parts, folder = {name: (made.folder / name).read_bytes() for name in PARTS[:-1]}, store / made.config.key
+    parts, folder = {name: (made.folder / name).read_bytes() for name in PARTS[:-1]}, runs_folder / made.config.key
     steps, seen = 0, []
     while not in_child(lambda: record_files.write_parts(folder, parts), steps):
-        seen.append(runs.lookup(made.config.key) is not None)
+        seen.append(store.lookup(made.config.key) is not None)
         steps += 1
-    assert seen == sorted(seen) and runs.lookup(made.config.key).metrics == made.metrics
+    assert seen == sorted(seen) and store.lookup(made.config.key).metrics == made.metrics
 
 
-def test_done_is_written_when_all_else_is_on_the_disk(store, published, tiny_run, monkeypatch):
+def test_done_is_written_when_all_else_is_on_the_disk(runs_folder, published, tiny_run, monkeypatch):
     """And the checkpoint goes when ``done`` is there to stay, for a power cut keeps only what was synchronised."""
     synchronised, steps = set(), []
     real_fsync, real_replace, real_unlink = os.fsync, os.replace, Path.unlink
@@ -240,16 +243,16 @@ def test_done_is_written_when_all_else_is_on_the_disk(store, published, tiny_run
 def test_a_damaged_checkpoint_begins_anew(tmp_path, monkeypatch, published, tiny_run, caplog, damage):
     def stopped(seed: int) -> Path:
         config = tiny_run(seed=seed)
-        real = train.save_checkpoint
+        real = loop.save_checkpoint
 
         def save(path, *rest):
             real(path, *rest)
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr(train, "save_checkpoint", save)
+            patch.setattr(loop, "save_checkpoint", save)
             study.run(config)
-        return runs.local_root() / config.key / CHECKPOINT
+        return store.local_root() / config.key / CHECKPOINT
 
     monkeypatch.setenv("FER_STUDY_RUNS", str(tmp_path / "straight"))
     whole = study.run(tiny_run())
@@ -264,20 +267,20 @@ def test_a_damaged_checkpoint_begins_anew(tmp_path, monkeypatch, published, tiny
         assert (again.folder / part).read_bytes() == (whole.folder / part).read_bytes()
 
 
-def test_damaged_weights_are_refused(store, published, tiny_run):
+def test_damaged_weights_are_refused(runs_folder, published, tiny_run):
     config = tiny_run()
     record = study.run(config)
     path = record.weights("last")
     path.write_bytes(flip(path.read_bytes()))
     with pytest.raises(InputError, match=str(path)):
         transfer.evaluate(TransferConfig(run=config, target=config.data))
-    assert runs.lookup(config.key) is not None, "its predictions are what they were"
+    assert store.lookup(config.key) is not None, "its predictions are what they were"
 
 
 # ----------------------------------------------------------------------------------------------------------------- caches
 
 
-def test_drawn_faces_are_cached_without_code_and_drawn_again_where_damaged(store, tiny_run, monkeypatch):
+def test_drawn_faces_are_cached_without_code_and_drawn_again_where_damaged(runs_folder, tiny_run, monkeypatch):
     config, drawn = tiny_run().data, []
     real = sources.synthetic.make
     monkeypatch.setattr(sources.synthetic, "make", lambda *given: drawn.append(1) or real(*given))
@@ -293,7 +296,7 @@ def test_drawn_faces_are_cached_without_code_and_drawn_again_where_damaged(store
         assert getattr(first, name).dtype == getattr(second, name).dtype, name
     assert first.attributes.equals(second.attributes) and first.truth.keys() == second.truth.keys()
     assert all(np.array_equal(first.truth[name], second.truth[name]) for name in first.truth)
-    (folder,) = (store / "cache").iterdir()
+    (folder,) = (runs_folder / "cache").iterdir()
     files = [path for path in folder.iterdir() if path.suffix in (".npz", ".parquet")]
     assert {path.suffix for path in files} == {".npz", ".parquet"}, "no pickle"
     for path in files:
@@ -306,37 +309,37 @@ def test_drawn_faces_are_cached_without_code_and_drawn_again_where_damaged(store
 # ------------------------------------------------------------------------------------------------------------------- maps
 
 
-def test_maps_that_fail_do_not_cost_the_record(store, published, tiny_run, monkeypatch, caplog):
+def test_maps_that_fail_do_not_cost_the_record(runs_folder, published, tiny_run, monkeypatch, caplog):
     def broken(*_):
         raise RuntimeError("no maps of this network")
 
     monkeypatch.setattr(explain, "class_saliency", broken)
     record = study.run(tiny_run())
-    assert runs.lookup(record.key).cam == {} and record.metrics["last_single"]["test"]["accuracy"] >= 0
+    assert store.lookup(record.key).cam == {} and record.metrics["last_single"]["test"]["accuracy"] >= 0
     assert "no maps of this network" in caplog.text and study.is_complete(tiny_run())
 
 
-def test_maps_that_end_the_process_do_not_cost_the_record(store, published, tiny_run, monkeypatch, caplog):
+def test_maps_that_end_the_process_do_not_cost_the_record(runs_folder, published, tiny_run, monkeypatch, caplog):
     """As a segmentation fault does: the record is there, its maps are tried once more, then it goes without."""
     config, other = tiny_run(), tiny_run(seed=1)
     for each in (config, other):
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
             patch.setattr(explain, "class_saliency", interrupt)
             study.run(each)
-        assert runs.lookup(each.key).cam == {} and not study.is_complete(each)
-    pending = store / config.key / study.PENDING
+        assert store.lookup(each.key).cam == {} and not study.is_complete(each)
+    pending = runs_folder / config.key / study.PENDING
     assert pending.read_text() == "", "who was stopped did not crash"
     pending.write_text("begun\n")  # what a process that died in them leaves
     assert study.run(config).cam["counts"].shape == (7,), "a second attempt"
     assert study.is_complete(config) and not pending.exists()
-    (store / other.key / study.PENDING).write_text("begun\nbegun")
+    (runs_folder / other.key / study.PENDING).write_text("begun\nbegun")
     assert study.run(other).cam == {} and study.is_complete(other)
-    assert not list((store / other.key).glob("*.pending"))
+    assert not list((runs_folder / other.key).glob("*.pending"))
 
 
-def test_an_attempt_at_maps_is_on_the_disk_while_it_lasts(store, published, tiny_run, monkeypatch):
+def test_an_attempt_at_maps_is_on_the_disk_while_it_lasts(runs_folder, published, tiny_run, monkeypatch):
     config, seen = tiny_run(), []
-    pending = store / config.key / study.PENDING
+    pending = runs_folder / config.key / study.PENDING
     monkeypatch.setattr(explain, "class_saliency", lambda *_: seen.append(pending.read_text()) or {"counts": np.arange(7)})
     study.run(config)
     assert seen == ["begun"]
@@ -346,7 +349,7 @@ def test_an_attempt_at_maps_is_on_the_disk_while_it_lasts(store, published, tiny
 def test_a_config_that_says_nothing_ends_nothing(record, caplog, content):
     """Whole by its digests, as somebody may have made it by hand."""
     rewrite(record.folder, "config.json", content)
-    assert runs.records() == [] and str(record.folder / "config.json") in caplog.text
+    assert store.records() == [] and str(record.folder / "config.json") in caplog.text
 
 
 def test_a_record_that_cannot_be_read_ends_nothing(record, monkeypatch, caplog):
@@ -358,7 +361,7 @@ def test_a_record_that_cannot_be_read_ends_nothing(record, monkeypatch, caplog):
         return real(path)
 
     monkeypatch.setattr(Path, "read_bytes", refused)
-    assert runs.records() == [] and str(record.folder / "metrics.json") in caplog.text
+    assert store.records() == [] and str(record.folder / "metrics.json") in caplog.text
 
 
 def test_what_is_damaged_is_said_from_other_processes_too():

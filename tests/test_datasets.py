@@ -11,15 +11,16 @@ import pytest
 from dataset_trees import FACES, TREES, dropped, truth
 from reader_trees import fails
 
-from fer_study import cli, editions, study
-from fer_study.config import DataConfig
+from fer_study import cli
 from fer_study.data import LAYOUTS, Options, canonical, find, import_to, load, official
 from fer_study.data.doctor import doctor, examine, render
 from fer_study.data.faceset import fingerprint_of
+from fer_study.data.labels import EIGHT, NATIVE, VOTE_NAMES, label_map
+from fer_study.data.labels import canonical as spelled
 from fer_study.data.readers.ferplus import distribution
 from fer_study.data.readers.people import hashed, split_by_group
-from fer_study.labels import EIGHT, NATIVE, VOTE_NAMES, label_map
-from fer_study.labels import canonical as spelled
+from fer_study.jobs import editions, study
+from fer_study.settings.experiment import DataConfig
 
 LOSSLESS = {"fer2013", "ferplus", "ckplus", "jaffe", "folders"}
 
@@ -251,7 +252,7 @@ def test_the_book_documents_every_dataset():
 
 
 @pytest.mark.parametrize(("name", "classes"), [("affectnet_folders", 8), ("rafdb_list", 7), ("ferplus", 8)])
-def test_a_run_on_imported_data(tmp_path, monkeypatch, store, tiny_run, name, classes):
+def test_a_run_on_imported_data(tmp_path, monkeypatch, runs_folder, tiny_run, name, classes):
     """A training on another dataset, from its canonical form; without validation images the last epoch is the best."""
     dataset, _, path = next(t for t in TREES if t.__name__ == name)(tmp_path / "raw")
     monkeypatch.setenv("FER_STUDY_DATA", str(tmp_path))

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from page_records import VALIDATION, log_probabilities, make_record, predictions
 
-from fer_study import evaluation, labels, report, stages
-from fer_study.errors import InputError
-from fer_study.pages import design
+from fer_study.analysis import report
+from fer_study.book.pages import design
+from fer_study.data import labels
+from fer_study.jobs import evaluation, stages
+from fer_study.settings.errors import InputError
 
 
 def record(folder, right, validation_right=5, *, hours=1.0, threads=2, views=None, name="emotion_cnn", seed=0):

@@ -10,12 +10,13 @@ import pandas as pd
 import pytest
 from page_records import make_record, predictions, rewrite
 
-from fer_study import cli, diff, record_files, runs
-from fer_study.errors import InputError
-from fer_study.predictions import write_predictions
+from fer_study import cli, store
+from fer_study.settings.errors import InputError
+from fer_study.store import diff, record_files
+from fer_study.store.predictions import write_predictions
 
 
-def change(record: runs.Record, **files: object) -> runs.Record:
+def change(record: store.Record, **files: object) -> store.Record:
     """Rewrite parts of a record: ``views`` (a function of the array) or ``config``, ``metrics`` (functions of the dict)."""
     if "views" in files:
         old = record.predictions
@@ -24,7 +25,7 @@ def change(record: runs.Record, **files: object) -> runs.Record:
     for name in {"config", "metrics"} & set(files):
         content = json.loads((record.folder / f"{name}.json").read_text())
         rewrite(record.folder, f"{name}.json", json.dumps(files[name](content)))
-    return runs.Record(record.folder, published=False)
+    return store.Record(record.folder, published=False)
 
 
 def as_parquet(table: pd.DataFrame, views: dict[str, np.ndarray]) -> bytes:
@@ -116,9 +117,9 @@ def test_undefined_metrics_are_equal():
     }  # fmt: skip
 
 
-def test_records_are_found_by_folder_and_by_key(store, tmp_path):
-    record = make_record(store, 30)
-    record = runs.Record(record.folder.rename(store / record.config.key), published=False)
+def test_records_are_found_by_folder_and_by_key(runs_folder, tmp_path):
+    record = make_record(runs_folder, 30)
+    record = store.Record(record.folder.rename(runs_folder / record.config.key), published=False)
     assert diff.find(str(record.folder)).folder == record.folder
     assert diff.find(record.key).folder == record.folder
     (record.folder / "done").unlink()
@@ -130,7 +131,7 @@ def test_records_are_found_by_folder_and_by_key(store, tmp_path):
         diff.find(str(record.folder))
 
 
-def test_exit_codes(store, tmp_path, capsys, caplog):
+def test_exit_codes(runs_folder, tmp_path, capsys, caplog):
     same, twin, other = (make_record(tmp_path / name, hits) for name, hits in (("a", 30), ("b", 30), ("c", 10)))
     assert cli.main(["diff", str(same.folder), str(twin.folder)]) == 0
     assert capsys.readouterr().out.endswith(

@@ -15,15 +15,17 @@ import pytest
 from page_records import TEST, VALIDATION, labels_of, make_record, predictions
 from PIL import Image
 
-from fer_study import audit, editions, report, runs
-from fer_study.checkout import ROOT
-from fer_study.config import DataConfig
+from fer_study import audit, store
+from fer_study.analysis import report
+from fer_study.book.page import Page
+from fer_study.book.pages import audit_tables, claimed, crowd_tables, findings, readings
+from fer_study.data.labels import EIGHT, FER2013, class_names
 from fer_study.data.twin import synthetic
-from fer_study.errors import InputError
-from fer_study.labels import EIGHT, FER2013, class_names
-from fer_study.losses import class_weights
-from fer_study.pages import audit_tables, claimed, crowd_tables, findings, readings
-from fer_study.pages.page import Page
+from fer_study.jobs import editions
+from fer_study.settings.checkout import ROOT
+from fer_study.settings.errors import InputError
+from fer_study.settings.experiment import DataConfig
+from fer_study.training.losses import class_weights
 
 STAGES = {
     "01_dataset_audit": {"near_threshold": 0.95, "others": []},
@@ -70,7 +72,7 @@ def test_from_the_pictures_to_the_pages(clone):
     assert sorted(pages) == ["02", "07"]
     assert "recall contempt" in pages["02"] and "of 8 classes" in pages["02"]
     shapes = {
-        runs.read_predictions(path).views["last_single"].shape for path in (clone / "runs").glob("*/predictions.parquet")
+        store.read_predictions(path).views["last_single"].shape for path in (clone / "runs").glob("*/predictions.parquet")
     }
     assert shapes == {(80, 8)}
     refused = fer_study(clone, "plan", "eight", "06")
@@ -85,7 +87,7 @@ def labels(request) -> np.ndarray:
     return np.where(found == 2, 4, found) if request.param == "one absent" else found
 
 
-def eight(folder: Path, predicted: np.ndarray | int, labels: np.ndarray, **given: object) -> runs.Record:
+def eight(folder: Path, predicted: np.ndarray | int, labels: np.ndarray, **given: object) -> store.Record:
     return make_record(folder, predicted, classes=8, labels=labels, **given)
 
 

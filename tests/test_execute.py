@@ -14,9 +14,12 @@ import nbformat
 import pytest
 from page_records import make_record
 
-from fer_study import cli, config, editions, execute, freshness
-from fer_study.errors import InputError
-from fer_study.runs import as_json
+from fer_study import cli
+from fer_study.book import execute, freshness
+from fer_study.jobs import editions
+from fer_study.settings import experiment
+from fer_study.settings.errors import InputError
+from fer_study.store import as_json
 
 PARAMETERS = 'edition = "smoke"\nscale = 1.0\nseeds = [0]\nmodel = "cbam_cnn"\nfull = True'
 EDITION = "title: Small\ndata: {dataset: synthetic, faces: 600, style: wild}\nlive: {recipe: live}\n"
@@ -35,7 +38,7 @@ def write_notebook(path: Path, *cells: str, parameters: str = PARAMETERS) -> Non
 
 
 @pytest.fixture
-def place(store, tmp_path, monkeypatch):
+def place(runs_folder, tmp_path, monkeypatch):
     """Two small notebooks and their parameters, instead of the seven of the study."""
     for name, folder in (("NOTEBOOKS", "notebooks"), ("PARAMS", "params")):
         (tmp_path / folder).mkdir()
@@ -44,7 +47,7 @@ def place(store, tmp_path, monkeypatch):
     (tmp_path / "params" / "smoke" / "edition.yaml").write_text(EDITION)
     monkeypatch.setattr(execute, "PAGES", {})
     (tmp_path / "params" / "recipes").mkdir()
-    shutil.copy(config.PARAMS / "recipes" / "smoke.yaml", tmp_path / "params" / "recipes" / "live.yaml")
+    shutil.copy(experiment.PARAMS / "recipes" / "smoke.yaml", tmp_path / "params" / "recipes" / "live.yaml")
     for stage in ("01_first", "02_second"):
         write_notebook(tmp_path / "notebooks" / f"{stage}.ipynb", BODY)
         (tmp_path / "params" / "smoke" / f"{stage}.yaml").write_text("seeds: [1, 2]\n")
@@ -174,10 +177,12 @@ def test_changed_parameters_go_elsewhere(place):
 
 
 @pytest.mark.parametrize("edition", ["fer2013", "synthetic", "smoke"])
-def test_pages_of_the_book_are_written_without_changes_only(store, edition):
-    assert execute.target_of(edition, "03_x", {}) == execute.PAGES.get(edition, store / "pages" / "smoke") / "03_x.ipynb"
+def test_pages_of_the_book_are_written_without_changes_only(runs_folder, edition):
+    assert (
+        execute.target_of(edition, "03_x", {}) == execute.PAGES.get(edition, runs_folder / "pages" / "smoke") / "03_x.ipynb"
+    )
     one, other = (execute.target_of(edition, "03_x", {"seeds": seeds}) for seeds in ([1], [2]))
-    assert one != other and {one.parent, other.parent} == {store / "pages" / edition}
+    assert one != other and {one.parent, other.parent} == {runs_folder / "pages" / edition}
     assert (edition == "smoke") == (edition not in execute.PAGES)
 
 
@@ -197,7 +202,7 @@ def out_of_date(place, monkeypatch):
     (module / "report.py").write_text('load_recipe("judge")\n')
     (module / "claims.csv").write_text("id,value\n")
     for name in ("given", "judge"):
-        shutil.copy(config.PARAMS / "recipes" / "smoke.yaml", place / "params" / "recipes" / f"{name}.yaml")
+        shutil.copy(experiment.PARAMS / "recipes" / "smoke.yaml", place / "params" / "recipes" / f"{name}.yaml")
     (place / "params" / "smoke" / "edition.yaml").write_text(EDITION)
     (place / "params" / "smoke" / "01_first.yaml").write_text("seeds: [1, 2]\nrecipes: [given]\n")
     parameters = PARAMETERS + '\nrecipes = ["live"]\nothers = ["synthetic-lab"]'
@@ -205,7 +210,7 @@ def out_of_date(place, monkeypatch):
     (place / "results" / "abc").mkdir(parents=True)
     (place / "results" / "abc" / "done").write_text("config.json 01ab\n")
     monkeypatch.setattr(freshness, "ROOT", place)
-    monkeypatch.setattr("fer_study.runs.published_root", lambda: place / "results")
+    monkeypatch.setattr("fer_study.store.published_root", lambda: place / "results")
     made = []
 
     def make(todo: list[execute.Task], root: str | None) -> int:
@@ -275,26 +280,29 @@ def test_what_a_page_does_not_need_leaves_it_as_it_is(place, out_of_date, tmp_pa
     assert not out_of_date(), "where the data lies does not matter"
 
 
-def test_a_page_without_records_is_made_again_when_they_come(store, tmp_path):
+def test_a_page_without_records_is_made_again_when_they_come(runs_folder, tmp_path):
     page, record = tmp_path / "page.ipynb", make_record(tmp_path / "made", 30)
     assert not freshness.is_current(page, "c")
     page.write_text(as_json({"metadata": {"fer_study": {"content": "c", "missing": ["aaaa", record.config.key]}}}))
     assert freshness.is_current(page, "c") and not freshness.is_current(page, "d")
-    (store / record.config.key).mkdir(parents=True)
+    (runs_folder / record.config.key).mkdir(parents=True)
     assert freshness.is_current(page, "c"), "started is not done"
-    (store / record.config.key).rmdir()
-    record.folder.rename(store / record.config.key)
+    (runs_folder / record.config.key).rmdir()
+    record.folder.rename(runs_folder / record.config.key)
     assert not freshness.is_current(page, "c")
 
 
-def test_what_a_page_lacks_is_known(store, monkeypatch):
-    from fer_study import plan, stages
+def test_what_a_page_lacks_is_known(runs_folder, monkeypatch):
+    from fer_study.jobs import plan, stages
 
     trained = []
     monkeypatch.setattr(plan, "train_jobs", lambda jobs, **_: trained.extend(job.key for job in jobs))
     notebooks, edition = execute.NOTEBOOKS, "smoke"
     names = ["01_dataset_audit", "03_model_comparison", "07_error_analysis"]
-    todo = [execute.Task(notebooks / f"{n}.ipynb", store / n, execute.defaults(notebooks / f"{n}.ipynb"), "") for n in names]
+    todo = [
+        execute.Task(notebooks / f"{n}.ipynb", runs_folder / n, execute.defaults(notebooks / f"{n}.ipynb"), "")
+        for n in names
+    ]
     todo[1].parameters.update(edition=edition, seeds=[5])
     audit, comparison, errors = execute.train_live(todo, None)
     assert audit == []
@@ -313,15 +321,15 @@ def test_what_a_page_lacks_is_known(store, monkeypatch):
         ("05", "targets", "[vote]", "targets is 'vote'"),
     ],
 )
-def test_wrong_values_reach_no_notebook(store, caplog, stage, name, value, words):
+def test_wrong_values_reach_no_notebook(runs_folder, caplog, stage, name, value, words):
     assert cli.main(["execute", "smoke", stage, "-p", name, value]) == 2
     (error,) = [r.getMessage() for r in caplog.records if r.levelname == "ERROR"]
     assert re.search(words, error) and "\n" not in error
-    assert not store.exists() or not list(store.rglob("*.ipynb"))
+    assert not runs_folder.exists() or not list(runs_folder.rglob("*.ipynb"))
 
 
-def test_a_failed_training_stops_only_its_pages(store, monkeypatch):
-    from fer_study import plan
+def test_a_failed_training_stops_only_its_pages(runs_folder, monkeypatch):
+    from fer_study.jobs import plan
 
     def broken(*_: object, **__: object) -> None:
         raise plan.RunsFailed("1 of 2 runs failed")
@@ -329,11 +337,11 @@ def test_a_failed_training_stops_only_its_pages(store, monkeypatch):
     monkeypatch.setattr(plan, "train_jobs", broken)
     notebook = execute.NOTEBOOKS / "03_model_comparison.ipynb"
     parameters = execute.defaults(notebook)
-    ((first, *_),) = execute.train_live([execute.Task(notebook, store / "p", parameters, "")], None)
+    ((first, *_),) = execute.train_live([execute.Task(notebook, runs_folder / "p", parameters, "")], None)
     assert len(first) == 16
 
 
-def test_an_up_to_date_page_costs_no_torch(store):
+def test_an_up_to_date_page_costs_no_torch(runs_folder):
     notebook = execute.NOTEBOOKS / "01_dataset_audit.ipynb"
     parameters = execute.defaults(notebook) | editions.parameters("smoke", "01_dataset_audit")
     page = execute.target_of("smoke", "01_dataset_audit", {})
@@ -349,7 +357,7 @@ def test_an_up_to_date_page_costs_no_torch(store):
     assert page.read_bytes() == before
 
 
-def test_the_last_line_is_the_command_that_trains_what_is_missing(store, monkeypatch, caplog):
+def test_the_last_line_is_the_command_that_trains_what_is_missing(runs_folder, monkeypatch, caplog):
     """What it says is run as it stands, and trains what the page lacks."""
 
     def make(todo: list[execute.Task], root: str | None) -> int:
@@ -361,16 +369,16 @@ def test_the_last_line_is_the_command_that_trains_what_is_missing(store, monkeyp
 
     monkeypatch.setattr(execute, "make", make)
     monkeypatch.setenv("FER_STUDY_DATA", "")  # put back what --data sets
-    (store.parent / "fer2013.csv").write_text("emotion,pixels,Usage\n")
-    data, given = ["--data", str(store.parent)], ["fer2013", "02_class_weighting", "-p", "seeds", "[5, 6]"]
+    (runs_folder.parent / "fer2013.csv").write_text("emotion,pixels,Usage\n")
+    data, given = ["--data", str(runs_folder.parent)], ["fer2013", "02_class_weighting", "-p", "seeds", "[5, 6]"]
     with caplog.at_level("INFO"):
         assert cli.main([*data, "execute", *given]) == 0
     found = re.fullmatch(r"records that are missing: 6; train them with: fer-study (.*)", caplog.messages[-1])
     assert shlex.split(found[1]) == [*data, "train", *given]
     made = []
-    monkeypatch.setattr("fer_study.study.run", lambda job, **_: made.append(job.key))
+    monkeypatch.setattr("fer_study.jobs.study.run", lambda job, **_: made.append(job.key))
     assert cli.main(shlex.split(found[1])) == 0
-    (page,) = (store / "pages" / "fer2013").iterdir()
+    (page,) = (runs_folder / "pages" / "fer2013").iterdir()
     assert sorted(made) == sorted(json.loads(page.read_text())["metadata"]["fer_study"]["missing"]) and len(made) == 6
 
 

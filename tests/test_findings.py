@@ -7,11 +7,12 @@ import pandas as pd
 import pytest
 from page_records import TEST, VALIDATION, labels_of, make_record, predictions, rewrite, two_epochs
 
-from fer_study import report, runs
-from fer_study.config import AuditConfig, DataConfig, LossConfig, ModelConfig, PhaseConfig
-from fer_study.labels import FER2013
-from fer_study.pages import findings
-from fer_study.recipes import load_recipe
+from fer_study import store
+from fer_study.analysis import report
+from fer_study.book.pages import findings
+from fer_study.data.labels import FER2013
+from fer_study.settings.experiment import AuditConfig, DataConfig, LossConfig, ModelConfig, PhaseConfig
+from fer_study.settings.recipes import load_recipe
 
 NO_EPOCHS = pd.DataFrame(columns=["epoch"])
 
@@ -102,7 +103,7 @@ def test_saliency_regions_have_an_interval_over_three_seeds(tmp_path):
 def test_the_eyes_lie_in_the_middle_third_of_fer2013():
     """In every published mean face the darkest row between forehead and nose, over the columns of both eyes, is row 16 or 17
     of 48: below the upper third, 0 to 15."""
-    (record,) = [r for r in runs.records() if r.published and isinstance(r.config, AuditConfig)
+    (record,) = [r for r in store.records() if r.published and isinstance(r.config, AuditConfig)
                  and r.config.data.dataset == "fer2013"]  # fmt: skip
     eyes = record.mean_faces[:, 8:28, [*range(9, 20), *range(28, 39)]].astype(float).mean(axis=2)
     assert set(8 + eyes.argmin(axis=1)) <= {16, 17}
@@ -181,13 +182,13 @@ def test_a_verdict_says_how_it_was_reached(tmp_path, ladder):
     for place, changes in enumerate([{"model": narrow}, {"phases": (PhaseConfig(epochs=3, lr=1e-3),)}, {"data": few}]):
         config = load_recipe("ladder").run(**{"name": "x", "data": few, "model": narrow, "seed": 0} | changes)
         record = make_record(tmp_path, 20, name=f"c{place}")
-        rewrite(record.folder, "config.json", runs.as_json({"kind": "RunConfig", **config.model_dump()}))
-        table = findings.verdict_table({"CBAM + kernels": [runs.Record(record.folder, False)]}, "fer2013")
+        rewrite(record.folder, "config.json", store.as_json({"kind": "RunConfig", **config.model_dump()}))
+        table = findings.verdict_table({"CBAM + kernels": [store.Record(record.folder, False)]}, "fer2013")
         assert table.loc["CBAM + kernels", "verdict, test"] == "at our scale, one seed: reproduced"
     full = ModelConfig(name="cbam_cnn", options={"width": 1.0})
     config = load_recipe("ladder").run(name="x", data=DataConfig(dataset="fer2013"), model=full, seed=0)
-    rewrite(record.folder, "config.json", runs.as_json({"kind": "RunConfig", **config.model_dump()}))
-    assert findings.as_claimed([runs.Record(record.folder, False)])
+    rewrite(record.folder, "config.json", store.as_json({"kind": "RunConfig", **config.model_dump()}))
+    assert findings.as_claimed([store.Record(record.folder, False)])
 
 
 def test_no_verdict_on_other_faces_than_those_of_the_claim(ladder):

@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from fer_study import runs
-from fer_study.config import ModelConfig
-from fer_study.device import make_fabric, memory_format
+from fer_study import store
 from fer_study.models import cost
+from fer_study.settings.experiment import ModelConfig
+from fer_study.training.device import make_fabric, memory_format
 
 FEW = {
     "simple_resnet": {"width": 0.125},
@@ -33,12 +33,12 @@ def run(*command: str | Path, **variables: str) -> subprocess.CompletedProcess:
     return subprocess.run(command, capture_output=True, text=True, timeout=600, env=environment)
 
 
-def made_here() -> list[runs.Record]:
-    return [record for record in runs.records() if not record.published]
+def made_here() -> list[store.Record]:
+    return [record for record in store.records() if not record.published]
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
-def test_networks_of_few_channels_train_and_are_explained(precision, store):
+def test_networks_of_few_channels_train_and_are_explained(precision, runs_folder):
     """In bfloat16 they train channels-last, and Grad-CAM computes in float32."""
     script = Path(__file__).with_name("float32_run.py")
     done = run(sys.executable, script, json.dumps(FEW), FER_STUDY_PRECISION=precision)
@@ -52,7 +52,7 @@ def test_networks_of_few_channels_train_and_are_explained(precision, store):
         assert record.cam["maps"][0].max() > 0
 
 
-def test_the_smoke_edition_trains_in_float32(store):
+def test_the_smoke_edition_trains_in_float32(runs_folder):
     """Its network with such shortcuts, by the command line, as this processor computes."""
     command = Path(sys.executable).with_name("fer-study")
     only = ("--only", "*/simple_resnet/0/*")

@@ -10,14 +10,16 @@ import torch
 from page_records import rewrite
 from torch import nn
 
-from fer_study import metrics, models, plots, runs, stages, study, verdicts
-from fer_study.config import ModelConfig
-from fer_study.errors import InputError
+from fer_study import models, plots, store
+from fer_study.analysis import metrics, verdicts
+from fer_study.book.pages import gallery
+from fer_study.jobs import stages, study
 from fer_study.models import cost, resface_sizes
 from fer_study.models.registry import FaceModel
 from fer_study.models.trace import trace
-from fer_study.pages import gallery
-from fer_study.runs import lookup
+from fer_study.settings.errors import InputError
+from fer_study.settings.experiment import ModelConfig
+from fer_study.store import lookup
 
 
 class Tiny(FaceModel):
@@ -93,8 +95,8 @@ NETWORKS = [
 ]
 
 
-def test_records_and_their_page(store, no_compiler, monkeypatch, tmp_path):
-    monkeypatch.setattr(runs, "published_root", lambda: tmp_path / "results")
+def test_records_and_their_page(runs_folder, no_compiler, monkeypatch, tmp_path):
+    monkeypatch.setattr(store, "published_root", lambda: tmp_path / "results")
     configs = stages.cost_configs(NETWORKS)
     records = [study.cost_of(config) for config in configs]
     assert [record.config for record in records] == configs and records[0] == study.cost_of(configs[0])
@@ -121,11 +123,11 @@ def test_records_and_their_page(store, no_compiler, monkeypatch, tmp_path):
     assert low <= parts["time of a step (%)"][1] <= high and f" [{low:.1f}, {high:.1f}]" in text
 
 
-def test_a_record_of_an_older_form_is_made_again(store, monkeypatch, tmp_path):
-    monkeypatch.setattr(runs, "published_root", lambda: tmp_path / "results")
+def test_a_record_of_an_older_form_is_made_again(runs_folder, monkeypatch, tmp_path):
+    monkeypatch.setattr(store, "published_root", lambda: tmp_path / "results")
     (config,) = stages.cost_configs([NETWORKS[-1]])
     first = study.cost_of(config)
-    rewrite(first.folder, "cost.json", runs.as_json({**first.cost, "form": cost.FORM - 1, "parameters": 1}))
+    rewrite(first.folder, "cost.json", store.as_json({**first.cost, "form": cost.FORM - 1, "parameters": 1}))
     assert study.cost_of(config).cost == first.cost
     assert study.current_cost(config).cost["form"] == cost.FORM
 

@@ -9,14 +9,14 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from fer_study.config import AugmentConfig, ModelConfig
-from fer_study.errors import InputError
-from fer_study.explain import grad_cam
-from fer_study.labels import FER2013
+from fer_study.data.labels import FER2013
 from fer_study.models import FaceModel, create_model
 from fer_study.models.emonext import SqueezeExcitation
 from fer_study.models.hybrid import GROUPS, ClassBranches, SpatialAttention, TransformerBlock
-from fer_study.train import unfreeze
+from fer_study.settings.errors import InputError
+from fer_study.settings.experiment import AugmentConfig, ModelConfig
+from fer_study.training.explain import grad_cam
+from fer_study.training.loop import unfreeze
 
 PARTS = {
     "adapter": {"adapter": "duplicate"},

@@ -9,11 +9,12 @@ import torch
 from safetensors.torch import save_file
 from weight_files import EMOTION, network, one_line, timm_file
 
-from fer_study import checkout, imagenet, weight_origin, weights
-from fer_study.checkpoint import copy_state
-from fer_study.config import ModelConfig
 from fer_study.models import create_model, names
 from fer_study.models.timm_models import build
+from fer_study.settings import checkout, weight_origin
+from fer_study.settings.experiment import ModelConfig
+from fer_study.training import imagenet, weights
+from fer_study.training.checkpoint import copy_state
 
 TIMM = ["test_resnet", "test_convnext", "test_efficientnet", "test_vit"]
 

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from fer_study.config import ModelConfig
 from fer_study.models import FaceModel, create_model
 from fer_study.models.hybrid import TransformerBlock
 from fer_study.models.keras_numbers import AS_PRINTED, printed_counts, resnet50_layers, stages_from
-from fer_study.train import frozen_to_eval, unfreeze
+from fer_study.settings.experiment import ModelConfig
+from fer_study.training.loop import frozen_to_eval, unfreeze
 
 
 def build(size: int, **options: object) -> FaceModel:

@@ -12,12 +12,14 @@ import pandas as pd
 import papermill
 import pytest
 
-from fer_study import audit, cli, execute, labs, metrics, plots
-from fer_study.errors import InputError
-from fer_study.pages import leakage_lab as lab
-from fer_study.pages import marking
+from fer_study import audit, cli, plots
+from fer_study.analysis import metrics
+from fer_study.book import execute
+from fer_study.book.labs import leakage as lab
+from fer_study.book.labs import marking, versions
+from fer_study.settings.errors import InputError
 
-SOURCE = labs.SOURCES / "01_leakage.ipynb"
+SOURCE = versions.SOURCES / "01_leakage.ipynb"
 SMALL = {"faces_to_draw": 700, "seeds": [0]}
 
 
@@ -68,17 +70,17 @@ def points(name: str, answer: object, *data: object) -> int:
 def run(version: str, folder: Path, parameters: dict | None = None) -> nbformat.NotebookNode:
     """Execute a version of the lab and give it back with its outputs."""
     path = folder / f"{version}.ipynb"
-    path.write_text(labs.as_text(labs.version(SOURCE, version)))
+    path.write_text(versions.as_text(versions.version(SOURCE, version)))
     done = path.with_name(f"{version}.done.ipynb")
     papermill.execute_notebook(path, done, parameters or SMALL, kernel_name="python3", progress_bar=False)
-    return nbformat.read(done, as_version=4), labs.score(done)
+    return nbformat.read(done, as_version=4), versions.score(done)
 
 
 def test_two_versions_from_one_source():
     source = nbformat.read(SOURCE, as_version=4)
     tags = {cell.id: set(cell.metadata.get("tags", [])) for cell in source.cells}
-    for version, other in labs.LEFT_OUT.items():
-        notebook = labs.version(SOURCE, version)
+    for version, other in versions.LEFT_OUT.items():
+        notebook = versions.version(SOURCE, version)
         nbformat.validate(notebook)
         assert [cell.id for cell in notebook.cells] == [name for name, own in tags.items() if other not in own]
         assert notebook.metadata.fer_study.version == version
@@ -163,7 +165,7 @@ def test_the_planted_truth(faces):
     assert not set(people[faces.split == "train"]) & set(people[faces.split == "test"])
 
 
-def test_worlds_differ_in_the_leaked_copies_only(store):
+def test_worlds_differ_in_the_leaked_copies_only(runs_folder):
     leaky, clean = lab.make_world(900)
     differ = leaky.truth["duplicate_of"] != clean.truth["duplicate_of"]
     assert (leaky.split == clean.split).all() and not (differ & (leaky.split == "test")).any()
@@ -275,8 +277,8 @@ def place(tmp_path, monkeypatch):
     """A lab of three cells, and folders of its own."""
     for name, folder in (("SOURCES", "sources"), ("WORK", "labs"), ("PAGES", "book")):
         (tmp_path / folder).mkdir()
-        monkeypatch.setattr(labs, name, tmp_path / folder)
-    monkeypatch.setattr(labs, "ROOT", tmp_path)
+        monkeypatch.setattr(versions, name, tmp_path / folder)
+    monkeypatch.setattr(versions, "ROOT", tmp_path)
     write_lab(tmp_path / "sources" / "01_small.ipynb")
     return tmp_path
 
@@ -329,4 +331,4 @@ def test_a_lab_without_parameters_is_refused(place):
     path = place / "sources" / "01_small.ipynb"
     path.write_text(path.read_text().replace('"parameters"', '"other"'))
     with pytest.raises(InputError, match="no cell is tagged 'parameters'"):
-        labs.pages()
+        versions.pages()

@@ -12,9 +12,10 @@ import torch
 import torchvision.models
 from network_checks import UNMOVED, awake, comes_back, silent
 
-from fer_study import models, stages
-from fer_study.config import AugmentConfig, ModelConfig
-from fer_study.explain import grad_cam
+from fer_study import models
+from fer_study.jobs import stages
+from fer_study.settings.experiment import AugmentConfig, ModelConfig
+from fer_study.training.explain import grad_cam
 
 assert timm and torchvision.models
 pytestmark = pytest.mark.bench

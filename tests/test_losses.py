@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from fer_study.losses import class_weights, label_distribution_loss, smooth, soft_cross_entropy
+from fer_study.training.losses import class_weights, label_distribution_loss, smooth, soft_cross_entropy
 
 COUNTS = torch.tensor([10, 20, 30, 40, 0, 50, 50])
 

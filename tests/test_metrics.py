@@ -11,8 +11,8 @@ import pytest
 from scipy import stats
 from sklearn import metrics as sk
 
-from fer_study import metrics
-from fer_study.errors import InputError
+from fer_study.analysis import metrics
+from fer_study.settings.errors import InputError
 
 ABC = ("a", "b", "c")
 LABELS = np.array([0, 0, 0, 1, 1, 2])

@@ -12,10 +12,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from fer_study import models
-from fer_study.config import ModelConfig
-from fer_study.errors import InputError
 from fer_study.models import registry
 from fer_study.models.ladder import CBAM, FIXED_KERNELS, FixedKernels
+from fer_study.settings.errors import InputError
+from fer_study.settings.experiment import ModelConfig
 
 LADDER = ["emotion_cnn", "kernel_cnn", "baseline_cnn", "simple_resnet", "cbam_cnn"]
 SMALL = ["fer48", "resnet18_48", "vgg19_48"]

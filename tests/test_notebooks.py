@@ -13,8 +13,11 @@ import matplotlib.pyplot as plt
 import pytest
 from dataset_trees import FACES, LABELS, encoded, put
 
-from fer_study import cli, config, editions, execute, plan, runs, stages
-from fer_study.pages import gallery, page
+from fer_study import cli, store
+from fer_study.book import execute, page
+from fer_study.book.pages import gallery
+from fer_study.jobs import editions, plan, stages
+from fer_study.settings import experiment
 
 NOTEBOOKS = sorted(path.stem for path in execute.NOTEBOOKS.glob("*.ipynb"))
 ONE = {"model": "emotion_cnn"}
@@ -110,8 +113,8 @@ def without_validation(tmp_path, monkeypatch, run):
         if label != "contempt":
             put(tmp_path / "data" / split / label / f"{number}.png", encoded(face))
     put(tmp_path / "data" / "test" / "happy" / "one.png", encoded(FACES[0][::-1]))
-    shutil.copytree(config.PARAMS, tmp_path / "params")
-    shutil.copytree(config.PARAMS / "smoke", tmp_path / "params" / "ours")
+    shutil.copytree(experiment.PARAMS, tmp_path / "params")
+    shutil.copytree(experiment.PARAMS / "smoke", tmp_path / "params" / "ours")
     text = "title: Ours\ndata: {dataset: folders}\nlive: {recipe: smoke, width: 0.25}\n"
     (tmp_path / "params" / "ours" / "edition.yaml").write_text(text)
     for module in (stages, editions, execute):
@@ -133,7 +136,7 @@ def test_nothing_is_best_where_there_is_no_validation(run, without_validation, c
     assert {view.split("_")[0] for view in record.metrics} == {"last"}
     assert all("validation" not in subsets for subsets in record.metrics.values())
     assert record.weights("last").is_file() and not record.weights("best").exists()
-    assert runs.lookup(record.key).history["validation_loss"].isna().all()
+    assert store.lookup(record.key).history["validation_loss"].isna().all()
 
 
 @pytest.mark.parametrize(("document", "name"), [("README.md", "rafdb"), ("book/reproduce.md", "mine")])

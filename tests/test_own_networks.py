@@ -11,10 +11,13 @@ import pytest
 from nbclient import NotebookClient
 from page_records import make_record, rewrite
 
-from fer_study import checkout, models, plan, report, runs, stages, study
-from fer_study.config import CostConfig, ModelConfig, RunConfig
-from fer_study.errors import InputError
+from fer_study import models, store
+from fer_study.analysis import report
+from fer_study.jobs import plan, stages, study
 from fer_study.models import registry
+from fer_study.settings import checkout
+from fer_study.settings.errors import InputError
+from fer_study.settings.experiment import CostConfig, ModelConfig, RunConfig
 
 NETWORK = """
 from torch import nn
@@ -59,13 +62,13 @@ def bring(tmp_path, monkeypatch):
     return write
 
 
-def test_changed_code_is_another_run(bring, store):
+def test_changed_code_is_another_run(bring, runs_folder):
     """A new record, and the old one is found again when the old code is."""
     first = bring(NETWORK)
     plan.train_jobs([first])
-    assert runs.lookup(first.key).config.model.source == first.model.source != ""
+    assert store.lookup(first.key).config.model.source == first.model.source != ""
     changed = bring(CHANGED)
-    assert changed.key != first.key and runs.lookup(changed.key) is None
+    assert changed.key != first.key and store.lookup(changed.key) is None
     assert bring(NETWORK.replace("\n", "\r\n")).key == first.key, "other line ends are no change"
     assert bring(NETWORK).key == first.key
 
@@ -80,7 +83,7 @@ def test_what_a_network_derives_from_counts_too(bring):
     assert keys[0] == keys[2] != keys[1]
 
 
-def test_a_config_by_hand_has_the_code_in_its_key_too(bring, store, tiny_run):
+def test_a_config_by_hand_has_the_code_in_its_key_too(bring, runs_folder, tiny_run):
     bring(NETWORK)
     config = tiny_run(model=ModelConfig(name="mine", input_size=16))
     old = study.run(config)
@@ -101,7 +104,7 @@ def test_keys_of_our_networks_hold_no_code():
         assert "source" not in json.dumps(job.resolved())
 
 
-def test_code_in_a_cell_is_in_the_key(store):
+def test_code_in_a_cell_is_in_the_key(runs_folder):
     """As in JupyterLab: the same name, registered in three cells."""
     cells = [
         "from fer_study import stages\nfrom fer_study.models import registry",
@@ -174,17 +177,17 @@ def test_a_page_says_that_other_code_made_a_record(tmp_path, checkout_with):
     assert "other code" in origin()
 
 
-def test_new_records_name_the_code_of_their_network(store, tiny_run):
+def test_new_records_name_the_code_of_their_network(runs_folder, tiny_run):
     record = study.run(tiny_run())
     assert record.env["network_source"].startswith("fer_study/models/ladder.py ")
     assert record.env["parameters"] == sum(p.numel() for p in models.create_model(record.config.model, 7).parameters())
     assert checkout.other_code(record.env) == ""
 
 
-def test_the_cost_of_other_code_is_measured_again(store, monkeypatch):
+def test_the_cost_of_other_code_is_measured_again(runs_folder, monkeypatch):
     config = CostConfig(model=models.resolve(ModelConfig(name="emotion_cnn", input_size=16)), timed=False)
     record = study.cost_of(config)
     assert study.current_cost(config) is not None
     env = record.env | {"network_source": "fer_study/models/ladder.py 0123456789abcdef"}
-    rewrite(record.folder, "env.json", runs.as_json(env))
+    rewrite(record.folder, "env.json", store.as_json(env))
     assert study.current_cost(config) is None

@@ -7,9 +7,9 @@ import re
 import pytest
 from page_records import make_record, two_epochs
 
-from fer_study.checkout import ROOT
-from fer_study.labels import FER2013
-from fer_study.pages.page import Page
+from fer_study.book.page import Page
+from fer_study.data.labels import FER2013
+from fer_study.settings.checkout import ROOT
 
 
 def test_the_time_of_a_training_is_at_least_that_of_its_epochs(tmp_path):

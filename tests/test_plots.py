@@ -14,8 +14,9 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 
-from fer_study import metrics, plots
-from fer_study.labels import EIGHT, FER2013, VOTE_NAMES
+from fer_study import plots
+from fer_study.analysis import metrics
+from fer_study.data.labels import EIGHT, FER2013, VOTE_NAMES
 
 SEVEN = np.arange(1, 8)
 

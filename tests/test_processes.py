@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from fer_study.processes import Died, Pool
+from fer_study.jobs.processes import Died, Pool
 
 psutil = pytest.importorskip("psutil")
 
@@ -64,12 +64,12 @@ def test_what_a_task_raises_is_raised_and_ends_the_others():
     assert not [child for child in psutil.Process().children() if "spawn_main" in " ".join(child.cmdline())]
 
 
-def begun(command: list[str], store: Path, sign: str) -> tuple[subprocess.Popen, list]:
+def begun(command: list[str], runs_folder: Path, sign: str) -> tuple[subprocess.Popen, list]:
     """A command that runs, and the processes that it started, once a file that matches ``sign`` is there."""
-    environment = {**os.environ, "FER_STUDY_RUNS": str(store), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "FER_STUDY_RUNS": str(runs_folder), "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
     end = time.monotonic() + 240
-    while not list(store.glob(sign)):
+    while not list(runs_folder.glob(sign)):
         assert process.poll() is None and time.monotonic() < end, process.stderr.read()
         time.sleep(0.1)
     return process, psutil.Process(process.pid).children(recursive=True)
@@ -127,7 +127,8 @@ def test_kernels_end_with_the_command(tmp_path, number):
 
 
 def test_a_training_that_is_killed_costs_its_run(tmp_path, monkeypatch):
-    from fer_study import cli, stages  # here, for the processes of other tests import this file, too
+    from fer_study import cli
+    from fer_study.jobs import stages  # here, for the processes of other tests import this file, too
 
     process, _ = begun(fer_study(*THREE, "--jobs", "2"), tmp_path, "*/checkpoint.pt")
     workers = psutil.Process(process.pid).children()

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from fer_study.audit import copy_groups
-from fer_study.config import DataConfig
 from fer_study.data.faceset import FaceSet
-from fer_study.errors import InputError
-from fer_study.protocol import split, training_images, vote_targets
+from fer_study.settings.errors import InputError
+from fer_study.settings.experiment import DataConfig
+from fer_study.training.protocol import split, training_images, vote_targets
 
 
 def make_faces(counts: tuple[int, int, int] = (500, 60, 60), votes: bool = False) -> FaceSet:

@@ -11,18 +11,21 @@ from PIL import Image
 from reader_trees import csv_rows, random_images, random_votes, write_csv, write_votes
 from test_cli import params  # noqa: F401
 
-from fer_study import cli, data, execute, plan, runs, sources, stages, study
-from fer_study.config import DataConfig, TransferConfig
+from fer_study import cli, data, store
+from fer_study.book import execute
 from fer_study.data import official
 from fer_study.data.twin import synthetic
-from fer_study.errors import InputError
+from fer_study.jobs import plan, stages, study
+from fer_study.settings.errors import InputError
+from fer_study.settings.experiment import DataConfig, TransferConfig
+from fer_study.training import sources
 
 
 @pytest.fixture
-def fer(store, tmp_path, monkeypatch, caplog, capsys):
+def fer(runs_folder, tmp_path, monkeypatch, caplog, capsys):
     """Run a command on given jobs: exit code, standard output, lines of errors."""
     monkeypatch.setenv("FER_STUDY_DATA", "")  # put back what --data sets
-    monkeypatch.setattr(runs, "published_root", lambda: tmp_path / "results")
+    monkeypatch.setattr(store, "published_root", lambda: tmp_path / "results")
 
     def run(*arguments: str, jobs: list | None = None) -> tuple[int, str, list[str]]:
         if jobs is not None:
@@ -131,11 +134,11 @@ def test_data_that_cannot_be_read_is_tried_once(fer, tiny_run, root, monkeypatch
     monkeypatch.setattr(study, "run", lambda job, **given: (seen.append(job.key), run(job, **given)))
     code, _, (error,) = fer("--data", root, "train", "smoke", jobs=jobs)
     assert code == 1 and seen == [jobs[0].key, jobs[3].key]
-    assert error.count("0" * 16) == 1 and all(job.key in error for job in jobs[:3]) and runs.lookup(jobs[3].key)
+    assert error.count("0" * 16) == 1 and all(job.key in error for job in jobs[:3]) and store.lookup(jobs[3].key)
 
 
 @pytest.mark.parametrize("free", [0, 2**40])
-def test_a_full_disk_is_called_that(fer, tiny_run, store, monkeypatch, free):
+def test_a_full_disk_is_called_that(fer, tiny_run, runs_folder, monkeypatch, free):
     """As torch says it when it cannot write a checkpoint."""
 
     def full(*_, **__):
@@ -145,7 +148,7 @@ def test_a_full_disk_is_called_that(fer, tiny_run, store, monkeypatch, free):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
     code, _, (error,) = fer("train", "smoke", jobs=[tiny_run()])
     assert code == 1 and tiny_run().key in error
-    assert (f"no space left on device: {store}" in error) == (not free) == ("unexpected pos" not in error)
+    assert (f"no space left on device: {runs_folder}" in error) == (not free) == ("unexpected pos" not in error)
 
 
 @pytest.mark.parametrize("command", ["train", "execute"])

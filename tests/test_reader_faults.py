@@ -18,10 +18,10 @@ from reader_trees import csv_rows, fails, random_images, save, structs, write_cs
 from fer_study.data import Options, find, import_to, load, official, recognise
 from fer_study.data.doctor import doctor, render
 from fer_study.data.faceset import FaceSet
+from fer_study.data.labels import EIGHT, FER2013
 from fer_study.data.readers.pictures import open_image
 from fer_study.data.votes import Joined, agreement, check_joined
-from fer_study.errors import InputError
-from fer_study.labels import EIGHT, FER2013
+from fer_study.settings.errors import InputError
 
 ROOT = Path(__file__).parents[1]
 

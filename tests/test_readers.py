@@ -29,10 +29,10 @@ from reader_trees import (
 
 from fer_study.data import Options, find, load, official
 from fer_study.data.doctor import doctor, render
+from fer_study.data.labels import FER2013, FERPLUS_COLUMNS, VOTE_NAMES
 from fer_study.data.readers import muxspace, pictures
 from fer_study.data.readers.people import hashed
-from fer_study.errors import InputError
-from fer_study.labels import FER2013, FERPLUS_COLUMNS, VOTE_NAMES
+from fer_study.settings.errors import InputError
 
 REAL = Path(os.environ.get("FER_STUDY_DATA") or Path(__file__).parents[1] / "data")
 

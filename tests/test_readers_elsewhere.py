@@ -17,7 +17,7 @@ from reader_trees import csv_rows, random_images, structs, write_csv
 
 from fer_study import cli
 from fer_study.data import Options, load
-from fer_study.labels import ALIASES, EIGHT, FER2013
+from fer_study.data.labels import ALIASES, EIGHT, FER2013
 
 ALPHABET = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
 

@@ -25,8 +25,8 @@ from reader_trees import (
 from fer_study import cli
 from fer_study.data import Options, canonical, import_to, load, official, recognise
 from fer_study.data.doctor import doctor, render
-from fer_study.errors import InputError
-from fer_study.labels import FER2013
+from fer_study.data.labels import FER2013
+from fer_study.settings.errors import InputError
 
 SKIP = Options(skip_bad=True)
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from fer_study.data import Options, load
 from fer_study.data.doctor import doctor, render
+from fer_study.data.labels import EIGHT
 from fer_study.data.votes import FILE_ORDER
-from fer_study.errors import InputError
-from fer_study.labels import EIGHT
+from fer_study.settings.errors import InputError
 
 TABLES = (".csv", ".txt", ".lst")
 

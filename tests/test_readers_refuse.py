@@ -23,7 +23,7 @@ from reader_trees import (
 )
 
 from fer_study.data import Options, load
-from fer_study.labels import FER2013
+from fer_study.data.labels import FER2013
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from page_records import FIRST_ROW, TEST, VALIDATION, labels_of, make_record, predictions
 
-from fer_study import report
-from fer_study.config import PhaseConfig
-from fer_study.labels import FER2013
-from fer_study.metrics import Estimate
-from fer_study.pages import design, readings
+from fer_study.analysis import report
+from fer_study.analysis.metrics import Estimate
+from fer_study.book.pages import design, readings
+from fer_study.data.labels import FER2013
+from fer_study.settings.experiment import PhaseConfig
 
 NAN = float("nan")
 LADDER = ["cbam_cnn", "kernel_cnn", "emotion_cnn", "simple_resnet"]

@@ -7,11 +7,12 @@ import pandas as pd
 import pytest
 from page_records import FIRST_ROW, TEST, VALIDATION, labels_of, make_record, predictions
 
-from fer_study import metrics, report, stages
-from fer_study.config import DataConfig, ModelConfig, RunConfig
-from fer_study.labels import FER2013
-from fer_study.metrics import Estimate
-from fer_study.pages import findings, other_labels
+from fer_study.analysis import metrics, report
+from fer_study.analysis.metrics import Estimate
+from fer_study.book.pages import findings, other_labels
+from fer_study.data.labels import FER2013
+from fer_study.jobs import stages
+from fer_study.settings.experiment import DataConfig, ModelConfig, RunConfig
 
 NAN = float("nan")
 

@@ -11,16 +11,16 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch.utils.flop_counter import FlopCounterMode
 
-from fer_study import study
-from fer_study.config import AugmentConfig, LossConfig, ModelConfig
-from fer_study.errors import InputError
-from fer_study.explain import grad_cam
-from fer_study.losses import label_distribution_loss, soft_cross_entropy
+from fer_study.jobs import study
+from fer_study.jobs.stages import label_distribution
 from fer_study.models import create_model, resolve
 from fer_study.models.cost import size
 from fer_study.models.resface import ChannelSpatial, check_loss
 from fer_study.models.resface_sizes import QUOTED, search
-from fer_study.stages import label_distribution
+from fer_study.settings.errors import InputError
+from fer_study.settings.experiment import AugmentConfig, LossConfig, ModelConfig
+from fer_study.training.explain import grad_cam
+from fer_study.training.losses import label_distribution_loss, soft_cross_entropy
 
 NAMES = ("resface18", "resface50", "ldg")
 PLAIN = {"local": "none", "attention": "none"}
@@ -289,7 +289,7 @@ def test_a_joint_generator_is_the_mean_of_two_losses_and_costs_nothing_later():
 @pytest.mark.parametrize(
     ("field", "value"), [("class_weights", "inverse"), ("class_weights", "heavy"), ("distribution", "teacher")]
 )
-def test_a_joint_generator_takes_no_other_loss(store, tiny_run, field, value):
+def test_a_joint_generator_takes_no_other_loss(runs_folder, tiny_run, field, value):
     """Neither when a run is listed nor when it is trained; label smoothing and mixup keep targets that sum to 1."""
     loss, words = (
         LossConfig(**{field: value}),
@@ -299,7 +299,7 @@ def test_a_joint_generator_takes_no_other_loss(store, tiny_run, field, value):
     wrong = tiny_run(model=joint, loss=loss)
     with pytest.raises(InputError, match=re.escape(words)) as caught:
         study.run(wrong)
-    assert "\n" not in str(caught.value) and not (store / wrong.key).exists()
+    assert "\n" not in str(caught.value) and not (runs_folder / wrong.key).exists()
     for good in (
         tiny_run(model=joint, loss=LossConfig(label_smoothing=0.1, mixup=1.0)),
         tiny_run(model=joint.replace(options={"branch": "sum"}), loss=loss),

@@ -11,11 +11,13 @@ import pandas as pd
 import pytest
 from page_records import rewrite
 
-from fer_study import evaluation, record_files, runs
-from fer_study.config import ModelConfig, TransferConfig
-from fer_study.errors import InputError
-from fer_study.labels import FER2013
-from fer_study.predictions import SUBSETS, Predictions, read_predictions, write_predictions
+from fer_study import store
+from fer_study.data.labels import FER2013
+from fer_study.jobs import evaluation
+from fer_study.settings.errors import InputError
+from fer_study.settings.experiment import ModelConfig, TransferConfig
+from fer_study.store import record_files
+from fer_study.store.predictions import SUBSETS, Predictions, read_predictions, write_predictions
 
 
 def small_table(n: int = 40) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
@@ -32,9 +34,9 @@ def small_table(n: int = 40) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     return table, {name: evaluation.stored(rng.normal(size=(n, 7)) - 3) for name in ("last_single", "best_flip")}
 
 
-def save(folder, config) -> runs.Record:
+def save(folder, config) -> store.Record:
     table, views = small_table()
-    return runs.save(
+    return store.save(
         folder, config, history=pd.DataFrame([{"epoch": 1, "train_loss": 0.5}]), table=table, views=views,
         metrics=evaluation.score(table, views, FER2013, config), env={"seconds": 1.5},
         cam={"maps": np.full((7, 4, 4), np.nan, np.float16), "counts": np.arange(7)},
@@ -44,14 +46,14 @@ def save(folder, config) -> runs.Record:
 @pytest.fixture
 def published(tmp_path, monkeypatch):
     """An empty ``results/`` of this test alone."""
-    monkeypatch.setattr(runs, "published_root", lambda: tmp_path / "results")
+    monkeypatch.setattr(store, "published_root", lambda: tmp_path / "results")
     return tmp_path / "results"
 
 
 @pytest.fixture
-def record(store, published, tiny_run) -> runs.Record:
+def record(runs_folder, published, tiny_run) -> store.Record:
     config = tiny_run()
-    with runs.locked(config.key) as folder:
+    with store.locked(config.key) as folder:
         return save(folder, config)
 
 
@@ -84,7 +86,7 @@ def test_subsets(tmp_path):
 
 
 def test_a_record_comes_back(record, tiny_run):
-    found = runs.lookup(tiny_run().key)
+    found = store.lookup(tiny_run().key)
     assert found == record and not found.published and found.key == tiny_run().key
     assert found.config == tiny_run()
     assert found.history["train_loss"].tolist() == [0.5] and found.env == {"seconds": 1.5}
@@ -96,18 +98,18 @@ def test_an_undefined_metric_is_nan_not_null(record):
     content = json.loads((record.folder / "metrics.json").read_text())
     content["last_single"]["test"]["recall_fear"] = None
     rewrite(record.folder, "metrics.json", json.dumps(content))
-    assert np.isnan(runs.lookup(record.key).metrics["last_single"]["test"]["recall_fear"])
+    assert np.isnan(store.lookup(record.key).metrics["last_single"]["test"]["recall_fear"])
 
 
-def test_a_transfer_comes_back_as_one(store, published, tiny_run):
+def test_a_transfer_comes_back_as_one(runs_folder, published, tiny_run):
     config = TransferConfig(run=tiny_run(), target=tiny_run().data)
-    with runs.locked(config.key) as folder:
+    with store.locked(config.key) as folder:
         save(folder, config)
-    assert runs.lookup(config.key).config == config
+    assert store.lookup(config.key).config == config
 
 
 @pytest.mark.parametrize("part", ["history.csv", "predictions.parquet", "metrics.json", "env.json", "cam.npz", "done"])
-def test_a_half_written_record_is_never_read(store, published, tiny_run, monkeypatch, part):
+def test_a_half_written_record_is_never_read(runs_folder, published, tiny_run, monkeypatch, part):
     real, config = record_files.write_atomically, tiny_run()
 
     def broken(path, content):
@@ -116,9 +118,9 @@ def test_a_half_written_record_is_never_read(store, published, tiny_run, monkeyp
         real(path, content)
 
     monkeypatch.setattr(record_files, "write_atomically", broken)
-    with pytest.raises(OSError, match="full"), runs.locked(config.key) as folder:
+    with pytest.raises(OSError, match="full"), store.locked(config.key) as folder:
         save(folder, config)
-    assert runs.lookup(config.key) is None and runs.records() == []
+    assert store.lookup(config.key) is None and store.records() == []
     monkeypatch.undo()
 
 
@@ -140,33 +142,33 @@ with runs.locked("0123"):
 """
 
 
-def test_a_second_process_is_refused(store):
+def test_a_second_process_is_refused(runs_folder):
     with subprocess.Popen([sys.executable, "-c", HOLD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout.readline() == "held\n"
-        with pytest.raises(runs.Busy, match="another process works on this run"), runs.locked("0123"):
+        with pytest.raises(store.Busy, match="another process works on this run"), store.locked("0123"):
             pass
         other.kill()
         other.wait()
-    with runs.locked("0123", timeout=5) as folder:  # a killed process holds nothing
-        assert folder == store / "0123"
+    with store.locked("0123", timeout=5) as folder:  # a killed process holds nothing
+        assert folder == runs_folder / "0123"
 
 
-def test_a_folder_in_which_nothing_was_begun_is_removed(store):
-    with pytest.raises(ValueError, match="wrong"), runs.locked("0123"):
+def test_a_folder_in_which_nothing_was_begun_is_removed(runs_folder):
+    with pytest.raises(ValueError, match="wrong"), store.locked("0123"):
         raise ValueError("wrong")
-    assert not (store / "0123").exists()
-    with pytest.raises(ValueError, match="wrong"), runs.locked("0123") as folder:
+    assert not (runs_folder / "0123").exists()
+    with pytest.raises(ValueError, match="wrong"), store.locked("0123") as folder:
         (folder / "checkpoint.pt").touch()
         raise ValueError("wrong")
-    assert (store / "0123" / "checkpoint.pt").exists()
-    with runs.locked("0123") as folder:
+    assert (runs_folder / "0123" / "checkpoint.pt").exists()
+    with store.locked("0123") as folder:
         assert folder.is_dir()
 
 
 def test_publish_copies_no_weights(record, published):
     for name in ("last.safetensors", "best.safetensors", "checkpoint.pt", ".lock"):
         (record.folder / name).write_bytes(b"heavy")
-    target = runs.publish(record)
+    target = store.publish(record)
     assert target == published / record.key
     assert {p.name for p in target.iterdir()} == {
         "config.json", "history.csv", "predictions.parquet", "metrics.json", "env.json", "cam.npz", "done",
@@ -175,9 +177,9 @@ def test_publish_copies_no_weights(record, published):
 
 
 def test_a_record_of_changed_code_is_not_published(record, published):
-    rewrite(record.folder, "env.json", runs.as_json({"commit": "0123456789+"}))
+    rewrite(record.folder, "env.json", store.as_json({"commit": "0123456789+"}))
     with pytest.raises(InputError, match=r"made from changed code \(commit 0123456789\+\); commit, remove"):
-        runs.publish(runs.lookup(record.key))
+        store.publish(store.lookup(record.key))
     assert not (published / record.key).exists()
 
 
@@ -212,22 +214,22 @@ def test_probabilities_fitted_on_validation_have_no_merged_loss(tiny_run):
 
 
 def test_local_hides_published(record, published, monkeypatch, tmp_path):
-    runs.publish(record)
-    assert not runs.lookup(record.key).published
-    assert [r.published for r in runs.records()] == [False]
+    store.publish(record)
+    assert not store.lookup(record.key).published
+    assert [r.published for r in store.records()] == [False]
     monkeypatch.setenv("FER_STUDY_RUNS", str(tmp_path / "elsewhere"))
-    assert runs.lookup(record.key).published
-    assert [r.published for r in runs.records()] == [True]
+    assert store.lookup(record.key).published
+    assert [r.published for r in store.records()] == [True]
 
 
 def test_an_interrupted_publication_is_no_record(record, published, monkeypatch):
     with monkeypatch.context() as killed, pytest.raises(OSError, match="killed here"):
         killed.setattr(record_files.os, "replace", lambda *_: (_ for _ in ()).throw(OSError("killed here")))
-        runs.publish(record)
-    assert [r.published for r in runs.records()] == [False]
+        store.publish(record)
+    assert [r.published for r in store.records()] == [False]
 
 
-def assert_metrics_are_of_the_predictions(record: runs.Record) -> None:
+def assert_metrics_are_of_the_predictions(record: store.Record) -> None:
     """Every stored metric, recomputed from the stored predictions."""
     predictions = record.predictions
     assert set(record.metrics) == set(predictions.views)
@@ -250,25 +252,25 @@ def test_another_metric_is_noticed(record):
     content["best_flip"]["test"]["accuracy"] += 2e-6
     rewrite(record.folder, "metrics.json", json.dumps(content))
     with pytest.raises(AssertionError, match="accuracy"):
-        assert_metrics_are_of_the_predictions(runs.lookup(record.key))
+        assert_metrics_are_of_the_predictions(store.lookup(record.key))
 
 
-PUBLISHED = sorted(p.parent for p in runs.published_root().glob("[!.]*/metrics.json"))
+PUBLISHED = sorted(p.parent for p in store.published_root().glob("[!.]*/metrics.json"))
 
 
 @pytest.mark.parametrize("folder", PUBLISHED, ids=lambda p: p.name)
 def test_every_published_record_is_true_to_its_predictions(folder):
-    record = runs.Record(folder, published=True)
+    record = store.Record(folder, published=True)
     assert_metrics_are_of_the_predictions(record)
     assert record.config.key == record.key
     assert not list(folder.glob("*.safetensors")) and not list(folder.glob("*.pt"))
 
 
-EVERY = sorted(p.parent for p in runs.published_root().glob("[!.]*/config.json"))
+EVERY = sorted(p.parent for p in store.published_root().glob("[!.]*/config.json"))
 
 
 @pytest.mark.parametrize("folder", EVERY, ids=lambda p: p.name)
 def test_every_published_record_is_as_it_was_written(folder):
     """Curves, maps, environment, audits and costs too, of which no other number follows."""
-    runs.Record(folder, published=True).check()
-    assert {p.name for p in folder.iterdir()} == {*record_files.listed(folder), "done"} <= {*runs.PUBLISHED, "done"}
+    store.Record(folder, published=True).check()
+    assert {p.name for p in folder.iterdir()} == {*record_files.listed(folder), "done"} <= {*store.PUBLISHED, "done"}

@@ -10,13 +10,13 @@ from pytorch_grad_cam import GradCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import nn
 
-from fer_study import study
-from fer_study.augment import evaluation_views
-from fer_study.config import AugmentConfig, ModelConfig
-from fer_study.explain import NoMap, class_saliency, grad_cam
+from fer_study.book.pages import readings
+from fer_study.jobs import study
 from fer_study.models import FaceModel, create_model
 from fer_study.models.ladder import EmotionCNN
-from fer_study.pages import readings
+from fer_study.settings.experiment import AugmentConfig, ModelConfig
+from fer_study.training.augment import evaluation_views
+from fer_study.training.explain import NoMap, class_saliency, grad_cam
 
 IMAGES = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (40, 1, 64, 64), dtype=np.uint8))
 
@@ -71,7 +71,7 @@ def test_an_empty_map_of_every_class_is_refused():
         class_saliency(model, IMAGES, np.full(40, 2), AugmentConfig(), 64, 7)
 
 
-def test_a_network_without_a_map_trains_and_has_a_record_without_one(store, tiny_run, caplog):
+def test_a_network_without_a_map_trains_and_has_a_record_without_one(runs_folder, tiny_run, caplog):
     name, size = ONE_CELL
     config = tiny_run(model=ModelConfig(name=name, input_size=size))
     record = study.run(config)
@@ -80,22 +80,22 @@ def test_a_network_without_a_map_trains_and_has_a_record_without_one(store, tiny
     assert name in line and "1 x 1" in line, "said once, before it trains"
 
 
-def test_a_failure_after_the_training_costs_the_maps_only(store, tiny_run, caplog, monkeypatch):
+def test_a_failure_after_the_training_costs_the_maps_only(runs_folder, tiny_run, caplog, monkeypatch):
     plain = study.run(tiny_run(name="plain", seed=1))
 
     def fails(*_given):
         raise RuntimeError("out of memory")
 
-    monkeypatch.setattr("fer_study.explain.class_saliency", fails)
+    monkeypatch.setattr("fer_study.training.explain.class_saliency", fails)
     record = study.run(tiny_run(seed=2))
     assert plain.cam and record.cam == {} and (record.folder / "done").is_file()
     assert any("out of memory" in message for message in caplog.messages)
 
 
-def test_trying_the_maps_leaves_the_training_as_it_was(store, tiny_run, monkeypatch):
+def test_trying_the_maps_leaves_the_training_as_it_was(runs_folder, tiny_run, monkeypatch):
     first = study.run(tiny_run())
     with monkeypatch.context() as patch:
-        patch.setenv("FER_STUDY_RUNS", str(store.with_name("other")))
+        patch.setenv("FER_STUDY_RUNS", str(runs_folder.with_name("other")))
         patch.setattr(study, "has_maps", lambda *_given: False)
         second = study.run(tiny_run())
     for part in ("predictions.parquet", "metrics.json", "last.safetensors"):

@@ -54,11 +54,11 @@ def trained(root: Path) -> dict[str, float]:
     """In a process of its own: the load, and some training steps from the memory map."""
     import torch
 
-    from fer_study.augment import augment
-    from fer_study.config import AugmentConfig, ModelConfig
     from fer_study.data import load
-    from fer_study.data.batches import Batches
     from fer_study.models import create_model
+    from fer_study.settings.experiment import AugmentConfig, ModelConfig
+    from fer_study.training.augment import augment
+    from fer_study.training.batches import Batches
 
     start = time.perf_counter()
     faces = load(root.with_suffix(".faces"), verify=False)

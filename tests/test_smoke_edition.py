@@ -11,7 +11,9 @@ from pathlib import Path
 
 import nbformat
 
-from fer_study import execute, plan, report, stages
+from fer_study.analysis import report
+from fer_study.book import execute
+from fer_study.jobs import plan, stages
 
 STAGES = ["01_dataset_audit", "02_class_weighting", "03_model_comparison", "04_ablations", "05_label_distribution",
           "06_cross_dataset", "07_error_analysis", "design"]  # fmt: skip
@@ -31,12 +33,12 @@ def outputs(page: nbformat.NotebookNode, cell: str) -> list[nbformat.NotebookNod
     return next(c for c in page.cells if c.id == cell)["outputs"]
 
 
-def check_page(page: nbformat.NotebookNode, stage: str, text: str, store: Path) -> None:
+def check_page(page: nbformat.NotebookNode, stage: str, text: str, runs_folder: Path) -> None:
     """No errors, nothing of this machine, the parameters and the provenance in sight."""
     code = [c for c in page.cells if c.cell_type == "code"]
     assert all(c.execution_count for c in code), f"{stage}: a cell was not run"
     assert [o for c in code for o in c.outputs if o.output_type == "error" or o.get("name") == "stderr"] == []
-    assert str(store) not in text and str(execute.ROOT) not in text and sys.prefix not in text
+    assert str(runs_folder) not in text and str(execute.ROOT) not in text and sys.prefix not in text
 
     given = stages.parameters("smoke", stage)
     (injected,) = [c for c in code if "injected-parameters" in c.metadata.get("tags", [])]
@@ -52,10 +54,10 @@ def check_page(page: nbformat.NotebookNode, stage: str, text: str, store: Path) 
     assert page.metadata.fer_study.missing == []
 
 
-def test_the_smoke_edition_from_nothing_to_its_pages(store):
+def test_the_smoke_edition_from_nothing_to_its_pages(runs_folder):
     start = time.time()
     fer_study("execute", "smoke")
-    folder = store / "pages" / "smoke"
+    folder = runs_folder / "pages" / "smoke"
     assert [p.name for p in sorted(folder.iterdir())] == [f"{stage}.ipynb" for stage in STAGES] == [
         f"{stage}.ipynb" for stage in execute.stage_names("smoke")
     ]  # fmt: skip
@@ -63,7 +65,7 @@ def test_the_smoke_edition_from_nothing_to_its_pages(store):
     for stage in STAGES:
         text = (folder / f"{stage}.ipynb").read_text(encoding="utf-8")
         pages[stage] = nbformat.reads(text, as_version=4)
-        check_page(pages[stage], stage, text, store)
+        check_page(pages[stage], stage, text, runs_folder)
         assert json.loads(text)["metadata"]["papermill"]["duration"] < time.time() - start
 
     table = plan.table(stages.jobs("smoke"))
@@ -76,8 +78,8 @@ def test_the_smoke_edition_from_nothing_to_its_pages(store):
     assert shown.data["text/html"] == scores._repr_html_()
     assert scores["seeds"].tolist() == [2, 2, 2, 2, 1]
 
-    before = {path: path.stat().st_mtime_ns for path in store.rglob("*")}
+    before = {path: path.stat().st_mtime_ns for path in runs_folder.rglob("*")}
     seconds, said = fer_study("execute", "smoke")
     assert [line.partition(":")[0] for line in said.splitlines()] == [f"smoke {stage} is up to date" for stage in STAGES]
-    assert {path: path.stat().st_mtime_ns for path in store.rglob("*")} == before
+    assert {path: path.stat().st_mtime_ns for path in runs_folder.rglob("*")} == before
     assert seconds < 5

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fer_study.config import AugmentConfig, DataConfig, ModelConfig, PhaseConfig, RunConfig
-from fer_study.labels import FER2013
+from fer_study.data.labels import FER2013
+from fer_study.settings.experiment import AugmentConfig, DataConfig, ModelConfig, PhaseConfig, RunConfig
 
 NETWORKS = ("emotion_cnn", "kernel_cnn", "simple_resnet", "cbam_cnn")
 IMAGES, BATCH, SIZE, WORKERS = 1024, 64, 48, 2
@@ -46,9 +46,9 @@ def set_up(name: str, precision: str):
     """``(config, fabric, optimiser, wrapped network)`` of a network in a precision."""
     from lightning_fabric import Fabric
 
-    from fer_study.device import memory_format
     from fer_study.models import create_model
-    from fer_study.train import make_optimiser
+    from fer_study.training.device import memory_format
+    from fer_study.training.loop import make_optimiser
 
     config = RunConfig(
         data=DataConfig(dataset="none"), model=ModelConfig(name=name, input_size=SIZE), augment=AUGMENT, batch_size=BATCH,
@@ -66,9 +66,9 @@ def ours(name: str, precision: str, images: np.ndarray, targets: np.ndarray) -> 
     """Seconds of a training epoch, and of its input side alone (batches, transfer, augmentation)."""
     import torch
 
-    from fer_study.augment import augment
-    from fer_study.data.batches import Batches
-    from fer_study.train import train_epoch
+    from fer_study.training.augment import augment
+    from fer_study.training.batches import Batches
+    from fer_study.training.loop import train_epoch
 
     config, fabric, optimiser, wrapped = set_up(name, precision)
     batches = Batches(images, targets, np.arange(len(images)), BATCH, fabric.device)
@@ -120,7 +120,7 @@ def peak_memory() -> float:
 
 def measure(name: str, folder: Path, images: np.ndarray, targets: np.ndarray) -> dict[str, float]:
     """One row of the table."""
-    from fer_study.device import precision
+    from fer_study.training.device import precision
 
     chosen = precision()
     full, _ = ours(name, "32-true", images, targets)

@@ -6,12 +6,13 @@ import shutil
 
 import pytest
 
-from fer_study import editions, models, obstacles, stages
-from fer_study.config import PARAMS, DataConfig, RunConfig, TransferConfig
+from fer_study import models
 from fer_study.data import official
-from fer_study.errors import InputError
-from fer_study.recipes import load_recipe
-from fer_study.yaml_files import read_yaml
+from fer_study.jobs import editions, obstacles, stages
+from fer_study.settings.errors import InputError
+from fer_study.settings.experiment import PARAMS, DataConfig, RunConfig, TransferConfig
+from fer_study.settings.recipes import load_recipe
+from fer_study.settings.yaml_files import read_yaml
 
 EDITIONS = editions.editions()
 PAIRS = [(edition, stage) for edition in EDITIONS for stage in stages.STAGES if (edition, stage) != ("synthetic", "design")]

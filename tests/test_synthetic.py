@@ -6,10 +6,10 @@ from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.pipeline import make_pipeline
 
+from fer_study.data.labels import FER2013
 from fer_study.data.twin import drawing, synthetic
 from fer_study.data.twin.parameters import PROTOTYPES, people, prototype_matrix, world
-from fer_study.errors import InputError
-from fer_study.labels import FER2013
+from fer_study.settings.errors import InputError
 
 
 @pytest.fixture(scope="module")

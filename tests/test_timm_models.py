@@ -11,10 +11,10 @@ import torch
 from network_checks import awake, silent
 
 from fer_study.cli import main
-from fer_study.config import AugmentConfig, ModelConfig
-from fer_study.errors import InputError
-from fer_study.explain import grad_cam
 from fer_study.models import FaceModel, create_model, resolve
+from fer_study.settings.errors import InputError
+from fer_study.settings.experiment import AugmentConfig, ModelConfig
+from fer_study.training.explain import grad_cam
 
 MAPS = {
     "resnet50": (2048, 2, 7),

@@ -14,14 +14,16 @@ import pytest
 import torch
 from torch import nn
 
-from fer_study import runs, study, train, weights
-from fer_study.checkpoint import Progress, copy_state
-from fer_study.config import AugmentConfig, EmaConfig, LossConfig, ModelConfig, OptimiserConfig, PhaseConfig
-from fer_study.data.batches import Batches
-from fer_study.device import make_fabric
-from fer_study.errors import InputError
+from fer_study import store
+from fer_study.jobs import study
 from fer_study.models import create_model
-from fer_study.modes import evaluating
+from fer_study.models.modes import evaluating
+from fer_study.settings.errors import InputError
+from fer_study.settings.experiment import AugmentConfig, EmaConfig, LossConfig, ModelConfig, OptimiserConfig, PhaseConfig
+from fer_study.training import loop, weights
+from fer_study.training.batches import Batches
+from fer_study.training.checkpoint import Progress, copy_state
+from fer_study.training.device import make_fabric
 
 TIMING = ["seconds", "images_per_second"]
 FULL = {
@@ -34,7 +36,7 @@ FULL = {
 """Every part of the loop in one run of three epochs."""
 
 
-def same(one: runs.Record, two: runs.Record) -> None:
+def same(one: store.Record, two: store.Record) -> None:
     """Two records are equal to the last bit, but for their timing."""
     pd.testing.assert_frame_equal(one.history.drop(columns=TIMING), two.history.drop(columns=TIMING), check_exact=True)
     for name in ("metrics.json", "predictions.parquet", "config.json", "cam.npz"):
@@ -48,7 +50,7 @@ def reference(tmp_path_factory):
     """The full run, made once in a store of its own; ``make`` is called with the config."""
     made = {}
 
-    def make(config) -> runs.Record:
+    def make(config) -> store.Record:
         if config.key not in made:
             with pytest.MonkeyPatch.context() as patch:
                 patch.setenv("FER_STUDY_RUNS", str(tmp_path_factory.mktemp("reference")))
@@ -58,10 +60,10 @@ def reference(tmp_path_factory):
     return make
 
 
-def test_the_same_config_gives_the_same_bits(store, reference, tiny_run):
+def test_the_same_config_gives_the_same_bits(runs_folder, reference, tiny_run):
     config = tiny_run(**FULL)
     first, second = reference(config), study.run(config)
-    assert first.folder != second.folder and second.folder.parent == store
+    assert first.folder != second.folder and second.folder.parent == runs_folder
     same(first, second)
     assert not (second.folder / "checkpoint.pt").exists()
     assert list(second.predictions.views) == [
@@ -71,26 +73,26 @@ def test_the_same_config_gives_the_same_bits(store, reference, tiny_run):
     assert len(second.history) == 3 and second.env["images_per_second"] > 0
 
 
-def test_another_seed_gives_other_bits(store, reference, tiny_run):
+def test_another_seed_gives_other_bits(runs_folder, reference, tiny_run):
     other = study.run(tiny_run(**FULL, seed=1))
     assert other.history["train_loss"].tolist() != reference(tiny_run(**FULL)).history["train_loss"].tolist()
 
 
-def test_stopped_by_the_clock_it_goes_on_exactly(store, reference, tiny_run, monkeypatch):
+def test_stopped_by_the_clock_it_goes_on_exactly(runs_folder, reference, tiny_run, monkeypatch):
     config, clock = tiny_run(**FULL), iter([0.0, 2.0])
     with monkeypatch.context() as patch:
-        patch.setattr(train, "time", SimpleNamespace(monotonic=clock.__next__, perf_counter=time.perf_counter))
-        with pytest.raises(train.OutOfTime, match="stopped after epoch 1 of 3"):
+        patch.setattr(loop, "time", SimpleNamespace(monotonic=clock.__next__, perf_counter=time.perf_counter))
+        with pytest.raises(loop.OutOfTime, match="stopped after epoch 1 of 3"):
             study.run(config, deadline=1.0)
-    assert runs.lookup(config.key) is None and (store / config.key / "checkpoint.pt").is_file()
+    assert store.lookup(config.key) is None and (runs_folder / config.key / "checkpoint.pt").is_file()
     same(reference(config), study.run(config))
 
 
 SLOW = """
 import sys, time
 from fer_study import study, train
-from fer_study.config import RunConfig
-from fer_study.frozen import parse
+from fer_study.settings.experiment import RunConfig
+from fer_study.settings.frozen import parse
 import json
 epoch = train.train_epoch
 def slow(config, number, *rest):
@@ -103,49 +105,49 @@ study.run(parse(RunConfig, json.loads(sys.argv[1]), "argument"))
 """
 
 
-def test_killed_it_goes_on_exactly(store, reference, tiny_run):
+def test_killed_it_goes_on_exactly(runs_folder, reference, tiny_run):
     config = tiny_run(**FULL)
     command = [sys.executable, "-c", SLOW, config.model_dump_json()]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as other:
         assert other.stdout.readline() == "two epochs done\n"
-        with pytest.raises(runs.Busy):
+        with pytest.raises(store.Busy):
             study.run(config)
         other.send_signal(signal.SIGKILL)
         other.wait()
-    assert runs.lookup(config.key) is None and (store / config.key / "checkpoint.pt").is_file()
+    assert store.lookup(config.key) is None and (runs_folder / config.key / "checkpoint.pt").is_file()
     same(reference(config), study.run(config))
 
 
-def test_a_loss_that_is_not_finite_is_said_in_one_line(store, tiny_run):
+def test_a_loss_that_is_not_finite_is_said_in_one_line(runs_folder, tiny_run):
     config = tiny_run(optimiser=OptimiserConfig(name="sgd"), phases=(PhaseConfig(epochs=1, lr=1e30),))
     with pytest.raises(
-        train.TrainingFailed, match=r"tiny: loss is (nan|inf) in epoch 1; lr 1e\+30 may be too high"
+        loop.TrainingFailed, match=r"tiny: loss is (nan|inf) in epoch 1; lr 1e\+30 may be too high"
     ) as caught:
         study.run(config)
-    assert "\n" not in str(caught.value) and runs.lookup(config.key) is None
+    assert "\n" not in str(caught.value) and store.lookup(config.key) is None
 
 
-def test_predictions_that_are_not_finite_are_a_failed_training(store, tiny_run, monkeypatch):
+def test_predictions_that_are_not_finite_are_a_failed_training(runs_folder, tiny_run, monkeypatch):
     """Not wrong input: the data is right, the network is not."""
-    real = train.log_probabilities
-    monkeypatch.setattr(train, "log_probabilities", lambda *given: np.full_like(real(*given), np.nan))
-    with pytest.raises(train.TrainingFailed, match="tiny: a prediction is not finite; the learning rate may be too high"):
+    real = loop.log_probabilities
+    monkeypatch.setattr(loop, "log_probabilities", lambda *given: np.full_like(real(*given), np.nan))
+    with pytest.raises(loop.TrainingFailed, match="tiny: a prediction is not finite; the learning rate may be too high"):
         study.run(tiny_run())
     monkeypatch.undo()
-    monkeypatch.setenv("FER_STUDY_RUNS", str(store))
+    monkeypatch.setenv("FER_STUDY_RUNS", str(runs_folder))
     monkeypatch.setattr(study, "log_probabilities", lambda *given: np.full_like(real(*given), np.inf))
-    with pytest.raises(train.TrainingFailed, match="not finite"):
+    with pytest.raises(loop.TrainingFailed, match="not finite"):
         study.run(tiny_run())
-    assert runs.lookup(tiny_run().key) is None
+    assert store.lookup(tiny_run().key) is None
 
 
-def test_the_time_of_a_resumed_run_is_that_of_all_its_epochs(store, tiny_run, monkeypatch):
-    real, config = train.train_epoch, tiny_run()
-    monkeypatch.setattr(train, "train_epoch", lambda *given: real(*given) | {"seconds": 1000.0})
+def test_the_time_of_a_resumed_run_is_that_of_all_its_epochs(runs_folder, tiny_run, monkeypatch):
+    real, config = loop.train_epoch, tiny_run()
+    monkeypatch.setattr(loop, "train_epoch", lambda *given: real(*given) | {"seconds": 1000.0})
     clock = iter([0.0, 2.0])
     with monkeypatch.context() as patch:
-        patch.setattr(train, "time", SimpleNamespace(monotonic=clock.__next__, perf_counter=time.perf_counter))
-        with pytest.raises(train.OutOfTime):
+        patch.setattr(loop, "time", SimpleNamespace(monotonic=clock.__next__, perf_counter=time.perf_counter))
+        with pytest.raises(loop.OutOfTime):
             study.run(config, deadline=1.0)
     assert 2000 <= study.run(config).env["seconds"] < 2060
 
@@ -160,29 +162,29 @@ def test_the_time_of_a_resumed_run_is_that_of_all_its_epochs(store, tiny_run, mo
         ),
     ],
 )
-def test_what_cannot_be_trained_is_refused(store, tiny_run, changes, words):
+def test_what_cannot_be_trained_is_refused(runs_folder, tiny_run, changes, words):
     with pytest.raises(InputError, match=words):
         study.run(tiny_run(**changes))
 
 
-def test_one_image_is_too_few(store, tiny_run):
+def test_one_image_is_too_few(runs_folder, tiny_run):
     with pytest.raises(InputError, match="too few training images"):
         study.run(tiny_run(data=tiny_run().data.model_copy(update={"max_train": 1})))
 
 
-def test_other_data_under_the_same_name_is_refused(store, tiny_run):
+def test_other_data_under_the_same_name_is_refused(runs_folder, tiny_run):
     with pytest.raises(InputError, match=r"fingerprint is .*, the run was defined on 0000"):
         study.run(tiny_run(data=tiny_run().data.model_copy(update={"fingerprint": "0000"})))
 
 
-def fit(config, folder, images: int = 64) -> tuple[train.Weights, nn.Module]:
+def fit(config, folder, images: int = 64) -> tuple[loop.Weights, nn.Module]:
     """Train on noise: ``(weights, network)``."""
     rng, fabric = np.random.default_rng(0), make_fabric()
     pixels, labels = rng.integers(0, 256, (images + 20, 1, 16, 16), dtype=np.uint8), rng.integers(0, 7, images + 20)
     torch.manual_seed(0)
     model = create_model(config.model, 7)
     batches = Batches(pixels, np.eye(7)[labels], np.arange(20, len(pixels)), config.batch_size, fabric.device)
-    return train.fit(config, model, batches, (torch.from_numpy(pixels[:20]), labels[:20]), folder, fabric), model
+    return loop.fit(config, model, batches, (torch.from_numpy(pixels[:20]), labels[:20]), folder, fabric), model
 
 
 @pytest.fixture(autouse=True)
@@ -220,7 +222,7 @@ def test_one_sgd_step_by_hand(tmp_path, tiny_run, monkeypatch, case):
     share = 0.25 if case == "mixup" else 1.0  # stands for mixup: a quarter of each image, the rest the batch's mean
     asked = []
     mix = lambda x, target, alpha, _: (asked.append(alpha), share * x + (1 - share) * x.mean(dim=0), target)[1:]  # noqa: E731
-    monkeypatch.setattr(train, "mixup", mix)
+    monkeypatch.setattr(loop, "mixup", mix)
     quiet = {"width": 0.125, "hidden": 8, "dropout": 0.0, "head_dropout": 0.0}
     config = tiny_run(
         model=ModelConfig(name="emotion_cnn", options=quiet, input_size=16), batch_size=64,
@@ -247,13 +249,13 @@ def test_one_sgd_step_by_hand(tmp_path, tiny_run, monkeypatch, case):
 
 def test_ema_by_hand(tmp_path, tiny_run, monkeypatch):
     seen = []
-    real = train.AveragedModel.update_parameters
+    real = loop.AveragedModel.update_parameters
 
     def watch(self, model):
         seen.append(copy_state(model))
         real(self, model)
 
-    monkeypatch.setattr(train.AveragedModel, "update_parameters", watch)
+    monkeypatch.setattr(loop.AveragedModel, "update_parameters", watch)
     weights, _ = fit(tiny_run(ema=EmaConfig(decay=0.75, every=2)), tmp_path)  # 4 steps an epoch, 2 epochs
     assert len(seen) == 4
     expected = seen[0]["head.4.weight"]
@@ -268,7 +270,7 @@ def test_an_ema_that_would_never_move_is_refused(tmp_path, tiny_run):
         fit(tiny_run(ema=EmaConfig(decay=0.75, every=9)), tmp_path)
 
 
-def test_epochs_are_chosen_on_validation(store, tiny_run):
+def test_epochs_are_chosen_on_validation(runs_folder, tiny_run):
     """The history tells loss and accuracy of the validation images; were others scored in their place, its loss at the end
     could not be that of the stored predictions of validation."""
     record = study.run(tiny_run(phases=(PhaseConfig(epochs=4, lr=3e-3),)))
@@ -280,14 +282,14 @@ def test_epochs_are_chosen_on_validation(store, tiny_run):
 
 def test_phases_freeze_what_they_say(tmp_path, tiny_run, monkeypatch):
     states = []
-    real = train.train_epoch
+    real = loop.train_epoch
 
     def watch(config, epoch, wrapped, *rest):
         row = real(config, epoch, wrapped, *rest)
         states.append((copy_state(wrapped.module), {n for n, m in wrapped.module.named_modules() if m.training}))
         return row
 
-    monkeypatch.setattr(train, "train_epoch", watch)
+    monkeypatch.setattr(loop, "train_epoch", watch)
     config = tiny_run(
         model=ModelConfig(name="simple_resnet", options={"width": 0.125}, input_size=16),
         phases=tuple(PhaseConfig(epochs=1, lr=1e-2, unfreeze=u) for u in (1, 2, "all")),
@@ -317,21 +319,21 @@ def test_learning_rates_by_hand(tiny_run):
         PhaseConfig(epochs=2, lr=0.4, schedule="one_cycle"),
     )
     config = tiny_run(phases=phases)
-    rates = [[train.learning_rate(config, epoch, step, 4) for step in range(4)] for epoch in range(5)]
+    rates = [[loop.learning_rate(config, epoch, step, 4) for step in range(4)] for epoch in range(5)]
     assert rates[0] == [1.0] * 4
     cosine = [0.05 * (1 + np.cos(np.pi * i / 8)) for i in range(8)]
     assert rates[1] + rates[2] == pytest.approx(cosine)
     down = [0.2 * (1 + np.cos(np.pi * i / 6)) for i in range(6)]
     assert rates[3] + rates[4] == pytest.approx([0.0, 0.2, *down])
-    assert [train.phase_of(config, epoch).lr for epoch in range(5)] == [1.0, 0.1, 0.1, 0.4, 0.4]
+    assert [loop.phase_of(config, epoch).lr for epoch in range(5)] == [1.0, 0.1, 0.1, 0.4, 0.4]
     with pytest.raises(ValueError, match=r"past the end, allowed: 0\.\.4"):
-        train.phase_of(config, 5)
+        loop.phase_of(config, 5)
 
 
 def test_early_stop(tmp_path, tiny_run, monkeypatch):
     scores = iter([0.2, 0.5, 0.5, 0.4, 0.9, 0.9])
     monkeypatch.setattr(
-        train, "validate", lambda *_: {"validation_loss": 1.0, "validation_accuracy": next(scores)}
+        loop, "validate", lambda *_: {"validation_loss": 1.0, "validation_accuracy": next(scores)}
     )  # fmt: skip
     weights, _ = fit(tiny_run(phases=(PhaseConfig(epochs=6, lr=1e-3),), patience=2), tmp_path)
     assert weights.history["epoch"].tolist() == [1, 2, 3, 4]  # best in epoch 2, then two without a better one
@@ -340,15 +342,15 @@ def test_early_stop(tmp_path, tiny_run, monkeypatch):
 
 def test_no_early_stop_without_validation(tiny_run):
     config = tiny_run(patience=1)
-    assert not train.stopped_early(config, Progress(epoch=1))
-    assert train.stopped_early(config, Progress(epoch=2, best_epoch=1))
-    assert not train.stopped_early(config, Progress(epoch=1, best_epoch=1))
-    assert not train.stopped_early(tiny_run(), Progress(epoch=9, best_epoch=1))
+    assert not loop.stopped_early(config, Progress(epoch=1))
+    assert loop.stopped_early(config, Progress(epoch=2, best_epoch=1))
+    assert not loop.stopped_early(config, Progress(epoch=1, best_epoch=1))
+    assert not loop.stopped_early(tiny_run(), Progress(epoch=9, best_epoch=1))
 
 
 def test_mixup_mixes_images_and_targets_alike():
     images, target = torch.arange(6.0).view(6, 1, 1, 1), torch.eye(6)
-    mixed, mixed_target = train.mixup(images, target, 0.5, torch.Generator().manual_seed(3))
+    mixed, mixed_target = loop.mixup(images, target, 0.5, torch.Generator().manual_seed(3))
     assert torch.allclose(mixed_target.sum(dim=1), torch.ones(6))
     assert torch.allclose(mixed.flatten(), mixed_target @ torch.arange(6.0), atol=1e-5)
     assert not torch.equal(mixed_target, target)
@@ -375,15 +377,15 @@ def test_evaluation_restores_the_modes():
     assert model.training and model[0].training and not model[1].training
 
 
-def test_labels_are_drawn_anew(store, tiny_run, monkeypatch):
+def test_labels_are_drawn_anew(runs_folder, tiny_run, monkeypatch):
     target = torch.tensor([[0.5, 0.3, 0.2], [0.0, 1.0, 0.0]]).repeat(500, 1)
     generator = torch.Generator().manual_seed(0)
-    one, two = train.drawn(target, generator), train.drawn(target, generator)
+    one, two = loop.drawn(target, generator), loop.drawn(target, generator)
     assert set(one.unique().tolist()) == {0.0, 1.0} and (one.sum(dim=1) == 1).all()
     assert torch.equal(one[1::2], target[1::2]) and not torch.equal(one, two)
     assert torch.allclose(one[::2].mean(dim=0), target[0], atol=0.07)
-    seen, draw = [], train.drawn
-    monkeypatch.setattr(train, "drawn", lambda *given: seen.append(1) or draw(*given))
+    seen, draw = [], loop.drawn
+    monkeypatch.setattr(loop, "drawn", lambda *given: seen.append(1) or draw(*given))
     config = tiny_run()
     study.run(config)
     assert not seen
@@ -391,7 +393,7 @@ def test_labels_are_drawn_anew(store, tiny_run, monkeypatch):
     assert seen
 
 
-def test_a_teacher_gives_the_targets(store, tiny_run, monkeypatch):
+def test_a_teacher_gives_the_targets(runs_folder, tiny_run, monkeypatch):
     """A teacher that always says surprise: so does its student, whatever the labels are."""
     source = study.run(tiny_run())
 
@@ -409,7 +411,7 @@ def test_a_teacher_gives_the_targets(store, tiny_run, monkeypatch):
     assert not (source.predictions.views["last_single"].argmax(axis=1) == 5).all()
 
 
-def test_a_real_teacher_and_its_student(store, tiny_run):
+def test_a_real_teacher_and_its_student(runs_folder, tiny_run):
     source = study.run(tiny_run())
     config = tiny_run(seed=1, loss=LossConfig(teacher=source.key))
     assert np.isfinite(study.run(config).predictions.views["last_single"]).all()
@@ -422,8 +424,8 @@ def test_a_real_teacher_and_its_student(store, tiny_run):
 
 def test_the_loss_that_a_config_names():
     logits, target = torch.tensor([[2.0, 0.0, 0.0]]), torch.tensor([[0.5, 0.5, 0.0]])
-    plain = train.batch_loss(LossConfig(), logits, target, None)
-    assert train.batch_loss(LossConfig(distribution="teacher"), logits, target, None) == pytest.approx(plain.item() / 3)
-    assert train.batch_loss(LossConfig(distribution="student"), logits, target, None) != pytest.approx(plain.item() / 3)
-    soft = train.batch_loss(LossConfig(label_smoothing=0.3), logits, target, None)
+    plain = loop.batch_loss(LossConfig(), logits, target, None)
+    assert loop.batch_loss(LossConfig(distribution="teacher"), logits, target, None) == pytest.approx(plain.item() / 3)
+    assert loop.batch_loss(LossConfig(distribution="student"), logits, target, None) != pytest.approx(plain.item() / 3)
+    soft = loop.batch_loss(LossConfig(label_smoothing=0.3), logits, target, None)
     assert soft == pytest.approx(float(-(torch.tensor([[0.45, 0.45, 0.1]]) * logits.log_softmax(1)).sum()))

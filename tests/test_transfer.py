@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fer_study import plan, runs, stages, study, transfer
-from fer_study.config import TransferConfig
+from fer_study import store
 from fer_study.data.twin import synthetic
-from fer_study.weights import SourceMissing
+from fer_study.jobs import plan, stages, study, transfer
+from fer_study.settings.experiment import TransferConfig
+from fer_study.training.weights import SourceMissing
 
 
 @pytest.fixture
@@ -18,7 +19,7 @@ def config(tiny_run):
     return TransferConfig(name="wild -> lab", run=tiny_run(), target=target)
 
 
-def test_without_weights_it_says_what_to_do(store, config, tmp_path, monkeypatch):
+def test_without_weights_it_says_what_to_do(runs_folder, config, tmp_path, monkeypatch):
     with pytest.raises(SourceMissing, match=rf"tiny \({config.run.key}\) is not trained$") as caught:
         study.run(config)
     assert "\n" not in str(caught.value)
@@ -27,10 +28,10 @@ def test_without_weights_it_says_what_to_do(store, config, tmp_path, monkeypatch
         record.weights(kind).unlink()  # what a published record looks like
     with pytest.raises(SourceMissing, match="has a record without weights"):
         study.run(config)
-    assert runs.lookup(config.key) is None
+    assert store.lookup(config.key) is None
 
 
-def test_the_command_names_edition_and_run(store, caplog):
+def test_the_command_names_edition_and_run(runs_folder, caplog):
     job = next(job for job in stages.jobs("smoke") if isinstance(job, TransferConfig))
     with caplog.at_level("INFO"):
         assert plan.train_jobs([job]) == (0, 1)
@@ -38,7 +39,7 @@ def test_the_command_names_edition_and_run(store, caplog):
     assert any(plan.matches(other, f"*/{job.run.key}") for other in stages.jobs("smoke"))
 
 
-def test_scores_the_test_split_of_the_target(store, config):
+def test_scores_the_test_split_of_the_target(runs_folder, config):
     study.run(config.run)
     record = study.run(config)
     faces, predictions = study.faces_of(config.target), record.predictions
@@ -53,7 +54,7 @@ def test_scores_the_test_split_of_the_target(store, config):
     assert len(record.history) == 0 and record.config == config
 
 
-def test_on_its_own_data_it_repeats_the_run(store, config):
+def test_on_its_own_data_it_repeats_the_run(runs_folder, config):
     """The same weights on the same images: the same predictions, to the last bit."""
     source = study.run(config.run)
     record = study.run(config.model_copy(update={"target": config.run.data}))
@@ -62,13 +63,13 @@ def test_on_its_own_data_it_repeats_the_run(store, config):
         assert np.array_equal(record.predictions.views[view], source.predictions.views[view][rows])
 
 
-def test_a_set_without_a_test_split_is_used_whole(store, config):
+def test_a_set_without_a_test_split_is_used_whole(runs_folder, config):
     faces = study.faces_of(config.target)
     assert len(transfer.test_rows(faces)) == 10
     assert len(transfer.test_rows(faces.select(faces.split != "test"))) == 90
 
 
-def test_plan_leaves_it_over(store, config, caplog):
+def test_plan_leaves_it_over(runs_folder, config, caplog):
     with caplog.at_level("INFO"):
         assert plan.train_jobs([config]) == (0, 1)
     assert "left over: tiny" in caplog.text and "is not trained" in caplog.text

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from fer_study.book.pages import twin_sheets
+from fer_study.data.labels import FER2013
 from fer_study.data.twin import synthetic
-from fer_study.labels import FER2013
-from fer_study.pages import twin_sheets
 
 
 @pytest.fixture(scope="module")

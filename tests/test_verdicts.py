@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fer_study import verdicts
-from fer_study.metrics import Estimate
+from fer_study.analysis import verdicts
+from fer_study.analysis.metrics import Estimate
 
 NAN = float("nan")
 

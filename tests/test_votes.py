@@ -9,13 +9,13 @@ import pytest
 from dataset_trees import TREES
 from reader_trees import csv_rows, fails, random_images, random_votes, structs, write_csv, write_parquet, write_votes
 
-from fer_study import sources
-from fer_study.config import DataConfig
 from fer_study.data import Options, find, fingerprints, import_to, load, official, votes
 from fer_study.data.doctor import doctor, examine
 from fer_study.data.faceset import FaceSet
-from fer_study.errors import InputError
-from fer_study.labels import EIGHT, FER2013, FERPLUS_COLUMNS, VOTE_NAMES
+from fer_study.data.labels import EIGHT, FER2013, FERPLUS_COLUMNS, VOTE_NAMES
+from fer_study.settings.errors import InputError
+from fer_study.settings.experiment import DataConfig
+from fer_study.training import sources
 
 USAGE = ["Training"] * 600 + ["PublicTest"] * 250 + ["PrivateTest"] * 250
 SPLIT = ["train"] * 600 + ["validation"] * 250 + ["test"] * 250

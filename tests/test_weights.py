@@ -10,11 +10,13 @@ import torch
 from safetensors.torch import save_file
 from weight_files import EMOTION, NARROW, from_file, load_into, network, one_line
 
-from fer_study import study, weight_origin, weights
-from fer_study.checkpoint import copy_state
-from fer_study.config import ModelConfig, RunConfig
-from fer_study.errors import InputError
-from fer_study.frozen import parse
+from fer_study.jobs import study
+from fer_study.settings import weight_origin
+from fer_study.settings.errors import InputError
+from fer_study.settings.experiment import ModelConfig, RunConfig
+from fer_study.settings.frozen import parse
+from fer_study.training import weights
+from fer_study.training.checkpoint import copy_state
 
 
 @pytest.fixture
@@ -52,7 +54,7 @@ def test_the_content_is_in_the_key_and_the_place_is_not(saved, tmp_path, tiny_ru
     one_line("no file there with SHA-256", load_into, config.model)
 
 
-def test_a_record_names_content_that_is_looked_up_in_the_folder(saved, files, store, tiny_run):
+def test_a_record_names_content_that_is_looked_up_in_the_folder(saved, files, runs_folder, tiny_run):
     reference, path = saved
     written = ModelConfig(**from_file(path).model_dump(mode="json"))
     assert written.weights == f"file:{weight_origin.sha256(path)[:16]}"
@@ -105,7 +107,7 @@ def test_a_path_in_the_checkout_is_found_from_the_folder_of_the_notebooks(tmp_pa
 
 
 @pytest.mark.parametrize("name", ["evil.pt", "evil.bin", "evil.safetensors"])
-def test_a_pickle_is_never_opened(files, tmp_path, tiny_run, store, name):
+def test_a_pickle_is_never_opened(files, tmp_path, tiny_run, runs_folder, name):
     evil, ran = files / name, tmp_path / "ran"
     evil.write_bytes(pickle.dumps(Malicious(str(ran))))
     with pytest.raises(InputError, match=r"a pickle can run code|not a whole safetensors file"):
@@ -166,7 +168,7 @@ def test_a_file_that_names_its_network_wrongly(saved, said):
     one_line(r"net\.safetensors: ", weights.load, network(config), config, 7)
 
 
-def test_weights_are_as_readable_as_the_rest_of_a_record(store, tiny_run):
+def test_weights_are_as_readable_as_the_rest_of_a_record(runs_folder, tiny_run):
     folder = study.run(tiny_run()).folder
     modes = {path.name: path.stat().st_mode for path in folder.iterdir() if path.name != ".lock"}
     assert "last.safetensors" in modes and len(set(modes.values())) == 1, modes

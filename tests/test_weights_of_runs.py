@@ -16,12 +16,16 @@ from safetensors.torch import load_file, save_file
 from safetensors.torch import save as as_safetensors
 from weight_files import EMOTION, load_into, one_line
 
-from fer_study import cli, execute, plan, queue, runs, study, train, weight_origin, weights
-from fer_study.checkpoint import copy_state
-from fer_study.config import EmaConfig, ModelConfig, PhaseConfig, RunConfig
+from fer_study import cli, store
+from fer_study.book import execute
+from fer_study.jobs import plan, queue, study
 from fer_study.models import create_model
-from fer_study.sources import faces_of
-from fer_study.weights import SourceMissing, network_of
+from fer_study.settings import weight_origin
+from fer_study.settings.experiment import EmaConfig, ModelConfig, PhaseConfig, RunConfig
+from fer_study.training import loop, weights
+from fer_study.training.checkpoint import copy_state
+from fer_study.training.sources import faces_of
+from fer_study.training.weights import SourceMissing, network_of
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +47,7 @@ def test_a_run_is_found_by_its_key_and_predicts_what_it_stored(source):
     images = torch.from_numpy(faces.images[table["row"].to_numpy()])
     for kind in ("last", "ema"):
         _, model = network_of(source.key, kind)
-        found = train.log_probabilities(model, images, config.augment, config.model.input_size)
+        found = loop.log_probabilities(model, images, config.augment, config.model.input_size)
         stored = source.predictions.views[f"{kind}_single"]
         assert abs(found - stored).max() < 0.01  # half precision, and bfloat16 where the hardware has it
     same = [torch.equal(a, b) for a, b in zip(load_file(source.weights("last")).values(),
@@ -51,11 +55,11 @@ def test_a_run_is_found_by_its_key_and_predicts_what_it_stored(source):
     assert not all(same)
 
 
-def test_the_network_of_a_run_has_the_channels_of_its_images(store, tiny_run):
+def test_the_network_of_a_run_has_the_channels_of_its_images(runs_folder, tiny_run):
     config = tiny_run(model=ModelConfig(name="timm:test_convnext", input_size=32))
     study.run(config)
     state = create_model(config.model, 7, 3).state_dict()
-    rewrite(runs.lookup(config.key).folder, "last.safetensors", as_safetensors(state))  # as if trained on colour
+    rewrite(store.lookup(config.key).folder, "last.safetensors", as_safetensors(state))  # as if trained on colour
     assert network_of(config.key)[1](torch.rand(1, 3, 32, 32)).shape == (1, 7)
 
 
@@ -84,7 +88,7 @@ def test_a_run_of_another_network_is_refused(source, tiny_run):
     assert str(report).endswith("adapted: none; options of the file: dropout 0.25, here 0.1")
 
 
-def test_a_run_without_weights_here(store, tiny_run):
+def test_a_run_without_weights_here(runs_folder, tiny_run):
     one_line(r"run \(0123456789abcdef\) is not trained", network_of, "0" + "123456789abcdef", kind=SourceMissing)
     assert "no edition lists it" in queue.train_command("0123456789abcdef")
     record = study.run(tiny_run())
@@ -94,8 +98,8 @@ def test_a_run_without_weights_here(store, tiny_run):
     one_line("has a record without weights$", network_of, record.key, kind=SourceMissing)
 
 
-def test_a_record_that_is_no_network(store, tiny_run):
-    configs = {record.key: record.config for record in runs.records()}
+def test_a_record_that_is_no_network(runs_folder, tiny_run):
+    configs = {record.key: record.config for record in store.records()}
     published = {c.model.name if isinstance(c, RunConfig) else type(c).__name__: key for key, c in configs.items()}
     one_line("a record of hog_svm, not of a network", network_of, published["hog_svm"])
     one_line("a record of AuditConfig, not of a network", network_of, published["AuditConfig"])
@@ -120,9 +124,9 @@ def test_a_file_of_another_network_with_the_same_tensors_is_refused(source, tiny
     one_line(words, weights.check, [tiny_run(model=other)])
 
 
-def test_other_options_are_in_the_log_and_in_the_record(source, store, tiny_run, monkeypatch, caplog):
+def test_other_options_are_in_the_log_and_in_the_record(source, runs_folder, tiny_run, monkeypatch, caplog):
     path = source.weights("last")
-    monkeypatch.setenv("FER_STUDY_RUNS", str(store))
+    monkeypatch.setenv("FER_STUDY_RUNS", str(runs_folder))
     options = {**source.config.model.options, "dropout": 0.1, "head_dropout": 0.2}
     record = study.run(tiny_run(model=source.config.model.replace(options=options, weights=str(path))))
     found = ["dropout 0.25, here 0.1", "head_dropout 0.5, here 0.2"]
@@ -141,8 +145,8 @@ THREE = (
 def test_progressive_unfreezing_starts_from_the_weights_of_a_run(source, tiny_run, monkeypatch, caplog):
     """The first phase moves the head only, the second one stage more: what they leave alone is the source's to the bit."""
     before, states = load_file(source.weights("last")), []
-    real = train.save_checkpoint
-    monkeypatch.setattr(train, "save_checkpoint", lambda path, key, model, *rest: (states.append(copy_state(model)),
+    real = loop.save_checkpoint
+    monkeypatch.setattr(loop, "save_checkpoint", lambda path, key, model, *rest: (states.append(copy_state(model)),
                                                                              real(path, key, model, *rest)))  # fmt: skip
     config = tiny_run(model=source.config.model.replace(weights=f"run:{source.key}"), phases=THREE)
     with caplog.at_level(logging.INFO):
@@ -167,8 +171,8 @@ def test_a_resumed_run_goes_on_from_its_checkpoint_without_its_first_weights(sou
     monkeypatch.setenv("FER_STUDY_RUNS", str(tmp_path / "stopped"))
     clock = iter([0.0, 2.0])
     with monkeypatch.context() as patch:
-        patch.setattr(train, "time", SimpleNamespace(monotonic=clock.__next__, perf_counter=time.perf_counter))
-        with pytest.raises(train.OutOfTime, match="stopped after epoch 1 of 3"):
+        patch.setattr(loop, "time", SimpleNamespace(monotonic=clock.__next__, perf_counter=time.perf_counter))
+        with pytest.raises(loop.OutOfTime, match="stopped after epoch 1 of 3"):
             study.run(config, deadline=1.0)
     path.unlink()
     with monkeypatch.context() as patch:
@@ -187,15 +191,15 @@ def test_a_resumed_run_goes_on_from_its_checkpoint_without_its_first_weights(sou
         ({**EMOTION, "weights": "imagenet"}, "there are no ImageNet weights for it"),
     ],
 )
-def test_the_command_line_says_it_in_one_line(store, files, no_hub, tiny_run, monkeypatch, caplog, model, words):
+def test_the_command_line_says_it_in_one_line(runs_folder, files, no_hub, tiny_run, monkeypatch, caplog, model, words):
     monkeypatch.setattr(execute, "needed", lambda *_: [tiny_run(model=ModelConfig(**model))])
     assert cli.main(["train", "smoke"]) == 2
     errors = [r.getMessage() for r in caplog.records if r.levelname == "ERROR"]
     assert len(errors) == 1 and words in errors[0] and "\n" not in errors[0]
 
 
-def test_a_run_whose_source_is_not_trained_yet_is_left_over(store, tiny_run, monkeypatch, caplog):
-    monkeypatch.setattr(runs, "published_root", lambda: store / "none")
+def test_a_run_whose_source_is_not_trained_yet_is_left_over(runs_folder, tiny_run, monkeypatch, caplog):
+    monkeypatch.setattr(store, "published_root", lambda: runs_folder / "none")
     first = tiny_run()
     second = tiny_run(model=first.model.replace(weights=f"run:{first.key}"))
     monkeypatch.setattr(execute, "needed", lambda *_: [second])
@@ -203,13 +207,13 @@ def test_a_run_whose_source_is_not_trained_yet_is_left_over(store, tiny_run, mon
         assert cli.main(["train", "smoke"]) == 0
     assert f"left over: run ({first.key}) is not trained" in caplog.text
     monkeypatch.setattr(execute, "needed", lambda *_: [first, second])
-    assert cli.main(["train", "smoke"]) == 0 and runs.lookup(second.key).env["initial_weights"]["loaded"] == 10
+    assert cli.main(["train", "smoke"]) == 0 and store.lookup(second.key).env["initial_weights"]["loaded"] == 10
 
 
-def test_weights_that_do_not_fit_are_refused_before_any_run_is_trained(source, store, tiny_run, monkeypatch):
+def test_weights_that_do_not_fit_are_refused_before_any_run_is_trained(source, runs_folder, tiny_run, monkeypatch):
     """They cost their own run; the others are trained."""
     path, begun = source.weights("last"), []
-    monkeypatch.setenv("FER_STUDY_RUNS", str(store))
+    monkeypatch.setenv("FER_STUDY_RUNS", str(runs_folder))
     monkeypatch.setattr(study, "run", lambda job, **_: begun.append(job.key))
 
     def refused_alone(words: str, wrong: RunConfig) -> None:
@@ -227,14 +231,14 @@ def test_weights_that_do_not_fit_are_refused_before_any_run_is_trained(source, s
     right = tiny_run(model=source.config.model.replace(weights=str(path)))
     path.rename(path.with_name("moved.safetensors"))
     refused_alone("no file there with SHA-256", right)
-    (store / right.key).mkdir(parents=True)
-    (store / right.key / "checkpoint.pt").touch()
+    (runs_folder / right.key).mkdir(parents=True)
+    (runs_folder / right.key / "checkpoint.pt").touch()
     weights.check([right])  # goes on from its checkpoint and needs none
     path.with_name("moved.safetensors").rename(path)
 
 
-def test_what_may_fit_is_not_refused_early(source, store, tiny_run, tmp_path, monkeypatch):
-    monkeypatch.setenv("FER_STUDY_RUNS", str(store))
+def test_what_may_fit_is_not_refused_early(source, runs_folder, tiny_run, tmp_path, monkeypatch):
+    monkeypatch.setenv("FER_STUDY_RUNS", str(runs_folder))
     model = ModelConfig(name="timm:test_convnext", input_size=32)
     save_file(create_model(model, 7, 3).state_dict(), tmp_path / "colour.safetensors")
     later = tiny_run(model=source.config.model.replace(weights=f"run:{source.key}"))  # trained by the time it is wanted

@@ -6,17 +6,20 @@ import shutil
 
 import pytest
 
-from fer_study import cli, config, editions, execute, recipes, stages
+from fer_study import cli
+from fer_study.book import execute
+from fer_study.jobs import editions, stages
+from fer_study.settings import experiment, recipes
 
 LEVELS = "\n".join(["a0: &a0 [x, x]", *(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 10))])
 UNCLEAR = ["010", "-010", "08", "0_1", "1_0", "0o10", "0b10", "1:30", "1:30:00"]
 
 
 @pytest.fixture
-def params(tmp_path, monkeypatch, store):
+def params(tmp_path, monkeypatch, runs_folder):
     """A copy of ``params/`` that a test may spoil."""
-    shutil.copytree(config.PARAMS, tmp_path / "params")
-    for module in (stages, editions, recipes, config, execute):
+    shutil.copytree(experiment.PARAMS, tmp_path / "params")
+    for module in (stages, editions, recipes, experiment, execute):
         monkeypatch.setattr(module, "PARAMS", tmp_path / "params")
     for function in (editions.editions, editions.load_edition, stages.parameters):
         monkeypatch.setattr(function, "__defaults__", (tmp_path / "params",))
@@ -39,7 +42,7 @@ def refused(caplog):
 
 @pytest.mark.parametrize("number", UNCLEAR)
 @pytest.mark.parametrize("command", ["plan", "execute"])
-def test_a_number_of_several_meanings_is_refused(store, refused, command, number):
+def test_a_number_of_several_meanings_is_refused(runs_folder, refused, command, number):
     refused(command, "smoke", "02", "-p", "seeds", f"[{number}]", words=("-p seeds", number))
 
 
@@ -124,5 +127,5 @@ def test_a_range_goes_from_its_least_to_its_greatest(params, refused, augment, w
     assert cli.main(["plan", "smoke", "02", "-p", "recipes", "[tea]"]) == 0, "an end may be the other"
 
 
-def test_a_seed_that_no_generator_takes_is_refused(store, refused):
+def test_a_seed_that_no_generator_takes_is_refused(runs_folder, refused):
     refused("plan", "smoke", "02", "-p", "seeds", "[9223372036854775808]", words=("seed", "9223372036854775808"))

@@ -7,10 +7,10 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from fer_study import weights
-from fer_study.config import ModelConfig
-from fer_study.errors import InputError
 from fer_study.models import create_model
+from fer_study.settings.errors import InputError
+from fer_study.settings.experiment import ModelConfig
+from fer_study.training import weights
 
 NARROW = {"width": 0.125, "hidden": 8}
 EMOTION = {"name": "emotion_cnn", "input_size": 16}

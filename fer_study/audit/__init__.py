@@ -15,7 +15,7 @@ import pandas as pd
 from ..data.doctor import examine
 from ..data.faceset import SPLITS, FaceSet
 from ..data.faults import NEARLY_BLANK
-from ..errors import InputError
+from ..settings.errors import InputError
 from .annotation import (
     PRINTED_WEIGHTS,
     VOTE_OPTIONS,
@@ -28,17 +28,7 @@ from .annotation import (
     majority_shares,
     transitions,
 )
-from .copies import (
-    NEAR,
-    RELATIONS,
-    blank,
-    copy_groups,
-    count_copies,
-    duplicate_groups,
-    has_copy,
-    leakage,
-    near_pairs,
-)
+from .copies import NEAR, RELATIONS, blank, copy_groups, count_copies, duplicate_groups, has_copy, leakage, near_pairs
 from .crowd import human_ceiling, label_gaps, label_noise
 
 __all__ = [

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from ..data.faceset import SPLITS, FaceSet
+from ..data.labels import FER2013, VOTE_NAMES
 from ..data.votes import majority
-from ..errors import InputError
-from ..labels import FER2013, VOTE_NAMES
+from ..settings.errors import InputError
 from .copies import share
 
 VOTE_OPTIONS = {"seven emotions": 7, "eight emotions": 8, "ten columns": 10}

@@ -13,7 +13,7 @@ import pandas as pd
 
 from ..data.copies import NEAR, SLACK, correlation, rows_at_a_time, sketch
 from ..data.faceset import SPLITS, FaceSet, copy_groups
-from ..errors import InputError
+from ..settings.errors import InputError
 
 RELATIONS = {
     "test in train": (("test",), ("train",)),

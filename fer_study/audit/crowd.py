@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from .. import metrics
+from ..analysis import metrics
 from ..data.faceset import FaceSet
 from .annotation import crowd_columns, majority
 

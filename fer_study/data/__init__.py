@@ -8,8 +8,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..checkout import ROOT
-from ..errors import InputError
+from ..settings.checkout import ROOT
+from ..settings.errors import InputError
 from . import canonical, official
 from .faceset import SPLITS, FaceSet, copy_groups, fingerprint_of
 from .readers import LAYOUTS, ferplus, recognise

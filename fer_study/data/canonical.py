@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from ..errors import InputError
+from ..settings.errors import InputError
 from .faceset import FaceSet, fingerprint_of
 from .fingerprints import mark_of
 from .readers.collect import collect

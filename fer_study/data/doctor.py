@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..errors import InputError
-from ..labels import EIGHT
+from ..settings.errors import InputError
 from . import LAYOUTS, UNCONFIRMED, canonical, faults, load, official, recognise, to_confirm, unconfirmed, votes
 from .faceset import SPLITS, FaceSet, copy_groups
+from .labels import EIGHT
 from .official import DATASETS
 from .readers.files import PICTURES, is_archive
 from .rows import TWO_LABELS, Left, Options, many, printable

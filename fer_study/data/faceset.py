@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
-from ..errors import InputError
-from ..labels import FER2013, VOTE_NAMES
+from ..settings.errors import InputError
 from .fingerprints import fingerprint_of
+from .labels import FER2013, VOTE_NAMES
 
 __all__ = ["SPLITS", "FaceSet", "copy_groups", "fingerprint_of"]
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ..labels import EIGHT, FER2013
 from .faceset import SPLITS, FaceSet
 from .fingerprints import FINGERPRINTS as FINGERPRINTS
+from .labels import EIGHT, FER2013
 from .rows import many
 
 

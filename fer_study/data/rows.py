@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
-from ..errors import InputError
-from ..labels import EIGHT, FER2013
+from ..settings.errors import InputError
+from .labels import EIGHT, FER2013
 
 ANNOTATIONS = ("majority", "probability", "crossentropy", "multi_target")
 

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..errors import InputError
-from ..labels import EIGHT, FER2013, FERPLUS_COLUMNS, VOTE_NAMES
+from ..settings.errors import InputError
 from .fingerprints import ROWS, VOTES, mark_of
+from .labels import EIGHT, FER2013, FERPLUS_COLUMNS, VOTE_NAMES
 from .official import OFFICIAL_COUNTS
 from .rows import BadRow
 

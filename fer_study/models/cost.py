@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from ..config import ModelConfig
-from ..modes import evaluating
+from ..settings.experiment import ModelConfig
+from .modes import evaluating
 from .registry import FaceModel, create_model
 
 SLOW = 2.0

@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..errors import InputError
+from ..settings.errors import InputError
 from .registry import FaceModel, register
 
 CHOICES = {"se": ("none", "before", "after"), "attention": ("none", "batch", "tokens")}

@@ -26,8 +26,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..errors import InputError
-from ..labels import FER2013
+from ..data.labels import FER2013
+from ..settings.errors import InputError
 from .emonext import SqueezeExcitation
 from .registry import FaceModel, register
 

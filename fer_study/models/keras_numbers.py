@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
-from ..config import ModelConfig
+from ..settings.experiment import ModelConfig
 from .registry import create_model
 from .timm_models import before_pooling
 

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..errors import InputError
+from ..settings.errors import InputError
 from .registry import FaceModel, register
 
 FIXED_KERNELS = {

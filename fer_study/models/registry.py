@@ -13,9 +13,9 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from ..checkout import ROOT, short_hash
-from ..config import ModelConfig
-from ..errors import InputError
+from ..settings.checkout import ROOT, short_hash
+from ..settings.errors import InputError
+from ..settings.experiment import ModelConfig
 
 NOT_NETWORKS = ("hog_svm",)
 """Names of systems that are trained elsewhere (``baseline.py``)."""

@@ -38,8 +38,8 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from ..config import RunConfig
-from ..errors import InputError
+from ..settings.errors import InputError
+from ..settings.experiment import RunConfig
 from .registry import FaceModel, register, start_as_he
 
 CHOICES = {

@@ -11,7 +11,7 @@ from itertools import product
 import pandas as pd
 import torch
 
-from ..config import ModelConfig
+from ..settings.experiment import ModelConfig
 from .cost import parameters, size
 from .resface import CompactBranch
 

@@ -13,7 +13,7 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from ..errors import InputError
+from ..settings.errors import InputError
 from .ladder import FixedKernels
 from .registry import FaceModel, register, start_as_he
 

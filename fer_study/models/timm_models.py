@@ -13,7 +13,7 @@ import math
 import torch
 from torch import nn
 
-from ..errors import InputError
+from ..settings.errors import InputError
 from .registry import FaceModel, register
 
 REFUSALS = (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError)

@@ -6,8 +6,8 @@ import pandas as pd
 import torch
 from torch import nn
 
-from ..config import ModelConfig
-from ..modes import evaluating
+from ..settings.experiment import ModelConfig
+from .modes import evaluating
 from .registry import create_model
 
 

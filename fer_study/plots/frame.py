@@ -10,7 +10,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
 
-from ..labels import EIGHT
+from ..data.labels import EIGHT
 
 Table, AnyTable, AnyAxes = pd.DataFrame, pd.DataFrame | None, Axes | None
 

@@ -11,8 +11,8 @@ from pathlib import Path, PureWindowsPath
 
 import numpy as np
 
-from ...errors import InputError
-from ...labels import NATIVE
+from ...settings.errors import InputError
+from ..labels import NATIVE
 from ..rows import BadRow, Face, Options, Row, printable, refuse
 from .layout import Layout, inside, label_of, numbered_rows, only, split_folders, visible
 from .pictures import cropped, open_image

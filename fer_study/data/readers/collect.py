@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from ...errors import InputError
+from ...settings.errors import InputError
 from ..faceset import FaceSet
 from ..rows import TWO_LABELS, BadRow, Left, Options, Row, many
 from .pictures import pixels

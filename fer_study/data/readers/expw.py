@@ -8,8 +8,8 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from ...errors import InputError
-from ...labels import NATIVE
+from ...settings.errors import InputError
+from ..labels import NATIVE
 from ..rows import BadRow, Face, Options, Row, printable, refuse
 from .layout import Layout, inside, label_of
 from .people import split_by_group

@@ -18,9 +18,9 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from ...errors import InputError
-from ...labels import FER2013, FERPLUS_COLUMNS, NATIVE, canonical, label_map
+from ...settings.errors import InputError
 from ..faceset import SPLITS
+from ..labels import FER2013, FERPLUS_COLUMNS, NATIVE, canonical, label_map
 from ..rows import BadRow, Face, Options, Row, printable
 from ..votes import Joined, check_joined, counted
 from .layout import SPLIT_NAMES, Layout, is_image, parquet_columns, parquet_files, parquet_schema, visible

@@ -11,8 +11,8 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from ...labels import FER2013, canonical
 from ..faceset import SPLITS
+from ..labels import FER2013, canonical
 from ..official import OFFICIAL_COUNTS
 from ..rows import BadRow, Face, Options, Row, printable, refuse
 from .fer2013 import USAGE, checked_size

@@ -22,8 +22,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ...errors import InputError
-from ...labels import EIGHT, FERPLUS_COLUMNS, VOTE_NAMES
+from ...settings.errors import InputError
+from ..labels import EIGHT, FERPLUS_COLUMNS, VOTE_NAMES
 from ..rows import Face, Options, Row, printable
 from ..votes import FILE_ORDER, counted
 from . import fer2013

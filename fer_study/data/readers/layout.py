@@ -11,9 +11,9 @@ from pathlib import Path, PureWindowsPath
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ...errors import InputError
-from ...labels import KNOWN, NATIVE, canonical
+from ...settings.errors import InputError
 from ..faceset import SPLITS
+from ..labels import KNOWN, NATIVE, canonical
 from ..rows import BadRow, Face, Options, Row, printable
 from .pictures import LARGEST, open_image
 

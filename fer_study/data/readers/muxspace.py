@@ -13,8 +13,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from ...errors import InputError
-from ...labels import EIGHT, canonical
+from ...settings.errors import InputError
+from ..labels import EIGHT, canonical
 from ..rows import TWO_LABELS, BadRow, Face, Options, Row, printable, refuse
 from .layout import Layout, inside, is_image, parquet_columns, parquet_files, parquet_schema
 from .people import hashed

@@ -11,7 +11,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from ...labels import NATIVE
+from ..labels import NATIVE
 from ..rows import BadRow, Face, Row, printable, refuse
 from .layout import Layout, class_of, visible
 from .people import hashed, split_by_group

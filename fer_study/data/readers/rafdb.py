@@ -9,8 +9,8 @@ import re
 from functools import partial
 from pathlib import Path
 
-from ...errors import InputError
-from ...labels import NATIVE
+from ...settings.errors import InputError
+from ..labels import NATIVE
 from ..rows import BadRow, Face, Options, Row, printable
 from .layout import Layout, label_of, numbered_rows, only, split_folders, visible
 from .pictures import open_image

@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
-from ...errors import InputError
+from ...settings.errors import InputError
 from ..rows import BadRow, Face, Row, printable, refuse
 from .files import is_archive
 

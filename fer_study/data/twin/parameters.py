@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...labels import FER2013
+from ..labels import FER2013
 
 Params = dict[str, np.ndarray]
 """Named columns of N numbers each; everything a face is drawn from."""

@@ -12,9 +12,9 @@ import joblib
 import numpy as np
 import pandas as pd
 
-from ...errors import InputError
-from ...labels import FER2013, VOTE_NAMES
+from ...settings.errors import InputError
 from ..faceset import FaceSet
+from ..labels import FER2013, VOTE_NAMES
 from . import drawing
 from .geometry import LANDMARK_NAMES
 from .parameters import (

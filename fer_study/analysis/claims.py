@@ -1,0 +1,57 @@
+"""The claims of the five source documents: one row each, from ``claims.csv``."""
+
+from __future__ import annotations
+
+import fnmatch
+import functools
+from pathlib import Path
+
+import pandas as pd
+
+from ..settings.errors import InputError
+
+PATH = Path(__file__).with_name("claims.csv")
+KINDS = ("number", "ordering", "behaviour", "recipe", "question", "count", "formula")
+
+
+@functools.cache
+def load() -> pd.DataFrame:
+    """Every claim, by ``id``: ``source, kind, system, dataset, split, metric, value, statement`` (str)."""
+    return pd.read_csv(PATH, dtype=str, keep_default_na=False).set_index("id")
+
+
+def matching(pattern: str) -> pd.DataFrame:
+    """The claims whose id matches a shell pattern, e.g. ``ladder-*``.
+
+    Raises:
+        InputError: none does.
+    """
+    table = load()
+    found = table[[fnmatch.fnmatchcase(claim, pattern) for claim in table.index]]
+    if found.empty:
+        families = dict.fromkeys(claim.rpartition("-")[0] for claim in table.index)
+        raise InputError(f"no claim matches {pattern!r}; ids are {', '.join(f'{name}-01' for name in families)} and on")
+    return found
+
+
+def render(table: pd.DataFrame) -> str:
+    """Claims as lines: id, kind, system, split, value, statement."""
+    columns = table.reset_index()[["id", "kind", "system", "split", "value", "statement"]].replace("", "-")
+    rows = [list(columns.columns), *columns.to_numpy().tolist()]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "".join("  ".join(map(str.ljust, row, widths)).rstrip() + "\n" for row in rows)
+
+
+def reported(claim: str) -> float:
+    """The value that a claim of kind ``number`` states, e.g. ``reported("ladder-04")`` is 0.6218.
+
+    Raises:
+        InputError: an unknown claim, or one without a single number.
+    """
+    table = load()
+    if claim not in table.index:
+        raise InputError(f"unknown claim {claim!r}; known: {table.index[0]} .. {table.index[-1]}")
+    try:
+        return float(table.loc[claim, "value"])
+    except ValueError:
+        raise InputError(f"claim {claim}: {table.loc[claim, 'value']!r} is no single number") from None

@@ -1,0 +1,301 @@
+"""From records to the tables and sentences of a page. Nothing here trains, and nothing is typed in that was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from ..data.labels import FER2013, class_names, of_view
+from ..settings.checkout import other_code
+from ..settings.experiment import RunConfig, TransferConfig
+from ..store import Record
+from . import metrics, verdicts
+from .metrics import Estimate
+
+NAMES = {
+    "emotion_cnn": "EmotionCNN", "kernel_cnn": "CNN + fixed kernels", "simple_resnet": "SimpleResNetFER",
+    "cbam_cnn": "CBAM + kernels", "hog_svm": "HOG + SVM",
+    "none": "no weights", "inverse": "inverse frequency", "heavy": "heavy (disgust x15, fear x8)",
+    "full": "full network", "no_cbam": "without CBAM", "no_kernels": "without kernels", "l2": "with L2 1e-4",
+    "longer": "half as many epochs again", "labels": "hard labels", "votes": "votes of the crowd",
+}  # fmt: skip
+"""Name of a model or arm in tables and figures."""
+
+SUBSET_NAMES = {
+    "validation": "validation", "test": "test", "test_clean": "test, no copy in train or validation",
+    "merged": "merged (validation + test)", "merged_clean": "merged, no copy in train",
+}  # fmt: skip
+UNSCALED = ("log_loss", "brier", "cohen_kappa")
+"""Metrics that are not shares; all others are printed in per cent, their differences in points."""
+
+MISSING = Estimate(float("nan"), float("nan"), 0, float("nan"), float("nan"))
+Runs = dict[str, list[Record]]
+
+
+def title(name: str) -> str:
+    """What a table prints for a model, arm or dataset; a recipe in the name stays."""
+    arm, comma, recipe = name.partition(", ")
+    return NAMES.get(arm, arm) + comma + recipe
+
+
+def by_name(jobs: Sequence[RunConfig | TransferConfig], records: Sequence[Record | None]) -> Runs:
+    """Name -> its records, one per seed, in the order of the jobs; names without any record are kept, empty."""
+    found: Runs = {title(job.name): [] for job in jobs}
+    for job, record in zip(jobs, records, strict=True):
+        if record is not None:
+            found[title(job.name)].append(record)
+    return found
+
+
+def by_recipe(runs: Runs, recipes: Sequence[str]) -> dict[str, Runs]:
+    """Recipe -> its records, by names without the recipe; what has no recipe in its name belongs to each."""
+    if len(recipes) == 1:
+        return {recipes[0]: runs}
+    parts: dict[str, Runs] = {recipe: {} for recipe in recipes}
+    for name, records in runs.items():
+        arm, _, of = name.rpartition(", ") if name.endswith(tuple(f", {r}" for r in recipes)) else (name, "", "")
+        for recipe in [of] if of else recipes:
+            parts[recipe][arm] = records
+    return parts
+
+
+def coverage(jobs: Sequence[RunConfig | TransferConfig], records: Sequence[Record | None]) -> pd.DataFrame:
+    """One row a name: seeds asked for, seeds there, where the records come from, epochs, device; no times, for they tell of
+    what else the machine did."""
+    rows = []
+    for name in dict.fromkeys(job.name for job in jobs):
+        mine = [(j, r) for j, r in zip(jobs, records, strict=True) if j.name == name]
+        there = [r for _, r in mine if r]
+        origin = {True: "published record", False: "trained here"}
+        rows.append({
+            "system": title(name), "seeds": len({j.seed for j, _ in mine}), "records": len(there),
+            "origin": ", ".join(dict.fromkeys(origin[r.published] + other_code(r.env) for r in there)) or "missing",
+            "epochs": next((len(r.history) for r in there), "-"),
+            "device": ", ".join(dict.fromkeys(r.env["device"] for r in there)),
+        })  # fmt: skip
+    return pd.DataFrame(rows).set_index("system")
+
+
+def stacked(records: Sequence[Record], view: str, subset: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Predictions of all seeds on a subset: logits (S, N, K), labels (N,), image rows (N,).
+
+    Raises:
+        ValueError: the seeds were scored on different images.
+    """
+    parts = [(record.predictions, record.predictions.subset(subset)) for record in records]
+    table, *others = (predictions.table[mask] for predictions, mask in parts)
+    if any(not np.array_equal(table["row"], other["row"]) for other in others):
+        raise ValueError("the seeds were scored on different images, allowed: the same images in the same order")
+    logits = np.stack([predictions.views[view][mask] for predictions, mask in parts])
+    return logits, table["label"].to_numpy(np.int64), table["row"].to_numpy()
+
+
+def stored(record: Record, metric: str, view: str = "last_single", subset: str = "test") -> float:
+    """A metric as the record stores it; NaN where it was not to be measured (see ``evaluation.scored_on``)."""
+    return record.metrics.get(view, {}).get(subset, {}).get(metric, float("nan"))
+
+
+def classes_of(records: Sequence[Record]) -> tuple[str, ...]:
+    """The classes that predictions of records are of; FER2013's where there is no record."""
+    return class_names(next(iter(records[0].predictions.views.values())).shape[1]) if records else FER2013
+
+
+def score(records: Sequence[Record], names: Sequence[str], view: str = "last_single", subset: str = "test") -> pd.DataFrame:
+    """Metrics with 95 % intervals by the rule (see ``with_intervals``), NaN where a record has none stored.
+
+    Returns:
+        index ``metric``; columns ``value`` (mean over seeds), ``sd`` (between seeds), ``low``, ``high``, ``n`` (images).
+    """
+    known = bool(records) and all(subset in record.metrics.get(view, {}) for record in records)
+    if not known:
+        return pd.DataFrame([MISSING] * len(names), index=list(names))
+    logits, labels, _ = stacked(records, view, subset)
+    table = with_intervals(logits, labels, names)
+    for name in names:
+        if np.isnan([stored(record, name, view, subset) for record in records]).any():
+            table.loc[name, ["value", "sd", "low", "high"]] = np.nan
+    return table
+
+
+def with_intervals(logits: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> pd.DataFrame:
+    """Mean over seeds with 95 % intervals by the rule.
+
+    From three seeds on over seeds, on the logit scale for what lies in [0, 1]. Below over images: bootstrap, all seeds of an
+    image drawn together. For a share of the images of one seed, and for 0 and 1, where these have no width, Wilson's.
+
+    Args:
+        logits: (S, N, K) of S seeds.
+        labels: (N,) int, or (N, K) shares where several labels are right.
+
+    Returns:
+        index ``metric``; columns ``value, sd`` (between seeds), ``n`` (images), ``low, high``.
+    """
+    classes = class_names(logits.shape[2])
+    each = [metrics.compute(one, labels, classes) for one in logits]
+    found = [metrics.over_seeds([seed[name] for seed in each], share=name not in UNSCALED) for name in names]
+    table = pd.DataFrame(found, index=pd.Index(names, name="metric")).assign(n=len(labels))
+    drawn = [name for name in names if len(logits) > 1 or not is_share(name)]
+    if drawn and len(logits) < verdicts.ENOUGH_SEEDS:
+        over_images = metrics.bootstrap_interval(logits, labels, drawn, classes=classes)
+        table.loc[drawn, ["low", "high"]] = over_images[["low", "high"]]
+    for name in filter(is_share, names):
+        value, n = table.loc[name, "value"], images_of(name, labels, classes)
+        if len(logits) == 1 or value in (0, 1):
+            table.loc[name, ["low", "high"]] = metrics.wilson_interval(round(value * n) if n else 0, n)
+    return table
+
+
+def is_share(metric: str) -> bool:
+    """A metric that counts k of n images."""
+    return metric == "accuracy" or metric.startswith("recall_")
+
+
+def images_of(metric: str, labels: np.ndarray, classes: Sequence[str]) -> int:
+    """How many images a share is of, to the nearest one: all of them, or those of a class."""
+    if metric == "accuracy":
+        return len(labels)
+    place = classes.index(metric.removeprefix("recall_"))
+    return round(float((labels[:, place] if labels.ndim == 2 else labels == place).sum()))
+
+
+COLUMNS = ["name", "metric", "value", "sd", "low", "high", "n", "seeds"]
+
+
+def scores(runs: Runs, names: Sequence[str], view: str = "last_single", subset: str = "test") -> pd.DataFrame:
+    """``score`` of every system: columns ``COLUMNS``, NaN where there is no record."""
+    parts = [
+        score(records, names, view, subset).rename_axis("metric").reset_index().assign(name=name, seeds=len(records))
+        for name, records in runs.items()
+    ]
+    return pd.concat(parts, ignore_index=True)[COLUMNS]
+
+
+def wide(table: pd.DataFrame) -> pd.DataFrame:
+    """``scores`` for reading: a row a system, a column a metric, cells such as ``62.2 ± 0.4 [60.6, 63.8]``: value, standard
+    deviation between seeds where there are several, interval."""
+
+    def cell(row: pd.Series) -> str:
+        if np.isnan(row["value"]):
+            return "-"
+        scale, digits = (1, 3) if row["metric"] in UNSCALED else (100, 1)
+        value, sd, low, high = (f"{scale * row[part]:.{digits}f}" for part in ("value", "sd", "low", "high"))
+        value += "" if np.isnan(row["sd"]) else f" ± {sd}"
+        return value if np.isnan(row["low"]) else f"{value} [{low}, {high}]"
+
+    cells = table.assign(cell=table.apply(cell, axis=1))
+    shown = cells.pivot(index="name", columns="metric", values="cell")
+    shown = shown.loc[list(dict.fromkeys(table["name"])), list(dict.fromkeys(table["metric"]))]
+    first = table.groupby("name")[["n", "seeds"]].first().loc[shown.index]
+    shown.columns = [m.replace("_", " ") + ("" if m in UNSCALED else " (%)") for m in shown.columns]
+    return shown.assign(images=first["n"], seeds=first["seeds"]).rename_axis("system")
+
+
+def recalls(
+    runs: Runs, classes: Sequence[str], view: str = "last_single", subset: str = "test"
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Recall by class: value, low, high, each with a row per system that has records and a column per class."""
+    names = [f"recall_{c}" for c in classes]
+    there = {name: score(records, names, view, subset) for name, records in runs.items() if records}
+    value, low, high = (
+        pd.DataFrame([table[part].to_numpy(float) for table in there.values()], index=list(there), columns=list(classes))
+        for part in ("value", "low", "high")
+    )
+    return value, low, high
+
+
+def interval(
+    records: Sequence[Record], metric: str = "accuracy", view: str = "last_single", subset: str = "test"
+) -> Estimate:
+    """What verdicts use: a row of ``score``, with the number of seeds as its ``n``."""
+    row = score(records, [metric], view, subset).loc[metric]
+    return Estimate(row["value"], row["sd"], len(records), row["low"], row["high"])
+
+
+def paired(a: Sequence[Record], b: Sequence[Record]) -> tuple[list[Record], list[Record]]:
+    """The records of two systems for the seeds that both have, in the same order."""
+    ours, theirs = ({r.config.seed: r for r in records} for records in (a, b))
+    seeds = [seed for seed in ours if seed in theirs]
+    return [ours[seed] for seed in seeds], [theirs[seed] for seed in seeds]
+
+
+def difference(a: Sequence[Record], b: Sequence[Record], metric: str = "accuracy", view: str = "last_single",
+               subset: str = "test") -> Estimate:  # fmt: skip
+    """a minus b on the same images, for the seeds that both have; ``n`` is their number.
+
+    From three seeds on, the paired t interval over seeds; below, the paired bootstrap over images. Where that has no
+    width (a share, every image the same) Wilson's interval for 0 of n images bounds what was not seen.
+
+    Raises:
+        ValueError: the two were scored on different images.
+    """
+    a, b = paired(a, b)
+    of_a, of_b = ({r.config.seed: stored(r, metric, view, subset) for r in those} for those in (a, b))
+    if not a or np.isnan([*of_a.values(), *of_b.values()]).any():
+        return MISSING
+    logits_a, labels, rows = stacked(a, view, subset)
+    logits_b, _, rows_b = stacked(b, view, subset)
+    if not np.array_equal(rows, rows_b):
+        raise ValueError("the two systems were scored on different images, allowed: the same images in the same order")
+    if len(a) >= verdicts.ENOUGH_SEEDS:
+        return metrics.difference_over_seeds(of_a, of_b)
+    classes = class_names(logits_a.shape[2])
+    found = metrics.paired_bootstrap_difference(logits_a, logits_b, labels, metric, classes=classes)._replace(n=len(a))
+    if is_share(metric) and found.low == found.high:
+        _, above = metrics.wilson_interval(0, images_of(metric, labels, classes))
+        found = found._replace(low=max(found.value - above, -1.0), high=min(found.value + above, 1.0))
+    return found
+
+
+def points(estimate: Estimate, digits: int = 1) -> str:
+    """A difference of shares in points with its sign and interval: ``+1.2 [+0.3, +2.1]``."""
+    return plain(Estimate(*(100 * x for x in estimate)), digits)
+
+
+def percent(estimate: Estimate, digits: int = 1) -> str:
+    """A share in per cent with its interval: ``62.2 % [60.6, 63.8]``."""
+    if np.isnan(estimate.value):
+        return "not measured"
+    bounds = "" if np.isnan(estimate.low) else f" [{100 * estimate.low:.{digits}f}, {100 * estimate.high:.{digits}f}]"
+    return f"{100 * estimate.value:.{digits}f} %{bounds}"
+
+
+def note(runs: Runs, subset: str = "test", view: str = "last_single", pooled: bool = False) -> str:
+    """The line under a figure: images, split, seeds, and what its intervals are over; ``pooled``: the figure has none and
+    counts the predictions of all seeds."""
+    there = [r for records in runs.values() for r in records]
+    if not there:
+        return "no record yet"
+    n, seeds = int(there[0].predictions.subset(subset).sum()), verdicts.seeds(len(v) for v in runs.values() if v)
+    said = f"n = {n:,} images, {SUBSET_NAMES[subset]}; {seeds}; {of_view(view)}"
+    return f"{n * len(there):,} predictions: {said}" if pooled else f"{said}; 95 % {over(runs)}"
+
+
+def over(runs: Runs) -> str:
+    """What the intervals of systems are over, by the rule."""
+    enough = {len(records) >= verdicts.ENOUGH_SEEDS for records in runs.values() if records}
+    if len(enough) == 2:
+        return "over seeds where there are three, else over images"
+    return "over seeds" if True in enough else "over images"
+
+
+def effects(
+    runs: Runs, base: Sequence[Record], names: Sequence[str], view: str = "last_single", subset: str = "test"
+) -> pd.DataFrame:
+    """Every system minus the base (see ``difference``): ``+1.2 [+0.3, +2.1]`` in points (``UNSCALED``: as it is)."""
+    rows = {}
+    for name, records in runs.items():
+        if records and base and records[0] is not base[0]:
+            found = {m: difference(records, base, m, view, subset) for m in names}
+            rows[name] = {m.replace("_", " "): points(d) if m not in UNSCALED else plain(d) for m, d in found.items()}
+            rows[name]["seeds"] = max(d.n for d in found.values())
+    return pd.DataFrame(rows).T.rename_axis("minus the first row")
+
+
+def plain(estimate: Estimate, digits: int = 3) -> str:
+    """A difference as it is, with its sign and interval where there is one."""
+    if np.isnan(estimate.value):
+        return "not measured"
+    bounds = "" if np.isnan(estimate.low) else f" [{estimate.low:+.{digits}f}, {estimate.high:+.{digits}f}]"
+    return f"{estimate.value:+.{digits}f}{bounds}"

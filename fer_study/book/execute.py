@@ -1,0 +1,265 @@
+"""Execute notebooks with papermill, strictly: wrong parameters are refused, a failed page leaves nothing behind."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import logging
+import os
+import re
+import shlex
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from ..jobs import editions
+from ..jobs.processes import Died, Pool
+from ..settings.checkout import ROOT
+from ..settings.errors import InputError
+from ..settings.experiment import PARAMS, RunConfig, TransferConfig
+from ..settings.yaml_files import read_yaml, value_of
+from ..store import local_root, lookup
+from ..store.record_files import write_atomically
+from .freshness import content_hash, is_current, stamp
+from .kernel import executed
+
+log = logging.getLogger(__name__)
+
+NOTEBOOKS = ROOT / "notebooks"
+PAGES = {"fer2013": ROOT / "book" / "fer2013", "synthetic": ROOT / "book" / "synthetic"}
+"""Where the pages of an edition belong that are part of the book; others go to ``pages/`` of the store."""
+
+
+class Task(NamedTuple):
+    """A page that is to be made: its notebook, where it goes, all its parameters and the hash of what it depends on."""
+
+    notebook: Path
+    page: Path
+    parameters: dict
+    content: str
+
+
+def stage_names(edition: str) -> list[str]:
+    """The notebooks that an edition has parameters for: its stages, in order, then other pages."""
+    return sorted(p.stem for p in NOTEBOOKS.glob("*.ipynb") if (PARAMS / edition / f"{p.stem}.yaml").is_file())
+
+
+def find_stages(edition: str, wanted: list[str]) -> list[str]:
+    """Full names of the stages meant by names or numbers; all of them for an empty list.
+
+    Raises:
+        InputError: a stage that the edition has not.
+    """
+    known = stage_names(edition)
+    found = []
+    for name in wanted or known:
+        matches = [k for k in known if k == name or k.split("_")[0] == name.zfill(2)]
+        if not matches:
+            raise InputError(f"edition {edition} has no stage {name!r}; it has: {', '.join(known)}")
+        found += matches
+    return found
+
+
+def defaults(notebook: Path) -> dict:
+    """Names and default values of a notebook's parameters cell, read without running it.
+
+    Raises:
+        InputError: the notebook has no such cell, or one that is more than assignments of plain values.
+    """
+    for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
+        if "parameters" in cell["metadata"].get("tags", []):
+            body = ast.parse("".join(cell["source"])).body
+            try:
+                return {node.targets[0].id: ast.literal_eval(node.value) for node in body}
+            except (AttributeError, ValueError):
+                raise InputError(f"{notebook}: the parameters cell holds more than plain values") from None
+    raise InputError(f"{notebook}: no cell is tagged 'parameters'")
+
+
+def check_parameters(given: dict, allowed: dict, where: str) -> None:
+    """Every given name is known and its value has the type of the default.
+
+    Raises:
+        InputError: the name or the value, and what is allowed.
+    """
+    for name, value in given.items():
+        if name not in allowed:
+            raise InputError(f"{where}: unknown parameter {name!r}; allowed: {', '.join(allowed)}")
+        expected = type(allowed[name])
+        if type(value) is not expected and not (expected is float and type(value) is int):
+            raise InputError(f"{where}: {name} is {value!r} ({type(value).__name__}), expected {expected.__name__}")
+        if expected is list and value and allowed[name]:
+            kinds = {type(item) for item in allowed[name]}
+            if wrong := [item for item in value if type(item) not in kinds]:
+                raise InputError(f"{where}: {name} holds {wrong[0]!r}, expected {' or '.join(k.__name__ for k in kinds)}")
+
+
+def target_of(edition: str, stage: str, changed: dict) -> Path:
+    """Where a page is written: into the book, or below the store if a parameter changed or the book lacks the edition."""
+    if changed:
+        mark = hashlib.sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()[:8]
+        return local_root() / "pages" / edition / f"{stage}-{mark}.ipynb"
+    return PAGES.get(edition, local_root() / "pages" / edition) / f"{stage}.ipynb"
+
+
+def tasks(edition: str, stages: list[str], overrides: dict[str, str]) -> list[Task]:
+    """The pages that are meant, up to date or not.
+
+    Args:
+        overrides: parameter -> value as YAML text, as given by ``-p``.
+
+    Raises:
+        InputError: an unknown edition, stage or parameter, or a value of the wrong type.
+    """
+    editions.folder_of(edition, PARAMS)
+    if "edition" in overrides:
+        raise InputError(f"-p edition: the edition is the first argument: fer-study execute {overrides['edition']} ...")
+    changed = {name: value_of(text, f"-p {name}") for name, text in overrides.items()}
+    found = []
+    for stage in find_stages(edition, stages):
+        notebook, where = NOTEBOOKS / f"{stage}.ipynb", PARAMS / edition / f"{stage}.yaml"
+        allowed, parameters = defaults(notebook), editions.parameters(edition, stage, PARAMS)
+        check_parameters(parameters, allowed, str(where))
+        check_parameters(changed, allowed, f"-p for {stage}")
+        parameters |= changed
+        content = content_hash(notebook, allowed | parameters, PARAMS)
+        found.append(Task(notebook, target_of(edition, stage, changed), allowed | parameters, content))
+    return found
+
+
+def needed(edition: str, wanted: list[str], overrides: dict[str, str]) -> list[RunConfig | TransferConfig]:
+    """The runs that pages need (see ``tasks``), each once; all of an edition in the order of ``stages.jobs``."""
+    from ..jobs import stages
+
+    pages = tasks(edition, wanted, overrides)
+    if not (wanted or overrides):
+        return stages.jobs(edition)
+    return list({job.key: job for task in pages for job in runs_of(task)}.values())
+
+
+def runs_of(task: Task) -> list[RunConfig | TransferConfig]:
+    """The runs that a page needs, none where its notebook needs none."""
+    from ..jobs.stages import STAGES
+
+    stage = task.notebook.stem
+    return STAGES[stage](stage, **task.parameters) if stage in STAGES else []
+
+
+def run(edition: str, stages: list[str], overrides: dict[str, str], root: str | None = None) -> int:
+    """Execute stages of an edition (see ``tasks``); pages that are up to date are left alone.
+
+    Returns:
+        0 when every page is there, 1 when one failed.
+    """
+    pages = tasks(edition, stages, overrides)
+    todo = [task for task in pages if not is_current(task.page, task.content)]
+    for task in pages:
+        if task not in todo:
+            log.info("%s %s is up to date: %s", edition, task.notebook.stem, task.page)
+    code = make(todo, root) if todo else 0
+    if missing := {key for task in pages for key in stamp(task.page).get("missing", []) if lookup(key) is None}:
+        words = ["train", edition, *stages, *(word for item in overrides.items() for word in ("-p", *item))]
+        words = ["fer-study", *(("--data", root) if root else ()), *words]
+        log.info("records that are missing: %d; train them with: %s", len(missing), shlex.join(words))
+    return code
+
+
+def make(todo: list[Task], root: str | None) -> int:
+    """Train what the pages train by themselves, then execute them, as many at a time as there are cores.
+
+    Returns:
+        0 when every page is there, 1 when one failed or cannot be made.
+    """
+    from ..jobs import plan, queue
+
+    queue.check_store()
+    start = time.perf_counter()
+    missing = train_live(todo, root)
+    trained, failed = time.perf_counter() - start, 0
+    pages = []
+    for task, keys in zip(todo, missing, strict=True):
+        if reason := plan.hopeless(task.parameters["edition"], runs_of(task), root):
+            failed += 1
+            log.error("fer-study: %s %s cannot be made: %s", task.parameters["edition"], task.notebook.stem, reason)
+        else:
+            pages.append((task, keys))
+    for task, failure, seconds in attempts(pages):
+        if failure:
+            failed += 1
+            log.error("fer-study: %s", failure)
+        else:
+            log.info("%s %s done in %.0f s: %s", task.parameters["edition"], task.notebook.stem, seconds, task.page)
+    log.info("%.0f s in all, %.0f s of them training", time.perf_counter() - start, trained)
+    return 1 if failed else 0
+
+
+def train_live(todo: list[Task], root: str | None) -> list[list[str]]:
+    """Train what the pages would train, several networks at a time, before they open.
+
+    Returns:
+        For each page the keys of the records that it needs and that are still not there.
+    """
+    from ..jobs import plan
+
+    needs = [runs_of(task) for task in todo]
+    live = [job for task, jobs in zip(todo, needs, strict=True) for job in plan.live_jobs(task.parameters["edition"], jobs)]
+    try:
+        plan.train_jobs(list({job.key: job for job in live}.values()), parallel=os.cpu_count() or 1, root=root)
+    except (plan.RunsFailed, InputError) as failure:  # the pages that need these runs fail or lack them, the others are made
+        log.error("fer-study: %s", failure)
+    return [sorted({job.key for job in jobs if lookup(job.key) is None}) for jobs in needs]
+
+
+def attempts(pages: list[tuple[Task, list[str]]]) -> Iterator[tuple[Task, str | None, float]]:
+    """Execute pages, as many at a time as there are cores, and write each of which every cell ran.
+
+    Args:
+        pages: each with the keys of the records that it lacks.
+
+    Returns:
+        Task, the message of its failure or None, and its seconds; as they come.
+    """
+    from ..jobs import queue
+
+    by_notebook = {str(task.notebook): (task, missing) for task, missing in pages}
+    count = max(1, min(len(pages), os.cpu_count() or 1))
+    with Pool(count, queue.threads_each(count)) as pool:
+        calls = ((task.notebook, task.parameters, NOTEBOOKS) for task, _ in pages)
+        for (notebook, *_), outcome in pool.each(executed, calls):
+            task, missing = by_notebook[str(notebook)]
+            if isinstance(outcome, Died):
+                yield task, f"{task.notebook.name}: {outcome}", 0.0
+                continue
+            text, failure, seconds = outcome
+            if not failure:
+                task.page.parent.mkdir(parents=True, exist_ok=True)
+                write_atomically(task.page, finished(json.loads(text), task, missing))
+            yield task, failure, seconds
+
+
+def attempt(task: Task, missing: list[str]) -> tuple[Task, str | None, float]:
+    """Execute one page: see ``attempts``."""
+    (only,) = attempts([(task, missing)])
+    return only
+
+
+def finished(notebook: dict, task: Task, missing: list[str]) -> str:
+    """The executed notebook without what belongs to this machine (paths, process ids), marked with its content hash and the
+    keys of the records that it lacks; the heading of a stage names the edition."""
+    papermill = notebook["metadata"].pop("papermill", {})
+    kept = ("parameters", "start_time", "end_time", "duration", "version")
+    notebook["metadata"]["papermill"] = {key: papermill[key] for key in kept if key in papermill}
+    notebook["metadata"]["fer_study"] = {"content": task.content, "missing": missing}
+    edition = task.parameters.get("edition")  # a lab has none
+    title = read_yaml(PARAMS / edition / "edition.yaml").get("title") if edition else None
+    if title and task.notebook.stem[0].isdigit():
+        first = notebook["cells"][0]
+        first["source"] = re.sub(r"\A# .*", lambda heading: f"{heading[0]}: {title}", "".join(first["source"]))
+    for cell in notebook["cells"]:
+        cell["metadata"].pop("papermill", None)
+        cell["metadata"].pop("execution", None)
+        if cell["cell_type"] == "code":
+            cell["outputs"] = [o for o in cell["outputs"] if o.get("name") != "stderr"]
+    return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"

@@ -1,0 +1,84 @@
+"""Whether a page is up to date: what it was made from, as a hash that the page carries."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from pathlib import Path
+
+from .. import store
+from ..jobs.editions import domain, load_edition, parameters
+from ..settings.checkout import ROOT
+from ..settings.experiment import PARAMS
+from ..settings.recipes import load_recipe
+
+AUDITED = "01_dataset_audit"
+"""The stage whose audits other pages take rows from: those of their own edition, and of ``fer2013``."""
+
+NAMED_IN_CODE = re.compile(rb"load_recipe\(\"(\w+)\"\)")
+
+
+def content_hash(notebook: Path, given: dict, folder: Path = PARAMS) -> str:
+    """What a page depends on, and nothing else: its notebook, its parameters ``given``, what these name (edition, datasets,
+    recipes), the module with the claims, and the published records. Line ends and comments in YAML do not count.
+
+    Raises:
+        InputError: the parameters name what is not there.
+    """
+    code = [p for p in (ROOT / "fer_study").rglob("*") if p.suffix in (".py", ".csv")]
+    texts = [text_of(path) for path in (notebook, *sorted(code))]
+    named = {name.decode() for text in texts for name in NAMED_IN_CODE.findall(text)}
+    facts = [given, settings(given, named, folder)]
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+    for text in texts:
+        digest.update(hashlib.sha256(text).digest())
+    for done in sorted(store.published_root().glob("[!.]*/done")):
+        digest.update(done.parent.name.encode() + text_of(done))
+    return digest.hexdigest()[:16]
+
+
+def text_of(path: Path) -> bytes:
+    """A text with the line ends of Unix, which a checkout may have changed."""
+    return path.read_bytes().replace(b"\r\n", b"\n")
+
+
+def settings(given: dict, recipes: set[str], folder: Path = PARAMS) -> dict:
+    """What the parameters of a page and the code name in ``params/``, as it is read, with the fingerprints of the data.
+
+    Args:
+        recipes: those that the code names.
+    """
+    worlds = {
+        name: load_edition(name, folder)
+        for name in {given.get("edition"), "fer2013"}
+        if name and (folder / name / "edition.yaml").is_file()
+    }
+    own, datasets = worlds.get(given.get("edition")), given.get("others", [])
+    if "sources" in given:
+        datasets = [*datasets, *given["sources"], *given["targets"]]
+    recipes = {name for name in recipes if (folder / "recipes" / f"{name}.yaml").is_file()}
+    recipes |= {*given.get("recipes", ()), *(given[key] for key in ("recipe", "short") if key in given)}
+    if own and own.live:
+        recipes.add(own.live.recipe)
+    return {
+        "editions": {name: world.model_dump() for name, world in worlds.items()},
+        "audits": {
+            name: parameters(name, AUDITED, folder) for name in worlds if (folder / name / f"{AUDITED}.yaml").is_file()
+        },
+        "datasets": {name: domain(name, own).fingerprint for name in datasets},
+        "recipes": {name: load_recipe(name, folder / "recipes").model_dump() for name in recipes},
+    }
+
+
+def stamp(page: Path) -> dict:
+    """What a page says of itself: the hash of its content and the records that it lacked; nothing where it is not there."""
+    if not page.is_file():
+        return {}
+    return json.loads(page.read_text(encoding="utf-8"))["metadata"].get("fer_study", {})
+
+
+def is_current(page: Path, content: str) -> bool:
+    """The page exists, was made from this content, and no record has come since that it lacked."""
+    made = stamp(page)
+    return made.get("content") == content and not any(map(store.lookup, made.get("missing", [])))

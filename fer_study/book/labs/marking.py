@@ -1,0 +1,90 @@
+"""Marks the answers of a lab: points for what is right, and never a word about what would have been right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from ..page import show
+
+Expected = np.ndarray | frozenset
+
+
+class Question(NamedTuple):
+    """What an answer is compared with.
+
+    Attributes:
+        expected: gives the right answer, from the data that the check hands over: a bool array (every entry must be
+            equal), a float array (a number: 0 dimensions) or a set of words.
+        tolerance: largest absolute difference of a number that still counts as right.
+    """
+
+    points: int
+    expected: Callable[..., Expected]
+    tolerance: float = 0.0
+
+
+class Sheet:
+    """The marks of one student: every question counts once, with its latest answer."""
+
+    def __init__(self, questions: Mapping[str, Question]) -> None:
+        self.questions, self.marks = dict(questions), dict.fromkeys(questions, 0)
+
+    @property
+    def points(self) -> int:
+        return sum(self.marks.values())
+
+    @property
+    def full(self) -> int:
+        return sum(question.points for question in self.questions.values())
+
+    def check(self, name: str, answer: object, *data: object) -> None:
+        """Mark an answer and say so; a blank or a nonsensical one gets no point and never fails.
+
+        Args:
+            name: of the question.
+            data: what the question is about; the right answer is computed from it.
+        """
+        question = self.questions[name]
+        expected = question.expected(*data)
+        problem = fault(answer, expected, question.tolerance)
+        self.marks[name] = 0 if problem else question.points
+        comment = f": {problem}" if problem else ""
+        show(f"**Question {name}: {self.marks[name]} of {question.points} points**{comment}")
+
+    def summary(self) -> None:
+        """Say how many points there are."""
+        show(f"**{self.points} of {self.full} points**")
+
+
+def fault(answer: object, expected: Expected, tolerance: float) -> str | None:
+    """What is wrong with an answer, without giving the right one away; None for a right one."""
+    if answer is None:
+        return "nothing filled in yet"
+    try:
+        return _fault_of_words(answer, expected) if isinstance(expected, frozenset) else _fault(answer, expected, tolerance)
+    except Exception as error:  # an answer can be any object, and fail in any way when it is read
+        return f"this answer cannot be read ({type(error).__name__})"
+
+
+def _fault_of_words(answer: object, expected: frozenset) -> str | None:
+    if not isinstance(answer, set | frozenset):
+        return f"a set is expected, not {type(answer).__name__}"
+    return None if answer == expected else "not right yet"
+
+
+def _fault(answer: object, expected: np.ndarray, tolerance: float) -> str | None:
+    given = np.asarray(answer)
+    if given.shape != expected.shape:
+        return f"the shape is {given.shape}, expected {expected.shape}"
+    kinds, wanted = ("b", "True or False (bool)") if expected.dtype == bool else ("iuf", "numbers")
+    if given.dtype.kind not in kinds:
+        return f"the values are {given.dtype}, expected {wanted}"
+    if expected.dtype == bool:
+        return None if np.array_equal(given, expected) else "not right yet"
+    if not np.isfinite(given).all():
+        return "a value is not finite"
+    right = np.abs(given - expected) <= tolerance + 1e-9
+    return None if right.all() else f"not right yet (tolerance {tolerance:g})"

@@ -1,0 +1,53 @@
+"""Predictions against other labels than those of the set: what the crowd sees, or the truth.
+
+Such labels are given by row of the FaceSet: (N,) int, where -1 leaves an image out, or (N, K) shares of the classes that are
+right, as of a crowd that is tied, where a row of zeros does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from ...analysis.metrics import Estimate
+from ...analysis.report import COLUMNS, MISSING, Record, Runs, paired, stacked, with_intervals
+from .findings import mean_over_images
+
+
+def as_shares(labels: np.ndarray, classes: int) -> np.ndarray:
+    """(N, classes) float64 shares of labels of either form."""
+    if labels.ndim == 2:
+        return labels.astype(np.float64)
+    return np.where(labels[:, None] >= 0, np.eye(classes)[labels], 0.0)
+
+
+def scores(runs: Runs, labels: np.ndarray, names: Sequence[str]) -> pd.DataFrame:
+    """``report.scores`` of the test split, against other labels."""
+    parts = []
+    for name, records in runs.items():
+        table = pd.DataFrame([MISSING] * len(names), index=list(names))
+        if records:
+            logits, target = _known(records, labels)
+            table = with_intervals(logits, target, names)
+        parts.append(table.rename_axis("metric").reset_index().assign(name=name, seeds=len(records)))
+    return pd.concat(parts, ignore_index=True)[COLUMNS]
+
+
+def difference(a: Sequence[Record], b: Sequence[Record], labels: np.ndarray) -> Estimate:
+    """``report.difference`` of the accuracy on the test split, against other labels."""
+    pair = paired(a, b)
+    if not pair[0]:
+        return MISSING
+    (ours, target), (theirs, _) = (_known(records, labels) for records in pair)
+    place = np.arange(len(target))
+    return mean_over_images(target[place, ours.argmax(axis=2)] - target[place, theirs.argmax(axis=2)])
+
+
+def _known(records: Sequence[Record], labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Predictions (S, n, K) for the test images that have such a label, and its shares (n, K)."""
+    logits, _, rows = stacked(records, "last_single", "test")
+    target = as_shares(labels[rows], logits.shape[2])
+    keep = target.any(axis=1)
+    return logits[:, keep], target[keep]

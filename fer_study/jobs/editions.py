@@ -1,0 +1,113 @@
+"""Editions: one dataset and scale on which all stages run (``params/<edition>/edition.yaml``)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from ..data import NotFound, official
+from ..data.twin import synthetic
+from ..settings.errors import InputError
+from ..settings.experiment import PARAMS, DataConfig
+from ..settings.frozen import Frozen, parse
+from ..settings.yaml_files import read_yaml
+from ..training.sources import faces_of
+
+
+class Live(Frozen):
+    """How a notebook trains by itself: a short recipe, on narrower networks, on part of the training split."""
+
+    recipe: str
+    width: Annotated[float, Field(gt=0, le=1)] = 1.0
+    max_train: int | None = None
+
+
+class Edition(Frozen):
+    """One dataset and scale on which all stages run (``params/<edition>/edition.yaml``); headings end in ``title``."""
+
+    title: str = ""
+    data: DataConfig
+    live: Live | None = None
+
+
+def editions(folder: Path = PARAMS) -> list[str]:
+    """Names of the editions."""
+    return sorted(p.parent.name for p in folder.glob("*/edition.yaml"))
+
+
+def folder_of(name: str, folder: Path = PARAMS) -> Path:
+    """Where the parameters of an edition are.
+
+    Raises:
+        InputError: unknown name (the known ones are listed), or the path of a folder elsewhere.
+    """
+    if name not in editions(folder):
+        raise InputError(f"unknown edition {name!r}; known: {', '.join(editions(folder))}")
+    return folder / name
+
+
+def parameters(edition: str, stage: str, folder: Path = PARAMS) -> dict:
+    """The parameters of a stage: the edition, which its folder says, and what ``params/<edition>/<stage>.yaml`` says.
+
+    Raises:
+        InputError: an unknown edition, no such file, or one that says which edition it is.
+    """
+    path = folder_of(edition, folder) / f"{stage}.yaml"
+    given = read_yaml(path)
+    if "edition" in given:
+        raise InputError(
+            f"{path}: edition is {given['edition']!r}, but its folder says which one it is, {edition}; remove that line"
+        )
+    return {"edition": edition, **given}
+
+
+def load_edition(name: str, folder: Path = PARAMS) -> Edition:
+    """The edition of a name.
+
+    Raises:
+        InputError: unknown name (the known ones are listed) or wrong content.
+    """
+    path = folder_of(name, folder) / "edition.yaml"
+    edition = parse(Edition, read_yaml(path), str(path))
+    return edition.replace(data=with_fingerprint(edition.data))
+
+
+def with_fingerprint(data: DataConfig) -> DataConfig:
+    """The config with the fingerprint that its data must have: known without the data for synthetic faces and published
+    sets; any other set has to be there, best in canonical form, which says it at once."""
+    if data.dataset == "synthetic":
+        if data.classes != 7:
+            raise InputError(f"classes is {data.classes}, allowed for synthetic faces: 7")
+        faces, style = data.faces or 12000, data.style or "wild"
+        mark = synthetic.fingerprint(faces, data.world_seed, style)
+        return data.model_copy(update={"faces": faces, "style": style, "fingerprint": mark})
+    if data.dataset not in official.DATASETS:
+        raise InputError(f"unknown dataset {data.dataset!r}; known: {', '.join(official.DATASETS)}, synthetic")
+    mark = official.FINGERPRINTS.get(data.dataset) if data.classes == 7 else None
+    return data.model_copy(update={"fingerprint": mark or faces_of(data).fingerprint})
+
+
+def domain(name: str, edition: Edition) -> DataConfig:
+    """The data of a name such as ``fer2013``, ``synthetic-wild``: the edition's own set as it says, any other with as many
+    classes; synthetic sets, which have seven, with the edition's number of faces.
+
+    A set whose fingerprint only the data itself says has none as long as it is not there, and no run can be made on it.
+
+    Raises:
+        InputError: unknown name.
+    """
+    dataset, _, style = name.partition("-")
+    if dataset == "synthetic":
+        if style not in ("wild", "lab"):
+            raise InputError(f"unknown dataset {name!r}; allowed: synthetic-wild, synthetic-lab")
+        size = edition.data.faces or 12000
+        return with_fingerprint(DataConfig(dataset="synthetic", faces=size, style=style, world_seed=edition.data.world_seed))
+    if name == edition.data.dataset:
+        return edition.data
+    config = DataConfig(dataset=name, classes=edition.data.classes)
+    try:
+        return with_fingerprint(config)
+    except NotFound:
+        return config

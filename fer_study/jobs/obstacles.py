@@ -1,0 +1,89 @@
+"""What keeps a run from being made with the data at hand, as far as names and headers tell."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from .. import data, store
+from ..settings.errors import InputError
+from ..settings.experiment import DataConfig, RunConfig, TransferConfig
+from ..settings.weight_origin import RUN
+
+
+class Obstacle(NamedTuple):
+    """Why a run cannot be made: ``no data``, which may come, or ``impossible`` with the data that is there."""
+
+    state: str
+    reason: str
+
+
+def obstacles(jobs: Iterable[RunConfig | TransferConfig], root: str | None = None,
+              elsewhere: bool = False) -> dict[str, Obstacle]:  # fmt: skip
+    """The obstacles of jobs that have no record, by key. What needs a run that cannot be made cannot be made.
+
+    Args:
+        root: data root; None: ``$FER_STUDY_DATA`` or ``data/``.
+        elsewhere: the runs are made on other machines, where the data may be though it is not here.
+    """
+    found: dict[str, Obstacle] = {}
+    places: dict[str, str | InputError] = {}
+
+    def of_data(config: DataConfig) -> Obstacle | None:
+        if config.dataset == "synthetic":
+            return None
+        if config.dataset not in places:
+            places[config.dataset] = place_of(config.dataset, root)
+        place = places[config.dataset]
+        if isinstance(place, InputError):
+            # without a fingerprint the data was not there when the run got its key, which will be another one
+            return None if elsewhere and config.fingerprint else Obstacle("no data", str(place))
+        if config.targets == "votes" and without_votes(config.dataset, place):
+            beside = "put fer2013new.csv beside fer2013.csv, or " if config.dataset == "fer2013" else ""
+            reason = f"targets are votes, but {config.dataset} in {place} has none; {beside}leave such runs out"
+            return Obstacle("impossible", f"{reason} (the stage's parameter targets)")
+        return None
+
+    def of_job(job: RunConfig | TransferConfig) -> Obstacle | None:
+        if isinstance(job, TransferConfig):
+            own = None if store.lookup(job.run.key) else of_job(job.run)
+            return own or of_data(job.target)
+        source = RUN.fullmatch(job.model.weights)
+        needed = (job.loss.teacher, source and source["key"])
+        return of_data(job.data) or next((found[key] for key in needed if key in found), None)
+
+    for job in sorted(jobs, key=wave_of):
+        if obstacle := of_job(job):
+            found[job.key] = obstacle
+    return found
+
+
+def place_of(dataset: str, root: str | None) -> str | InputError:
+    """Where a dataset is, or why it is not found."""
+    try:
+        return str(data.locate(dataset, root))
+    except InputError as error:
+        return error
+    except OSError as error:
+        return InputError(f"{dataset}: {error}")
+
+
+def without_votes(dataset: str, place: str) -> bool:
+    """Whether a set is known to have no votes; loading it says what else is wrong with it."""
+    try:
+        return not data.has_votes(dataset, place)
+    except (InputError, OSError, ValueError):
+        return False
+
+
+def wave_of(job: RunConfig | TransferConfig) -> int:
+    """0: needs no other run; 1: starts from one, or is taught by one; 2: scores one."""
+    if isinstance(job, TransferConfig):
+        return 2
+    return int(bool(job.loss.teacher) or job.model.weights.startswith("run:"))
+
+
+def network(config: RunConfig) -> str:
+    """The network of a run with its options and input size, as text."""
+    return json.dumps(config.model.resolved(), sort_keys=True)

@@ -1,0 +1,165 @@
+"""What an edition still needs, what it costs, and working it off: one process, several, or a Dask cluster."""
+
+from __future__ import annotations
+
+import fnmatch
+import logging
+from collections.abc import Iterator
+
+import pandas as pd
+
+from .. import data, store
+from ..settings.errors import InputError
+from ..settings.experiment import RunConfig, TransferConfig
+from ..settings.recipes import load_recipe
+from ..training import protocol
+from ..training.checkpoint import CHECKPOINT
+from .editions import load_edition
+from .obstacles import network, obstacles
+from .queue import by_reason, data_of, outcomes_of
+
+log = logging.getLogger(__name__)
+
+
+class RunsFailed(RuntimeError):
+    """Some runs of a queue failed; the others are made."""
+
+
+def table(jobs: list[RunConfig | TransferConfig]) -> pd.DataFrame:
+    """One row a job, in order, with its state, estimated seconds, and why it cannot be made where that is known.
+
+    States: ``done``, ``published``, ``damaged``, ``started``, ``missing``, and of what cannot be made now ``no data`` (it
+    is not in place) or ``impossible`` (the data that is there does not allow it).
+    """
+    speed = speeds()
+    found = {job.key: store.lookup(job.key) for job in jobs}
+    against = obstacles([job for job in jobs if found[job.key] is None])
+    rows = []
+    for job in jobs:
+        record, obstacle = found[job.key], against.get(job.key)
+        started = (store.local_root() / job.key / CHECKPOINT).is_file()
+        state = "damaged" if store.is_damaged(job.key) else "started" if started else "missing"
+        state = obstacle.state if obstacle else state
+        rows.append({
+            "name": job.name,
+            "kind": "transfer" if isinstance(job, TransferConfig) else job.model.name,
+            "seed": job.seed,
+            "key": job.key,
+            "state": ("published" if record.published else "done") if record else state,
+            "seconds": 0.0 if record else float("nan") if state == "impossible" else estimate(job, speed),
+            "reason": obstacle.reason if obstacle else "",
+        })  # fmt: skip
+    return pd.DataFrame(rows, columns=["name", "kind", "seed", "key", "state", "seconds", "reason"])
+
+
+def obstacle_lines(jobs: pd.DataFrame) -> Iterator[str]:
+    """How many runs of a ``table`` are impossible, and why, a line a reason."""
+    for reason, rows in jobs[jobs["state"] == "impossible"].groupby("reason", sort=False):
+        yield f"impossible: {len(rows)} of {len(jobs)} runs: {reason}"
+
+
+def data_lines(jobs: list[RunConfig | TransferConfig]) -> Iterator[str]:
+    """Whether each dataset of jobs that is not drawn is in place, by names and headers only."""
+    for dataset in dict.fromkeys(config.dataset for job in jobs for config in data_of(job)):
+        try:
+            if dataset != "synthetic":
+                place = data.locate(dataset)
+                yield f"data: {dataset} is in {place} (not looked into: `fer-study data doctor {place}` does)"
+        except (InputError, OSError) as error:
+            yield f"data: {error}"
+
+
+def speeds() -> dict[str, float]:
+    """Median training speed, images a second, over the records at hand that this version can read: by network with its
+    options and input size (``network``), and by name alone, for arms that were never timed."""
+    measured: dict[str, list[float]] = {}
+    for record in store.records():
+        config = record.config
+        if isinstance(config, RunConfig) and record.env.get("images_per_second"):
+            for key in (network(config), config.model.name):
+                measured.setdefault(key, []).append(record.env["images_per_second"])
+    return {name: float(pd.Series(values).median()) for name, values in measured.items()}
+
+
+def estimate(job: RunConfig | TransferConfig, speed: dict[str, float]) -> float:
+    """Seconds of training by the speeds measured so far; NaN for a network that was never timed or a set of unknown size."""
+    if isinstance(job, TransferConfig):
+        return 30.0
+    rate = speed.get(network(job)) or speed.get(job.model.name)
+    images = protocol.training_images(job.data)
+    return images * max(job.epochs, 1) / rate if images and rate else float("nan")
+
+
+def train_jobs(jobs: list[RunConfig | TransferConfig], *, deadline: float | None = None, parallel: int = 1,
+               scheduler_file: str | None = None, root: str | None = None) -> tuple[int, int]:  # fmt: skip
+    """Make the records that are missing: first what needs no other run, then what does, transfers last. Interrupted runs go
+    on where they stopped.
+
+    Args:
+        deadline: ``time.monotonic()`` after which training stops at the first epoch's end.
+        parallel: processes on this machine, which share its cores.
+        scheduler_file: of a Dask cluster with one worker per device (resource ``GPU``), instead.
+
+    Returns:
+        Records made and jobs left over.
+
+    Raises:
+        RunsFailed: some failed, or cannot be made; all others were tried.
+        InputError: none of the jobs can be made, or has a record.
+    """
+    outcomes = outcomes_of(jobs, deadline, parallel, scheduler_file, root)
+    states = [outcome.state for outcome in outcomes.values()]
+    made, failed, refused = map(states.count, ("made", "failed", "refused"))
+    if refused and refused == len({job.key for job in jobs}):
+        raise InputError(by_reason(jobs, outcomes))
+    if failed or refused:
+        what = f"{failed + refused} of {len(states)} runs failed, {made} made"
+        raise RunsFailed(f"{what}: {by_reason(jobs, outcomes)}")
+    return made, states.count("left")
+
+
+def live_jobs(edition: str, jobs: list[RunConfig | TransferConfig]) -> list[RunConfig | TransferConfig]:
+    """The jobs that a notebook of the edition trains by itself: those with the live recipe's schedule, and the baseline."""
+    live = load_edition(edition).live
+    if live is None:
+        return []
+    phases = load_recipe(live.recipe).phases
+    trained = [job.run if isinstance(job, TransferConfig) else job for job in jobs]
+    return [job for job, run in zip(jobs, trained, strict=True) if live_run(run, phases)]
+
+
+def live_run(run: RunConfig, phases: tuple) -> bool:
+    """At most twice the epochs of the live recipe, at its rates."""
+    return run.epochs <= 2 * sum(p.epochs for p in phases) and {p.lr for p in run.phases} <= {p.lr for p in phases}
+
+
+def hopeless(edition: str, jobs: list[RunConfig | TransferConfig], root: str | None = None) -> str | None:
+    """Why a page on these jobs would show nothing: none has a record, and none can be made. Data that is only not in place
+    counts where the edition is live: records of others may come from elsewhere."""
+    if any(store.lookup(job.key) for job in jobs):
+        return None
+    live, found = {job.key for job in live_jobs(edition, jobs)}, obstacles(jobs, root)
+    lasting = {key: x.reason for key, x in found.items() if x.state == "impossible" or key in live}
+    return "; ".join(dict.fromkeys(lasting.values())) if lasting.keys() == {x.key for x in jobs} else None
+
+
+def ensure(edition: str, jobs: list[RunConfig | TransferConfig], root: str | None = None) -> list[store.Record | None]:
+    """What a notebook calls: live jobs are trained where they are missing.
+
+    Returns:
+        The record of each job, None where there is none.
+
+    Raises:
+        RunsFailed: a training failed; of what cannot be made at all there is just no record.
+    """
+    live = live_jobs(edition, jobs)
+    failed = {key: x for key, x in outcomes_of(live, root=root).items() if x.state == "failed"}
+    if failed:
+        raise RunsFailed(by_reason(live, failed))
+    return [store.lookup(job.key) for job in jobs]
+
+
+def matches(job: RunConfig | TransferConfig, pattern: str | None) -> bool:
+    """Whether a job is meant by ``--only``."""
+    model = "transfer" if isinstance(job, TransferConfig) else job.model.name
+    return pattern is None or fnmatch.fnmatch(f"{job.name}/{model}/{job.seed}/{job.key}", pattern)

@@ -1,0 +1,211 @@
+"""Working off what is missing: in this process, in several, or on a Dask cluster."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from .. import data, store
+from ..settings.errors import InputError
+from ..settings.experiment import DataConfig, RunConfig, TransferConfig
+from ..training import weights
+from ..training.checkpoint import CHECKPOINT
+from ..training.loop import OutOfTime
+from ..training.sources import faces_of
+from . import stages, study
+from .cluster import connected
+from .editions import editions
+from .obstacles import network, obstacles, wave_of
+from .processes import Died, Pool
+
+log = logging.getLogger(__name__)
+
+
+class Outcome(NamedTuple):
+    """How a job ended: ``made``, ``left`` to a later call, ``failed``, or ``refused``, for its input is wrong; and why."""
+
+    state: str
+    reason: str = ""
+    bad_data: DataConfig | None = None
+    """Of a refused job whose data cannot be read: others on the same data need not be tried."""
+
+
+def outcomes_of(jobs: list[RunConfig | TransferConfig], deadline: float | None = None, parallel: int = 1,
+                scheduler_file: str | None = None, root: str | None = None) -> dict[str, Outcome]:  # fmt: skip
+    """How each job without a record ended, by key; see ``plan.train_jobs``.
+
+    Raises:
+        InputError: the store cannot be written, or the cluster cannot train.
+    """
+    todo = list({job.key: job for job in jobs if not study.is_complete(job)}.values())
+    outcomes: dict[str, Outcome] = {}
+    if todo:
+        check_store()
+
+    def ends(job: RunConfig | TransferConfig, outcome: Outcome) -> None:
+        outcomes[job.key] = outcome
+        if outcome.state in ("failed", "refused"):
+            log.warning("%s, going on: %s (%s): %s", outcome.state, job.name, job.key, outcome.reason)
+        elif outcome.reason:
+            log.info("%s", outcome.reason)
+        elif outcome.state == "made" and (parallel > 1 or scheduler_file):
+            count = (len(outcomes) - left_out, len(todo) - left_out)
+            log.info("%d of %d: %s, seed %d (%s)", *count, job.name, job.seed, job.key)
+
+    def tasks(wave: int) -> Iterator[tuple]:
+        for job in (x for x in todo if wave_of(x) == wave and x.key not in outcomes):
+            reasons = [x.reason for x in outcomes.values() if x.bad_data and x.bad_data in data_of(job)]
+            left = None if deadline is None else deadline - time.monotonic()
+            if reasons:
+                ends(job, Outcome("refused", reasons[0]))
+            elif left is not None and left <= 0:
+                ends(job, Outcome("left"))
+            else:
+                yield job, None if scheduler_file else root, left
+
+    outcomes |= {job.key: Outcome("refused", reason) for job, reason in refused(todo, root, bool(scheduler_file))}
+    left_out = len(outcomes)
+    if left_out == len(todo):
+        return outcomes
+    if left_out:
+        log.warning("left out: %s", by_reason(todo, outcomes))
+    if parallel > 1 or scheduler_file:
+        log.info("%d runs to be made", len(todo) - left_out)
+    with backend(parallel, scheduler_file, root, todo) as each:
+        for wave in range(3):
+            for (job, *_), outcome in each(work, tasks(wave)):
+                ends(job, Outcome("failed", str(outcome)) if isinstance(outcome, Died) else outcome)
+    return outcomes
+
+
+def refused(jobs: list[RunConfig | TransferConfig], root: str | None, elsewhere: bool) -> Iterator[tuple]:
+    """The jobs of which is known before any is trained that they cannot be made, each with the reason: their data, or
+    initial weights that are not there or do not fit."""
+    found, checked = obstacles(jobs, root, elsewhere), {}
+    for job in jobs:
+        begun = (store.local_root() / job.key / CHECKPOINT).is_file()  # it needs its initial weights no more
+        if job.key in found:
+            yield job, found[job.key].reason
+        elif isinstance(job, RunConfig) and not begun:
+            if network(job) not in checked:
+                try:
+                    checked[network(job)] = weights.check([job])
+                except InputError as error:
+                    checked[network(job)] = str(error)
+            if checked[network(job)]:
+                yield job, checked[network(job)]
+
+
+def by_reason(jobs: list[RunConfig | TransferConfig], outcomes: dict[str, Outcome]) -> str:
+    """The jobs that failed or were refused, in one line; a reason that many share is said once."""
+    names: dict[str, list[str]] = {}
+    for job in {job.key: job for job in jobs}.values():
+        if (outcome := outcomes.get(job.key)) and outcome.state in ("failed", "refused"):
+            names.setdefault(outcome.reason, []).append(f"{job.name} ({job.key})")
+    return "; ".join(f"{', '.join(names)}: {reason}" for reason, names in names.items())
+
+
+def data_of(job: RunConfig | TransferConfig) -> tuple[DataConfig, ...]:
+    """The data that a job reads."""
+    return (job.target,) if isinstance(job, TransferConfig) else (job.data,)
+
+
+def work(job: RunConfig | TransferConfig, root: str | None, seconds: float | None) -> Outcome:
+    """One job in this process, in at most so many seconds and the rest of an epoch.
+
+    Another process's run is left to it. Under ``$FER_STUDY_DEBUG`` a failure is raised.
+    """
+    deadline = None if seconds is None else time.monotonic() + seconds  # of the machine that this runs on
+    try:
+        study.run(job, root=root, deadline=deadline)
+    except OutOfTime as stop:
+        return Outcome("left", str(stop))
+    except (store.Busy, weights.SourceMissing) as reason:
+        source = getattr(reason, "key", "")
+        return Outcome("left", f"left over: {reason}{source and f'; train it with: {train_command(source)}'}")
+    except InputError as error:
+        return Outcome("refused", str(error), unreadable(job, root))
+    except Exception as failure:
+        if os.environ.get("FER_STUDY_DEBUG"):
+            raise
+        return Outcome("failed", reason_of(failure, store.local_root()))
+    return Outcome("made")
+
+
+def check_store(place: Path | None = None) -> None:
+    """Refuse a folder of records that cannot be written, before anything is made for it; None: that of ``runs/``.
+
+    Raises:
+        InputError: the folder, and why.
+    """
+    place = place or store.local_root()
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=place).close()
+    except OSError as error:
+        reason = "not a folder" if isinstance(error, FileExistsError) else error.strerror
+        remedy = "say where records go with $FER_STUDY_RUNS"
+        raise InputError(f"{place}: cannot be written: {reason}; {remedy}") from None
+
+
+def unreadable(job: RunConfig | TransferConfig, root: str | None) -> DataConfig | None:
+    """The data of a job where it cannot be read; what could be is at hand, so that asking costs nothing."""
+    for config in data_of(job):
+        try:
+            faces_of(config, root)
+        except InputError:
+            return config
+    return None
+
+
+def reason_of(failure: Exception, place: Path) -> str:
+    """A failure in one line; a full disk is called that, whichever library met it."""
+    place = next(path for path in (place, *place.absolute().parents) if path.exists())
+    if isinstance(failure, OSError | RuntimeError) and shutil.disk_usage(place).free < 2**20:
+        return f"no space left on device: {place}"
+    return f"{type(failure).__name__}: {' '.join(str(failure).split())}"
+
+
+def train_command(key: str) -> str:
+    """The command line that trains a run, or the call where no edition lists it."""
+
+    def lists(name: str) -> bool:
+        try:
+            return any(job.key == key for job in stages.jobs(name))
+        except InputError:  # another edition, whose data is not here
+            return False
+
+    found = [name for name in editions() if lists(name)]
+    return f"fer-study train {found[0]} --only '*/{key}'" if found else "study.run of its config (no edition lists it)"
+
+
+def threads_each(parallel: int) -> int:
+    """Threads of each of several processes, its share of the cores; 0 leaves them as they are: one process, or pinned."""
+    alone = parallel == 1 or "OMP_NUM_THREADS" in os.environ
+    return 0 if alone else max(1, (os.cpu_count() or 1) // parallel)
+
+
+@contextlib.contextmanager
+def backend(parallel: int, scheduler_file: str | None, root: str | None, jobs: list) -> Iterator[Callable]:
+    """What calls a function with each of some tasks and yields task and result: this process, several of this machine, or a
+    Dask cluster, whose workers write to the store of this process and read the same folders."""
+    if scheduler_file:
+        places = {"FER_STUDY_RUNS": store.local_root()}
+        if os.environ.get("FER_STUDY_WEIGHTS"):
+            places["FER_STUDY_WEIGHTS"] = os.environ["FER_STUDY_WEIGHTS"]
+        if any(x.dataset != "synthetic" for job in jobs for x in data_of(job)) and data.root_of(root).exists():
+            places["FER_STUDY_DATA"] = data.root_of(root)
+        with connected(scheduler_file, {name: os.path.abspath(path) for name, path in places.items()}) as cluster:
+            yield cluster.each
+    elif parallel > 1:
+        with Pool(parallel, threads_each(parallel)) as pool:
+            yield pool.each
+    else:
+        yield lambda function, tasks: ((task, function(*task)) for task in tasks)

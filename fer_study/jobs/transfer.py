@@ -1,0 +1,70 @@
+"""Zero-shot transfer: the weights of a finished run, scored on another dataset without further training."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pandas as pd
+import torch
+
+from .. import store
+from ..data.faceset import FaceSet
+from ..models import FaceModel, create_model
+from ..settings.experiment import RunConfig, TransferConfig
+from ..training.device import device_environment, make_fabric, memory_format
+from ..training.predict import log_probabilities
+from ..training.sources import faces_of
+from ..training.state_dicts import fill, read
+from ..training.weights import finished
+from .evaluation import as_table, score, stored
+
+TTA = ("single", "flip")
+
+
+def test_rows(faces: FaceSet) -> np.ndarray:
+    """(n,) int64 rows of the test split; every row where the set has none."""
+    rows = np.flatnonzero(faces.split == "test")
+    return rows if len(rows) else np.arange(len(faces))
+
+
+def load(run: RunConfig, faces: FaceSet) -> FaceModel:
+    """The network of a run with its last weights, for the images of ``faces``.
+
+    Raises:
+        SourceMissing: see ``weights.finished``.
+        InputError: the images have another number of channels than the network.
+    """
+    _, path = finished(run.key, name=run.name or run.model.name)
+    model = create_model(run.model, faces.num_classes, faces.images.shape[1])
+    fill(model, read(path), f"{run.key}: its weights do not fit {faces.name}, they are", faces.num_classes)
+    return model
+
+
+def evaluate(config: TransferConfig, root: str | None = None) -> store.Record:
+    """The record of a transfer: views ``last_single`` and ``last_flip`` over the test split of the target.
+
+    No image of the target was trained on, so the flags of copies are False; its only subset of metrics is ``test``.
+
+    Args:
+        root: data root (``--data``); None: ``$FER_STUDY_DATA`` or ``data/``.
+
+    Raises:
+        SourceMissing: the run has no weights here.
+        InputError: the target's data is missing or is not what the config names; another process makes this record.
+    """
+    finished(config.run.key, name=config.run.name or config.run.model.name)  # before any data is read
+    with store.locked(config.key) as folder:
+        start = time.perf_counter()
+        faces, fabric = faces_of(config.target, root), make_fabric()
+        model, rows = load(config.run, faces), test_rows(faces)
+        model = model.to(fabric.device, memory_format=memory_format(fabric))
+        images, size = torch.from_numpy(faces.images[rows]).to(fabric.device), config.run.model.input_size
+        with fabric.autocast():
+            views = {f"last_{tta}": stored(log_probabilities(model, images, config.run.augment, size, tta)) for tta in TTA}
+        none = np.zeros(len(rows), dtype=bool)
+        table = as_table(faces, rows, np.repeat("test", len(rows)), none, none)
+        scores, env = score(table, views, faces.classes, config), device_environment(fabric, start)
+        return store.save(
+            folder, config, history=pd.DataFrame(columns=["epoch"]), table=table, views=views, metrics=scores, env=env
+        )

@@ -1,0 +1,58 @@
+"""Which code is running: the commit of the checkout and the versions of the libraries."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import platform
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+LIBRARIES = ("torch", "timm", "lightning-fabric", "scikit-learn", "numpy", "pandas", "papermill")
+
+
+def versions() -> str:
+    """Python and the libraries that results depend on, in one line."""
+    there = [f"{name} {importlib.metadata.version(name)}" for name in LIBRARIES if _installed(name)]
+    return ", ".join([f"Python {platform.python_version()}", *there])
+
+
+def _installed(name: str) -> bool:
+    try:
+        importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def commit() -> str:
+    """Short commit of the code, with ``+`` where the module was changed since; ``unknown`` outside a checkout."""
+    head = _git("rev-parse", "--short=10", "HEAD")
+    if head is None:
+        return "unknown"
+    return head + ("+" if _git("status", "--porcelain", "--", "fer_study") else "")
+
+
+def short_hash(text: str) -> str:
+    """First 16 hexadecimal digits of the SHA-256 of a source, whatever its line ends."""
+    return hashlib.sha256("\n".join(text.splitlines()).encode()).hexdigest()[:16]
+
+
+def other_code(env: dict) -> str:
+    """What to say of a record whose network was built by other code than is here now: nothing where it is the same, or not
+    known. ``network_source`` of its environment is the file in the checkout and the ``short_hash`` of it."""
+    file, _, mark = env.get("network_source", "").rpartition(" ")
+    path = ROOT / file
+    if not file or (path.is_file() and short_hash(path.read_text(encoding="utf-8")) == mark):
+        return ""
+    return f", made by other code of this network ({env['parameters']:,} parameters)"
+
+
+def _git(*arguments: str) -> str | None:
+    """What git says about the checkout, None where it fails or is not installed."""
+    try:
+        done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()

@@ -1,0 +1,108 @@
+"""The checkpoint of a training: everything that the next epoch depends on, written atomically."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch.optim.swa_utils import AveragedModel
+
+from ..models import FaceModel
+from ..store.record_files import write_atomically
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+log = logging.getLogger(__name__)
+
+CHECKPOINT = "checkpoint.pt"
+"""In the folder of a run in progress."""
+
+
+@dataclass
+class Progress:
+    """What a checkpoint remembers besides tensors."""
+
+    epoch: int = 0
+    best_accuracy: float = -1.0
+    best_epoch: int = -1
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+def copy_state(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """A detached copy of the weights on the CPU."""
+    return {
+        name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in model.state_dict().items()
+    }
+
+
+def save_checkpoint(
+    path: Path,
+    key: str,
+    model: FaceModel,
+    optimiser: torch.optim.Optimizer,
+    ema: AveragedModel | None,
+    progress: Progress,
+    best: dict[str, torch.Tensor] | None,
+) -> None:
+    """Everything that the next epoch depends on; written beside the old one, then renamed over it.
+
+    Its first line names the run and the SHA-256 of the rest: a zip file of tensors does not notice a changed byte.
+
+    Args:
+        key: of the run.
+    """
+    state = {
+        "model": model.state_dict(),
+        "optimiser": optimiser.state_dict(),
+        "ema": ema.state_dict() if ema is not None else None,
+        "best": best,
+        "progress": vars(progress),
+    }
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    write_atomically(path, header(key, buffer.getvalue()) + buffer.getvalue())
+
+
+def header(key: str, content: bytes) -> bytes:
+    """The first line of a checkpoint."""
+    return f"{key} {hashlib.sha256(content).hexdigest()}\n".encode()
+
+
+def whole_content(path: Path, key: str) -> bytes | None:
+    """What a checkpoint holds; None where there is none. One that is damaged, or of another run or version, is removed, so
+    that the run begins anew, and the log says so."""
+    if not path.is_file():
+        return None
+    first, _, content = path.read_bytes().partition(b"\n")
+    if first + b"\n" == header(key, content):
+        return content
+    log.warning("%s: damaged, or of another run or version; removed, training begins with the first epoch", path)
+    path.unlink()
+    return None
+
+
+def load_checkpoint(
+    path: Path, key: str, model: FaceModel, optimiser: torch.optim.Optimizer, ema: AveragedModel | None, fabric: Fabric
+) -> tuple[Progress, dict[str, torch.Tensor] | None]:
+    """Restore what ``save_checkpoint`` wrote (tensors and numbers only; no code is unpickled).
+
+    Where there is none, training begins with the first epoch; see ``whole_content``.
+    """
+    content = whole_content(path, key)
+    if content is None:
+        return Progress(), None
+    state = torch.load(io.BytesIO(content), map_location=fabric.device, weights_only=True)
+    model.load_state_dict(state["model"])
+    optimiser.load_state_dict(state["optimiser"])
+    if ema is not None:
+        ema.load_state_dict(state["ema"])
+    best = {name: value.cpu() for name, value in state["best"].items()} if state["best"] else None
+    progress = Progress(**state["progress"])
+    log.info("resuming after epoch %d from %s", progress.epoch, path)
+    return progress, best

@@ -27,6 +27,7 @@ class Page:
 
     def __init__(self, edition: str) -> None:
         self.edition, self.start = edition, time.perf_counter()
+        pd.set_option("display.max_colwidth", None)  # what a table says is never cut
 
     @cached_property
     def title(self) -> str:
@@ -37,7 +38,6 @@ class Page:
     def classes(self) -> tuple[str, ...]:
         """The classes of the edition, in order."""
         return class_names(load_edition(self.edition).data.classes)
-        pd.set_option("display.max_colwidth", None)  # what a table says is never cut
 
     def provenance(self, records: Sequence[Record | None] = ()) -> Facts:
         """Where the page and its records come from: one row a fact."""

@@ -17,10 +17,11 @@ import scipy
 from .. import store
 from ..analysis.metrics import log_loss, log_softmax
 from ..data.faceset import FaceSet
+from ..settings.environment import environment
 from ..settings.errors import InputError
 from ..settings.experiment import RunConfig
 from ..training.protocol import split
-from .evaluation import environment, prediction_table, score, stored
+from .evaluation import prediction_table, score, stored
 
 log = logging.getLogger(__name__)
 

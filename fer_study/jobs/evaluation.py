@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import platform
-import resource
-import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from ..analysis import metrics
 from ..data.faceset import FaceSet
-from ..settings.checkout import commit
 from ..settings.experiment import RunConfig, TransferConfig
 from ..store.predictions import SUBSETS, Predictions
 from ..training.protocol import Split
@@ -83,27 +78,3 @@ def score(
 
 def _defined(scores: dict[str, float], left_out: Sequence[str]) -> dict[str, float | None]:
     return {name: None if np.isnan(value) or name in left_out else float(value) for name, value in scores.items()}
-
-
-def processor() -> str:
-    """What the processor calls itself, as far as the system tells."""
-    said = Path("/proc/cpuinfo")
-    lines = said.read_text(encoding="utf-8").splitlines() if said.is_file() else []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, "") or platform.processor() or platform.machine()
-
-
-def environment(start: float, device: str | None = None) -> dict[str, object]:
-    """Where and how long something was computed; none of it is part of a key.
-
-    Args:
-        start: ``time.perf_counter()`` when it began.
-        device: what computed; None: the processor.
-    """
-    return {
-        "device": device or f"cpu: {processor()}",
-        "python": platform.python_version(),
-        "seconds": round(time.perf_counter() - start, 1),
-        "peak_memory_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
-        "commit": commit(),
-    }

@@ -18,10 +18,11 @@ from ..models import FaceModel, create_model
 from ..models.cost import FORM as COST_FORM
 from ..models.cost import forward_speeds, parameters, size, step_ratios, step_speeds
 from ..models.registry import code_of, source_of
-from ..settings.checkout import other_code
+from ..settings.checkout import other_code, sha256
+from ..settings.environment import environment
 from ..settings.errors import InputError
 from ..settings.experiment import AuditConfig, CostConfig, RunConfig, TransferConfig
-from ..store.record_files import listed, sha256, write_atomically, write_parts
+from ..store.record_files import listed, write_atomically, write_parts
 from ..training.batches import Batches
 from ..training.checkpoint import CHECKPOINT, whole_content
 from ..training.device import device_environment, make_fabric, memory_format
@@ -32,7 +33,7 @@ from ..training.protocol import Split, split
 from ..training.sources import faces_of
 from ..training.weights import NOTE, initialise, network_of, save
 from . import baseline, transfer
-from .evaluation import environment, prediction_table, score, stored
+from .evaluation import prediction_table, score, stored
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

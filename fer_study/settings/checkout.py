@@ -39,6 +39,12 @@ def short_hash(text: str) -> str:
     return hashlib.sha256("\n".join(text.splitlines()).encode()).hexdigest()[:16]
 
 
+def sha256(path: Path) -> str:
+    """Hash a file: its SHA-256, 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def other_code(env: dict) -> str:
     """What to say of a record whose network was built by other code than is here now: nothing where it is the same, or not
     known. ``network_source`` of its environment is the file in the checkout and the ``short_hash`` of it."""

@@ -9,8 +9,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, PlainSerializer
 
-from ..store.record_files import sha256
-from .checkout import ROOT
+from .checkout import ROOT, sha256
 
 PICKLES = (".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt", ".tar")
 RUN = re.compile(r"run:(?P<key>[0-9a-f]{16})(:(?P<kind>last|best|ema))?")

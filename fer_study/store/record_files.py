@@ -12,6 +12,7 @@ import re
 import uuid
 from pathlib import Path
 
+from ..settings.checkout import sha256
 from ..settings.errors import InputError
 
 DONE = "done"
@@ -149,9 +150,3 @@ def check_part(folder: Path, name: str) -> None:
     path = folder / name
     if not path.is_file() or sha256(path) != listed(folder).get(name):
         raise damaged(path, "altered since it was written" if path.is_file() else "missing")
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 of a file, 64 hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ..jobs.evaluation import environment
+from ..settings.environment import environment
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -47,7 +47,7 @@ def make_fabric() -> Fabric:
 
 
 def device_environment(fabric: Fabric, start: float) -> dict[str, object]:
-    """``evaluation.environment`` with the accelerator, its precision and the version of torch."""
+    """``environment`` with the accelerator, its precision and the version of torch."""
     name = f"cuda: {torch.cuda.get_device_name()}" if fabric.device.type == "cuda" else None
     return environment(start, name) | {
         "threads": torch.get_num_threads(),

@@ -11,10 +11,10 @@ from torch import nn
 
 from ..models import FaceModel
 from ..models.timm_models import REFUSALS, build, words_of
+from ..settings.checkout import sha256
 from ..settings.errors import InputError
 from ..settings.experiment import ModelConfig
 from ..settings.weight_origin import folder
-from ..store.record_files import sha256
 from .state_dicts import Report, State, changes, differences, read, some
 
 log = logging.getLogger(__name__)

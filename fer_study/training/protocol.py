@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..audit import copy_groups
-from ..data.faceset import FaceSet
+from ..data.faceset import FaceSet, copy_groups
 from ..data.official import OFFICIAL_COUNTS
 from ..data.twin.synthetic import split_names
 from ..settings.errors import InputError

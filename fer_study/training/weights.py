@@ -31,11 +31,12 @@ from safetensors.torch import save as as_safetensors
 from .. import store
 from ..models import FaceModel, create_model, options_of, resolve
 from ..models.registry import NOT_NETWORKS
+from ..settings.checkout import sha256
 from ..settings.errors import InputError
 from ..settings.experiment import ModelConfig, RunConfig
 from ..settings.frozen import parse
 from ..settings.weight_origin import FILE, RUN, folder, without_place
-from ..store.record_files import check_part, sha256, write_atomically
+from ..store.record_files import check_part, write_atomically
 from . import imagenet
 from .checkpoint import CHECKPOINT
 from .state_dicts import Report, State, changes, fill, mismatch, read

@@ -14,8 +14,8 @@ from reader_trees import csv_rows, random_images, write_csv
 
 from fer_study import cli, data, store
 from fer_study.book import execute
-from fer_study.jobs import editions, evaluation, plan, queue, stages, study
-from fer_study.settings import experiment, recipes
+from fer_study.jobs import editions, plan, queue, stages, study
+from fer_study.settings import environment, experiment, recipes
 from fer_study.training import loop
 
 
@@ -351,7 +351,7 @@ def test_out_of_time_is_no_error(fer, runs_folder):
 
 
 def test_train_then_publish(fer, tmp_path, monkeypatch):
-    monkeypatch.setattr(evaluation, "commit", lambda: "0123456789")  # the code at hand may be changed
+    monkeypatch.setattr(environment, "commit", lambda: "0123456789")  # the code at hand may be changed
     assert fer("train", "smoke", "--only", "hog_svm/*") == (0, [])
     (job,) = [job for job in stages.jobs("smoke") if job.name == "hog_svm"]
     assert store.lookup(job.key).metrics["last_single"]["test"]["n"] == 60

@@ -232,5 +232,5 @@ def test_wilson_by_hand():
 
 
 def test_no_torch():
-    code = "import sys, fer_study.metrics; sys.exit('torch' in sys.modules)"
+    code = "import sys, fer_study.analysis.metrics; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -107,7 +107,7 @@ def test_keys_of_our_networks_hold_no_code():
 def test_code_in_a_cell_is_in_the_key(runs_folder):
     """As in JupyterLab: the same name, registered in three cells."""
     cells = [
-        "from fer_study import stages\nfrom fer_study.models import registry",
+        "from fer_study.jobs import stages\nfrom fer_study.models import registry",
         *(text for cell in (NETWORK, CHANGED, NETWORK) for text in (
             "registry._REGISTRY.pop('mine', None);", cell, f"print(stages.model_comparison(**{GIVEN})[0].key)"
         )),

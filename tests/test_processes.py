@@ -102,7 +102,8 @@ PAGE = """import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from test_execute import write_notebook
-from fer_study import cli, execute
+from fer_study import cli
+from fer_study.book import execute
 place = Path(sys.argv[2])
 for name in ("NOTEBOOKS", "PARAMS"):
     setattr(execute, name, place)

@@ -135,8 +135,8 @@ def test_a_file_is_replaced_whole(tmp_path, monkeypatch):
 
 HOLD = """
 import sys
-from fer_study import runs
-with runs.locked("0123"):
+from fer_study import store
+with store.locked("0123"):
     print("held", flush=True)
     sys.stdin.readline()
 """

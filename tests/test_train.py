@@ -90,17 +90,18 @@ def test_stopped_by_the_clock_it_goes_on_exactly(runs_folder, reference, tiny_ru
 
 SLOW = """
 import sys, time
-from fer_study import study, train
+from fer_study.jobs import study
+from fer_study.training import loop
 from fer_study.settings.experiment import RunConfig
 from fer_study.settings.frozen import parse
 import json
-epoch = train.train_epoch
+epoch = loop.train_epoch
 def slow(config, number, *rest):
     if number == 2:
         print("two epochs done", flush=True)
         time.sleep(60)
     return epoch(config, number, *rest)
-train.train_epoch = slow
+loop.train_epoch = slow
 study.run(parse(RunConfig, json.loads(sys.argv[1]), "argument"))
 """
 

@@ -139,14 +139,16 @@ def plan_command(args: argparse.Namespace) -> int:
 
     jobs = execute.needed(args.edition, args.stage, dict(args.p))
     if not jobs:
-        sys.stdout.write("no runs are needed\n")
+        sys.stdout.write("nothing is needed\n")
         return 0
     table = plan.table(jobs)
     left = table[~table["state"].isin(["done", "published", "impossible"])]
     shown = table.drop(columns="reason")
     sys.stdout.write(shown.to_string(index=False, float_format="%.0f", na_rep="-") + "\n")
-    sys.stdout.write(f"{len(left)} of {len(table)} runs left, about {left['seconds'].sum() / 60:.0f} minutes "
-                     f"({left['seconds'].isna().sum()} without an estimate)\n")  # fmt: skip
+    timed, untimed = left["seconds"].dropna(), int(left["seconds"].isna().sum())
+    minutes = f", about {timed.sum() / 60:.0f} minutes" if len(timed) else ""
+    unknown = f", {untimed} of them never timed" if untimed else ""
+    sys.stdout.write(f"{len(left)} of {len(table)} jobs left{minutes}{unknown}\n")
     sys.stdout.writelines(f"{line}\n" for line in (*plan.obstacle_lines(table), *plan.data_lines(jobs)))
     return 0
 
@@ -184,8 +186,8 @@ def publish_command(args: argparse.Namespace) -> int:
     from .jobs import queue, stages
 
     queue.check_store(store.published_root())
-    everything = [*stages.edition_audits(args.edition), *stages.edition_costs(args.edition), *stages.jobs(args.edition)]
-    found = [record for job in everything if (record := store.lookup(job.key)) and not record.published]
+    everything = stages.edition_jobs(args.edition)
+    found = [record for job in everything if (record := job.record()) and not record.published]
     refused = sum(store.is_damaged(job.key) for job in everything)  # the log names them
     made = 0
     for record in found:

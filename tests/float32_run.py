@@ -13,7 +13,7 @@ import numpy as np
 
 from fer_study import store
 from fer_study.data.faceset import FaceSet
-from fer_study.jobs import study
+from fer_study.jobs import train
 from fer_study.settings.experiment import DataConfig, ModelConfig, PhaseConfig, RunConfig
 
 if __name__ == "__main__":
@@ -28,4 +28,4 @@ if __name__ == "__main__":
             batch_size=40,
         )
         with store.locked(config.key) as folder:
-            study.train_and_predict(config, faces, folder)
+            train.train_and_predict(config, faces, folder)

@@ -7,11 +7,12 @@ import json
 
 import numpy as np
 import pytest
+from jobs_by_config import run_job
 
 from fer_study import store
 from fer_study.analysis.metrics import log_loss
 from fer_study.data.labels import FER2013
-from fer_study.jobs import baseline, evaluation, study
+from fer_study.jobs import baseline, evaluation, train
 from fer_study.settings.errors import InputError
 from fer_study.settings.experiment import ModelConfig
 
@@ -52,7 +53,7 @@ def test_temperature_is_the_best_one_and_changes_no_prediction():
 
 
 def test_a_record_like_any_other(runs_folder, config):
-    record = study.run(config)
+    record = run_job(config)
     predictions = record.predictions
     assert list(predictions.views) == ["last_single"] and len(predictions.table) == 20
     assert np.allclose(np.exp(predictions.views["last_single"]).sum(axis=1), 1, atol=2e-3)
@@ -64,15 +65,15 @@ def test_a_record_like_any_other(runs_folder, config):
 
 
 def test_the_test_split_takes_no_part(runs_folder, config, monkeypatch, tmp_path):
-    faces = study.faces_of(config.data)
-    monkeypatch.setattr(study, "faces_of", lambda *_: faces)
-    first = study.run(config)
+    faces = train.faces_of(config.data)
+    monkeypatch.setattr(train, "faces_of", lambda *_: faces)
+    first = run_job(config)
     labels = faces.labels.copy()
     labels[faces.split == "test"] = 0
     other = dataclasses.replace(faces, labels=labels)
-    monkeypatch.setattr(study, "faces_of", lambda *_: other)
+    monkeypatch.setattr(train, "faces_of", lambda *_: other)
     monkeypatch.setenv("FER_STUDY_RUNS", str(tmp_path / "second"))
-    second = study.run(config)
+    second = run_job(config)
     assert np.array_equal(first.predictions.views["last_single"], second.predictions.views["last_single"])
     assert (second.predictions.table["label"][10:] == 0).all()
 
@@ -84,7 +85,7 @@ def test_it_learns(runs_folder, config):
     mark = synthetic.fingerprint(600, 0, "lab")
     data = config.data.model_copy(update={"faces": 600, "style": "lab", "fingerprint": mark})
     model = ModelConfig(name="hog_svm", options={"C": 0.1})
-    record = study.run(config.model_copy(update={"data": data, "model": model}))
+    record = run_job(config.model_copy(update={"data": data, "model": model}))
     assert record.metrics["last_single"]["merged"]["accuracy"] > 0.4
 
 
@@ -94,9 +95,9 @@ def test_it_learns(runs_folder, config):
 )
 def test_wrong_options_are_refused(runs_folder, config, options, words):
     with pytest.raises(InputError, match=words):
-        study.run(config.model_copy(update={"model": ModelConfig(name="hog_svm", options=options)}))
+        run_job(config.model_copy(update={"model": ModelConfig(name="hog_svm", options=options)}))
 
 
 def test_votes_are_refused(runs_folder, config):
     with pytest.raises(InputError, match="targets are 'votes', allowed: labels"):
-        study.run(config.model_copy(update={"data": config.data.model_copy(update={"targets": "votes"})}))
+        run_job(config.model_copy(update={"data": config.data.model_copy(update={"targets": "votes"})}))

@@ -17,7 +17,8 @@ pytest.importorskip("distributed")
 
 from fer_study import store
 from fer_study.data.twin import synthetic
-from fer_study.jobs import cluster, plan, study
+from fer_study.jobs import cluster, plan, queue, train
+from fer_study.jobs.job import job_for
 from fer_study.settings.errors import InputError
 from fer_study.settings.experiment import DataConfig
 
@@ -83,7 +84,7 @@ def test_who_cannot_train_is_refused_with_the_command_that_can(start, tiny_run, 
 
     def refused() -> str:
         with pytest.raises(InputError) as refusal:
-            plan.train_jobs([tiny_run()], scheduler_file=file)
+            plan.train_jobs([job_for(tiny_run())], scheduler_file=file)
         assert f"dask worker --scheduler-file {file} " in str(refusal.value) and "\n" not in str(refusal.value)
         assert "--resources GPU=1" in str(refusal.value)
         return str(refusal.value)
@@ -105,9 +106,9 @@ def test_one_worker_trains_and_the_record_comes_to_the_caller(one_worker, tiny_r
     file, folder = one_worker
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FER_STUDY_RUNS", "mine")
-    monkeypatch.setattr(study, "run", lambda *_, **__: pytest.fail("trained by the caller"))
+    monkeypatch.setattr(queue, "run", lambda *_, **__: pytest.fail("trained by the caller"))
     job = tiny_run()
-    assert plan.train_jobs([job], scheduler_file=file, deadline=time.monotonic() + 600) == (1, 0)
+    assert plan.train_jobs([job_for(job)], scheduler_file=file, deadline=time.monotonic() + 600) == (1, 0)
     assert (tmp_path / "mine" / job.key / "done").is_file() and store.lookup(job.key).config == job
     assert not [path for path in folder.rglob("*") if path.name in ("done", "runs", "mine")]
     assert re.search(r"2/2", (folder / "worker.log").read_text()), "the bar of the epochs is the worker's"
@@ -120,9 +121,9 @@ def test_data_is_found_from_another_folder(one_worker, tiny_run, runs_folder, tm
         place.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(place)
     monkeypatch.chdir(tmp_path)
-    mark = study.faces_of(DataConfig(dataset="folders"), "faces").fingerprint
+    mark = train.faces_of(DataConfig(dataset="folders"), "faces").fingerprint
     job = tiny_run(data=DataConfig(dataset="folders", fingerprint=mark))
-    assert plan.train_jobs([job], scheduler_file=one_worker[0], root="faces") == (1, 0)
+    assert plan.train_jobs([job_for(job)], scheduler_file=one_worker[0], root="faces") == (1, 0)
     assert store.lookup(job.key).metrics["last_single"]["test"]["n"] == (faces.split == "test").sum()
 
 

@@ -194,4 +194,12 @@ def test_an_unknown_key_is_answered_with_those_of_its_place(tiny_run, place, key
 def test_a_key_of_a_list_in_a_stage():
     network, steps = {"name": "x", "model": "fer48"}, [{"name": "y", "model": "fer48", "optionz": {}}]
     with pytest.raises(InputError, match=r"'steps\.0\.optionz'; allowed: name, model, options, input_size, weights$"):
-        stages.design("here", edition="smoke", recipe="smoke", networks=[network], short="smoke", steps=steps, seeds=[0])
+        given = {
+            "edition": "smoke",
+            "recipe": "smoke",
+            "networks": [network],
+            "short": "smoke",
+            "steps": steps,
+            "seeds": [0],
+        }
+        stages.check_stage("design", given, "here")

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from page_records import rewrite
+from jobs_by_config import run_job
 
 from fer_study import audit, store
 from fer_study.audit.crowd import ESTIMATORS, WEIGHED, leave_one_out, weigh
@@ -15,7 +15,7 @@ from fer_study.book.pages import crowd_tables
 from fer_study.data.faceset import FaceSet
 from fer_study.data.labels import FER2013, VOTE_NAMES
 from fer_study.data.twin import drawing, synthetic
-from fer_study.jobs import stages, study
+from fer_study.jobs import stages
 from fer_study.settings.errors import InputError
 from fer_study.settings.experiment import AuditConfig, DataConfig
 from fer_study.store.record_files import write_parts
@@ -190,31 +190,25 @@ def small(runs_folder) -> AuditConfig:
     return AuditConfig(data=DataConfig(dataset="synthetic", faces=200, style="wild", fingerprint=mark))
 
 
-def test_a_record_of_an_older_form_is_made_anew(small):
-    record = study.audit_of(small)
-    path, text = record.folder / "audit.json", (record.folder / "audit.json").read_text()
-    old = {k: v for k, v in json.loads(text).items() if k not in ("form", "noise", "ceiling")}
-    rewrite(record.folder, "audit.json", store.as_json(old))
-    assert study.audit_of(small).audit["noise"] and path.read_text() == text
-    marked = text.replace('"images"', '"pictures"')
-    rewrite(record.folder, "audit.json", marked)
-    study.audit_of(small)
-    assert path.read_text() == marked, "one of the present form is taken as it is"
+def test_a_form_is_part_of_the_key(small):
+    """So that a record of an older one is not taken for the present one."""
+    older = small.model_copy(update={"form": small.form - 1})
+    assert older.key != small.key and run_job(small).config == small
 
 
 def test_an_older_published_record_without_data_is_refused(runs_folder, tmp_path, monkeypatch):
-    config = stages.edition_audits("fer2013")[0]
+    config = stages.first_stage("fer2013").jobs()[0].config
     published = tmp_path / "results" / config.key
     published.mkdir(parents=True)
     write_parts(published, {"audit.json": '{"images": 1}'})
     monkeypatch.setattr(store, "published_root", lambda: tmp_path / "results")
     with pytest.raises(InputError):
-        study.audit_of(config, root=str(tmp_path))
+        run_job(config, root=str(tmp_path))
 
 
 def test_published_audits_have_the_present_form():
     found = [r for r in store.records() if r.published and isinstance(r.config, AuditConfig)]
-    assert found and all(r.audit["form"] == audit.FORM for r in found)
+    assert found and all(r.config.key == r.key for r in found)
 
 
 def stored(faces: FaceSet) -> dict:

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from jobs_by_config import run_job
 from page_records import make_record, rewrite
 
 from fer_study import cli, store
-from fer_study.jobs import study, transfer
+from fer_study.jobs import train
+from fer_study.jobs.job import job_for
 from fer_study.settings.errors import InputError
 from fer_study.settings.experiment import TransferConfig
 from fer_study.store import record_files
@@ -121,7 +123,7 @@ def cli_jobs() -> list:
     """Two runs that the smoke edition lists."""
     from fer_study.jobs import stages
 
-    return [job for job in stages.jobs("smoke") if job.name in ("emotion_cnn", "kernel_cnn")][:2]
+    return [job.config for job in stages.edition_jobs("smoke") if job.name in ("emotion_cnn", "kernel_cnn")][:2]
 
 
 def keep_as(root: Path, record: store.Record, config) -> store.Record:
@@ -133,10 +135,10 @@ def keep_as(root: Path, record: store.Record, config) -> store.Record:
 
 
 def test_a_damaged_run_is_made_again(runs_folder, published, tiny_run):
-    first = study.run(tiny_run())
+    first = run_job(tiny_run())
     before = first.predictions.views["last_single"]
     (first.folder / "predictions.parquet").write_bytes(b"")
-    again = study.run(tiny_run())
+    again = run_job(tiny_run())
     assert np.array_equal(again.predictions.views["last_single"], before)
     again.check()
 
@@ -232,7 +234,7 @@ def test_done_is_written_when_all_else_is_on_the_disk(runs_folder, published, ti
     monkeypatch.setattr(os, "fsync", fsync)
     monkeypatch.setattr(os, "replace", replace)
     monkeypatch.setattr(Path, "unlink", unlink)
-    study.run(tiny_run())
+    run_job(tiny_run())
     assert "checkpoint" in steps
 
 
@@ -251,17 +253,17 @@ def test_a_damaged_checkpoint_begins_anew(tmp_path, monkeypatch, published, tiny
 
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
             patch.setattr(loop, "save_checkpoint", save)
-            study.run(config)
+            run_job(config)
         return store.local_root() / config.key / CHECKPOINT
 
     monkeypatch.setenv("FER_STUDY_RUNS", str(tmp_path / "straight"))
-    whole = study.run(tiny_run())
+    whole = run_job(tiny_run())
     monkeypatch.setenv("FER_STUDY_RUNS", str(tmp_path / "damaged"))
     path = stopped(0)
     content = stopped(1).read_bytes() if damage == "of another seed" else DAMAGES[damage](path.read_bytes())
     path.write_bytes(content)
     with caplog.at_level(logging.WARNING):
-        again = study.run(tiny_run())
+        again = run_job(tiny_run())
     assert str(path) in caplog.text
     for part in ("metrics.json", "predictions.parquet"):
         assert (again.folder / part).read_bytes() == (whole.folder / part).read_bytes()
@@ -269,11 +271,11 @@ def test_a_damaged_checkpoint_begins_anew(tmp_path, monkeypatch, published, tiny
 
 def test_damaged_weights_are_refused(runs_folder, published, tiny_run):
     config = tiny_run()
-    record = study.run(config)
+    record = run_job(config)
     path = record.weights("last")
     path.write_bytes(flip(path.read_bytes()))
     with pytest.raises(InputError, match=str(path)):
-        transfer.evaluate(TransferConfig(run=config, target=config.data))
+        run_job(TransferConfig(run=config, target=config.data))
     assert store.lookup(config.key) is not None, "its predictions are what they were"
 
 
@@ -314,9 +316,9 @@ def test_maps_that_fail_do_not_cost_the_record(runs_folder, published, tiny_run,
         raise RuntimeError("no maps of this network")
 
     monkeypatch.setattr(explain, "class_saliency", broken)
-    record = study.run(tiny_run())
+    record = run_job(tiny_run())
     assert store.lookup(record.key).cam == {} and record.metrics["last_single"]["test"]["accuracy"] >= 0
-    assert "no maps of this network" in caplog.text and study.is_complete(tiny_run())
+    assert "no maps of this network" in caplog.text and job_for(tiny_run()).record()
 
 
 def test_maps_that_end_the_process_do_not_cost_the_record(runs_folder, published, tiny_run, monkeypatch, caplog):
@@ -325,23 +327,23 @@ def test_maps_that_end_the_process_do_not_cost_the_record(runs_folder, published
     for each in (config, other):
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
             patch.setattr(explain, "class_saliency", interrupt)
-            study.run(each)
-        assert store.lookup(each.key).cam == {} and not study.is_complete(each)
-    pending = runs_folder / config.key / study.PENDING
+            run_job(each)
+        assert store.lookup(each.key).cam == {} and not job_for(each).record()
+    pending = runs_folder / config.key / train.PENDING
     assert pending.read_text() == "", "who was stopped did not crash"
     pending.write_text("begun\n")  # what a process that died in them leaves
-    assert study.run(config).cam["counts"].shape == (7,), "a second attempt"
-    assert study.is_complete(config) and not pending.exists()
-    (runs_folder / other.key / study.PENDING).write_text("begun\nbegun")
-    assert study.run(other).cam == {} and study.is_complete(other)
+    assert run_job(config).cam["counts"].shape == (7,), "a second attempt"
+    assert job_for(config).record() and not pending.exists()
+    (runs_folder / other.key / train.PENDING).write_text("begun\nbegun")
+    assert run_job(other).cam == {} and job_for(other).record()
     assert not list((runs_folder / other.key).glob("*.pending"))
 
 
 def test_an_attempt_at_maps_is_on_the_disk_while_it_lasts(runs_folder, published, tiny_run, monkeypatch):
     config, seen = tiny_run(), []
-    pending = runs_folder / config.key / study.PENDING
+    pending = runs_folder / config.key / train.PENDING
     monkeypatch.setattr(explain, "class_saliency", lambda *_: seen.append(pending.read_text()) or {"counts": np.arange(7)})
-    study.run(config)
+    run_job(config)
     assert seen == ["begun"]
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from dataset_trees import FACES, TREES, dropped, truth
+from jobs_by_config import run_job
 from reader_trees import fails
 
 from fer_study import cli
@@ -19,7 +20,7 @@ from fer_study.data.labels import EIGHT, NATIVE, VOTE_NAMES, label_map
 from fer_study.data.labels import canonical as spelled
 from fer_study.data.readers.ferplus import distribution
 from fer_study.data.readers.people import hashed, split_by_group
-from fer_study.jobs import editions, study
+from fer_study.jobs import editions
 from fer_study.settings.experiment import DataConfig
 
 LOSSLESS = {"fer2013", "ferplus", "ckplus", "jaffe", "folders"}
@@ -261,6 +262,6 @@ def test_a_run_on_imported_data(tmp_path, monkeypatch, runs_folder, tiny_run, na
     data = editions.with_fingerprint(
         DataConfig(dataset=dataset, classes=classes, targets="votes" if dataset == "ferplus" else "labels")
     )
-    record = study.run(tiny_run(data=data))
+    record = run_job(tiny_run(data=data))
     assert record.predictions.views["last_single"].shape[1] == classes
     assert (record.history["validation_accuracy"].notna()).all() == (dataset == "ferplus")

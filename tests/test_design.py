@@ -86,7 +86,7 @@ def test_no_step_reads_the_test_split(tmp_path):
 
 
 def test_the_runs_of_the_page():
-    jobs = stages.jobs_of("fer2013", "design")
+    jobs = [job.config for job in stages.read_stage("fer2013", "design").jobs()]
     ours, *_ = jobs
     assert ours.model.name == "fer48" and ours.name == "fer48"
     full = [job for job in jobs if not job.name.endswith("_short") and job.seed == 0]
@@ -101,7 +101,8 @@ def test_the_runs_of_the_page():
 
 
 def test_networks_of_equal_cost():
-    found = {job.name: design.size(job.model)["mflops"] for job in stages.jobs_of("fer2013", "design")[:4]}
+    jobs = stages.read_stage("fer2013", "design").jobs()[:4]
+    found = {job.name: design.size(job.config.model)["mflops"] for job in jobs}
     assert np.ptp(list(found.values())) <= 0.1 * found["fer48"], found
 
 
@@ -112,13 +113,15 @@ def test_networks_of_equal_cost():
 ])  # fmt: skip
 def test_wrong_parameters(change, words):
     with pytest.raises(InputError, match=words) as caught:
-        stages.design(**stages.parameters("smoke", "design") | change)
+        stages.check_stage("design", stages.parameters("smoke", "design") | change).jobs()
     assert "\n" not in str(caught.value)
 
 
 def test_a_network_may_start_from_weights(tmp_path):
     given = {"name": "tuned", "model": "timm:resnet18", "input_size": 64, "weights": "imagenet"}
-    job, *_ = stages.design(**stages.parameters("smoke", "design") | {"networks": [given]})
-    assert (job.name, job.model.input_size, job.model.weights) == ("tuned", 64, "imagenet")
+    job, *_ = stages.check_stage("design", stages.parameters("smoke", "design") | {"networks": [given]}).jobs()
+    model = job.config.model
+    assert (job.name, model.input_size, model.weights) == ("tuned", 64, "imagenet")
     with pytest.raises(InputError, match="weights is 'nowhere'"):
-        stages.design(**stages.parameters("smoke", "design") | {"networks": [given | {"weights": "nowhere"}]})
+        wrong = {"networks": [given | {"weights": "nowhere"}]}
+        stages.check_stage("design", stages.parameters("smoke", "design") | wrong).jobs()

@@ -17,7 +17,7 @@ from PIL import Image
 
 from fer_study import audit, store
 from fer_study.analysis import report
-from fer_study.book.page import Page
+from fer_study.book.notebook import Page
 from fer_study.book.pages import audit_tables, claimed, crowd_tables, findings, readings
 from fer_study.data.labels import EIGHT, FER2013, class_names
 from fer_study.data.twin import synthetic
@@ -150,9 +150,9 @@ def test_other_sets_of_an_edition_have_as_many_classes(monkeypatch):
     monkeypatch.setattr(editions, "with_fingerprint", lambda data: data.replace(fingerprint="there"))
     own = DataConfig(dataset="folders", classes=8, protocol="resplit", fingerprint="mine")
     edition = editions.Edition(data=own)
-    assert editions.domain("folders", edition) == own
-    assert editions.domain("rafdb", edition) == DataConfig(dataset="rafdb", classes=8, fingerprint="there")
-    assert editions.domain("synthetic-lab", edition).classes == 7
+    assert editions.dataset_config("folders", edition) == own
+    assert editions.dataset_config("rafdb", edition) == DataConfig(dataset="rafdb", classes=8, fingerprint="there")
+    assert editions.dataset_config("synthetic-lab", edition).classes == 7
 
 
 def test_what_has_no_eight_classes_is_refused():

@@ -7,18 +7,20 @@ import math
 import numpy as np
 import pytest
 import torch
+from jobs_by_config import run_job
 from page_records import rewrite
 from torch import nn
 
 from fer_study import models, plots, store
 from fer_study.analysis import metrics, verdicts
 from fer_study.book.pages import gallery
-from fer_study.jobs import stages, study
+from fer_study.jobs import stages
+from fer_study.jobs.job import job_for
 from fer_study.models import cost, resface_sizes
 from fer_study.models.registry import FaceModel
 from fer_study.models.trace import trace
 from fer_study.settings.errors import InputError
-from fer_study.settings.experiment import ModelConfig
+from fer_study.settings.experiment import CostConfig, ModelConfig
 from fer_study.store import lookup
 
 
@@ -95,11 +97,16 @@ NETWORKS = [
 ]
 
 
+def configs_of(networks: list[dict]) -> list[CostConfig]:
+    given = {"edition": "fer2013", "networks": networks}
+    return [job.config for job in stages.check_stage("gallery", given).jobs()]
+
+
 def test_records_and_their_page(runs_folder, no_compiler, monkeypatch, tmp_path):
     monkeypatch.setattr(store, "published_root", lambda: tmp_path / "results")
-    configs = stages.cost_configs(NETWORKS)
-    records = [study.cost_of(config) for config in configs]
-    assert [record.config for record in records] == configs and records[0] == study.cost_of(configs[0])
+    configs = configs_of(NETWORKS)
+    records = [run_job(config) for config in configs]
+    assert [record.config for record in records] == configs and records[0] == run_job(configs[0])
     table = gallery.table(records)
     narrow = [f"emotion_cnn, width {width} (1 x 16)" for width in (0.25, 0.5)]
     assert list(table.index) == [narrow[0], "emonext_atto (3 x 32)", narrow[1]]
@@ -123,19 +130,20 @@ def test_records_and_their_page(runs_folder, no_compiler, monkeypatch, tmp_path)
     assert low <= parts["time of a step (%)"][1] <= high and f" [{low:.1f}, {high:.1f}]" in text
 
 
-def test_a_record_of_an_older_form_is_made_again(runs_folder, monkeypatch, tmp_path):
+def test_a_record_by_other_code_of_the_network_is_measured_again(runs_folder, monkeypatch, tmp_path):
     monkeypatch.setattr(store, "published_root", lambda: tmp_path / "results")
-    (config,) = stages.cost_configs([NETWORKS[-1]])
-    first = study.cost_of(config)
-    rewrite(first.folder, "cost.json", store.as_json({**first.cost, "form": cost.FORM - 1, "parameters": 1}))
-    assert study.cost_of(config).cost == first.cost
-    assert study.current_cost(config).cost["form"] == cost.FORM
+    (config,) = configs_of([NETWORKS[-1]])
+    first = run_job(config)
+    source = first.env["network_source"].rpartition(" ")[0]
+    rewrite(first.folder, "env.json", store.as_json({**first.env, "network_source": f"{source} {'0' * 16}"}))
+    assert job_for(config).record() is None
+    assert run_job(config).cost == first.cost and job_for(config).record()
 
 
 def test_published_costs_are_of_the_present_form():
     """Else the page shows less than it says, and is measured anew by whoever executes it."""
-    configs = stages.edition_costs("fer2013")
-    assert [config.model.name for config in configs if study.current_cost(config) is None] == []
+    configs = [job.config for job in stages.read_stage("fer2013", "gallery").jobs()]
+    assert [config.model.name for config in configs if job_for(config).record() is None] == []
     timed = [lookup(config.key) for config in configs if config.timed]
     assert len({record.env["threads"] for record in timed}) == 1, "times side by side are of as many threads"
 
@@ -220,10 +228,10 @@ def test_no_reading_of_resface_has_both_sizes(monkeypatch):
 
 
 def test_every_network_is_in_the_gallery():
-    configs = stages.edition_costs("fer2013")
+    configs = [job.config for job in stages.read_stage("fer2013", "gallery").jobs()]
     named = {config.model.name for config in configs}
     assert named >= set(models.names()) - {"timm"} and set(gallery.DIAGRAMS) <= named
-    assert len({config.key for config in configs}) == len(configs) and not stages.edition_costs("smoke")
+    assert len({config.key for config in configs}) == len(configs)
 
 
 @pytest.mark.parametrize("name", gallery.DIAGRAMS)
@@ -249,12 +257,12 @@ def test_a_diagram_of_what_is_not_there():
 
 
 @pytest.mark.parametrize(("given", "words"), [
-    ({"size": 48}, "unknown model ''"), ({"name": "x"}, "unknown model 'x'"),
-    ({"name": "cbam_cnn", "colour": 1}, "unknown key 'colour'"),
+    ({"size": 48}, "name is missing"), ({"name": "x"}, "unknown model 'x'"),
+    ({"name": "cbam_cnn", "colour": 1}, "unknown key 'networks.0.colour'"),
     ({"name": "cbam_cnn", "without": {"nose": 1}}, "unknown option 'nose'"),
     ({"name": "cbam_cnn", "batch": 1}, "batch_size is 1"),
 ])  # fmt: skip
 def test_wrong_rows(given, words):
     with pytest.raises(InputError, match=words) as caught:
-        stages.cost_configs([given])
+        configs_of([given])
     assert "\n" not in str(caught.value)

@@ -22,7 +22,8 @@ pytestmark = pytest.mark.bench
 
 
 def networks():
-    return {(c.model.name, c.model.input_size, c.channels): c for c in stages.edition_costs("fer2013")}.values()
+    configs = [job.config for job in stages.read_stage("fer2013", "gallery").jobs()]
+    return {(c.model.name, c.model.input_size, c.channels): c for c in configs}.values()
 
 
 @pytest.mark.parametrize("config", networks(), ids=lambda c: f"{c.model.name}-{c.model.input_size}")

@@ -151,4 +151,5 @@ def test_the_recipe_for_other_data_works_to_the_letter(without_validation, tmp_p
     assert cli.main(["plan", name]) == 0
     out = capsys.readouterr().out
     assert "missing" in out and "published" not in out and out.count("data: ") == 1 == out.count("data: folders is in")
-    assert {job.data.dataset for job in stages.jobs(name)} == {"folders"} == {stages.edition_audits(name)[0].data.dataset}
+    data = {config.dataset for job in stages.edition_jobs(name) for config in job.data()}
+    assert data == {"folders"} == {stages.first_stage(name).jobs()[0].config.data.dataset}

@@ -8,12 +8,14 @@ from types import ModuleType
 
 import nbformat
 import pytest
+from jobs_by_config import run_job
 from nbclient import NotebookClient
 from page_records import make_record, rewrite
 
 from fer_study import models, store
 from fer_study.analysis import report
-from fer_study.jobs import plan, stages, study
+from fer_study.jobs import plan, stages
+from fer_study.jobs.job import job_for
 from fer_study.models import registry
 from fer_study.settings import checkout
 from fer_study.settings.errors import InputError
@@ -57,7 +59,7 @@ def bring(tmp_path, monkeypatch):
         registry._REGISTRY.pop("mine", None)
         monkeypatch.setitem(sys.modules, name, module)
         exec(compile(text, str(path), "exec"), vars(module))
-        return stages.model_comparison("here", **GIVEN)[0] if "mine" in models.names() else None
+        return stages.check_stage("03_model_comparison", GIVEN).jobs()[0] if "mine" in models.names() else None
 
     return write
 
@@ -66,7 +68,7 @@ def test_changed_code_is_another_run(bring, runs_folder):
     """A new record, and the old one is found again when the old code is."""
     first = bring(NETWORK)
     plan.train_jobs([first])
-    assert store.lookup(first.key).config.model.source == first.model.source != ""
+    assert store.lookup(first.key).config.model.source == first.config.model.source != ""
     changed = bring(CHANGED)
     assert changed.key != first.key and store.lookup(changed.key) is None
     assert bring(NETWORK.replace("\n", "\r\n")).key == first.key, "other line ends are no change"
@@ -86,30 +88,31 @@ def test_what_a_network_derives_from_counts_too(bring):
 def test_a_config_by_hand_has_the_code_in_its_key_too(bring, runs_folder, tiny_run):
     bring(NETWORK)
     config = tiny_run(model=ModelConfig(name="mine", input_size=16))
-    old = study.run(config)
+    old = run_job(config)
     bring(CHANGED)
-    new = study.run(config)
+    new = run_job(config)
     assert old.key != new.key and old.config.model.source != new.config.model.source
     with pytest.raises(InputError, match="mine: its code has changed"):
         models.create_model(old.config.model, 7)
     registry._REGISTRY.pop("mine")
     registry._SOURCES.pop("mine")
-    assert study.run(new.config).key == new.key, "a record is found without its network"
+    assert run_job(new.config).key == new.key, "a record is found without its network"
     with pytest.raises(InputError, match="unknown model 'mine'"):
         models.create_model(new.config.model, 7)
 
 
 def test_keys_of_our_networks_hold_no_code():
-    for job in stages.jobs("smoke"):
-        assert "source" not in json.dumps(job.resolved())
+    for job in stages.edition_jobs("smoke"):
+        assert "source" not in json.dumps(job.config.resolved())
 
 
 def test_code_in_a_cell_is_in_the_key(runs_folder):
     """As in JupyterLab: the same name, registered in three cells."""
+    made = f"print(stages.check_stage('03_model_comparison', {GIVEN}).jobs()[0].key)"
     cells = [
         "from fer_study.jobs import stages\nfrom fer_study.models import registry",
         *(text for cell in (NETWORK, CHANGED, NETWORK) for text in (
-            "registry._REGISTRY.pop('mine', None);", cell, f"print(stages.model_comparison(**{GIVEN})[0].key)"
+            "registry._REGISTRY.pop('mine', None);", cell, made
         )),
     ]  # fmt: skip
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
@@ -178,7 +181,7 @@ def test_a_page_says_that_other_code_made_a_record(tmp_path, checkout_with):
 
 
 def test_new_records_name_the_code_of_their_network(runs_folder, tiny_run):
-    record = study.run(tiny_run())
+    record = run_job(tiny_run())
     assert record.env["network_source"].startswith("fer_study/models/ladder.py ")
     assert record.env["parameters"] == sum(p.numel() for p in models.create_model(record.config.model, 7).parameters())
     assert checkout.other_code(record.env) == ""
@@ -186,8 +189,8 @@ def test_new_records_name_the_code_of_their_network(runs_folder, tiny_run):
 
 def test_the_cost_of_other_code_is_measured_again(runs_folder, monkeypatch):
     config = CostConfig(model=models.resolve(ModelConfig(name="emotion_cnn", input_size=16)), timed=False)
-    record = study.cost_of(config)
-    assert study.current_cost(config) is not None
+    record = run_job(config)
+    assert job_for(config).record() is not None
     env = record.env | {"network_source": "fer_study/models/ladder.py 0123456789abcdef"}
     rewrite(record.folder, "env.json", store.as_json(env))
-    assert study.current_cost(config) is None
+    assert job_for(config).record() is None

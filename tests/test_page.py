@@ -7,7 +7,7 @@ import re
 import pytest
 from page_records import make_record, two_epochs
 
-from fer_study.book.page import Page
+from fer_study.book.notebook import Page
 from fer_study.data.labels import FER2013
 from fer_study.settings.checkout import ROOT
 

@@ -138,7 +138,7 @@ def test_a_training_that_is_killed_costs_its_run(tmp_path, monkeypatch):
     assert process.returncode == 1, said
     last = said.strip().splitlines()[-1]
     monkeypatch.setenv("FER_STUDY_RUNS", str(tmp_path))
-    keys = {job.key for job in stages.jobs_of("smoke", "03_model_comparison")}
+    keys = {job.key for job in stages.read_stage("smoke", "03_model_comparison").jobs()}
     done = {path.parent.name for path in tmp_path.glob("*/done")}
     (failed,) = [key for key in keys - done if key in last]
     assert len(done) == 3 and "SIGKILL" in last and not any(key in last for key in done)

@@ -15,7 +15,8 @@ from fer_study import cli, data, store
 from fer_study.book import execute
 from fer_study.data import official
 from fer_study.data.twin import synthetic
-from fer_study.jobs import plan, stages, study
+from fer_study.jobs import plan, queue, stages
+from fer_study.jobs.job import job_for
 from fer_study.settings.errors import InputError
 from fer_study.settings.experiment import DataConfig, TransferConfig
 from fer_study.training import sources
@@ -29,7 +30,7 @@ def fer(runs_folder, tmp_path, monkeypatch, caplog, capsys):
 
     def run(*arguments: str, jobs: list | None = None) -> tuple[int, str, list[str]]:
         if jobs is not None:
-            monkeypatch.setattr(execute, "needed", lambda *_: jobs)
+            monkeypatch.setattr(execute, "needed", lambda *_: [job_for(config) for config in jobs])
         caplog.clear()
         capsys.readouterr()
         code = cli.main([str(argument) for argument in arguments])
@@ -44,7 +45,7 @@ def fer(runs_folder, tmp_path, monkeypatch, caplog, capsys):
 def tried(monkeypatch):
     """Keys of the runs that would be trained."""
     keys = []
-    monkeypatch.setattr(study, "run", lambda job, **_: keys.append(job.key))
+    monkeypatch.setattr(queue, "run", lambda job, **_: keys.append(job.key))
     return keys
 
 
@@ -78,7 +79,7 @@ def test_a_set_without_votes(fer, tiny_run, root, tried, canonical):
     code, out, errors = fer("--data", root, "plan", "smoke", jobs=jobs)
     rows = {key: line for line in out.splitlines() for key in [x.key for x in jobs] if key in line}
     assert (code, errors) == (0, []) and [("impossible" in rows[job.key]) for job in jobs] == [False, True, True, True]
-    assert "1 of 4 runs left" in out
+    assert "1 of 4 jobs left" in out
     (reason,) = [line for line in out.splitlines() if line.startswith("impossible: 3 of 4")]
     assert "votes" in reason and str(root) in reason
     code, _, (error,) = fer("--data", root, "train", "smoke", jobs=jobs)
@@ -108,7 +109,7 @@ def test_a_dataset_that_is_not_there_costs_what_needs_it(fer, tmp_path, tried, o
     code, out, errors = fer("--data", tmp_path, "plan", "fer2013", *given)
     assert (code, errors) == (0, []) and out.count("no data") == 1 and f"data: {other} not found in {tmp_path}" in out
     code, _, (error,) = fer("--data", tmp_path, "train", "fer2013", *given)
-    (trained,) = [x for x in stages.jobs_of("fer2013", "06_cross_dataset") if x.name == "fer2013" and x.seed == 0]
+    (trained,) = [x for x in stages.read_stage("fer2013", "06_cross_dataset").jobs() if x.name == "fer2013" and x.seed == 0]
     assert code == 1 and tried == [trained.key] and f"{other} not found in {tmp_path}" in error
 
 
@@ -120,7 +121,7 @@ def test_wrong_input_of_one_run_does_not_end_the_queue(fer, tiny_run, monkeypatc
         if len(seen) == 2:
             raise InputError("it cannot be trained so")
 
-    monkeypatch.setattr(study, "run", second_is_wrong)
+    monkeypatch.setattr(queue, "run", second_is_wrong)
     code, _, (error,) = fer("train", "smoke", jobs=jobs)
     assert code == 1 and seen == [job.key for job in jobs]
     assert jobs[1].key in error and "it cannot be trained so" in error and jobs[0].key not in error
@@ -130,8 +131,8 @@ def test_data_that_cannot_be_read_is_tried_once(fer, tiny_run, root, monkeypatch
     """Another set under the same name: what is on other data is trained."""
     wrong = DataConfig(dataset="folders", fingerprint="0" * 16)
     jobs, seen = [*(tiny_run(data=wrong, seed=seed) for seed in range(3)), tiny_run()], []
-    run = study.run
-    monkeypatch.setattr(study, "run", lambda job, **given: (seen.append(job.key), run(job, **given)))
+    run = queue.run
+    monkeypatch.setattr(queue, "run", lambda job, **given: (seen.append(job.key), run(job, **given)))
     code, _, (error,) = fer("--data", root, "train", "smoke", jobs=jobs)
     assert code == 1 and seen == [jobs[0].key, jobs[3].key]
     assert error.count("0" * 16) == 1 and all(job.key in error for job in jobs[:3]) and store.lookup(jobs[3].key)
@@ -144,7 +145,7 @@ def test_a_full_disk_is_called_that(fer, tiny_run, runs_folder, monkeypatch, fre
     def full(*_, **__):
         raise RuntimeError("[enforce fail at inline_container.cc:671] . unexpected pos 64 vs 0")
 
-    monkeypatch.setattr(study, "run", full)
+    monkeypatch.setattr(queue, "run", full)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
     code, _, (error,) = fer("train", "smoke", jobs=[tiny_run()])
     assert code == 1 and tiny_run().key in error
@@ -169,14 +170,9 @@ def test_each_run_has_the_time_that_is_left_when_it_starts(fer, tiny_run, monkey
         left.append(deadline - now[0])
         now[0] += 60
 
-    monkeypatch.setattr(study, "run", takes_a_minute)
+    monkeypatch.setattr(queue, "run", takes_a_minute)
     jobs = [tiny_run(seed=seed) for seed in range(4)]
     assert fer("train", "smoke", "--minutes", "2.5", jobs=jobs) == (0, "", []) and left == [150, 90, 30]
-
-
-def test_a_page_that_needs_no_runs(fer):
-    code, out, errors = fer("plan", "smoke", "01")
-    assert (code, errors) == (0, []) and "Empty" not in out and out.count("\n") == 1
 
 
 def test_a_page_of_which_no_run_can_be_made(fer, root, params, monkeypatch):  # noqa: F811

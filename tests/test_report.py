@@ -251,7 +251,7 @@ def test_coverage_says_where_records_come_from(tmp_path):
 def test_several_recipes_are_several_systems(tmp_path):
     """Their records are no seeds of one another."""
     given = {"edition": "smoke", "recipes": ["smoke", "core"], "models": ["emotion_cnn", "cbam_cnn"], "seeds": [0]}
-    jobs = stages.model_comparison(**given, baseline=True)
+    jobs = stages.check_stage("03_model_comparison", given | {"baseline": True}).jobs()
     runs = report.by_name(jobs, [make_record(tmp_path, 20, name=f"r{place}") for place, _ in enumerate(jobs)])
     names = ["EmotionCNN, smoke", "CBAM + kernels, smoke", "EmotionCNN, core", "CBAM + kernels, core", "HOG + SVM"]
     assert list(runs) == names and [len(there) for there in runs.values()] == [1] * 5

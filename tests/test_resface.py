@@ -8,10 +8,10 @@ from itertools import chain, pairwise
 import pytest
 import torch
 import torch.nn.functional as F
+from jobs_by_config import run_job
 from safetensors.torch import load_file, save_file
 from torch.utils.flop_counter import FlopCounterMode
 
-from fer_study.jobs import study
 from fer_study.jobs.stages import label_distribution
 from fer_study.models import create_model, resolve
 from fer_study.models.cost import size
@@ -298,7 +298,7 @@ def test_a_joint_generator_takes_no_other_loss(runs_folder, tiny_run, field, val
     joint = ModelConfig(name="resface18", options={"branch": "joint"})
     wrong = tiny_run(model=joint, loss=loss)
     with pytest.raises(InputError, match=re.escape(words)) as caught:
-        study.run(wrong)
+        run_job(wrong)
     assert "\n" not in str(caught.value) and not (runs_folder / wrong.key).exists()
     for good in (
         tiny_run(model=joint, loss=LossConfig(label_smoothing=0.1, mixup=1.0)),

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from jobs_by_config import run_job
 from page_records import make_record
 from pytorch_grad_cam import GradCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import nn
 
 from fer_study.book.pages import readings
-from fer_study.jobs import study
+from fer_study.jobs import train
 from fer_study.models import FaceModel, create_model
 from fer_study.models.ladder import EmotionCNN
 from fer_study.settings.experiment import AugmentConfig, ModelConfig
@@ -74,30 +75,30 @@ def test_an_empty_map_of_every_class_is_refused():
 def test_a_network_without_a_map_trains_and_has_a_record_without_one(runs_folder, tiny_run, caplog):
     name, size = ONE_CELL
     config = tiny_run(model=ModelConfig(name=name, input_size=size))
-    record = study.run(config)
+    record = run_job(config)
     assert record.cam == {} and record.metrics["last_single"]["test"]["accuracy"] >= 0
     (line,) = [message for message in caplog.messages if "saliency" in message]
     assert name in line and "1 x 1" in line, "said once, before it trains"
 
 
 def test_a_failure_after_the_training_costs_the_maps_only(runs_folder, tiny_run, caplog, monkeypatch):
-    plain = study.run(tiny_run(name="plain", seed=1))
+    plain = run_job(tiny_run(name="plain", seed=1))
 
     def fails(*_given):
         raise RuntimeError("out of memory")
 
     monkeypatch.setattr("fer_study.training.explain.class_saliency", fails)
-    record = study.run(tiny_run(seed=2))
+    record = run_job(tiny_run(seed=2))
     assert plain.cam and record.cam == {} and (record.folder / "done").is_file()
     assert any("out of memory" in message for message in caplog.messages)
 
 
 def test_trying_the_maps_leaves_the_training_as_it_was(runs_folder, tiny_run, monkeypatch):
-    first = study.run(tiny_run())
+    first = run_job(tiny_run())
     with monkeypatch.context() as patch:
         patch.setenv("FER_STUDY_RUNS", str(runs_folder.with_name("other")))
-        patch.setattr(study, "has_maps", lambda *_given: False)
-        second = study.run(tiny_run())
+        patch.setattr(train, "has_maps", lambda *_given: False)
+        second = run_job(tiny_run())
     for part in ("predictions.parquet", "metrics.json", "last.safetensors"):
         assert (first.folder / part).read_bytes() == (second.folder / part).read_bytes()
 

@@ -68,9 +68,9 @@ def test_the_smoke_edition_from_nothing_to_its_pages(runs_folder):
         check_page(pages[stage], stage, text, runs_folder)
         assert json.loads(text)["metadata"]["papermill"]["duration"] < time.time() - start
 
-    table = plan.table(stages.jobs("smoke"))
+    table = plan.table(stages.edition_jobs("smoke"))
     assert set(table["state"]) == {"done"}, "everything that the edition lists was trained"
-    jobs = stages.jobs_of("smoke", "03_model_comparison")
+    jobs = stages.read_stage("smoke", "03_model_comparison").jobs()
     runs = report.by_name(jobs, plan.ensure("smoke", jobs))
     assert sum(map(len, runs.values())) == len(jobs) == 9
     scores = report.wide(report.scores(runs, ["accuracy", "balanced_accuracy", "macro_f1", "log_loss", "cohen_kappa"]))

@@ -6,16 +6,20 @@ import shutil
 
 import pytest
 
-from fer_study import models
+from fer_study import models, store
 from fer_study.data import official
-from fer_study.jobs import editions, obstacles, stages
+from fer_study.jobs import editions, stages
+from fer_study.jobs.job import Job, graph
+from fer_study.jobs.train import Training
 from fer_study.settings.errors import InputError
-from fer_study.settings.experiment import PARAMS, DataConfig, RunConfig, TransferConfig
+from fer_study.settings.experiment import PARAMS, DataConfig, RunConfig
 from fer_study.settings.recipes import load_recipe
 from fer_study.settings.yaml_files import read_yaml
 
 EDITIONS = editions.editions()
-PAIRS = [(edition, stage) for edition in EDITIONS for stage in stages.STAGES if (edition, stage) != ("synthetic", "design")]
+PAIRS = [
+    (edition, stage) for edition in EDITIONS for stage in stages.STAGES if (PARAMS / edition / f"{stage}.yaml").is_file()
+]
 
 
 def test_the_editions_are_there():
@@ -30,43 +34,52 @@ def test_recipes_parse(path):
 
 def test_every_yaml_belongs_somewhere():
     for path in PARAMS.rglob("*.yaml"):
-        assert path.parent.name == "recipes" or path.stem in ("edition", "twin", "gallery", *stages.STAGES), path
+        assert path.parent.name == "recipes" or path.stem in ("edition", *stages.STAGES), path
 
 
 @pytest.mark.parametrize(("edition", "stage"), PAIRS)
 def test_every_stage_says_what_it_needs(edition, stage):
     assert "edition" not in read_yaml(PARAMS / edition / f"{stage}.yaml"), "the folder says it"
-    jobs = stages.jobs_of(edition, stage)
-    assert len({job.key for job in jobs}) == len(jobs)
-    assert bool(jobs) == (stage != "01_dataset_audit")
+    jobs = stages.read_stage(edition, stage).jobs()
+    assert jobs and len({job.key for job in jobs}) == len(jobs) and all(job.stage == stage for job in jobs)
     for job in jobs:
-        run = job.run if isinstance(job, TransferConfig) else job
-        assert run.data.fingerprint and job.name
-        assert models.resolve(run.model) == run.model
-        if run.model.name not in models.registry.NOT_NETWORKS:
-            assert run.epochs > 0
-            models.create_model(run.model, 7)
+        assert job.name and all(config.fingerprint for config in job.data())
+        if isinstance(job, Training):
+            model = job.config.model
+            assert job.config.epochs > 0 and models.resolve(model) == model and load_recipe(job.recipe)
+            models.create_model(model, 7)
 
 
 @pytest.mark.parametrize("edition", EDITIONS)
 def test_all_jobs_of_an_edition(edition):
-    jobs = stages.jobs(edition)
+    jobs = stages.edition_jobs(edition)
     keys = [job.key for job in jobs]
     assert len(keys) == len(set(keys))
-    assert set(keys) == {job.key for world, stage in PAIRS if world == edition for job in stages.jobs_of(edition, stage)}
-    comparison = [job.key for job in stages.jobs_of(edition, "03_model_comparison")]
-    assert keys[: len(comparison)] == comparison
-    trained = {job.key for job in jobs if isinstance(job, RunConfig)}
-    assert all(job.run.key in trained for job in jobs if isinstance(job, TransferConfig))
+    pairs = [(world, stage) for world, stage in PAIRS if world == edition]
+    assert set(keys) == {job.key for pair in pairs for job in stages.read_stage(*pair).jobs()}
+    comparison = [job.key for job in stages.read_stage(edition, "03_model_comparison").jobs()]
+    begun = [job.key for job in jobs if job.stage != "01_dataset_audit"]
+    assert begun[: len(comparison)] == comparison
+    trained = {job.key for job in jobs if isinstance(job, Training)}
+    assert all(set(job.needs()) <= trained for job in jobs)
+
+
+def test_the_keys_of_published_records_are_those_of_jobs():
+    """What a config is named by must not change: records would be lost."""
+    listed = {job.key: job.config for edition in EDITIONS for job in stages.edition_jobs(edition)}
+    published = {path.parent.name for path in store.published_root().glob("*/done")}
+    assert published <= set(listed) and len(published) >= 83
+    for key in published:
+        assert store.lookup(key).config.key == key == listed[key].key
 
 
 def test_seeds_come_first_in_the_comparison():
-    seeds = [job.seed for job in stages.jobs_of("fer2013", "03_model_comparison") if job.name != "hog_svm"]
+    seeds = [job.seed for job in stages.read_stage("fer2013", "03_model_comparison").jobs() if job.name != "hog_svm"]
     assert seeds == sorted(seeds) and seeds.count(0) == 4
 
 
 def test_the_arms_change_one_part():
-    jobs = {job.name: job for job in stages.jobs_of("fer2013", "04_ablations")}
+    jobs = {job.name: job.config for job in stages.read_stage("fer2013", "04_ablations").jobs()}
     full = jobs.pop("full")
     assert jobs["longer"].epochs == 1.5 * full.epochs == 30
     assert jobs["l2"].optimiser.weight_decay == 1e-4 and full.optimiser.weight_decay == 0
@@ -78,9 +91,10 @@ def test_the_arms_change_one_part():
 
 
 def test_the_live_recipe_narrows_networks():
-    (run, *_), edition = stages.jobs_of("synthetic", "03_model_comparison"), editions.load_edition("synthetic")
+    edition = editions.load_edition("synthetic")
+    run = stages.read_stage("synthetic", "03_model_comparison").jobs()[0].config
     assert run.model.options["width"] == edition.live.width and run.data.max_train == edition.live.max_train
-    (full, *_) = stages.jobs_of("fer2013", "03_model_comparison")
+    full = stages.read_stage("fer2013", "03_model_comparison").jobs()[0].config
     assert full.model.options["width"] == 1.0 and full.data.max_train is None
 
 
@@ -90,22 +104,32 @@ def test_fingerprints_need_no_data():
     assert (data.faces, data.style) == (12000, "wild") and len(data.fingerprint) == 16
 
 
+TRAINED = {"edition": "smoke", "recipes": ["smoke"], "model": "cbam_cnn", "seeds": [0]}
+NETWORK = TRAINED | {"options": {}, "input_size": 48}
+
+
+def jobs(stage: str, given: dict, **more: object) -> list[Job]:
+    return stages.check_stage(stage, given | more).jobs()
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
         (lambda: editions.load_edition("mars"), "unknown edition 'mars'; known: .*smoke"),
-        (lambda: stages.jobs("mars"), "unknown edition 'mars'"),
-        (lambda: stages.jobs_of("smoke", "08_nothing"), "unknown stage '08_nothing'; known: 01_dataset_audit"),
-        (lambda: editions.domain("mars", editions.load_edition("smoke")), "unknown dataset 'mars'; known: fer2013"),
-        (lambda: editions.domain("synthetic-oil", editions.load_edition("smoke")), "allowed: synthetic-wild, synthetic-lab"),
+        (lambda: stages.edition_jobs("mars"), "unknown edition 'mars'"),
+        (lambda: stages.read_stage("smoke", "08_nothing"), "unknown stage '08_nothing'; known: 01_dataset_audit"),
+        (lambda: editions.dataset_config("mars", editions.load_edition("smoke")), "unknown dataset 'mars'; known: fer2013"),
         (
-            lambda: stages.ablations(edition="smoke", recipes=["smoke"], model="cbam_cnn", arms=["no_legs"], seeds=[0]),
-            "unknown arm 'no_legs'; allowed: full, no_cbam",
+            lambda: editions.dataset_config("synthetic-oil", editions.load_edition("smoke")),
+            "allowed: synthetic-wild, synthetic-lab",
         ),
         (
-            lambda: stages.class_weighting(edition="smoke", recipes=["tea"], model="cbam_cnn", schemes=["none"], seeds=[0]),
-            "unknown recipe 'tea'; known: ",
+            lambda: jobs("04_ablations", TRAINED, arms={"no_legs": {"model.legs": 0}}),
+            "model has no 'legs'; allowed: name, options",
         ),
+        (lambda: jobs("04_ablations", TRAINED, arms={"x": {"phases.1.lr": 1.0}}), "phases has no '1'; allowed: 0"),
+        (lambda: jobs("04_ablations", TRAINED, arms={"x": {"seed.x": 1}}), "seed has no 'x'; allowed: nothing"),
+        (lambda: jobs("02_class_weighting", TRAINED, recipes=["tea"], schemes=["none"]), "unknown recipe 'tea'; known: "),
     ],
 )
 def test_unknown_names_are_refused(call, words):
@@ -117,16 +141,15 @@ def test_unknown_names_are_refused(call, words):
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: stages.label_distribution(edition="smoke", recipes=["smoke"], model="cbam_cnn", options={}, input_size=48,
-                                           targets=["labels", "vote"], seeds=[0]),
-         "targets is 'vote': .*'labels' or 'votes'"),
-        (lambda: stages.label_distribution(edition="smoke", recipes=["smoke"], model="cbam_cnn", options={"dropout": 1.0},
-                                           input_size=48, targets=["labels"], seeds=[0]),
+        (lambda: jobs("05_label_distribution", NETWORK, targets=["labels", "vote"]),
+         "data.targets is 'vote': .*'labels' or 'votes'"),
+        (lambda: jobs("05_label_distribution", NETWORK, options={"dropout": 1.0}, targets=["labels"]),
          r"model cbam_cnn: dropout is 1\.0, allowed: 0 and more, below 1"),
-        (lambda: stages.dataset_audit(edition="smoke", near_threshold=2.0, others=[]),
+        (lambda: jobs("01_dataset_audit", {"edition": "smoke"}, near_threshold=2.0, others=[]),
          "threshold is 2.0: .*less than or equal to 1"),
-        (lambda: stages.error_analysis(edition="smoke", recipes=["smoke"], models=["cbam_cnn"], seeds=[-1]),
-         "error_analysis: seeds.0 is -1"),
+        (lambda: jobs("07_error_analysis", {"edition": "smoke", "recipes": ["smoke"]}, models=["cbam_cnn"], seeds=[-1]),
+         "07_error_analysis: seeds.0 is -1"),
+        (lambda: jobs("twin", {"edition": "fer2013"}, person=3), "edition fer2013 has fer2013, allowed: synthetic"),
     ],
 )  # fmt: skip
 def test_a_notebook_is_refused_what_a_file_is(call, words):
@@ -157,16 +180,17 @@ def test_wrong_parameters_are_named(tmp_path, monkeypatch, old, new, words):
     path.write_text(path.read_text().replace(old, new))
     monkeypatch.setattr(stages, "parameters", lambda edition, stage: editions.parameters(edition, stage, tmp_path))
     with pytest.raises(InputError, match=words) as caught:
-        stages.jobs_of("smoke", "02_class_weighting")
+        stages.read_stage("smoke", "02_class_weighting").jobs()
     assert str(caught.value).startswith("params/smoke/02_class_weighting.yaml: ") and "\n" not in str(caught.value)
 
 
 def test_the_four_arms_of_resface():
     """A, A+B, A+C and A+B+C: without and with attention, taught by labels or by one and the same generator."""
-    arms = {}
+    arms, targets = {}, ["labels", "generator"]
     for arm, options in (("A", {"attention": "none"}), ("A+B", {})):
-        given = {"edition": "smoke", "recipes": ["smoke"], "model": "resface18", "options": options, "input_size": 64}
-        plain, generator, taught = stages.label_distribution(**given, targets=["labels", "generator"], seeds=[0])
+        given = TRAINED | {"model": "resface18", "options": options, "input_size": 64}
+        made = jobs("05_label_distribution", given, targets=targets)
+        plain, generator, taught = (job.config for job in made if job.model != "audit")
         arms |= {arm: plain, f"{arm}+C": taught}
         assert taught.loss.teacher == generator.key and generator.model.name == "ldg" and taught.model == plain.model
     assert arms["A+C"].loss == arms["A+B+C"].loss, "one teacher"
@@ -175,9 +199,9 @@ def test_the_four_arms_of_resface():
 
 
 def test_a_generator_is_trained_before_its_student():
-    given = {"edition": "smoke", "recipes": ["smoke"], "model": "cbam_cnn", "options": {}, "input_size": 48}
-    jobs = stages.label_distribution(**given, targets=["labels", "generator"], seeds=[0, 1])
-    assert [job.name for job in jobs] == ["labels", "ldg", "generator"] * 2
-    assert [obstacles.wave_of(job) for job in jobs] == [0, 0, 1] * 2
-    for _, teacher, student in (jobs[:3], jobs[3:]):
-        assert student.loss.teacher == teacher.key and student.seed == teacher.seed and teacher.model.name == "ldg"
+    made = jobs("05_label_distribution", NETWORK, targets=["labels", "generator"], seeds=[0, 1])
+    assert [job.arm for job in made if job.model != "audit"] == ["labels", "ldg", "generator"] * 2
+    order = list(graph(reversed(made)).static_order())
+    for _, teacher, student in (made[:3], made[3:6]):
+        assert student.needs() == (teacher.key,) and order.index(teacher.key) < order.index(student.key)
+        assert student.seed == teacher.seed and teacher.model == "ldg"

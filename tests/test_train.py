@@ -12,10 +12,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from jobs_by_config import run_job
 from torch import nn
 
 from fer_study import store
-from fer_study.jobs import study
+from fer_study.jobs import train
 from fer_study.models import create_model
 from fer_study.models.modes import evaluating
 from fer_study.settings.errors import InputError
@@ -54,7 +55,7 @@ def reference(tmp_path_factory):
         if config.key not in made:
             with pytest.MonkeyPatch.context() as patch:
                 patch.setenv("FER_STUDY_RUNS", str(tmp_path_factory.mktemp("reference")))
-                made[config.key] = study.run(config)
+                made[config.key] = run_job(config)
         return made[config.key]
 
     return make
@@ -62,19 +63,19 @@ def reference(tmp_path_factory):
 
 def test_the_same_config_gives_the_same_bits(runs_folder, reference, tiny_run):
     config = tiny_run(**FULL)
-    first, second = reference(config), study.run(config)
+    first, second = reference(config), run_job(config)
     assert first.folder != second.folder and second.folder.parent == runs_folder
     same(first, second)
     assert not (second.folder / "checkpoint.pt").exists()
     assert list(second.predictions.views) == [
         f"{kind}_{tta}" for kind in ("ema", "best", "last") for tta in ("single", "flip", "ten_crop")
     ]
-    assert study.run(config).folder == second.folder  # the second call finds it
+    assert run_job(config).folder == second.folder  # the second call finds it
     assert len(second.history) == 3 and second.env["images_per_second"] > 0
 
 
 def test_another_seed_gives_other_bits(runs_folder, reference, tiny_run):
-    other = study.run(tiny_run(**FULL, seed=1))
+    other = run_job(tiny_run(**FULL, seed=1))
     assert other.history["train_loss"].tolist() != reference(tiny_run(**FULL)).history["train_loss"].tolist()
 
 
@@ -83,14 +84,14 @@ def test_stopped_by_the_clock_it_goes_on_exactly(runs_folder, reference, tiny_ru
     with monkeypatch.context() as patch:
         patch.setattr(loop, "time", SimpleNamespace(monotonic=clock.__next__, perf_counter=time.perf_counter))
         with pytest.raises(loop.OutOfTime, match="stopped after epoch 1 of 3"):
-            study.run(config, deadline=1.0)
+            run_job(config, deadline=1.0)
     assert store.lookup(config.key) is None and (runs_folder / config.key / "checkpoint.pt").is_file()
-    same(reference(config), study.run(config))
+    same(reference(config), run_job(config))
 
 
 SLOW = """
 import sys, time
-from fer_study.jobs import study
+
 from fer_study.training import loop
 from fer_study.settings.experiment import RunConfig
 from fer_study.settings.frozen import parse
@@ -102,7 +103,7 @@ def slow(config, number, *rest):
         time.sleep(60)
     return epoch(config, number, *rest)
 loop.train_epoch = slow
-study.run(parse(RunConfig, json.loads(sys.argv[1]), "argument"))
+run_job(parse(RunConfig, json.loads(sys.argv[1]), "argument"))
 """
 
 
@@ -112,11 +113,11 @@ def test_killed_it_goes_on_exactly(runs_folder, reference, tiny_run):
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as other:
         assert other.stdout.readline() == "two epochs done\n"
         with pytest.raises(store.Busy):
-            study.run(config)
+            run_job(config)
         other.send_signal(signal.SIGKILL)
         other.wait()
     assert store.lookup(config.key) is None and (runs_folder / config.key / "checkpoint.pt").is_file()
-    same(reference(config), study.run(config))
+    same(reference(config), run_job(config))
 
 
 def test_a_loss_that_is_not_finite_is_said_in_one_line(runs_folder, tiny_run):
@@ -124,7 +125,7 @@ def test_a_loss_that_is_not_finite_is_said_in_one_line(runs_folder, tiny_run):
     with pytest.raises(
         loop.TrainingFailed, match=r"tiny: loss is (nan|inf) in epoch 1; lr 1e\+30 may be too high"
     ) as caught:
-        study.run(config)
+        run_job(config)
     assert "\n" not in str(caught.value) and store.lookup(config.key) is None
 
 
@@ -133,12 +134,12 @@ def test_predictions_that_are_not_finite_are_a_failed_training(runs_folder, tiny
     real = loop.log_probabilities
     monkeypatch.setattr(loop, "log_probabilities", lambda *given: np.full_like(real(*given), np.nan))
     with pytest.raises(loop.TrainingFailed, match="tiny: a prediction is not finite; the learning rate may be too high"):
-        study.run(tiny_run())
+        run_job(tiny_run())
     monkeypatch.undo()
     monkeypatch.setenv("FER_STUDY_RUNS", str(runs_folder))
-    monkeypatch.setattr(study, "log_probabilities", lambda *given: np.full_like(real(*given), np.inf))
+    monkeypatch.setattr(train, "log_probabilities", lambda *given: np.full_like(real(*given), np.inf))
     with pytest.raises(loop.TrainingFailed, match="not finite"):
-        study.run(tiny_run())
+        run_job(tiny_run())
     assert store.lookup(tiny_run().key) is None
 
 
@@ -149,8 +150,8 @@ def test_the_time_of_a_resumed_run_is_that_of_all_its_epochs(runs_folder, tiny_r
     with monkeypatch.context() as patch:
         patch.setattr(loop, "time", SimpleNamespace(monotonic=clock.__next__, perf_counter=time.perf_counter))
         with pytest.raises(loop.OutOfTime):
-            study.run(config, deadline=1.0)
-    assert 2000 <= study.run(config).env["seconds"] < 2060
+            run_job(config, deadline=1.0)
+    assert 2000 <= run_job(config).env["seconds"] < 2060
 
 
 @pytest.mark.parametrize(
@@ -165,17 +166,17 @@ def test_the_time_of_a_resumed_run_is_that_of_all_its_epochs(runs_folder, tiny_r
 )
 def test_what_cannot_be_trained_is_refused(runs_folder, tiny_run, changes, words):
     with pytest.raises(InputError, match=words):
-        study.run(tiny_run(**changes))
+        run_job(tiny_run(**changes))
 
 
 def test_one_image_is_too_few(runs_folder, tiny_run):
     with pytest.raises(InputError, match="too few training images"):
-        study.run(tiny_run(data=tiny_run().data.model_copy(update={"max_train": 1})))
+        run_job(tiny_run(data=tiny_run().data.model_copy(update={"max_train": 1})))
 
 
 def test_other_data_under_the_same_name_is_refused(runs_folder, tiny_run):
     with pytest.raises(InputError, match=r"fingerprint is .*, the run was defined on 0000"):
-        study.run(tiny_run(data=tiny_run().data.model_copy(update={"fingerprint": "0000"})))
+        run_job(tiny_run(data=tiny_run().data.model_copy(update={"fingerprint": "0000"})))
 
 
 def fit(config, folder, images: int = 64) -> tuple[loop.Weights, nn.Module]:
@@ -274,7 +275,7 @@ def test_an_ema_that_would_never_move_is_refused(tmp_path, tiny_run):
 def test_epochs_are_chosen_on_validation(runs_folder, tiny_run):
     """The history tells loss and accuracy of the validation images; were others scored in their place, its loss at the end
     could not be that of the stored predictions of validation."""
-    record = study.run(tiny_run(phases=(PhaseConfig(epochs=4, lr=3e-3),)))
+    record = run_job(tiny_run(phases=(PhaseConfig(epochs=4, lr=3e-3),)))
     last, best = record.metrics["last_single"], record.metrics["best_single"]
     assert record.history["validation_loss"].iloc[-1] == pytest.approx(last["validation"]["log_loss"], rel=1e-3)
     assert last["test"]["log_loss"] != pytest.approx(last["validation"]["log_loss"], rel=1e-2), "tells nothing"
@@ -388,24 +389,24 @@ def test_labels_are_drawn_anew(runs_folder, tiny_run, monkeypatch):
     seen, draw = [], loop.drawn
     monkeypatch.setattr(loop, "drawn", lambda *given: seen.append(1) or draw(*given))
     config = tiny_run()
-    study.run(config)
+    run_job(config)
     assert not seen
-    study.run(config.replace(data=config.data.replace(annotation="probability")))
+    run_job(config.replace(data=config.data.replace(annotation="probability")))
     assert seen
 
 
 def test_a_teacher_gives_the_targets(runs_folder, tiny_run, monkeypatch):
     """A teacher that always says surprise: so does its student, whatever the labels are."""
-    source = study.run(tiny_run())
+    source = run_job(tiny_run())
 
     class Says(nn.Module):
         def forward(self, images):
             assert not torch.is_grad_enabled()
             return 20 * torch.eye(7)[torch.full((len(images),), 5)]
 
-    monkeypatch.setattr(study, "network_of", lambda key: (source.config, Says().eval()))
+    monkeypatch.setattr(train, "network_of", lambda key: (source.config, Says().eval()))
     loss = LossConfig(teacher=source.key, distribution="teacher")
-    taught = study.run(tiny_run(loss=loss, phases=(PhaseConfig(epochs=12, lr=1e-2),)))
+    taught = run_job(tiny_run(loss=loss, phases=(PhaseConfig(epochs=12, lr=1e-2),)))
     assert taught.key != source.key and taught.config.loss.teacher == source.key
     assert (taught.predictions.views["last_single"].argmax(axis=1) == 5).all()
     assert taught.history["train_loss"].iloc[-1] < 0.1
@@ -413,14 +414,14 @@ def test_a_teacher_gives_the_targets(runs_folder, tiny_run, monkeypatch):
 
 
 def test_a_real_teacher_and_its_student(runs_folder, tiny_run):
-    source = study.run(tiny_run())
+    source = run_job(tiny_run())
     config = tiny_run(seed=1, loss=LossConfig(teacher=source.key))
-    assert np.isfinite(study.run(config).predictions.views["last_single"]).all()
+    assert np.isfinite(run_job(config).predictions.views["last_single"]).all()
     with pytest.raises(weights.SourceMissing, match="0123456789abcdef"):
-        study.run(tiny_run(loss=LossConfig(teacher="0123456789abcdef")))
+        run_job(tiny_run(loss=LossConfig(teacher="0123456789abcdef")))
     other = tiny_run(augment=AugmentConfig(mean=0.1), loss=LossConfig(teacher=source.key))
     with pytest.raises(InputError, match=r"normalisation is \(0.1, 0.5\), of its teacher .* \(0.5, 0.5\)"):
-        study.run(other)
+        run_job(other)
 
 
 def test_the_loss_that_a_config_names():

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from jobs_by_config import run_job
 
 from fer_study import store
 from fer_study.data.twin import synthetic
-from fer_study.jobs import plan, stages, study, transfer
+from fer_study.jobs import plan, stages, train, transfer
+from fer_study.jobs.job import job_for
 from fer_study.settings.experiment import TransferConfig
 from fer_study.training.weights import SourceMissing
 
@@ -21,28 +23,29 @@ def config(tiny_run):
 
 def test_without_weights_it_says_what_to_do(runs_folder, config, tmp_path, monkeypatch):
     with pytest.raises(SourceMissing, match=rf"tiny \({config.run.key}\) is not trained$") as caught:
-        study.run(config)
+        run_job(config)
     assert "\n" not in str(caught.value)
-    record = study.run(config.run)
+    record = run_job(config.run)
     for kind in ("last", "best"):
         record.weights(kind).unlink()  # what a published record looks like
     with pytest.raises(SourceMissing, match="has a record without weights"):
-        study.run(config)
+        run_job(config)
     assert store.lookup(config.key) is None
 
 
 def test_the_command_names_edition_and_run(runs_folder, caplog):
-    job = next(job for job in stages.jobs("smoke") if isinstance(job, TransferConfig))
+    job = next(job for job in stages.edition_jobs("smoke") if job.model == "transfer")
+    (run,) = job.needs()
     with caplog.at_level("INFO"):
         assert plan.train_jobs([job]) == (0, 1)
-    assert f"is not trained; train it with: fer-study train smoke --only '*/{job.run.key}'" in caplog.text
-    assert any(plan.matches(other, f"*/{job.run.key}") for other in stages.jobs("smoke"))
+    assert f"is not trained; train it with: fer-study train smoke --only '*/{run}'" in caplog.text
+    assert any(plan.matches(other, f"*/{run}") for other in stages.edition_jobs("smoke"))
 
 
 def test_scores_the_test_split_of_the_target(runs_folder, config):
-    study.run(config.run)
-    record = study.run(config)
-    faces, predictions = study.faces_of(config.target), record.predictions
+    run_job(config.run)
+    record = run_job(config)
+    faces, predictions = train.faces_of(config.target), record.predictions
     assert list(predictions.views) == ["last_single", "last_flip"]
     assert predictions.table["row"].tolist() == np.flatnonzero(faces.split == "test").tolist()
     assert predictions.table["label"].tolist() == faces.labels[faces.split == "test"].tolist()
@@ -56,22 +59,22 @@ def test_scores_the_test_split_of_the_target(runs_folder, config):
 
 def test_on_its_own_data_it_repeats_the_run(runs_folder, config):
     """The same weights on the same images: the same predictions, to the last bit."""
-    source = study.run(config.run)
-    record = study.run(config.model_copy(update={"target": config.run.data}))
+    source = run_job(config.run)
+    record = run_job(config.model_copy(update={"target": config.run.data}))
     rows = source.predictions.subset("test")
     for view in ("last_single", "last_flip"):
         assert np.array_equal(record.predictions.views[view], source.predictions.views[view][rows])
 
 
 def test_a_set_without_a_test_split_is_used_whole(runs_folder, config):
-    faces = study.faces_of(config.target)
+    faces = train.faces_of(config.target)
     assert len(transfer.test_rows(faces)) == 10
     assert len(transfer.test_rows(faces.select(faces.split != "test"))) == 90
 
 
 def test_plan_leaves_it_over(runs_folder, config, caplog):
     with caplog.at_level("INFO"):
-        assert plan.train_jobs([config]) == (0, 1)
+        assert plan.train_jobs([job_for(config)]) == (0, 1)
     assert "left over: tiny" in caplog.text and "is not trained" in caplog.text
-    assert plan.train_jobs([config, config.run]) == (2, 0)  # trainings come first
-    assert plan.train_jobs([config, config.run]) == (0, 0)
+    assert plan.train_jobs([job_for(config), job_for(config.run)]) == (2, 0)  # trainings come first
+    assert plan.train_jobs([job_for(config), job_for(config.run)]) == (0, 0)

@@ -7,10 +7,10 @@ import pickle
 
 import pytest
 import torch
+from jobs_by_config import run_job
 from safetensors.torch import save_file
 from weight_files import EMOTION, NARROW, from_file, load_into, network, one_line
 
-from fer_study.jobs import study
 from fer_study.settings import weight_origin
 from fer_study.settings.errors import InputError
 from fer_study.settings.experiment import ModelConfig, RunConfig
@@ -111,7 +111,7 @@ def test_a_pickle_is_never_opened(files, tmp_path, tiny_run, runs_folder, name):
     evil, ran = files / name, tmp_path / "ran"
     evil.write_bytes(pickle.dumps(Malicious(str(ran))))
     with pytest.raises(InputError, match=r"a pickle can run code|not a whole safetensors file"):
-        study.run(tiny_run().replace(model=dict(tiny_run().model) | {"weights": str(evil)}))
+        run_job(tiny_run().replace(model=dict(tiny_run().model) | {"weights": str(evil)}))
     if name == "evil.safetensors":
         evil.rename(files / "test_convnext.safetensors")
         config = ModelConfig(name="timm:test_convnext", weights="imagenet")
@@ -169,7 +169,7 @@ def test_a_file_that_names_its_network_wrongly(saved, said):
 
 
 def test_weights_are_as_readable_as_the_rest_of_a_record(runs_folder, tiny_run):
-    folder = study.run(tiny_run()).folder
+    folder = run_job(tiny_run()).folder
     modes = {path.name: path.stat().st_mode for path in folder.iterdir() if path.name != ".lock"}
     assert "last.safetensors" in modes and len(set(modes.values())) == 1, modes
 

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from conftest import OPTIONS
+from jobs_by_config import run_job
 from page_records import rewrite
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
@@ -18,7 +19,8 @@ from weight_files import EMOTION, load_into, one_line
 
 from fer_study import cli, store
 from fer_study.book import execute
-from fer_study.jobs import plan, queue, study
+from fer_study.jobs import plan, queue
+from fer_study.jobs.job import job_for
 from fer_study.models import create_model
 from fer_study.settings import weight_origin
 from fer_study.settings.experiment import EmaConfig, ModelConfig, PhaseConfig, RunConfig
@@ -37,7 +39,7 @@ def source_store(tmp_path_factory):
 def source(source_store, tiny_run, monkeypatch):
     """The record of a finished run, in a store that tests of this file share."""
     monkeypatch.setenv("FER_STUDY_RUNS", str(source_store))
-    return study.run(tiny_run(ema=EmaConfig(decay=0.9)))
+    return run_job(tiny_run(ema=EmaConfig(decay=0.9)))
 
 
 def test_a_run_is_found_by_its_key_and_predicts_what_it_stored(source):
@@ -57,7 +59,7 @@ def test_a_run_is_found_by_its_key_and_predicts_what_it_stored(source):
 
 def test_the_network_of_a_run_has_the_channels_of_its_images(runs_folder, tiny_run):
     config = tiny_run(model=ModelConfig(name="timm:test_convnext", input_size=32))
-    study.run(config)
+    run_job(config)
     state = create_model(config.model, 7, 3).state_dict()
     rewrite(store.lookup(config.key).folder, "last.safetensors", as_safetensors(state))  # as if trained on colour
     assert network_of(config.key)[1](torch.rand(1, 3, 32, 32)).shape == (1, 7)
@@ -91,7 +93,7 @@ def test_a_run_of_another_network_is_refused(source, tiny_run):
 def test_a_run_without_weights_here(runs_folder, tiny_run):
     one_line(r"run \(0123456789abcdef\) is not trained", network_of, "0" + "123456789abcdef", kind=SourceMissing)
     assert "no edition lists it" in queue.train_command("0123456789abcdef")
-    record = study.run(tiny_run())
+    record = run_job(tiny_run())
     one_line("has no ema weights, allowed: last, best", network_of, record.key, "ema")
     for kind in ("last", "best"):
         record.weights(kind).unlink()  # what a published record looks like
@@ -104,7 +106,7 @@ def test_a_record_that_is_no_network(runs_folder, tiny_run):
     one_line("a record of hog_svm, not of a network", network_of, published["hog_svm"])
     one_line("a record of AuditConfig, not of a network", network_of, published["AuditConfig"])
     run = tiny_run(model=ModelConfig(name="hog_svm", weights="imagenet"), phases=())
-    one_line("model hog_svm: weights are 'imagenet', allowed: scratch", study.run, run)
+    one_line("model hog_svm: weights are 'imagenet', allowed: scratch", run_job, run)
 
 
 @pytest.mark.parametrize("kind", ["last", "best", "ema"])
@@ -128,7 +130,7 @@ def test_other_options_are_in_the_log_and_in_the_record(source, runs_folder, tin
     path = source.weights("last")
     monkeypatch.setenv("FER_STUDY_RUNS", str(runs_folder))
     options = {**source.config.model.options, "dropout": 0.1, "head_dropout": 0.2}
-    record = study.run(tiny_run(model=source.config.model.replace(options=options, weights=str(path))))
+    record = run_job(tiny_run(model=source.config.model.replace(options=options, weights=str(path))))
     found = ["dropout 0.25, here 0.1", "head_dropout 0.5, here 0.2"]
     assert record.env["initial_weights"]["options"] == found
     (line,) = [r.getMessage() for r in caplog.records if r.levelname == "WARNING" and "tensors loaded" in r.getMessage()]
@@ -150,7 +152,7 @@ def test_progressive_unfreezing_starts_from_the_weights_of_a_run(source, tiny_ru
                                                                              real(path, key, model, *rest)))  # fmt: skip
     config = tiny_run(model=source.config.model.replace(weights=f"run:{source.key}"), phases=THREE)
     with caplog.at_level(logging.INFO):
-        record = study.run(config)
+        record = run_job(config)
     moved = [{n.split(".")[0] + n.split(".")[1] * n.startswith("blocks") for n in s if not torch.equal(s[n], before[n])}
              for s in states]  # fmt: skip
     assert moved == [{"head"}, {"head", "blocks2"}, {"head", "blocks2", "blocks1", "blocks0"}]
@@ -167,20 +169,20 @@ def test_a_resumed_run_goes_on_from_its_checkpoint_without_its_first_weights(sou
     path.write_bytes(source.weights("last").read_bytes())
     config = tiny_run(model=source.config.model.replace(weights=str(path)), phases=THREE, seed=3)
     monkeypatch.setenv("FER_STUDY_RUNS", str(tmp_path / "straight"))
-    whole = study.run(config)
+    whole = run_job(config)
     monkeypatch.setenv("FER_STUDY_RUNS", str(tmp_path / "stopped"))
     clock = iter([0.0, 2.0])
     with monkeypatch.context() as patch:
         patch.setattr(loop, "time", SimpleNamespace(monotonic=clock.__next__, perf_counter=time.perf_counter))
         with pytest.raises(loop.OutOfTime, match="stopped after epoch 1 of 3"):
-            study.run(config, deadline=1.0)
+            run_job(config, deadline=1.0)
     path.unlink()
     with monkeypatch.context() as patch:
         patch.setattr(weights, "load", lambda *_: pytest.fail("loaded again"))
-        resumed = study.run(config)
+        resumed = run_job(config)
     assert resumed.weights("last").read_bytes() == whole.weights("last").read_bytes()
     assert resumed.env["initial_weights"] == whole.env["initial_weights"]
-    scratch = study.run(config.replace(model=config.model.replace(weights="scratch")))
+    scratch = run_job(config.replace(model=config.model.replace(weights="scratch")))
     assert scratch.history["train_loss"].tolist() != whole.history["train_loss"].tolist()
 
 
@@ -214,13 +216,13 @@ def test_weights_that_do_not_fit_are_refused_before_any_run_is_trained(source, r
     """They cost their own run; the others are trained."""
     path, begun = source.weights("last"), []
     monkeypatch.setenv("FER_STUDY_RUNS", str(runs_folder))
-    monkeypatch.setattr(study, "run", lambda job, **_: begun.append(job.key))
+    monkeypatch.setattr(queue, "run", lambda job, **_: begun.append(job.key))
 
     def refused_alone(words: str, wrong: RunConfig) -> None:
         begun.clear()
         one_line(words, plan.train_jobs, [wrong])
         with pytest.raises(plan.RunsFailed, match=wrong.key) as failure:
-            plan.train_jobs([tiny_run(), wrong])
+            plan.train_jobs([job_for(tiny_run()), job_for(wrong)])
         assert words in str(failure.value) and begun == [tiny_run().key]
 
     def refused(words: str, **changes: object) -> None:

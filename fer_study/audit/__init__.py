@@ -32,14 +32,11 @@ from .copies import NEAR, RELATIONS, blank, copy_groups, count_copies, duplicate
 from .crowd import human_ceiling, label_gaps, label_noise
 
 __all__ = [
-    "FORM", "NEAR", "NEARLY_BLANK", "PRINTED_WEIGHTS", "RELATIONS", "VOTE_OPTIONS", "AuditReport", "agreement", "balance",
+    "NEAR", "NEARLY_BLANK", "PRINTED_WEIGHTS", "RELATIONS", "VOTE_OPTIONS", "AuditReport", "agreement", "balance",
     "blank", "class_weights", "copy_groups", "count_copies", "duplicate_groups", "gains", "has_copy",
     "human_ceiling", "inverse_frequency", "label_gaps", "label_noise", "leakage", "majority", "majority_shares",
     "near_pairs", "run", "score_against_truth", "summary", "transitions",
 ]  # fmt: skip
-
-FORM = 5
-"""Number of the form of a summary. Raise it when an entry is added or changes its meaning: older records are made anew."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +88,6 @@ class AuditReport:
         """The report without its rows of single images: plain dicts, lists, numbers and strings; undefined is None."""
         levels, per_class = self.blanks["levels"], self.balance.drop(columns="total")
         report = {
-            "form": FORM,
             "name": self.name,
             "fingerprint": self.fingerprint,
             "images": len(self.group),

@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..jobs import editions
+from ..jobs.job import Job, unique
 from ..jobs.processes import Died, Pool
+from ..jobs.stages import STAGES, check_stage, edition_jobs
 from ..settings.checkout import ROOT
 from ..settings.errors import InputError
-from ..settings.experiment import PARAMS, RunConfig, TransferConfig
+from ..settings.experiment import PARAMS
 from ..settings.yaml_files import read_yaml, value_of
 from ..store import local_root, lookup
 from ..store.record_files import write_atomically
@@ -79,7 +81,7 @@ def defaults(notebook: Path) -> dict:
 
 
 def check_parameters(given: dict, allowed: dict, where: str) -> None:
-    """Every given name is known and its value has the type of the default.
+    """Check parameters of a notebook that is no stage: each name is known and its value has the type of the default.
 
     Raises:
         InputError: the name or the value, and what is allowed.
@@ -121,30 +123,29 @@ def tasks(edition: str, stages: list[str], overrides: dict[str, str]) -> list[Ta
     for stage in find_stages(edition, stages):
         notebook, where = NOTEBOOKS / f"{stage}.ipynb", PARAMS / edition / f"{stage}.yaml"
         allowed, parameters = defaults(notebook), editions.parameters(edition, stage, PARAMS)
-        check_parameters(parameters, allowed, str(where))
-        check_parameters(changed, allowed, f"-p for {stage}")
+        for given, place in ((parameters, str(where)), (parameters | changed, f"-p for {stage}")):
+            if stage in STAGES:
+                check_stage(stage, allowed | given, place)
+            else:
+                check_parameters(given, allowed, place)
         parameters |= changed
         content = content_hash(notebook, allowed | parameters, PARAMS)
         found.append(Task(notebook, target_of(edition, stage, changed), allowed | parameters, content))
     return found
 
 
-def needed(edition: str, wanted: list[str], overrides: dict[str, str]) -> list[RunConfig | TransferConfig]:
-    """The runs that pages need (see ``tasks``), each once; all of an edition in the order of ``stages.jobs``."""
-    from ..jobs import stages
-
+def needed(edition: str, wanted: list[str], overrides: dict[str, str]) -> list[Job]:
+    """List the jobs that pages need (see ``tasks``), each once; all of an edition as ``stages.edition_jobs`` does."""
     pages = tasks(edition, wanted, overrides)
     if not (wanted or overrides):
-        return stages.jobs(edition)
-    return list({job.key: job for task in pages for job in runs_of(task)}.values())
+        return edition_jobs(edition)
+    return unique(job for task in pages for job in jobs_of(task))
 
 
-def runs_of(task: Task) -> list[RunConfig | TransferConfig]:
-    """The runs that a page needs, none where its notebook needs none."""
-    from ..jobs.stages import STAGES
-
+def jobs_of(task: Task) -> list[Job]:
+    """List the jobs that a page needs, none where its notebook is no stage."""
     stage = task.notebook.stem
-    return STAGES[stage](stage, **task.parameters) if stage in STAGES else []
+    return check_stage(stage, task.parameters).jobs() if stage in STAGES else []
 
 
 def run(edition: str, stages: list[str], overrides: dict[str, str], root: str | None = None) -> int:
@@ -180,7 +181,7 @@ def make(todo: list[Task], root: str | None) -> int:
     trained, failed = time.perf_counter() - start, 0
     pages = []
     for task, keys in zip(todo, missing, strict=True):
-        if reason := plan.hopeless(task.parameters["edition"], runs_of(task), root):
+        if reason := plan.hopeless(task.parameters["edition"], jobs_of(task), root):
             failed += 1
             log.error("fer-study: %s %s cannot be made: %s", task.parameters["edition"], task.notebook.stem, reason)
         else:
@@ -203,13 +204,13 @@ def train_live(todo: list[Task], root: str | None) -> list[list[str]]:
     """
     from ..jobs import plan
 
-    needs = [runs_of(task) for task in todo]
+    needs = [jobs_of(task) for task in todo]
     live = [job for task, jobs in zip(todo, needs, strict=True) for job in plan.live_jobs(task.parameters["edition"], jobs)]
     try:
-        plan.train_jobs(list({job.key: job for job in live}.values()), parallel=os.cpu_count() or 1, root=root)
+        plan.train_jobs(live, parallel=os.cpu_count() or 1, root=root)
     except (plan.RunsFailed, InputError) as failure:  # the pages that need these runs fail or lack them, the others are made
         log.error("fer-study: %s", failure)
-    return [sorted({job.key for job in jobs if lookup(job.key) is None}) for jobs in needs]
+    return [sorted({job.key for job in jobs if job.record() is None}) for jobs in needs]
 
 
 def attempts(pages: list[tuple[Task, list[str]]]) -> Iterator[tuple[Task, str | None, float]]:

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from .. import store
-from ..jobs.editions import domain, load_edition, parameters
+from ..jobs.editions import dataset_config, load_edition, parameters
 from ..settings.checkout import ROOT
 from ..settings.experiment import PARAMS
 from ..settings.recipes import load_recipe
@@ -66,7 +66,7 @@ def settings(given: dict, recipes: set[str], folder: Path = PARAMS) -> dict:
         "audits": {
             name: parameters(name, AUDITED, folder) for name in worlds if (folder / name / f"{AUDITED}.yaml").is_file()
         },
-        "datasets": {name: domain(name, own).fingerprint for name in datasets},
+        "datasets": {name: dataset_config(name, own).fingerprint for name in datasets},
         "recipes": {name: load_recipe(name, folder / "recipes").model_dump() for name in recipes},
     }
 

@@ -16,16 +16,17 @@ import scipy
 
 from .. import store
 from ..analysis.metrics import log_loss, log_softmax
-from ..data.faceset import FaceSet
 from ..settings.environment import environment
 from ..settings.errors import InputError
-from ..settings.experiment import RunConfig
-from ..training.protocol import split
+from ..settings.experiment import DataConfig, RunConfig
+from ..training.protocol import split, training_images
+from ..training.sources import faces_of
 from .evaluation import prediction_table, score, stored
+from .job import BASELINE as NAME
+from .job import Job
 
 log = logging.getLogger(__name__)
 
-NAME = "hog_svm"
 DEFAULTS = {"pixels_per_cell": 8, "orientations": 9, "C": 0.01}
 """Cells and orientations: the values of Dalal and Triggs (2005). ``C``: a value taken, not searched for."""
 
@@ -78,39 +79,52 @@ def temperature(scores: np.ndarray, labels: np.ndarray) -> float:
     return float(np.exp(found.x))
 
 
-def fit_and_predict(config: RunConfig, faces: FaceSet, folder: Path) -> store.Record:
-    """Train the pipeline and save its record, which has the single view ``last_single`` and no epochs.
+class Baseline(Job):
+    """Train the pipeline; its record has the single view ``last_single`` and no epochs."""
 
-    Scores become probabilities by a softmax whose temperature is fitted on validation; the test split takes no part.
+    config: RunConfig
 
-    Args:
-        folder: of the run, held by this process.
+    @property
+    def model(self) -> str:
+        return NAME
 
-    Raises:
-        InputError: a wrong option, targets that are no labels, or weights to start from.
-    """
-    import sklearn.svm  # slow to import, so not on every start
+    def data(self) -> tuple[DataConfig, ...]:
+        return (self.config.data,)
 
-    options, start = options_of(config), time.perf_counter()
-    if config.data.targets != "labels":
-        raise InputError(f"model {NAME}: targets are {config.data.targets!r}, allowed: labels")
-    if config.model.weights != "scratch":
-        raise InputError(f"model {NAME}: weights are {config.model.weights!r}, allowed: scratch")
-    rows = split(faces, config.data)
-    pixels, orientations = int(options["pixels_per_cell"]), int(options["orientations"])
-    learned = features(faces.images[rows.train], pixels, orientations)
-    machine = sklearn.svm.LinearSVC(C=options["C"], dual=False).fit(learned, faces.labels[rows.train])
-    trained = time.perf_counter() - start
-    table = prediction_table(faces, rows)
-    scores = np.full((len(table), faces.num_classes), -1e3)  # a class without training images is never predicted
-    found = machine.decision_function(features(faces.images[table["row"].to_numpy()], pixels, orientations))
-    scores[:, machine.classes_] = found if found.ndim == 2 else np.stack([-found, found], axis=1)
-    chosen = (table["split"] == "validation").to_numpy()
-    heat = temperature(scores[chosen], table["label"].to_numpy()[chosen].astype(np.int64))
-    views = {"last_single": stored(np.maximum(log_softmax(scores / heat), np.log(1e-7)))}
-    log.info("%s: %d images, %d features, trained in %.0f s", NAME, *learned.shape, trained)
-    env = environment(start) | {
-        "sklearn": sklearn.__version__, "temperature": heat, "images_per_second": round(len(learned) / trained, 1)
-    }  # fmt: skip
-    return store.save(folder, config, history=pd.DataFrame(columns=["epoch"]), table=table, views=views,
-                     metrics=score(table, views, faces.classes, config), env=env)  # fmt: skip
+    def seconds(self, speeds: dict[str, float]) -> float:
+        rate, images = speeds.get(NAME), training_images(self.config.data)
+        return images / rate if images and rate else float("nan")
+
+    def make(self, folder: Path, root: str | None = None, deadline: float | None = None) -> store.Record:
+        """Make its record. Scores become probabilities by a softmax whose temperature is fitted on validation; the test
+        split takes no part.
+
+        Raises:
+            InputError: a wrong option, targets that are no labels, or weights to start from.
+        """
+        import sklearn.svm  # slow to import, so not on every start
+
+        config, start = self.config, time.perf_counter()
+        options, faces = options_of(config), faces_of(config.data, root)
+        if config.data.targets != "labels":
+            raise InputError(f"model {NAME}: targets are {config.data.targets!r}, allowed: labels")
+        if config.model.weights != "scratch":
+            raise InputError(f"model {NAME}: weights are {config.model.weights!r}, allowed: scratch")
+        rows = split(faces, config.data)
+        pixels, orientations = int(options["pixels_per_cell"]), int(options["orientations"])
+        learned = features(faces.images[rows.train], pixels, orientations)
+        machine = sklearn.svm.LinearSVC(C=options["C"], dual=False).fit(learned, faces.labels[rows.train])
+        trained = time.perf_counter() - start
+        table = prediction_table(faces, rows)
+        scores = np.full((len(table), faces.num_classes), -1e3)  # a class without training images is never predicted
+        found = machine.decision_function(features(faces.images[table["row"].to_numpy()], pixels, orientations))
+        scores[:, machine.classes_] = found if found.ndim == 2 else np.stack([-found, found], axis=1)
+        chosen = (table["split"] == "validation").to_numpy()
+        heat = temperature(scores[chosen], table["label"].to_numpy()[chosen].astype(np.int64))
+        views = {"last_single": stored(np.maximum(log_softmax(scores / heat), np.log(1e-7)))}
+        log.info("%s: %d images, %d features, trained in %.0f s", NAME, *learned.shape, trained)
+        env = environment(start) | {
+            "sklearn": sklearn.__version__, "temperature": heat, "images_per_second": round(len(learned) / trained, 1)
+        }  # fmt: skip
+        return store.save(folder, config, history=pd.DataFrame(columns=["epoch"]), table=table, views=views,
+                         metrics=score(table, views, faces.classes, config), env=env)  # fmt: skip

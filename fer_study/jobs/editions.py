@@ -31,6 +31,10 @@ class Edition(Frozen):
     data: DataConfig
     live: Live | None = None
 
+    def is_live(self, recipe: str) -> bool:
+        """Whether a page of the edition makes the runs of a recipe by itself."""
+        return self.live is not None and self.live.recipe == recipe
+
 
 def editions(folder: Path = PARAMS) -> list[str]:
     """Names of the editions."""
@@ -89,7 +93,7 @@ def with_fingerprint(data: DataConfig) -> DataConfig:
     return data.model_copy(update={"fingerprint": mark or faces_of(data).fingerprint})
 
 
-def domain(name: str, edition: Edition) -> DataConfig:
+def dataset_config(name: str, edition: Edition) -> DataConfig:
     """The data of a name such as ``fer2013``, ``synthetic-wild``: the edition's own set as it says, any other with as many
     classes; synthetic sets, which have seven, with the edition's number of faces.
 

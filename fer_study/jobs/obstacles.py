@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from .. import data, store
+from .. import data
 from ..settings.errors import InputError
-from ..settings.experiment import DataConfig, RunConfig, TransferConfig
-from ..settings.weight_origin import RUN
+from ..settings.experiment import DataConfig
+from .job import Job, graph
 
 
 class Obstacle(NamedTuple):
@@ -19,14 +18,14 @@ class Obstacle(NamedTuple):
     reason: str
 
 
-def obstacles(jobs: Iterable[RunConfig | TransferConfig], root: str | None = None,
-              elsewhere: bool = False) -> dict[str, Obstacle]:  # fmt: skip
-    """The obstacles of jobs that have no record, by key. What needs a run that cannot be made cannot be made.
+def obstacles(jobs: Iterable[Job], root: str | None = None, elsewhere: bool = False) -> dict[str, Obstacle]:
+    """Find the obstacles of jobs that have no record, by key. What needs a run that cannot be made cannot be made.
 
     Args:
         root: data root; None: ``$FER_STUDY_DATA`` or ``data/``.
         elsewhere: the runs are made on other machines, where the data may be though it is not here.
     """
+    by_key = {job.key: job for job in jobs}
     found: dict[str, Obstacle] = {}
     places: dict[str, str | InputError] = {}
 
@@ -45,17 +44,11 @@ def obstacles(jobs: Iterable[RunConfig | TransferConfig], root: str | None = Non
             return Obstacle("impossible", f"{reason} (the stage's parameter targets)")
         return None
 
-    def of_job(job: RunConfig | TransferConfig) -> Obstacle | None:
-        if isinstance(job, TransferConfig):
-            own = None if store.lookup(job.run.key) else of_job(job.run)
-            return own or of_data(job.target)
-        source = RUN.fullmatch(job.model.weights)
-        needed = (job.loss.teacher, source and source["key"])
-        return of_data(job.data) or next((found[key] for key in needed if key in found), None)
-
-    for job in sorted(jobs, key=wave_of):
-        if obstacle := of_job(job):
-            found[job.key] = obstacle
+    for key in graph(by_key.values()).static_order():
+        job = by_key[key]
+        against = [found.get(other) for other in job.needs()] + [of_data(config) for config in job.data()]
+        if first := next(filter(None, against), None):
+            found[key] = first
     return found
 
 
@@ -75,15 +68,3 @@ def without_votes(dataset: str, place: str) -> bool:
         return not data.has_votes(dataset, place)
     except (InputError, OSError, ValueError):
         return False
-
-
-def wave_of(job: RunConfig | TransferConfig) -> int:
-    """0: needs no other run; 1: starts from one, or is taught by one; 2: scores one."""
-    if isinstance(job, TransferConfig):
-        return 2
-    return int(bool(job.loss.teacher) or job.model.weights.startswith("run:"))
-
-
-def network(config: RunConfig) -> str:
-    """The network of a run with its options and input size, as text."""
-    return json.dumps(config.model.resolved(), sort_keys=True)

@@ -10,13 +10,13 @@ import pandas as pd
 
 from .. import data, store
 from ..settings.errors import InputError
-from ..settings.experiment import RunConfig, TransferConfig
-from ..settings.recipes import load_recipe
-from ..training import protocol
+from ..settings.experiment import RunConfig
 from ..training.checkpoint import CHECKPOINT
 from .editions import load_edition
-from .obstacles import network, obstacles
-from .queue import by_reason, data_of, outcomes_of
+from .job import Job
+from .obstacles import obstacles
+from .queue import by_reason, outcomes_of
+from .train import network
 
 log = logging.getLogger(__name__)
 
@@ -25,14 +25,14 @@ class RunsFailed(RuntimeError):
     """Some runs of a queue failed; the others are made."""
 
 
-def table(jobs: list[RunConfig | TransferConfig]) -> pd.DataFrame:
+def table(jobs: list[Job]) -> pd.DataFrame:
     """One row a job, in order, with its state, estimated seconds, and why it cannot be made where that is known.
 
     States: ``done``, ``published``, ``damaged``, ``started``, ``missing``, and of what cannot be made now ``no data`` (it
     is not in place) or ``impossible`` (the data that is there does not allow it).
     """
-    speed = speeds()
-    found = {job.key: store.lookup(job.key) for job in jobs}
+    known = speeds()
+    found = {job.key: job.record() for job in jobs}
     against = obstacles([job for job in jobs if found[job.key] is None])
     rows = []
     for job in jobs:
@@ -41,15 +41,16 @@ def table(jobs: list[RunConfig | TransferConfig]) -> pd.DataFrame:
         state = "damaged" if store.is_damaged(job.key) else "started" if started else "missing"
         state = obstacle.state if obstacle else state
         rows.append({
+            "stage": job.stage,
             "name": job.name,
-            "kind": "transfer" if isinstance(job, TransferConfig) else job.model.name,
+            "kind": job.model,
             "seed": job.seed,
             "key": job.key,
             "state": ("published" if record.published else "done") if record else state,
-            "seconds": 0.0 if record else float("nan") if state == "impossible" else estimate(job, speed),
+            "seconds": 0.0 if record else float("nan") if state == "impossible" else job.seconds(known),
             "reason": obstacle.reason if obstacle else "",
         })  # fmt: skip
-    return pd.DataFrame(rows, columns=["name", "kind", "seed", "key", "state", "seconds", "reason"])
+    return pd.DataFrame(rows, columns=["stage", "name", "kind", "seed", "key", "state", "seconds", "reason"])
 
 
 def obstacle_lines(jobs: pd.DataFrame) -> Iterator[str]:
@@ -58,9 +59,9 @@ def obstacle_lines(jobs: pd.DataFrame) -> Iterator[str]:
         yield f"impossible: {len(rows)} of {len(jobs)} runs: {reason}"
 
 
-def data_lines(jobs: list[RunConfig | TransferConfig]) -> Iterator[str]:
+def data_lines(jobs: list[Job]) -> Iterator[str]:
     """Whether each dataset of jobs that is not drawn is in place, by names and headers only."""
-    for dataset in dict.fromkeys(config.dataset for job in jobs for config in data_of(job)):
+    for dataset in dict.fromkeys(config.dataset for job in jobs for config in job.data()):
         try:
             if dataset != "synthetic":
                 place = data.locate(dataset)
@@ -81,16 +82,7 @@ def speeds() -> dict[str, float]:
     return {name: float(pd.Series(values).median()) for name, values in measured.items()}
 
 
-def estimate(job: RunConfig | TransferConfig, speed: dict[str, float]) -> float:
-    """Seconds of training by the speeds measured so far; NaN for a network that was never timed or a set of unknown size."""
-    if isinstance(job, TransferConfig):
-        return 30.0
-    rate = speed.get(network(job)) or speed.get(job.model.name)
-    images = protocol.training_images(job.data)
-    return images * max(job.epochs, 1) / rate if images and rate else float("nan")
-
-
-def train_jobs(jobs: list[RunConfig | TransferConfig], *, deadline: float | None = None, parallel: int = 1,
+def train_jobs(jobs: list[Job], *, deadline: float | None = None, parallel: int = 1,
                scheduler_file: str | None = None, root: str | None = None) -> tuple[int, int]:  # fmt: skip
     """Make the records that are missing: first what needs no other run, then what does, transfers last. Interrupted runs go
     on where they stopped.
@@ -118,48 +110,43 @@ def train_jobs(jobs: list[RunConfig | TransferConfig], *, deadline: float | None
     return made, states.count("left")
 
 
-def live_jobs(edition: str, jobs: list[RunConfig | TransferConfig]) -> list[RunConfig | TransferConfig]:
-    """The jobs that a notebook of the edition trains by itself: those with the live recipe's schedule, and the baseline."""
-    live = load_edition(edition).live
-    if live is None:
-        return []
-    phases = load_recipe(live.recipe).phases
-    trained = [job.run if isinstance(job, TransferConfig) else job for job in jobs]
-    return [job for job, run in zip(jobs, trained, strict=True) if live_run(run, phases)]
+def live_jobs(edition: str, jobs: list[Job]) -> list[Job]:
+    """Pick the jobs that a page of the edition makes by itself: those of its live recipe, and what takes minutes."""
+    world = load_edition(edition)
+    return [job for job in jobs if job.on_page or world.is_live(job.recipe)]
 
 
-def live_run(run: RunConfig, phases: tuple) -> bool:
-    """At most twice the epochs of the live recipe, at its rates."""
-    return run.epochs <= 2 * sum(p.epochs for p in phases) and {p.lr for p in run.phases} <= {p.lr for p in phases}
-
-
-def hopeless(edition: str, jobs: list[RunConfig | TransferConfig], root: str | None = None) -> str | None:
+def hopeless(edition: str, jobs: list[Job], root: str | None = None) -> str | None:
     """Why a page on these jobs would show nothing: none has a record, and none can be made. Data that is only not in place
     counts where the edition is live: records of others may come from elsewhere."""
-    if any(store.lookup(job.key) for job in jobs):
+    jobs = [job for job in jobs if not job.on_page] or jobs  # an audit alone is no answer of a page on networks
+    if any(job.record() for job in jobs):
         return None
     live, found = {job.key for job in live_jobs(edition, jobs)}, obstacles(jobs, root)
     lasting = {key: x.reason for key, x in found.items() if x.state == "impossible" or key in live}
     return "; ".join(dict.fromkeys(lasting.values())) if lasting.keys() == {x.key for x in jobs} else None
 
 
-def ensure(edition: str, jobs: list[RunConfig | TransferConfig], root: str | None = None) -> list[store.Record | None]:
+def ensure(edition: str, jobs: list[Job], root: str | None = None) -> list[store.Record | None]:
     """What a notebook calls: live jobs are trained where they are missing.
 
     Returns:
         The record of each job, None where there is none.
 
     Raises:
-        RunsFailed: a training failed; of what cannot be made at all there is just no record.
+        RunsFailed: a training failed; of one that cannot be made at all there is just no record.
+        InputError: an audit or a cost that the page needs cannot be made.
     """
     live = live_jobs(edition, jobs)
-    failed = {key: x for key, x in outcomes_of(live, root=root).items() if x.state == "failed"}
-    if failed:
+    outcomes = outcomes_of(live, root=root)
+    if failed := {key: outcome for key, outcome in outcomes.items() if outcome.state == "failed"}:
         raise RunsFailed(by_reason(live, failed))
-    return [store.lookup(job.key) for job in jobs]
+    needed = {job.key for job in live if job.on_page}  # without its audit a page has nothing to say
+    if refused := {key: x for key, x in outcomes.items() if x.state == "refused" and key in needed}:
+        raise InputError(by_reason(live, refused))
+    return [job.record() for job in jobs]
 
 
-def matches(job: RunConfig | TransferConfig, pattern: str | None) -> bool:
-    """Whether a job is meant by ``--only``."""
-    model = "transfer" if isinstance(job, TransferConfig) else job.model.name
-    return pattern is None or fnmatch.fnmatch(f"{job.name}/{model}/{job.seed}/{job.key}", pattern)
+def matches(job: Job, pattern: str | None) -> bool:
+    """Say whether a job is meant by ``--only``."""
+    return pattern is None or fnmatch.fnmatch(f"{job.name}/{job.model}/{job.seed}/{job.key}", pattern)

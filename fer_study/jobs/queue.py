@@ -8,21 +8,22 @@ import os
 import shutil
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from .. import data, store
 from ..settings.errors import InputError
-from ..settings.experiment import DataConfig, RunConfig, TransferConfig
+from ..settings.experiment import DataConfig
 from ..training import weights
-from ..training.checkpoint import CHECKPOINT
 from ..training.loop import OutOfTime
 from ..training.sources import faces_of
-from . import stages, study
+from . import stages
 from .cluster import connected
 from .editions import editions
-from .obstacles import network, obstacles, wave_of
+from .job import Job, graph, run, unique
+from .obstacles import obstacles
 from .processes import Died, Pool
 
 log = logging.getLogger(__name__)
@@ -37,31 +38,54 @@ class Outcome(NamedTuple):
     """Of a refused job whose data cannot be read: others on the same data need not be tried."""
 
 
-def outcomes_of(jobs: list[RunConfig | TransferConfig], deadline: float | None = None, parallel: int = 1,
+def outcomes_of(jobs: list[Job], deadline: float | None = None, parallel: int = 1,
                 scheduler_file: str | None = None, root: str | None = None) -> dict[str, Outcome]:  # fmt: skip
     """How each job without a record ended, by key; see ``plan.train_jobs``.
 
     Raises:
         InputError: the store cannot be written, or the cluster cannot train.
     """
-    todo = list({job.key: job for job in jobs if not study.is_complete(job)}.values())
+    todo = [job for job in unique(jobs) if job.record() is None]
     outcomes: dict[str, Outcome] = {}
-    if todo:
-        check_store()
+    if not todo:
+        return outcomes
+    check_store()
+    outcomes |= {job.key: Outcome("refused", reason) for job, reason in refused(todo, root, bool(scheduler_file))}
+    left_out = len(outcomes)
+    if left_out == len(todo):
+        return outcomes
+    if left_out:
+        log.warning("left out: %s", by_reason(todo, outcomes))
+    several = parallel > 1 or scheduler_file
+    if several:
+        log.info("%d jobs to be made", len(todo) - left_out)
+    by_key, order = {job.key: job for job in todo}, graph(todo)
+    order.prepare()
 
-    def ends(job: RunConfig | TransferConfig, outcome: Outcome) -> None:
+    def ends(job: Job, outcome: Outcome) -> None:
         outcomes[job.key] = outcome
+        order.done(job.key)
         if outcome.state in ("failed", "refused"):
             log.warning("%s, going on: %s (%s): %s", outcome.state, job.name, job.key, outcome.reason)
         elif outcome.reason:
             log.info("%s", outcome.reason)
-        elif outcome.state == "made" and (parallel > 1 or scheduler_file):
+        elif outcome.state == "made" and several:
             count = (len(outcomes) - left_out, len(todo) - left_out)
             log.info("%d of %d: %s, seed %d (%s)", *count, job.name, job.seed, job.key)
 
-    def tasks(wave: int) -> Iterator[tuple]:
-        for job in (x for x in todo if wave_of(x) == wave and x.key not in outcomes):
-            reasons = [x.reason for x in outcomes.values() if x.bad_data and x.bad_data in data_of(job)]
+    def tasks() -> Iterator[tuple | None]:
+        """What is ready to be made; None where all that is left waits for what others are making."""
+        ready: deque[str] = deque()
+        while order.is_active():
+            ready += order.get_ready()
+            if not ready:
+                yield None
+                continue
+            job = by_key[ready.popleft()]
+            if job.key in outcomes:  # left out before
+                order.done(job.key)
+                continue
+            reasons = [x.reason for x in outcomes.values() if x.bad_data and x.bad_data in job.data()]
             left = None if deadline is None else deadline - time.monotonic()
             if reasons:
                 ends(job, Outcome("refused", reasons[0]))
@@ -70,40 +94,22 @@ def outcomes_of(jobs: list[RunConfig | TransferConfig], deadline: float | None =
             else:
                 yield job, None if scheduler_file else root, left
 
-    outcomes |= {job.key: Outcome("refused", reason) for job, reason in refused(todo, root, bool(scheduler_file))}
-    left_out = len(outcomes)
-    if left_out == len(todo):
-        return outcomes
-    if left_out:
-        log.warning("left out: %s", by_reason(todo, outcomes))
-    if parallel > 1 or scheduler_file:
-        log.info("%d runs to be made", len(todo) - left_out)
     with backend(parallel, scheduler_file, root, todo) as each:
-        for wave in range(3):
-            for (job, *_), outcome in each(work, tasks(wave)):
-                ends(job, Outcome("failed", str(outcome)) if isinstance(outcome, Died) else outcome)
+        for (job, *_), outcome in each(work, tasks()):
+            ends(job, Outcome("failed", str(outcome)) if isinstance(outcome, Died) else outcome)
     return outcomes
 
 
-def refused(jobs: list[RunConfig | TransferConfig], root: str | None, elsewhere: bool) -> Iterator[tuple]:
-    """The jobs of which is known before any is trained that they cannot be made, each with the reason: their data, or
-    initial weights that are not there or do not fit."""
-    found, checked = obstacles(jobs, root, elsewhere), {}
+def refused(jobs: list[Job], root: str | None, elsewhere: bool) -> Iterator[tuple[Job, str]]:
+    """Find the jobs of which is known before any is made that they cannot be, each with the reason: their data, or initial
+    weights that are not there or do not fit."""
+    against = obstacles(jobs, root, elsewhere)
     for job in jobs:
-        begun = (store.local_root() / job.key / CHECKPOINT).is_file()  # it needs its initial weights no more
-        if job.key in found:
-            yield job, found[job.key].reason
-        elif isinstance(job, RunConfig) and not begun:
-            if network(job) not in checked:
-                try:
-                    checked[network(job)] = weights.check([job])
-                except InputError as error:
-                    checked[network(job)] = str(error)
-            if checked[network(job)]:
-                yield job, checked[network(job)]
+        if reason := against[job.key].reason if job.key in against else job.refusal():
+            yield job, reason
 
 
-def by_reason(jobs: list[RunConfig | TransferConfig], outcomes: dict[str, Outcome]) -> str:
+def by_reason(jobs: list[Job], outcomes: dict[str, Outcome]) -> str:
     """The jobs that failed or were refused, in one line; a reason that many share is said once."""
     names: dict[str, list[str]] = {}
     for job in {job.key: job for job in jobs}.values():
@@ -112,19 +118,14 @@ def by_reason(jobs: list[RunConfig | TransferConfig], outcomes: dict[str, Outcom
     return "; ".join(f"{', '.join(names)}: {reason}" for reason, names in names.items())
 
 
-def data_of(job: RunConfig | TransferConfig) -> tuple[DataConfig, ...]:
-    """The data that a job reads."""
-    return (job.target,) if isinstance(job, TransferConfig) else (job.data,)
-
-
-def work(job: RunConfig | TransferConfig, root: str | None, seconds: float | None) -> Outcome:
+def work(job: Job, root: str | None, seconds: float | None) -> Outcome:
     """One job in this process, in at most so many seconds and the rest of an epoch.
 
     Another process's run is left to it. Under ``$FER_STUDY_DEBUG`` a failure is raised.
     """
     deadline = None if seconds is None else time.monotonic() + seconds  # of the machine that this runs on
     try:
-        study.run(job, root=root, deadline=deadline)
+        run(job, root=root, deadline=deadline)
     except OutOfTime as stop:
         return Outcome("left", str(stop))
     except (store.Busy, weights.SourceMissing) as reason:
@@ -155,9 +156,9 @@ def check_store(place: Path | None = None) -> None:
         raise InputError(f"{place}: cannot be written: {reason}; {remedy}") from None
 
 
-def unreadable(job: RunConfig | TransferConfig, root: str | None) -> DataConfig | None:
+def unreadable(job: Job, root: str | None) -> DataConfig | None:
     """The data of a job where it cannot be read; what could be is at hand, so that asking costs nothing."""
-    for config in data_of(job):
+    for config in job.data():
         try:
             faces_of(config, root)
         except InputError:
@@ -178,12 +179,12 @@ def train_command(key: str) -> str:
 
     def lists(name: str) -> bool:
         try:
-            return any(job.key == key for job in stages.jobs(name))
+            return any(job.key == key for job in stages.edition_jobs(name))
         except InputError:  # another edition, whose data is not here
             return False
 
     found = [name for name in editions() if lists(name)]
-    return f"fer-study train {found[0]} --only '*/{key}'" if found else "study.run of its config (no edition lists it)"
+    return f"fer-study train {found[0]} --only '*/{key}'" if found else "jobs.job.run of its job (no edition lists it)"
 
 
 def threads_each(parallel: int) -> int:
@@ -200,7 +201,7 @@ def backend(parallel: int, scheduler_file: str | None, root: str | None, jobs: l
         places = {"FER_STUDY_RUNS": store.local_root()}
         if os.environ.get("FER_STUDY_WEIGHTS"):
             places["FER_STUDY_WEIGHTS"] = os.environ["FER_STUDY_WEIGHTS"]
-        if any(x.dataset != "synthetic" for job in jobs for x in data_of(job)) and data.root_of(root).exists():
+        if any(x.dataset != "synthetic" for job in jobs for x in job.data()) and data.root_of(root).exists():
             places["FER_STUDY_DATA"] = data.root_of(root)
         with connected(scheduler_file, {name: os.path.abspath(path) for name, path in places.items()}) as cluster:
             yield cluster.each
@@ -208,4 +209,4 @@ def backend(parallel: int, scheduler_file: str | None, root: str | None, jobs: l
         with Pool(parallel, threads_each(parallel)) as pool:
             yield pool.each
     else:
-        yield lambda function, tasks: ((task, function(*task)) for task in tasks)
+        yield lambda function, tasks: ((task, function(*task)) for task in tasks if task)

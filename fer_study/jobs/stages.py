@@ -1,23 +1,25 @@
-"""From the parameters of a stage to the runs it needs. Notebooks, ``plan`` and ``train`` ask the same functions."""
+"""Stages as data: a strict model of a notebook's parameters, which says the jobs that the notebook needs."""
 
 from __future__ import annotations
 
-import functools
-import typing
-from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, ClassVar
 
-import pydantic
 from pydantic import AfterValidator, Field
 
-from .. import models
 from ..settings.errors import InputError
-from ..settings.experiment import PARAMS, AuditConfig, CostConfig, ModelConfig, RunConfig, TransferConfig
+from ..settings.experiment import (
+    PARAMS,
+    AuditConfig,
+    CostConfig,
+    DataConfig,
+    ModelConfig,
+    RunConfig,
+    TransferConfig,
+)
 from ..settings.frozen import Frozen, build, parse
-from ..settings.recipes import Recipe, load_recipe
-from .editions import Edition, domain, load_edition, parameters
-
-Job = RunConfig | TransferConfig
+from ..settings.recipes import load_recipe
+from .editions import Edition, dataset_config, load_edition, parameters
+from .job import BASELINE, Job, job_for, unique
 
 
 def _once(items: list) -> list:
@@ -28,272 +30,374 @@ def _once(items: list) -> list:
 
 
 Names = Annotated[list[str], Field(min_length=1), AfterValidator(_once)]
-Option = int | float | bool | str
+Value = int | float | bool | str
 Seeds = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1), AfterValidator(_once)]
+Changes = dict[str, Value]
+"""What an arm changes: path in a ``RunConfig`` -> value, such as ``{"model.options.stn": False}`` or ``{"phases.0.epochs":
+30}``; a name alone is one of the run's own fields."""
 
 
-def strict(function: Callable[..., list[Job]]) -> Callable[..., list[Job]]:
-    """A stage whose arguments are checked against its signature, whoever calls: a YAML file, ``-p`` or a notebook.
+def changed(content: object, path: str, value: Value, where: str = "run") -> object:
+    """Change one value of a nested config, for example ``changed({"a": [1, 2]}, "a.1", 3)``, which is ``{"a": [1, 3]}``.
 
-    Its first, positional argument says where they come from and is what an error begins with.
+    Args:
+        content: dictionaries, lists and values, as JSON has them.
+        path: keys and places in lists, with dots between them.
+
+    Raises:
+        InputError: the path leads nowhere.
     """
+    first, _, rest = path.partition(".")
+    if isinstance(content, list):
+        known: dict = {str(place): item for place, item in enumerate(content)}
+    else:
+        known = content if isinstance(content, dict) else {}
+    if first not in known and where != "options":  # what options there are, the network says
+        allowed = ", ".join(known) or "nothing below it"
+        raise InputError(f"{where} has no {first!r}; allowed: {allowed}")
+    known = {**known, first: changed(known.get(first), rest, value, first) if rest else value}
+    return list(known.values()) if isinstance(content, list) else known
 
-    @functools.wraps(function)
-    def checked(where: str = function.__name__, /, **given: object) -> list[Job]:
-        hints = typing.get_type_hints(function, include_extras=True)
-        fields = {name: (hint, ...) for name, hint in hints.items() if name != "return"}
-        kind = pydantic.create_model(function.__name__, __base__=Frozen, **fields)
-        return function(**dict(parse(kind, given, where)))
 
-    return checked
+def make_run(edition: Edition, recipe: str, model: str, seed: int, name: str, changes: Changes | None = None,
+             data: DataConfig | None = None) -> RunConfig:  # fmt: skip
+    """Make a run of an edition; under its live recipe the networks are narrower and the training split may be cut.
 
+    Args:
+        changes: see ``Changes``.
+        data: other data than the edition's own.
 
-def make_run(edition: Edition, recipe: str, model: str, seed: int, *, name: str, options: dict | None = None,
-             data: dict | None = None, input_size: int = 48, weights: str = "scratch",
-             **changes: object) -> RunConfig:  # fmt: skip
-    """One run of an edition; under its live recipe the networks are narrower and the training split may be cut."""
-    options, data = dict(options or {}), dict(data or {})
-    live = edition.live if edition.live and edition.live.recipe == recipe else None
-    if live and "width" in models.options_of(model):
-        options.setdefault("width", live.width)
+    Raises:
+        InputError: an unknown recipe, network, option or path, or a value that is not allowed.
+    """
+    from .. import models  # here, for torch takes seconds to import, and parameters are checked without it
+
+    live = edition.live if edition.is_live(recipe) else None
+    options = {"width": live.width} if live and "width" in models.options_of(model) else {}
+    data = data or edition.data
     if live and live.max_train:
-        data.setdefault("max_train", live.max_train)
-    given = {"name": model, "options": options, "input_size": input_size, "weights": weights}
-    config = models.resolve(build(ModelConfig, given))
-    run = load_recipe(recipe).run(name=name, data=edition.data.replace(**data), model=config, seed=seed, **changes)
+        data = data.replace(max_train=live.max_train)
+    network = build(ModelConfig, {"name": model, "options": options})
+    content = load_recipe(recipe).run(name=name, data=data, model=network, seed=seed).model_dump(mode="json")
+    for path, value in (changes or {}).items():
+        content = changed(content, path, value)
+    run = parse(RunConfig, content, name)
+    run = run.replace(model=models.resolve(run.model))
     models.resface.check_loss(run)
     return run
 
 
-def arm_name(arm: str, recipe: str, recipes: list[str]) -> str:
-    """What a run is called: its arm, and its recipe where a stage lists several."""
-    return arm if len(recipes) == 1 else f"{arm}, {recipe}"
+class Stage(Frozen):
+    """The parameters of a notebook, checked whoever gives them: a YAML file, ``-p`` or a cell."""
+
+    stage: ClassVar[str]
+    """Name of the notebook."""
+
+    edition: str
+
+    def jobs(self) -> list[Job]:
+        """List what the notebook needs, in the order in which it is worked off."""
+        raise NotImplementedError
+
+    def job(self, config: Frozen, arm: str = "", recipe: str = "") -> Job:
+        """Make a job of this stage."""
+        return job_for(config, stage=self.stage, arm=arm, recipe=recipe)
+
+    def audit(self) -> Job:
+        """Make the job that audits the edition's own data, as its first stage does."""
+        return first_stage(self.edition).jobs()[0].moved(self.stage)
 
 
-@strict
-def model_comparison(*, edition: str, recipes: Names, models: Names, baseline: bool, seeds: Seeds) -> list[Job]:
-    """Stage 03: every model with every recipe and seed, and the HOG + SVM pipeline once."""
-    world = load_edition(edition)
-    runs: list[Job] = [
-        make_run(world, r, m, s, name=arm_name(m, r, recipes)) for s in seeds for r in recipes for m in models
-    ]
-    return runs + ([baseline_run(world, recipes[0])] if baseline else [])
+class Trained(Stage):
+    """A stage that compares trainings: each arm with each recipe and seed."""
+
+    recipes: Names
+    seeds: Seeds
+
+    def trainings(self, arms: dict[str, tuple[str, Changes]]) -> list[Job]:
+        """Make the trainings of some arms.
+
+        Args:
+            arms: name -> its network and what it changes.
+        """
+        edition = load_edition(self.edition)
+        return [
+            self.training(edition, recipe, seed, arm, model, changes)
+            for seed in self.seeds
+            for recipe in self.recipes
+            for arm, (model, changes) in arms.items()
+        ]
+
+    def training(self, edition: Edition, recipe: str, seed: int, arm: str, model: str, changes: Changes,
+                 data: DataConfig | None = None) -> Job:  # fmt: skip
+        """Make one training; its name says the recipe where the stage lists several."""
+        try:
+            config = make_run(edition, recipe, model, seed, self.name(arm, recipe), changes, data)
+        except InputError as error:
+            raise InputError(f"{self.stage}, {arm}: {error}") from None
+        return self.job(config, arm, recipe)
+
+    def name(self, arm: str, recipe: str) -> str:
+        """Say what tables call a run."""
+        return arm if len(self.recipes) == 1 else f"{arm}, {recipe}"
 
 
-def baseline_run(edition: Edition, recipe: str) -> RunConfig:
-    """HOG features and a linear SVM (``baseline.py``); it has no epochs and no seed."""
-    live = edition.live if edition.live and edition.live.recipe == recipe else None
-    data = edition.data.replace(max_train=live.max_train if live else None)
-    options = {"pixels_per_cell": 8, "orientations": 9, "C": 0.01}
-    return RunConfig(name="hog_svm", data=data, model=ModelConfig(name="hog_svm", options=options), phases=())
+class DatasetAudit(Stage):
+    """Audit the edition's data, from which stages 05 and 07 take rows, then other datasets."""
+
+    stage = "01_dataset_audit"
+    near_threshold: float
+    others: list[str]
+
+    def jobs(self) -> list[Job]:
+        edition = load_edition(self.edition)
+        data = {"": edition.data} | {name: dataset_config(name, edition) for name in self.others}
+        return [
+            self.job(build(AuditConfig, {"data": config, "threshold": self.near_threshold}), name or self.edition)
+            for name, config in data.items()
+        ]
 
 
-@strict
-def class_weighting(*, edition: str, recipes: Names, model: str, schemes: Names, seeds: Seeds) -> list[Job]:
-    """Stage 02: one network with each weighting of the classes."""
-    world = load_edition(edition)
+class ClassWeighting(Trained):
+    """Train one network with each weighting of the classes."""
 
-    def loss(recipe: str, scheme: str) -> dict:
-        return {"loss": load_recipe(recipe).loss.replace(class_weights=scheme)}
+    stage = "02_class_weighting"
+    model: str
+    schemes: Names
 
-    return [
-        make_run(world, r, model, s, name=arm_name(w, r, recipes), **loss(r, w))
-        for s in seeds for r in recipes for w in schemes
-    ]  # fmt: skip
+    def jobs(self) -> list[Job]:
+        return self.trainings({scheme: (self.model, {"loss.class_weights": scheme}) for scheme in self.schemes})
 
 
-def _ablation(recipe: Recipe, arm: str) -> dict:
-    """What an arm of the ablation changes, as arguments of ``make_run``."""
-    more = tuple(p.replace(epochs=round(p.epochs * 1.5)) for p in recipe.phases)
-    arms = {
-        "full": {},
-        "no_cbam": {"options": {"attention": False}},
-        "no_kernels": {"options": {"kernels": False}},
-        "l2": {"optimiser": recipe.optimiser.replace(weight_decay=1e-4)},
-        "longer": {"phases": more},
-    }
-    if arm not in arms:
-        raise InputError(f"unknown arm {arm!r}; allowed: {', '.join(arms)}")
-    return arms[arm]
+class ModelComparison(Trained):
+    """Train every network, and the pipeline of HOG and a support vector machine once."""
+
+    stage = "03_model_comparison"
+    models: Names
+    baseline: bool
+
+    def jobs(self) -> list[Job]:
+        jobs = self.trainings({model: (model, {}) for model in self.models})
+        return jobs + ([self.baseline_job()] if self.baseline else [])
+
+    def baseline_job(self) -> Job:
+        """Make the job of the pipeline, which has no epochs and no seed."""
+        edition, recipe = load_edition(self.edition), self.recipes[0]
+        live = edition.live if edition.is_live(recipe) else None
+        data = edition.data.replace(max_train=live.max_train if live else None)
+        options = {"pixels_per_cell": 8, "orientations": 9, "C": 0.01}
+        model = ModelConfig(name=BASELINE, options=options)
+        return self.job(RunConfig(name=BASELINE, data=data, model=model, phases=()), BASELINE, recipe)
 
 
-@strict
-def ablations(*, edition: str, recipes: Names, model: str, arms: Names, seeds: Seeds) -> list[Job]:
-    """Stage 04: one network, one part changed at a time; ``longer`` has half as many epochs again (20 -> 30)."""
-    world, known = load_edition(edition), set(models.options_of(model))
-    needs = {arm: {*_ablation(load_recipe(recipes[0]), arm).get("options", {})} - known for arm in arms}
-    if unfit := [arm for arm in arms if needs[arm]]:
-        missing = ", ".join(sorted(set().union(*needs.values())))
-        raise InputError(f"model {model} has no option {missing}: leave out the arms {', '.join(unfit)}")
-    return [
-        make_run(world, r, model, s, name=arm_name(a, r, recipes), **_ablation(load_recipe(r), a))
-        for s in seeds for r in recipes for a in arms
-    ]  # fmt: skip
+class Ablations(Trained):
+    """Train one network, one part changed at a time; an arm says what it changes, and the first is the base."""
+
+    stage = "04_ablations"
+    model: str
+    arms: Annotated[dict[str, Changes], Field(min_length=1)]
+
+    def jobs(self) -> list[Job]:
+        return self.trainings({arm: (self.model, changes) for arm, changes in self.arms.items()})
 
 
-@strict
-def label_distribution(*, edition: str, recipes: Names, model: str, options: dict[str, Option], input_size: int,
-                       targets: Names, seeds: Seeds) -> list[Job]:  # fmt: skip
-    """Stage 05: one network taught hard labels (``labels``), the distribution of the crowd's votes (``votes``), or by a
+class LabelDistribution(Trained):
+    """Train one network on hard labels (``labels``), on the distribution of the crowd's votes (``votes``), or as taught by a
     label distribution generator (``generator``): a network that learns the hard labels first and is then frozen.
 
     The arms A and A+C of ResFace (document 001, table 5) are ``labels`` and ``generator`` of ``resface18`` with ``options``
-    ``{attention: none}``; A+B and A+B+C those without options."""
-    world, jobs, side = load_edition(edition), [], {"input_size": input_size}
-    for seed in seeds:
-        for recipe in recipes:
-            for target in targets:
-                name, changes = arm_name(target, recipe, recipes), {"data": {"targets": target}}
-                if target == "generator":
-                    jobs.append(make_run(world, recipe, "ldg", seed, name=arm_name("ldg", recipe, recipes), **side))
-                    loss = load_recipe(recipe).loss.replace(teacher=jobs[-1].key, distribution="teacher")
-                    changes = {"loss": loss}
-                jobs.append(make_run(world, recipe, model, seed, name=name, options=options, **side, **changes))
-    return jobs
+    ``{attention: none}``; A+B and A+B+C those without options.
+    """
+
+    stage = "05_label_distribution"
+    model: str
+    options: dict[str, Value]
+    input_size: int
+    targets: Names
+
+    def jobs(self) -> list[Job]:
+        edition, jobs, size = load_edition(self.edition), [], {"model.input_size": self.input_size}
+        network = size | {f"model.options.{name}": value for name, value in self.options.items()}
+        for seed in self.seeds:
+            for recipe in self.recipes:
+                for target in self.targets:
+                    taught: Changes = {"data.targets": target}
+                    if target == "generator":
+                        jobs.append(self.training(edition, recipe, seed, "ldg", "ldg", size))
+                        taught = {"loss.teacher": jobs[-1].key, "loss.distribution": "teacher"}
+                    jobs.append(self.training(edition, recipe, seed, target, self.model, network | taught))
+        return [*jobs, self.audit()]
 
 
-@strict
-def cross_dataset(*, edition: str, recipes: Names, model: str, sources: Names, targets: Names, seeds: Seeds) -> list[Job]:
-    """Stage 06: a network trained on each source, scored on the test split of each target without further training."""
-    world = load_edition(edition)
-    data = {name: domain(name, world) for name in dict.fromkeys([*sources, *targets])}
-    if len({one.classes for one in data.values()}) > 1:
-        counts = ", ".join(f"{name} {one.classes}" for name, one in data.items())
-        raise InputError(f"sources and targets differ in their number of classes, so none can be scored on all: {counts}")
-    jobs: list[Job] = []
-    for seed in seeds:
-        for recipe in recipes:
-            for source in sources:
-                own = data[source].model_dump(exclude={"max_train"})
-                run = make_run(world, recipe, model, seed, name=arm_name(source, recipe, recipes), data=own)
-                jobs.append(run)
-                jobs += [
-                    TransferConfig(name=arm_name(f"{source} -> {t}", recipe, recipes), run=run, target=data[t])
-                    for t in targets if t != source
-                ]  # fmt: skip
-    return jobs
+class CrossDataset(Trained):
+    """Train a network on each source and score it on the test split of each target without further training."""
+
+    stage = "06_cross_dataset"
+    model: str
+    sources: Names
+    targets: Names
+
+    def jobs(self) -> list[Job]:
+        edition, jobs = load_edition(self.edition), []
+        data = {name: dataset_config(name, edition) for name in dict.fromkeys([*self.sources, *self.targets])}
+        if len({config.classes for config in data.values()}) > 1:
+            counts = ", ".join(f"{name} {config.classes}" for name, config in data.items())
+            what = "sources and targets differ in their number of classes, so none can be scored on all"
+            raise InputError(f"{what}: {counts}")
+        for seed in self.seeds:
+            for recipe in self.recipes:
+                for source in self.sources:
+                    own = data[source].replace(max_train=edition.data.max_train)
+                    jobs.append(trained := self.training(edition, recipe, seed, source, self.model, {}, own))
+                    for target in self.targets:
+                        if target != source:
+                            arm = f"{source} -> {target}"
+                            given = {"name": self.name(arm, recipe), "run": trained.config, "target": data[target]}
+                            jobs.append(self.job(build(TransferConfig, given), arm, recipe))
+        return jobs
 
 
-@strict
-def error_analysis(*, edition: str, recipes: Names, models: Names, seeds: Seeds) -> list[Job]:
-    """Stage 07: the runs whose errors are read; they are runs of stage 03."""
-    return model_comparison(edition=edition, recipes=recipes, models=models, baseline=False, seeds=seeds)
+class ErrorAnalysis(Trained):
+    """Read the errors of networks that stage 03 compares."""
+
+    stage = "07_error_analysis"
+    models: Names
+
+    def jobs(self) -> list[Job]:
+        return [*self.trainings({model: (model, {}) for model in self.models}), self.audit()]
 
 
 class Network(Frozen):
-    """A network of the design page: what tables call it, and the fields of ``ModelConfig``."""
+    """A network of the design page: what tables call it, and the fields of its ``ModelConfig``."""
 
     name: str
     model: str
-    options: dict[str, Option] = Field(default_factory=dict)
+    options: dict[str, Value] = Field(default_factory=dict)
     input_size: int = 48
     weights: str = "scratch"
 
-
-@strict
-def design(*, edition: str, recipe: str, networks: Annotated[list[Network], Field(min_length=1)], short: str,
-           steps: list[Network], seeds: Seeds) -> list[Job]:  # fmt: skip
-    """Our network, first, and others of its cost, all with one recipe; then the steps of its design with a shorter one."""
-    world = load_edition(edition)
-    named = [(n, recipe, n.name) for n in networks] + [(n, short, f"{n.name}, {short}") for n in steps]
-    return [
-        make_run(world, r, n.model, s, name=name, options=n.options, input_size=n.input_size, weights=n.weights)
-        for s in seeds for n, r, name in named
-    ]  # fmt: skip
+    def changes(self) -> Changes:
+        """Say what it changes in a run of its model."""
+        own = {f"model.options.{name}": value for name, value in self.options.items()}
+        return own | {"model.input_size": self.input_size, "model.weights": self.weights}
 
 
-def audit_configs(*, edition: str, near_threshold: float, others: list[str]) -> list[AuditConfig]:
-    """Stage 01: the audit of the edition's data, which stages 05 and 07 take rows from, then those of other datasets.
+class Design(Stage):
+    """Train our network, first, and others of its cost with one recipe; then the steps of its design with a shorter one."""
 
-    Raises:
-        InputError: an unknown edition or dataset, or a threshold that is no correlation.
+    stage = "design"
+    recipe: str
+    networks: Annotated[list[Network], Field(min_length=1)]
+    short: str
+    steps: list[Network]
+    seeds: Seeds
+
+    def jobs(self) -> list[Job]:
+        edition = load_edition(self.edition)
+        listed = [(one, self.recipe, one.name) for one in self.networks]
+        listed += [(one, self.short, f"{one.name}, {self.short}") for one in self.steps]
+        return [
+            self.job(make_run(edition, recipe, one.model, seed, name, one.changes()), one.name, recipe)
+            for seed in self.seeds
+            for one, recipe, name in listed
+        ]
+
+
+class Measured(Frozen):
+    """A network of the gallery: its options, the side and channels of its input, and the images of a timed step.
+
+    ``without``: options of the same network less a part; ``timed: false``: sizes only.
     """
-    world = load_edition(edition)
-    data = [world.data, *(domain(name, world) for name in others)]
-    return [build(AuditConfig, {"data": one, "threshold": near_threshold}) for one in data]
+
+    name: str
+    size: int = 48
+    channels: int = 1
+    batch: int = 16
+    options: dict[str, Value] = Field(default_factory=dict)
+    without: dict[str, Value] = Field(default_factory=dict)
+    timed: bool = True
+
+    def config(self) -> CostConfig:
+        """Make the config of what it costs."""
+        from .. import models  # as in ``make_run``
+
+        def model(options: dict[str, Value]) -> ModelConfig:
+            given = {"name": self.name, "input_size": self.size, "options": options}
+            return models.resolve(build(ModelConfig, given))
+
+        less = model(self.options | self.without) if self.without else None
+        given = {"model": model(self.options), "without": less, "timed": self.timed}
+        return build(CostConfig, {**given, "channels": self.channels, "batch_size": self.batch})
 
 
-@strict
-def dataset_audit(*, edition: str, near_threshold: float, others: list[str]) -> list[Job]:
-    """Stage 01 trains nothing; its parameters are checked all the same."""
-    audit_configs(edition=edition, near_threshold=near_threshold, others=others)
-    return []
+class Gallery(Stage):
+    """Measure what networks cost."""
+
+    stage = "gallery"
+    networks: list[Measured]
+
+    def jobs(self) -> list[Job]:
+        return [self.job(network.config(), network.name) for network in self.networks]
 
 
-def cost_configs(networks: list[dict], where: str = "networks") -> list[CostConfig]:
-    """What the gallery measures, one config a network.
+class Twin(Stage):
+    """Look at the synthetic faces, beside FER2013."""
+
+    stage = "twin"
+    person: Annotated[int, Field(ge=0)]
+
+    def jobs(self) -> list[Job]:
+        dataset = load_edition(self.edition).data.dataset
+        if dataset != "synthetic":
+            raise InputError(f"stage twin draws faces: edition {self.edition} has {dataset}, allowed: synthetic")
+        return [self.audit(), first_stage("fer2013").jobs()[0].moved(self.stage)]
+
+
+STAGES: dict[str, type[Stage]] = {
+    kind.stage: kind
+    for kind in (DatasetAudit, ModelComparison, Ablations, ClassWeighting, LabelDistribution, CrossDataset,
+                 ErrorAnalysis, Design, Twin, Gallery)
+}  # fmt: skip
+"""Every stage by name, in the order in which ``train`` works: after the audit the comparison of the four networks."""
+
+
+def check_stage(stage: str, given: dict, where: str = "") -> Stage:
+    """Check the parameters of a stage, for example ``check_stage("twin", {"edition": "smoke", "person": 3}).jobs()``.
 
     Args:
-        networks: ``{name, size, channels, batch, options, without}``, all but ``name`` optional; ``without`` holds the
-            options of the same network less a part.
+        where: what a message begins with; empty: the stage.
 
     Raises:
-        InputError: an unknown network, option or key.
+        InputError: an unknown stage, or a parameter that is missing, unknown or not allowed.
     """
-    found = []
-    for given in networks:
-        rest = {"size": 48, "options": {}, "channels": 1, "batch": 16, "without": None} | given
-        model = {"name": rest.pop("name", ""), "input_size": rest.pop("size"), "options": rest.pop("options")}
-        without = rest.pop("without")
-        if without:
-            rest["without"] = {**model, "options": {**model["options"], **without}}
-        config = parse(CostConfig, {"model": model, "batch_size": rest.pop("batch"), **rest}, where)
-        less = config.without and models.resolve(config.without)
-        found.append(config.replace(model=models.resolve(config.model), without=less))
-    return found
+    if stage not in STAGES:
+        raise InputError(f"unknown stage {stage!r}; known: {', '.join(sorted(STAGES))}")
+    return parse(STAGES[stage], given, where or stage)
 
 
-STAGES: dict[str, Callable[..., list[Job]]] = {
-    "01_dataset_audit": dataset_audit,
-    "02_class_weighting": class_weighting,
-    "03_model_comparison": model_comparison,
-    "04_ablations": ablations,
-    "05_label_distribution": label_distribution,
-    "06_cross_dataset": cross_dataset,
-    "07_error_analysis": error_analysis,
-    "design": design,
-}
-PRIORITY = ("03_model_comparison", "04_ablations", "02_class_weighting", "05_label_distribution", "06_cross_dataset",
-            "07_error_analysis", "design")  # fmt: skip
-"""Order in which ``train`` works: the comparison of the four networks first."""
-
-
-def edition_audits(edition: str) -> list[AuditConfig]:
-    """The audits that stage 01 of an edition shows; the first is that of its own data."""
-    load_edition(edition)
-    return audit_configs(**parameters(edition, "01_dataset_audit"))
-
-
-def edition_costs(edition: str) -> list[CostConfig]:
-    """What the gallery of an edition measures; nothing where it has none."""
-    path = PARAMS / edition / "gallery.yaml"
-    if not path.is_file():
-        return []
-    given = parameters(edition, "gallery")
-    if "networks" not in given:
-        raise InputError(f"{path}: networks is missing")
-    return cost_configs(given["networks"], str(path))
-
-
-def jobs_of(edition: str, stage: str) -> list[Job]:
-    """The runs that a stage of an edition needs.
+def read_stage(edition: str, stage: str) -> Stage:
+    """Read a stage of an edition, ``params/<edition>/<stage>.yaml``.
 
     Raises:
         InputError: an unknown edition or stage, or a parameter that is missing, unknown or not allowed.
     """
-    if stage not in STAGES:
-        raise InputError(f"unknown stage {stage!r}; known: {', '.join(STAGES)}")
-    load_edition(edition)
-    return STAGES[stage](f"params/{edition}/{stage}.yaml", **parameters(edition, stage))
+    given = parameters(edition, stage) if stage in STAGES else {}
+    return check_stage(stage, given, f"params/{edition}/{stage}.yaml")
 
 
-def jobs(edition: str) -> list[Job]:
-    """Everything an edition needs, each once, in the order in which it is worked off: all first seeds of the comparison, its
-    other seeds, then the arms; an edition need not have the page on the design of our network. Parameters of what trains
-    nothing, the audit and the gallery, are checked all the same."""
+def first_stage(edition: str) -> DatasetAudit:
+    """Read the stage of an edition that audits its data."""
+    return read_stage(edition, DatasetAudit.stage)
+
+
+def edition_jobs(edition: str) -> list[Job]:
+    """List everything that an edition needs, each once, in the order in which it is worked off. An edition need not have
+    every stage.
+
+    Raises:
+        InputError: see ``read_stage``.
+    """
     load_edition(edition)
-    edition_costs(edition)
-    there = [stage for stage in (*PRIORITY, "01_dataset_audit") if (PARAMS / edition / f"{stage}.yaml").is_file()]
-    listed = [(priority, job) for priority, stage in enumerate(there) for job in jobs_of(edition, stage)]
-    listed.sort(key=lambda item: item[0])  # stable: within a stage, seeds come in the order of the parameters
-    return list({job.key: job for _, job in listed}.values())
+    there = [stage for stage in STAGES if (PARAMS / edition / f"{stage}.yaml").is_file()]
+    listed = [job for stage in there for job in read_stage(edition, stage).jobs()]
+    return unique(listed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,13 +12,14 @@ import torch
 from .. import store
 from ..data.faceset import FaceSet
 from ..models import FaceModel, create_model
-from ..settings.experiment import RunConfig, TransferConfig
+from ..settings.experiment import DataConfig, RunConfig, TransferConfig
 from ..training.device import device_environment, make_fabric, memory_format
 from ..training.predict import log_probabilities
 from ..training.sources import faces_of
 from ..training.state_dicts import fill, read
 from ..training.weights import finished
 from .evaluation import as_table, score, stored
+from .job import Job
 
 TTA = ("single", "flip")
 
@@ -41,21 +43,35 @@ def load(run: RunConfig, faces: FaceSet) -> FaceModel:
     return model
 
 
-def evaluate(config: TransferConfig, root: str | None = None) -> store.Record:
-    """The record of a transfer: views ``last_single`` and ``last_flip`` over the test split of the target.
+class Transfer(Job):
+    """Score a finished run on another dataset."""
 
-    No image of the target was trained on, so the flags of copies are False; its only subset of metrics is ``test``.
+    config: TransferConfig
 
-    Args:
-        root: data root (``--data``); None: ``$FER_STUDY_DATA`` or ``data/``.
+    @property
+    def model(self) -> str:
+        return "transfer"
 
-    Raises:
-        SourceMissing: the run has no weights here.
-        InputError: the target's data is missing or is not what the config names; another process makes this record.
-    """
-    finished(config.run.key, name=config.run.name or config.run.model.name)  # before any data is read
-    with store.locked(config.key) as folder:
-        start = time.perf_counter()
+    def needs(self) -> tuple[str, ...]:
+        return (self.config.run.key,)
+
+    def data(self) -> tuple[DataConfig, ...]:
+        return (self.config.target,)
+
+    def seconds(self, speeds: dict[str, float]) -> float:
+        return 30.0
+
+    def make(self, folder: Path, root: str | None = None, deadline: float | None = None) -> store.Record:
+        """Make its record: views ``last_single`` and ``last_flip`` over the test split of the target.
+
+        No image of the target was trained on, so the flags of copies are False; its only subset of metrics is ``test``.
+
+        Raises:
+            SourceMissing: the run has no weights here.
+            InputError: the target's data is missing or is not what the config names.
+        """
+        config, start = self.config, time.perf_counter()
+        finished(config.run.key, name=config.run.name or config.run.model.name)  # before any data is read
         faces, fabric = faces_of(config.target, root), make_fabric()
         model, rows = load(config.run, faces), test_rows(faces)
         model = model.to(fabric.device, memory_format=memory_format(fabric))

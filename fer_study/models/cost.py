@@ -19,9 +19,6 @@ from .registry import FaceModel, create_model
 SLOW = 2.0
 """A training step of so many seconds is timed twice only."""
 
-FORM = 2
-"""Of what a record of a cost holds: raised when that changes, so that older records are made again."""
-
 WAYS = ("float32", "channels-last", "bfloat16", "compiled")
 """Ways to run a training step; each keeps what the one before brought."""
 

@@ -234,18 +234,24 @@ class TransferConfig(Frozen):
 
 
 class AuditConfig(Frozen):
-    """The audit of a dataset: its copies (near from a pixel correlation of ``threshold``), labels and blanks."""
+    """The audit of a dataset: its copies (near from a pixel correlation of ``threshold``), labels and blanks.
+
+    ``form`` is the number of what its record holds: raise it when an entry is added or changes its meaning.
+    """
 
     data: DataConfig
     threshold: Annotated[float, Field(gt=0, le=1)] = 0.95
+    form: Literal[5] = 5
 
 
 class CostConfig(Frozen):
     """What a network costs on images of so many channels, timed forward and in training steps of ``batch_size`` images,
-    and how much more than ``without``, the same network less a part; not ``timed``: sizes only."""
+    and how much more than ``without``, the same network less a part; not ``timed``: sizes only. ``form``: see
+    ``AuditConfig``."""
 
     model: ModelConfig
     without: ModelConfig | None = None
     channels: Annotated[int, Field(ge=1)] = 1
     batch_size: Annotated[int, Field(ge=2)] = 16
     timed: bool = True
+    form: Literal[2] = 2

@@ -12,7 +12,7 @@ import pandas as pd
 from ... import audit, models, store
 from ...analysis import metrics
 from ...data.faceset import FaceSet
-from ...jobs import study
+from ...jobs.train import train_and_predict
 from ...settings.experiment import DataConfig, ModelConfig
 from ...settings.recipes import load_recipe
 from ...training import sources
@@ -113,7 +113,7 @@ def train(faces: FaceSet, seeds: Sequence[int], name: str) -> list[store.Record]
     for seed in seeds:
         config = load_recipe("memorise").run(name=name, data=data, model=model, seed=seed)
         with store.locked(config.key, timeout=600) as folder:
-            found.append(store.lookup(config.key) or study.train_and_predict(config, faces, folder))
+            found.append(store.lookup(config.key) or train_and_predict(config, faces, folder))
     return found
 
 

@@ -1,0 +1,114 @@
+"""A page of the book: what it says, what other pages may quote, and where it comes from."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from functools import cached_property
+
+import pandas as pd
+
+from .. import plots
+from ..data.labels import class_names
+from ..jobs import plan
+from ..jobs.editions import load_edition
+from ..jobs.job import Job
+from ..jobs.stages import check_stage
+from ..settings.checkout import commit, versions
+from ..settings.experiment import AuditConfig
+from ..store import Record
+
+
+class Facts(pd.DataFrame):
+    """A table of one column: a fact a row. Shown without heads and in a class of its own, whose
+    text starts at the left and wraps (``book/_static/custom.css``)."""
+
+    def _repr_html_(self) -> str:
+        return self.to_html(header=False, index_names=False, classes="facts")
+
+
+def open_stage(stage: str, **parameters: object) -> Page:
+    """Open a stage in its notebook: check its parameters, make what the edition makes by itself, look up all else.
+
+    For example ``open_stage("01_dataset_audit", edition="smoke", near_threshold=0.95, others=[])``.
+
+    Raises:
+        InputError: a parameter that is missing, unknown or not allowed.
+        RunsFailed: a training failed; of what cannot be made here there is just no record.
+    """
+    start = time.perf_counter()
+    plots.style()
+    jobs = check_stage(stage, parameters).jobs()
+    return Page(str(parameters["edition"]), jobs, plan.ensure(str(parameters["edition"]), jobs), start)
+
+
+class Page:
+    """An executed page: opened at its first cell, closed by ``provenance`` at its last.
+
+    Attributes:
+        jobs: all that it needs but audits. records: of each job, None where there is none.
+        audits: the records of the audits that it needs.
+    """
+
+    def __init__(
+        self, edition: str, jobs: Sequence[Job] = (), records: Sequence[Record | None] = (), start: float | None = None
+    ) -> None:
+        pd.set_option("display.max_colwidth", None)  # what a table says is never cut
+        self.edition, self.start = edition, time.perf_counter() if start is None else start
+        made = list(zip(jobs, records, strict=True))
+        self.audits = [record for job, record in made if isinstance(job.config, AuditConfig)]
+        self.jobs = [job for job, _ in made if not isinstance(job.config, AuditConfig)]
+        self.records = [record for job, record in made if not isinstance(job.config, AuditConfig)]
+
+    @cached_property
+    def title(self) -> str:
+        """What figures call the data of the edition."""
+        return load_edition(self.edition).title or self.edition
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """The classes of the edition, in order."""
+        return class_names(load_edition(self.edition).data.classes)
+
+    def provenance(self, records: Sequence[Record] = ()) -> Facts:
+        """Say where the page and its records come from: one row a fact.
+
+        Args:
+            records: those of a page that is no stage.
+        """
+        there = [record for record in records or self.records or self.audits if record]
+
+        def unique(key: str) -> str:
+            return ", ".join(sorted({str(r.env[key]) for r in there if r.env.get(key)})) or "-"
+
+        rows = {
+            "edition": self.edition, "page made with commit": commit(), "with": versions(),
+            "this page took": f"{time.perf_counter() - self.start:.0f} s",
+            "records": f"{len(there)} ({sum(r.published for r in there)} published)",
+            "records made with commit": unique("commit"),
+            "device of the records": unique("device"), "precision": unique("precision"),
+            "torch of the records": unique("torch"), "threads": unique("threads"),
+            "training time in all": f"{sum(map(_seconds, there)) / 60:.1f} min",
+        }  # fmt: skip
+        return Facts(pd.DataFrame({"value": rows}).rename_axis("provenance"))
+
+
+def _seconds(record: Record) -> float:
+    """Of a training never less than its epochs took: early records left out those before an interruption."""
+    history = record.history if (record.folder / "history.csv").is_file() else {}
+    return max(record.env.get("seconds", 0), sum(history.get("seconds", ())))
+
+
+def show(text: str) -> None:
+    """A sentence with measured numbers in it, as Markdown."""
+    from IPython.display import Markdown, display
+
+    display(Markdown(text))
+
+
+def glue(edition: str, **values: str | float) -> None:
+    """Numbers for the prose of other pages; ``edition`` is part of each name, as in ``fer2013_accuracy_cbam``."""
+    from myst_nb import glue as paste
+
+    for name, value in values.items():
+        paste(f"{edition}_{name}", value, display=False)

@@ -1,0 +1,148 @@
+"""A job: a config and what can be done with it. Everything that leaves a record is one."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import ClassVar
+
+from .. import store
+from ..settings.experiment import AuditConfig, CostConfig, DataConfig, RunConfig, TransferConfig
+from ..settings.frozen import Frozen
+
+BASELINE = "hog_svm"
+"""The model of a ``RunConfig`` that is no network (``baseline.py``)."""
+
+
+@dataclass(frozen=True)
+class Job(ABC):
+    """What is to be made, and how; the config alone makes the key.
+
+    Attributes:
+        config: what it is.
+        stage, arm, recipe: where it stands: the stage that lists it, the name that it has there, its recipe where it has
+            one. A config that several stages list is made once.
+    """
+
+    config: Frozen
+    stage: str = ""
+    arm: str = ""
+    recipe: str = ""
+
+    patience: ClassVar[float] = 0
+    """Seconds to wait for another process that makes it."""
+    on_page: ClassVar[bool] = False
+    """Whether a page that needs it makes it, whatever the edition: it takes minutes, not hours."""
+
+    @property
+    def key(self) -> str:
+        """What names its record."""
+        return self.config.key
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return getattr(self.config, "name", "") or self.arm or self.model
+
+    @property
+    def seed(self) -> int:
+        """Its seed; 0 of what has none."""
+        return getattr(self.config, "seed", 0)
+
+    @property
+    @abstractmethod
+    def model(self) -> str:
+        """The network, or the kind of work where it is about none."""
+
+    def moved(self, stage: str) -> Job:
+        """Make the same job of another stage."""
+        return replace(self, stage=stage)
+
+    def needs(self) -> tuple[str, ...]:
+        """Name the keys of the runs whose weights it starts from, is taught by or scores.
+
+        They are keys and not jobs: a config that names its teacher holds no more than its key.
+        """
+        return ()
+
+    def data(self) -> tuple[DataConfig, ...]:
+        """List the data that it reads."""
+        return ()
+
+    def record(self) -> store.Record | None:
+        """Find its record; None where there is none that is whole, or something of it is still to be made."""
+        return store.lookup(self.key)
+
+    def seconds(self, speeds: dict[str, float]) -> float:
+        """Estimate how long it takes; NaN where nothing is known.
+
+        Args:
+            speeds: training images a second, by network (see ``plan.speeds``).
+        """
+        return float("nan")
+
+    def refusal(self) -> str:
+        """Say why it cannot be made though its data is there, as far as is known before it begins; empty: nothing is."""
+        return ""
+
+    @abstractmethod
+    def make(self, folder: Path, root: str | None = None, deadline: float | None = None) -> store.Record:
+        """Make its record.
+
+        Args:
+            folder: of the record, held by this process.
+            root: data root (``--data``); None: ``$FER_STUDY_DATA`` or ``data/``.
+            deadline: ``time.monotonic()`` at which a training stops at the next epoch's end with ``OutOfTime``.
+
+        Raises:
+            InputError: the data is missing or is not what the config names, or the config does not fit it.
+        """
+
+
+def job_for(config: Frozen, **place: str) -> Job:
+    """Find what can be done with a config, for example ``run(job_for(CostConfig(model=ModelConfig(name="fer48"))))``.
+
+    Args:
+        place: ``stage``, ``arm`` and ``recipe`` of the job.
+    """
+    from ..models.registry import source_of  # here, for torch takes seconds to import
+    from . import audit, baseline, cost, train, transfer
+
+    if isinstance(config, RunConfig) and config.model.name == BASELINE:
+        return baseline.Baseline(config, **place)
+    if isinstance(config, RunConfig) and not config.model.source:  # of a config made by hand, not by ``models.resolve``
+        config = config.replace(model=config.model.replace(source=source_of(config.model.name)))
+    kinds = {RunConfig: train.Training, TransferConfig: transfer.Transfer, AuditConfig: audit.Audit, CostConfig: cost.Cost}
+    return kinds[type(config)](config, **place)
+
+
+def run(job: Job, *, root: str | None = None, deadline: float | None = None) -> store.Record:
+    """Take the record of a job from the store where it is done, else make it now.
+
+    Args:
+        root, deadline: see ``Job.make``.
+
+    Raises:
+        InputError: it cannot be made, or another process makes it.
+    """
+    if record := job.record():
+        return record
+    with store.locked(job.key, timeout=job.patience) as folder:
+        return job.record() or job.make(folder, root, deadline)  # it may have been made while we waited
+
+
+def unique(jobs: Iterable[Job]) -> list[Job]:
+    """List each job once, where it first stands."""
+    first: dict[str, Job] = {}
+    for job in jobs:
+        first.setdefault(job.key, job)
+    return list(first.values())
+
+
+def graph(jobs: Iterable[Job]) -> TopologicalSorter:
+    """Order jobs, by key, so that each comes after those of them that it needs."""
+    needs = {job.key: job.needs() for job in jobs}
+    return TopologicalSorter({key: [other for other in others if other in needs] for key, others in needs.items()})

@@ -1,0 +1,208 @@
+"""A training as a job, on one screen: from the data to a record in the store."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from .. import store
+from ..data.faceset import FaceSet
+from ..models import FaceModel, create_model
+from ..models.registry import code_of
+from ..settings.checkout import sha256
+from ..settings.errors import InputError
+from ..settings.experiment import DataConfig, RunConfig
+from ..settings.weight_origin import RUN
+from ..store.record_files import listed, write_atomically, write_parts
+from ..training import weights as initial_weights
+from ..training.batches import Batches
+from ..training.checkpoint import CHECKPOINT, whole_content
+from ..training.device import device_environment, make_fabric, memory_format
+from ..training.explain import has_maps, said, saliency_of
+from ..training.loop import Weights, finite, fit
+from ..training.predict import TTA, log_probabilities
+from ..training.protocol import Split, split, training_images
+from ..training.sources import faces_of
+from ..training.weights import NOTE, initialise, network_of, save
+from . import transfer
+from .evaluation import prediction_table, score, stored
+from .job import Job
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+log = logging.getLogger(__name__)
+
+
+class Training(Job):
+    """Train a network once."""
+
+    config: RunConfig
+
+    @property
+    def model(self) -> str:
+        return self.config.model.name
+
+    def needs(self) -> tuple[str, ...]:
+        """Name the run that it starts from and the one that teaches it."""
+        source = RUN.fullmatch(self.config.model.weights)
+        keys = (self.config.loss.teacher, source["key"] if source else "")
+        return tuple(key for key in keys if key)
+
+    def data(self) -> tuple[DataConfig, ...]:
+        return (self.config.data,)
+
+    def record(self) -> store.Record | None:
+        """Find its record, None where its maps are still to be made."""
+        record = super().record()
+        return None if record is None or maps_pending(record) else record
+
+    def seconds(self, speeds: dict[str, float]) -> float:
+        rate = speeds.get(network(self.config)) or speeds.get(self.model)
+        images = training_images(self.config.data)
+        return images * max(self.config.epochs, 1) / rate if images and rate else float("nan")
+
+    def refusal(self) -> str:
+        """Say what is wrong with its initial weights; one that has begun needs them no more."""
+        if (store.local_root() / self.key / CHECKPOINT).is_file():
+            return ""
+        try:
+            initial_weights.check([self.config])
+        except InputError as error:
+            return str(error)
+        return ""
+
+    def make(self, folder: Path, root: str | None = None, deadline: float | None = None) -> store.Record:
+        """Train, or go on where it stopped, or make the maps that its record lacks."""
+        if record := store.lookup(self.key):
+            return add_maps(record, root)
+        return train_and_predict(self.config, faces_of(self.config.data, root), folder, deadline)
+
+
+def network(config: RunConfig) -> str:
+    """Describe the network of a run with its options and input size, as text: what its speed depends on."""
+    return json.dumps(config.model.resolved(), sort_keys=True)
+
+
+def train_and_predict(config: RunConfig, faces: FaceSet, folder: Path, deadline: float | None = None) -> store.Record:
+    """Train a network, or go on where it stopped, and save its record: weights, every view and metrics, then mean saliency.
+
+    Args:
+        folder: of the run, held by this process.
+
+    Raises:
+        InputError: the config cannot be trained on these faces, or its initial weights cannot be loaded.
+        TrainingFailed: a loss or a prediction is not finite.
+    """
+    rows, fabric = split(faces, config.data), make_fabric()
+    whole_content(folder / CHECKPOINT, config.key)
+    torch.manual_seed(config.seed)
+    model = create_model(config.model, faces.num_classes, faces.images.shape[1]).to(memory_format=memory_format(fabric))
+    origin = initialise(model, config, faces.num_classes, folder) | code_of(config.model.name)
+    origin["parameters"] = sum(p.numel() for p in model.parameters())
+    batches = Batches(faces.images, rows.targets, rows.train, config.batch_size, fabric.device, classes=faces.classes)
+    validation = (torch.from_numpy(faces.images[rows.validation]).to(fabric.device), faces.labels[rows.validation])
+    explained = has_maps(config, model, torch.from_numpy(faces.images[rows.train[:1]]))  # said before it trains for hours
+    weights = fit(config, model, batches, validation, folder, fabric, deadline, teacher(config, faces, fabric))
+    start = time.perf_counter() - float(weights.history["seconds"].sum())  # epochs before an interruption count too
+    views = evaluate_views(config, model, weights, faces, rows, fabric)
+    for kind, state in weights.states().items():
+        save(state, config.model, folder / f"{kind}.safetensors")
+    table, speed = prediction_table(faces, rows), float(weights.history["images_per_second"].median())
+    if explained:
+        write_atomically(folder / PENDING, "")
+    record = store.save(folder, config, history=weights.history, table=table, views=views,
+                       metrics=score(table, views, faces.classes, config),
+                       weights={f"{kind}.safetensors": sha256(folder / f"{kind}.safetensors") for kind in weights.states()},
+                       env=device_environment(fabric, start) | {"images_per_second": round(speed, 1)} | origin)  # fmt: skip
+    for temporary in (CHECKPOINT, NOTE):
+        (folder / temporary).unlink(missing_ok=True)
+    return add_maps(record, faces=faces) if explained else record
+
+
+PENDING = "maps.pending"
+"""In the folder of a record whose Grad-CAM maps are still to be made; a line for each attempt."""
+
+
+def maps_pending(record: store.Record) -> bool:
+    """Whether the maps of a record are still to be made."""
+    return not record.published and (record.folder / PENDING).is_file()
+
+
+def add_maps(record: store.Record, root: str | None = None, faces: FaceSet | None = None) -> store.Record:
+    """Add the Grad-CAM maps of the last weights to a record, which is complete before, so that nothing in them can lose it.
+
+    Args:
+        root, faces: where the data lies, or the data.
+
+    Returns:
+        The record, without maps where they failed, or ended the process twice.
+    """
+    pending, config = record.folder / PENDING, record.config
+    attempts = pending.read_text().splitlines()
+    if len(attempts) < 2:
+        faces = faces or faces_of(config.data, root)
+        write_atomically(pending, "\n".join([*attempts, "begun"]))
+        maps = None
+        try:
+            with said(config):
+                model = transfer.load(config, faces).to(make_fabric().device)
+                maps = saliency_of(config, model, faces, split(faces, config.data).test)
+        except BaseException:  # who stops this process does not say that it crashed
+            write_atomically(pending, "\n".join(attempts))
+            raise
+        if maps:
+            write_parts(record.folder, {"cam.npz": store.as_npz(**maps)}, listed(record.folder))
+    else:
+        log.warning("%s: no Grad-CAM maps, making them ended the process twice", config.name or config.key)
+    pending.unlink()
+    return store.Record(record.folder, published=False)
+
+
+def teacher(config: RunConfig, faces: FaceSet, fabric: Fabric) -> FaceModel | None:
+    """The frozen network that gives a run its targets, on the device; None where the data does.
+
+    Raises:
+        SourceMissing: it is not trained here.
+        InputError: it reads images or classes in another way than this run.
+    """
+    if not config.loss.teacher:
+        return None
+    source, model = network_of(config.loss.teacher)
+    for what, ours, theirs in (
+        ("input size", config.model.input_size, source.model.input_size),
+        ("normalisation", (config.augment.mean, config.augment.std), (source.augment.mean, source.augment.std)),
+        ("training data", config.data.replace(targets="labels"), source.data.replace(targets="labels")),
+    ):
+        if ours != theirs:
+            raise InputError(f"{config.name or config.key}: {what} is {ours}, of its teacher {config.loss.teacher} {theirs}")
+    return model.requires_grad_(False).to(fabric.device, memory_format=memory_format(fabric))
+
+
+def evaluate_views(
+    config: RunConfig, model: FaceModel, weights: Weights, faces: FaceSet, rows: Split, fabric: Fabric
+) -> dict[str, np.ndarray]:
+    """Every evaluation view in one pass.
+
+    Returns:
+        ``{"last_single": (n, K) float32 log-probabilities, ...}`` over validation, then test rows.
+    """
+    images = torch.from_numpy(faces.images[np.concatenate([rows.validation, rows.test])]).to(fabric.device)
+    views = {}
+    for kind, state in reversed(weights.states().items()):  # the order of the stored columns
+        if kind == "best" and state is weights.last:
+            continue
+        model.load_state_dict(state)
+        for tta in TTA:
+            with fabric.autocast():
+                logits = log_probabilities(model, images, config.augment, config.model.input_size, tta)
+            views[f"{kind}_{tta}"] = stored(finite(config, logits))
+    if weights.best is weights.last:
+        views |= {f"best_{tta}": views[f"last_{tta}"] for tta in TTA}
+    return views

@@ -12,7 +12,7 @@ from jobs_by_config import run_job
 from safetensors.torch import load_file, save_file
 from torch.utils.flop_counter import FlopCounterMode
 
-from fer_study.jobs.stages import label_distribution
+from fer_study.jobs.stages import check_stage
 from fer_study.models import create_model, resolve
 from fer_study.models.cost import size
 from fer_study.models.resface import ChannelSpatial, check_loss
@@ -309,9 +309,10 @@ def test_a_joint_generator_takes_no_other_loss(runs_folder, tiny_run, field, val
 
 def test_a_joint_generator_is_not_listed_with_another_loss():
     given = {"edition": "smoke", "recipes": ["smoke"], "model": "resface18", "input_size": 48, "seeds": [0]}
-    assert len(label_distribution(options={"branch": "joint"}, targets=["labels", "votes"], **given)) == 2
+    joint = {**given, "options": {"branch": "joint"}}
+    assert len(check_stage("05_label_distribution", joint | {"targets": ["labels", "votes"]}).jobs()) == 3
     with pytest.raises(InputError, match=r"generator: loss\.distribution is 'teacher', allowed with branch 'joint'"):
-        label_distribution(options={"branch": "joint"}, targets=["generator"], **given)
+        check_stage("05_label_distribution", joint | {"targets": ["generator"]}).jobs()
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..page import show
+from ..notebook import show
 
 Expected = np.ndarray | frozenset
 

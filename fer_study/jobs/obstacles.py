@@ -8,8 +8,7 @@ from typing import NamedTuple
 
 from .. import data, store
 from ..settings.errors import InputError
-from ..settings.experiment import DataConfig, RunConfig, TransferConfig
-from ..settings.weight_origin import RUN
+from ..settings.experiment import RUN, DataConfig, RunConfig, TransferConfig
 
 
 class Obstacle(NamedTuple):

@@ -15,6 +15,8 @@ from ..settings.errors import InputError
 from ..settings.experiment import PARAMS, AuditConfig, CostConfig, ModelConfig, RunConfig, TransferConfig
 from ..settings.frozen import Frozen, build, parse
 from ..settings.recipes import Recipe, load_recipe
+from ..training.objectives import check_objective
+from ..training.weights import pin
 from .editions import Edition, domain, load_edition, parameters
 
 Job = RunConfig | TransferConfig
@@ -59,9 +61,9 @@ def make_run(edition: Edition, recipe: str, model: str, seed: int, *, name: str,
     if live and live.max_train:
         data.setdefault("max_train", live.max_train)
     given = {"name": model, "options": options, "input_size": input_size, "weights": weights}
-    config = models.resolve(build(ModelConfig, given))
+    config = pin(models.resolve(build(ModelConfig, given)))
     run = load_recipe(recipe).run(name=name, data=edition.data.replace(**data), model=config, seed=seed, **changes)
-    models.resface.check_loss(run)
+    check_objective(run)
     return run
 
 

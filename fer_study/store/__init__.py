@@ -118,7 +118,7 @@ class Record:
         return "predictions.parquet" in listed(self.folder)
 
     def weights(self, kind: str = "last") -> Path:
-        """Path of the weights of a kind (``last``, ``best``, ``ema``); only local records have them."""
+        """Path of the weights of a kind (``last``, ``best``, ``ema``, ``mean``); only local records have them."""
         return self.folder / f"{kind}.safetensors"
 
     def check(self) -> None:

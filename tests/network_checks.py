@@ -36,14 +36,14 @@ def awake(model: FaceModel, std: float = 0.5) -> FaceModel:
 
 
 def silent(model: FaceModel, images: torch.Tensor) -> set[str]:
-    """Names of the parameters that neither random errors of the logits nor the penalty move: without a gradient, or with one
+    """Names of the parameters that random errors of no output move: without a gradient, or with one
     that is rounding beside the largest, in double precision where the network has no part that computes in single."""
     single = any(isinstance(m, SpatialTransformer) for m in model.modules())
     model, images = (model, images) if single else (model.double(), images.double())
-    logits, penalty = model.train().forward_with_penalty(images)
+    outputs = model.train().training_outputs(images).values()
     names, parameters = zip(*model.named_parameters(), strict=True)
     left = set(names)
-    for loss in ((logits * torch.randn(logits.shape)).sum(), penalty):
+    for loss in [(output * torch.randn(output.shape)).sum() for output in outputs]:
         if loss.requires_grad:
             gradients = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
             largest = [0.0 if g is None else g.abs().max().item() for g in gradients]

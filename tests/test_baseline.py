@@ -12,7 +12,7 @@ from jobs_by_config import run_job
 from fer_study import store
 from fer_study.analysis.metrics import log_loss
 from fer_study.data.labels import FER2013
-from fer_study.jobs import baseline, evaluation, train
+from fer_study.jobs import baseline, evaluation
 from fer_study.settings.errors import InputError
 from fer_study.settings.experiment import ModelConfig
 
@@ -65,13 +65,13 @@ def test_a_record_like_any_other(runs_folder, config):
 
 
 def test_the_test_split_takes_no_part(runs_folder, config, monkeypatch, tmp_path):
-    faces = train.faces_of(config.data)
-    monkeypatch.setattr(train, "faces_of", lambda *_: faces)
+    faces = baseline.faces_of(config.data)
+    monkeypatch.setattr(baseline, "faces_of", lambda *_: faces)
     first = run_job(config)
     labels = faces.labels.copy()
     labels[faces.split == "test"] = 0
     other = dataclasses.replace(faces, labels=labels)
-    monkeypatch.setattr(train, "faces_of", lambda *_: other)
+    monkeypatch.setattr(baseline, "faces_of", lambda *_: other)
     monkeypatch.setenv("FER_STUDY_RUNS", str(tmp_path / "second"))
     second = run_job(config)
     assert np.array_equal(first.predictions.views["last_single"], second.predictions.views["last_single"])

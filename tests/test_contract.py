@@ -59,8 +59,11 @@ def test_logits_at_every_size(name, size):
         model, images = make(name, side), torch.zeros(2, 1, side, side)
         with evaluating(model):
             assert model(images).shape == (2, 7)
-        logits, penalty = model.train().forward_with_penalty(images)
-    assert logits.shape == (2, 7) and penalty.shape == ()
+        outputs = model.train().training_outputs(images)
+    shapes = {"logits": (2, 7), "branch": (2, 7), "penalty": ()}
+    assert {key: value.shape for key, value in outputs.items()} == {
+        key: shapes[key] for key in ("logits", *models.extra_outputs(ModelConfig(name=name)))
+    }
 
 
 @pytest.mark.parametrize("name", ["simple_resnet", "fer48", "resnet18_48", "vgg19_48"])

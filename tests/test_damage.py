@@ -18,7 +18,7 @@ from fer_study.jobs.job import job_for
 from fer_study.settings.errors import InputError
 from fer_study.settings.experiment import TransferConfig
 from fer_study.store import record_files
-from fer_study.training import explain, loop, sources
+from fer_study.training import explain, sources
 from fer_study.training.checkpoint import CHECKPOINT
 
 PARTS = ("config.json", "history.csv", "predictions.parquet", "metrics.json", "env.json", "cam.npz", "done")
@@ -245,15 +245,13 @@ def test_done_is_written_when_all_else_is_on_the_disk(runs_folder, published, ti
 def test_a_damaged_checkpoint_begins_anew(tmp_path, monkeypatch, published, tiny_run, caplog, damage):
     def stopped(seed: int) -> Path:
         config = tiny_run(seed=seed)
-        real = loop.save_checkpoint
 
-        def save(path, *rest):
-            real(path, *rest)
-            raise KeyboardInterrupt
+        def interrupt(_, row):
+            if row["epoch"] == 2:
+                raise KeyboardInterrupt
 
-        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr(loop, "save_checkpoint", save)
-            run_job(config)
+        with pytest.raises(KeyboardInterrupt):
+            run_job(config, on_epoch=interrupt)
         return store.local_root() / config.key / CHECKPOINT
 
     monkeypatch.setenv("FER_STUDY_RUNS", str(tmp_path / "straight"))

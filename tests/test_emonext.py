@@ -15,6 +15,8 @@ from fer_study.models import create_model
 from fer_study.models.emonext import AttentionPenalty
 from fer_study.settings.errors import InputError
 from fer_study.settings.experiment import ModelConfig
+from fer_study.training.losses import soft_cross_entropy
+from fer_study.training.objectives import Penalised
 
 PUBLISHED = json.loads((Path(__file__).parent / "emonext_logits.json").read_text())
 COUNTS = {"tiny": 30_564_331, "small": 52_198_891, "base": 91_765_259, "large": 204_582_475, "xlarge": 362_312_331}
@@ -88,7 +90,8 @@ def test_logits_of_the_published_network(name):
     assert len(published) == len(ours)
     model.load_state_dict({key: published[published_name(key)] for key in ours})
     with torch.no_grad():
-        logits, penalty = model.forward_with_penalty(images)
+        outputs = model.training_outputs(images)
+    logits, penalty = outputs["logits"], outputs["penalty"]
     assert torch.allclose(logits, expected, atol=5e-4) and expected.std() > 0.05
     assert float(penalty) == pytest.approx(PUBLISHED[name]["penalty"], rel=5e-3)
     with torch.no_grad():  # each part matters: the same without it is far off
@@ -143,15 +146,25 @@ def test_the_reduction_is_that_of_the_option(place, dims):
 def test_penalty_of_a_run():
     images = torch.rand(3, 1, 64, 64)
     model = build("atto").train()
-    logits, penalty = model.forward_with_penalty(images)
-    assert penalty > 0 and model.forward_with_penalty(images[:2])[1] != penalty
+    penalty = lambda model, images: model.training_outputs(images)["penalty"]  # noqa: E731
+    assert penalty(model, images) > 0 and penalty(model, images[:2]) != penalty(model, images)
     model.eval()
-    assert model.forward_with_penalty(images[:1])[1] == 0
+    assert penalty(model, images[:1]) == 0
     half = build("atto", attention_weight=0.5).eval()
-    assert torch.allclose(2 * half.forward_with_penalty(images)[1], model.forward_with_penalty(images)[1])
+    assert torch.allclose(2 * penalty(half, images), penalty(model, images))
     tokens = build("atto", attention="tokens").eval()
-    assert tokens.forward_with_penalty(images[:1])[1] > 0  # within an image, so a batch of one has a penalty too
-    assert build("atto", attention="none").forward_with_penalty(images)[1] == 0 and logits.shape == (3, 7)
+    assert penalty(tokens, images[:1]) > 0  # within an image, so a batch of one has a penalty too
+    assert build("atto", attention="none").training_outputs(images).keys() == {"logits"}
+
+
+def test_a_step_adds_the_penalty_and_logs_both():
+    """The history shows the cross-entropy, which can be compared with validation, and the penalty beside it."""
+    model, images, targets = build("atto").train(), torch.rand(3, 1, 64, 64), torch.eye(7)[:3]
+    step = Penalised(model.eval(), soft_cross_entropy).step(images, targets)
+    outputs = model.training_outputs(images)
+    expected = soft_cross_entropy(outputs["logits"], targets)
+    assert torch.equal(step.loss, expected + outputs["penalty"]) and torch.equal(step.logits, outputs["logits"])
+    assert step.logs == {"loss": expected, "penalty": outputs["penalty"]}
 
 
 @pytest.mark.parametrize("options", [{}, {"se": "after"}, {"se": "none"}, {"attention": "tokens"}, {"stn": False}])
@@ -204,7 +217,7 @@ def test_logits_step_by_step(place, other):
             torch.nn.init.normal_(p, std=0.5)
     with torch.no_grad():
         logits = model(images)
-        assert torch.allclose(logits, model.forward_with_penalty(images)[0])
+        assert torch.allclose(logits, model.training_outputs(images)["logits"])
         assert torch.allclose(logits, step_by_step(model, images, place), atol=1e-4)
         assert not torch.allclose(logits, step_by_step(model, images, other), atol=1e-2)
         assert not torch.allclose(logits, step_by_step(model, images, "none"), atol=1e-2)
@@ -232,8 +245,8 @@ def test_wrong_options():
 def test_a_step_in_bfloat16():
     model = build("atto").train()
     with torch.autocast("cpu", torch.bfloat16):
-        logits, penalty = model.forward_with_penalty(torch.rand(4, 1, 64, 64))
-    (logits.float().square().mean() + penalty).backward()
+        outputs = model.training_outputs(torch.rand(4, 1, 64, 64))
+    (outputs["logits"].float().square().mean() + outputs["penalty"]).backward()
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
 
 

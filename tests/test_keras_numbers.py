@@ -10,7 +10,7 @@ from fer_study.models import FaceModel, create_model
 from fer_study.models.hybrid import TransformerBlock
 from fer_study.models.keras_numbers import AS_PRINTED, printed_counts, resnet50_layers, stages_from
 from fer_study.settings.experiment import ModelConfig
-from fer_study.training.loop import frozen_to_eval, unfreeze
+from fer_study.training.loop import set_train_mode, unfreeze
 
 
 def build(size: int, **options: object) -> FaceModel:
@@ -47,7 +47,7 @@ def test_the_numbered_layers_as_stages():
         learns = {names[id(p)] for p in model.backbone.parameters() if p.requires_grad}
         first = order.index(f"{freed}.weight")
         assert set(order[first:]) <= learns and not set(order[:first]) & learns and f"{frozen}.weight" not in learns
-    frozen_to_eval(model)
+    set_train_mode(model)
     assert not model.backbone.layer3[1].bn2.training and model.backbone.layer3[1].bn3.training
     with pytest.raises(ValueError, match=r"layer is 176, allowed: 0\.\.175"):
         stages_from(176)

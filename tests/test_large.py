@@ -36,7 +36,8 @@ def test_build_and_train_a_step_in_full(config):
     before = [p.detach().sum().item() for p in model.stages()[0].parameters()]
     optimiser = torch.optim.SGD(model.parameters(), 1e-2)
     with torch.autocast("cpu", torch.bfloat16):
-        logits, penalty = model.forward_with_penalty(images.to(memory_format=torch.channels_last))
+        outputs = model.training_outputs(images.to(memory_format=torch.channels_last))
+    logits, penalty = outputs["logits"], outputs.get("penalty", 0)
     (torch.nn.functional.cross_entropy(logits.float(), torch.tensor([0, 1])) + penalty).backward()
     optimiser.step()
     assert logits.shape == (2, 7) and torch.isfinite(logits).all()

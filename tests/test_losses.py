@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from sklearn.utils.class_weight import compute_class_weight
 
+from fer_study.data.labels import FER2013
 from fer_study.training.losses import class_weights, label_distribution_loss, smooth, soft_cross_entropy
 
 COUNTS = torch.tensor([10, 20, 30, 40, 0, 50, 50])
@@ -73,6 +76,13 @@ def test_inverse_class_weights():
     weights = class_weights("inverse", COUNTS)
     assert torch.allclose(weights, torch.tensor([200 / 70, 200 / 140, 200 / 210, 200 / 280, 0, 200 / 350, 200 / 350]))
     assert (weights * COUNTS).sum().item() == pytest.approx(200 * 6 / 7)
+
+
+def test_inverse_weights_are_those_that_scikit_learn_calls_balanced():
+    counts = COUNTS[COUNTS > 0]  # it has no answer for a class without images
+    labels = np.repeat(np.arange(len(counts)), counts)
+    balanced = compute_class_weight("balanced", classes=np.arange(len(counts)), y=labels)
+    assert class_weights("inverse", counts, FER2013[: len(counts)]).tolist() == pytest.approx(balanced.tolist())
 
 
 def test_other_class_weights():

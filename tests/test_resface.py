@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from itertools import chain, pairwise
 
 import pytest
@@ -15,12 +16,13 @@ from torch.utils.flop_counter import FlopCounterMode
 from fer_study.jobs.stages import check_stage
 from fer_study.models import create_model, resolve
 from fer_study.models.cost import size
-from fer_study.models.resface import ChannelSpatial, check_loss
+from fer_study.models.resface import ChannelSpatial
 from fer_study.models.resface_sizes import QUOTED, search
 from fer_study.settings.errors import InputError
 from fer_study.settings.experiment import AugmentConfig, LossConfig, ModelConfig
 from fer_study.training.explain import grad_cam
 from fer_study.training.losses import label_distribution_loss, soft_cross_entropy
+from fer_study.training.objectives import JointGenerator, Supervised, check_objective
 
 NAMES = ("resface18", "resface50", "ldg")
 PLAIN = {"local": "none", "attention": "none"}
@@ -234,9 +236,10 @@ def test_every_parameter_learns_and_lies_in_one_stage(name, options):
     model = make(name, **options).train()
     check_stages(model)
     images = torch.randn(8, 1, 48, 48)
-    logits, penalty = model.forward_with_penalty(images)
-    assert logits.shape == (8, 7) and penalty.shape == ()
-    (soft_cross_entropy(logits, torch.eye(7)[torch.arange(8) % 7]) + penalty).backward()
+    kind = JointGenerator if options.get("branch") == "joint" else Supervised
+    loss, logits, _ = kind(model, soft_cross_entropy).step(images, torch.eye(7)[torch.arange(8) % 7])
+    assert logits.shape == (8, 7) and loss.shape == ()
+    loss.backward()
     assert not [n for n, p in model.named_parameters() if p.grad is None or not p.grad.isfinite().all() or not p.grad.any()]
 
 
@@ -254,8 +257,7 @@ def test_the_generator_learns_by_itself():
     images, target = torch.randn(8, 1, 48, 48), torch.eye(7)[torch.arange(8) % 7]
     optimiser, losses = torch.optim.SGD(model.parameters(), 0.05), []
     for _ in range(8):
-        logits, penalty = model.forward_with_penalty(images)
-        losses.append(soft_cross_entropy(logits, target) + penalty)
+        losses.append(soft_cross_entropy(model(images), target))
         optimiser.zero_grad()
         losses[-1].backward()
         assert all(p.grad.any() for p in model.parameters())
@@ -264,36 +266,56 @@ def test_the_generator_learns_by_itself():
 
 
 def test_a_joint_generator_is_the_mean_of_two_losses_and_costs_nothing_later():
-    """Cross-entropy and penalty of the step against the two heads, one by one; ``forward`` leaves the branch out."""
+    """The loss of the step against the two heads, one by one; ``forward`` leaves the branch out."""
     model, images = make("resface18", branch="joint", branch_weight=3.0).eval(), torch.randn(5, 1, 48, 48)
     target = torch.softmax(torch.randn(5, 7), dim=1)
     with torch.no_grad():
         x = model.stem(images)
         branch, trunk = model.branch(x), model(images)
-        both, penalty = model.forward_with_penalty(images)
-        found = soft_cross_entropy(both, target) + penalty
+        found, logits, logs = JointGenerator(model, soft_cross_entropy).step(images, target)
         expected = (soft_cross_entropy(trunk, target) + soft_cross_entropy(branch, target)) / 2
         expected += 3 * label_distribution_loss(trunk, branch.softmax(1))
         assert found.item() == pytest.approx(expected.item(), rel=1e-5)
+        assert torch.equal(logits, trunk), "accuracy in training is that of the network that is used"
+        assert (logs["loss"] + 3 * logs["distribution"]).item() == pytest.approx(found.item())
         bare = make("resface18").eval()
         bare.load_state_dict({key: value for key, value in model.state_dict().items() if not key.startswith("branch.")})
         assert torch.equal(bare(images), trunk)
         added = make("resface18", branch="sum").eval()
         added.load_state_dict(model.state_dict())
         assert torch.allclose(added(images), trunk + branch, atol=1e-6)
-        assert torch.equal(added.forward_with_penalty(images)[0], added(images))
+        assert added.training_outputs(images).keys() == {"logits"}
     cost = {branch: size(config("resface18", 48, branch=branch))["mflops"] for branch in ("none", "joint", "sum")}
     assert cost["joint"] == cost["none"] < cost["sum"]
 
 
-@pytest.mark.parametrize(
-    ("field", "value"), [("class_weights", "inverse"), ("class_weights", "heavy"), ("distribution", "teacher")]
-)
-def test_a_joint_generator_takes_no_other_loss(runs_folder, tiny_run, field, value):
-    """Neither when a run is listed nor when it is trained; label smoothing and mixup keep targets that sum to 1."""
+def test_trunk_and_branch_learn_from_each_other_and_from_weighted_labels():
+    """The gradients of the step against those of the loss written down, whatever the class weights; the distribution loss
+    reaches both heads."""
+    model, images = make("resface18", branch="joint", branch_weight=3.0).double().eval(), torch.randn(5, 1, 48, 48).double()
+    target, weights = torch.softmax(torch.randn(5, 7).double(), dim=1), torch.rand(7).double()
+    parameters = dict(model.named_parameters())
+
+    def gradients(loss):
+        return torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
+
+    found = gradients(JointGenerator(model, partial(soft_cross_entropy, weights=weights)).step(images, target).loss)
+    x = model.stem(images)
+    branch, trunk = model.branch(x).log_softmax(1), model(images).log_softmax(1)
+    labels = -(target * weights * (trunk + branch) / 2).sum() / 5
+    between = -(branch.exp() * trunk).mean()
+    for one, two in zip(found, gradients(labels + 3 * between), strict=True):
+        assert torch.allclose(one, two, atol=1e-5)
+    alone = gradients(JointGenerator(model, lambda logits, _: 0 * logits.sum()).step(images, target).loss)
+    assert all(gradient.any() for gradient in alone)
+
+
+@pytest.mark.parametrize("value", ["teacher", "student"])
+def test_a_joint_generator_takes_no_second_distribution_loss(runs_folder, tiny_run, value):
+    """Neither when a run is listed nor when it is trained; class weights, smoothing and mixup go with it."""
     loss, words = (
-        LossConfig(**{field: value}),
-        f"tiny: loss.{field} is '{value}', allowed with branch 'joint' of resface18: 'none'",
+        LossConfig(distribution=value),
+        f"tiny: loss.distribution is '{value}', allowed with branch 'joint' of resface18: 'none'",
     )
     joint = ModelConfig(name="resface18", options={"branch": "joint"})
     wrong = tiny_run(model=joint, loss=loss)
@@ -301,10 +323,10 @@ def test_a_joint_generator_takes_no_other_loss(runs_folder, tiny_run, field, val
         run_job(wrong)
     assert "\n" not in str(caught.value) and not (runs_folder / wrong.key).exists()
     for good in (
-        tiny_run(model=joint, loss=LossConfig(label_smoothing=0.1, mixup=1.0)),
+        tiny_run(model=joint, loss=LossConfig(label_smoothing=0.1, mixup=1.0, class_weights="heavy")),
         tiny_run(model=joint.replace(options={"branch": "sum"}), loss=loss),
     ):
-        check_loss(good)
+        check_objective(good)
 
 
 def test_a_joint_generator_is_not_listed_with_another_loss():
@@ -344,8 +366,8 @@ def test_saliency_at_the_stated_layer(name):
 def test_a_step_in_bfloat16(name):
     model = make(name, **({} if name == "ldg" else {"branch": "joint"})).train()
     with torch.autocast("cpu", torch.bfloat16):
-        logits, penalty = model.forward_with_penalty(torch.rand(4, 1, 48, 48))
-    (soft_cross_entropy(logits, torch.eye(7)[:4]) + penalty).backward()
+        kind = Supervised if name == "ldg" else JointGenerator
+        kind(model, soft_cross_entropy).step(torch.rand(4, 1, 48, 48), torch.eye(7)[:4]).loss.backward()
     assert all(torch.isfinite(p.grad).all() for p in model.parameters())
 
 

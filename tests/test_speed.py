@@ -43,12 +43,11 @@ def clock(run, device) -> float:
 
 
 def set_up(name: str, precision: str):
-    """``(config, fabric, optimiser, wrapped network)`` of a network in a precision."""
+    """``(config, fabric, network)`` in a precision."""
     from lightning_fabric import Fabric
 
     from fer_study.models import create_model
     from fer_study.training.device import memory_format
-    from fer_study.training.loop import make_optimiser
 
     config = RunConfig(
         data=DataConfig(dataset="none"), model=ModelConfig(name=name, input_size=SIZE), augment=AUGMENT, batch_size=BATCH,
@@ -56,10 +55,7 @@ def set_up(name: str, precision: str):
     )  # fmt: skip
     fabric = Fabric(accelerator="auto", devices=1, precision=precision)
     fabric.launch()
-    model = create_model(config.model, 7).to(memory_format=memory_format(fabric))
-    wrapped, optimiser = fabric.setup(model, make_optimiser(config, model))
-    wrapped.mark_forward_method("forward_with_penalty")
-    return config, fabric, optimiser, wrapped
+    return config, fabric, create_model(config.model, 7).to(memory_format=memory_format(fabric))
 
 
 def ours(name: str, precision: str, images: np.ndarray, targets: np.ndarray) -> tuple[float, float]:
@@ -68,17 +64,18 @@ def ours(name: str, precision: str, images: np.ndarray, targets: np.ndarray) -> 
 
     from fer_study.training.augment import augment
     from fer_study.training.batches import Batches
-    from fer_study.training.loop import train_epoch
+    from fer_study.training.loop import make_learner, train_epoch
 
-    config, fabric, optimiser, wrapped = set_up(name, precision)
+    config, fabric, model = set_up(name, precision)
     batches = Batches(images, targets, np.arange(len(images)), BATCH, fabric.device)
+    learner = make_learner(config, model, batches, fabric)
 
     def feed() -> None:
         generator = torch.Generator(device=fabric.device).manual_seed(0)
         for rows, _ in batches.epoch(generator):
             augment(rows, AUGMENT, SIZE, generator)
 
-    whole = clock(lambda: train_epoch(config, 0, wrapped, batches, optimiser, None, None, fabric), fabric.device)
+    whole = clock(lambda: train_epoch(config, 0, learner, batches, fabric), fabric.device)
     return whole, clock(feed, fabric.device)
 
 
@@ -89,7 +86,10 @@ def from_files(name: str, precision: str, folder: Path) -> float:
     from torchvision import datasets
     from torchvision import transforms as T
 
-    _, fabric, optimiser, wrapped = set_up(name, precision)
+    from fer_study.training.loop import make_optimiser
+
+    config, fabric, model = set_up(name, precision)
+    wrapped, optimiser = fabric.setup(model, make_optimiser(config, model))
     steps = [T.Grayscale(1), T.RandomHorizontalFlip(), T.RandomRotation(10), T.RandomResizedCrop(SIZE, (0.8, 1.0)),
              T.ToTensor(), T.Normalize([0.5], [0.5])]  # fmt: skip
     loader = DataLoader(datasets.ImageFolder(folder, T.Compose(steps)), BATCH, shuffle=True, num_workers=WORKERS,

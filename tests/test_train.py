@@ -21,8 +21,9 @@ from fer_study.models import create_model
 from fer_study.models.modes import evaluating
 from fer_study.settings.errors import InputError
 from fer_study.settings.experiment import AugmentConfig, EmaConfig, LossConfig, ModelConfig, OptimiserConfig, PhaseConfig
-from fer_study.training import loop, weights
-from fer_study.training.batches import Batches
+from fer_study.training import loop, objectives, weights
+from fer_study.training.augment import cutmix, mixup
+from fer_study.training.batches import Batches, sample_targets
 from fer_study.training.checkpoint import Progress, copy_state
 from fer_study.training.device import make_fabric
 
@@ -42,7 +43,7 @@ def same(one: store.Record, two: store.Record) -> None:
     pd.testing.assert_frame_equal(one.history.drop(columns=TIMING), two.history.drop(columns=TIMING), check_exact=True)
     for name in ("metrics.json", "predictions.parquet", "config.json", "cam.npz"):
         assert (one.folder / name).read_bytes() == (two.folder / name).read_bytes(), name
-    for kind in ("last", "best", "ema"):
+    for kind in ("last", "best", "ema", "mean"):
         assert one.weights(kind).read_bytes() == two.weights(kind).read_bytes(), kind
 
 
@@ -67,9 +68,10 @@ def test_the_same_config_gives_the_same_bits(runs_folder, reference, tiny_run):
     assert first.folder != second.folder and second.folder.parent == runs_folder
     same(first, second)
     assert not (second.folder / "checkpoint.pt").exists()
-    assert list(second.predictions.views) == [
-        f"{kind}_{tta}" for kind in ("ema", "best", "last") for tta in ("single", "flip", "ten_crop")
-    ]
+    assert list(second.predictions.views) == ["last_single", "last_ten_crop"]
+    assert set(second.metrics) == {
+        "last_single", "last_flip", "last_ten_crop", "best_single", "ema_single", "mean_single"
+    }  # fmt: skip
     assert run_job(config).folder == second.folder  # the second call finds it
     assert len(second.history) == 3 and second.env["images_per_second"] > 0
 
@@ -90,20 +92,19 @@ def test_stopped_by_the_clock_it_goes_on_exactly(runs_folder, reference, tiny_ru
 
 
 SLOW = """
-import sys, time
-
-from fer_study.training import loop
+import json, sys, time
+from fer_study.jobs import train
 from fer_study.settings.experiment import RunConfig
 from fer_study.settings.frozen import parse
-import json
-epoch = loop.train_epoch
-def slow(config, number, *rest):
-    if number == 2:
-        print("two epochs done", flush=True)
+def wait(model, row):
+    if row["epoch"] == 3:
+        print("two epochs saved", flush=True)
         time.sleep(60)
-    return epoch(config, number, *rest)
-loop.train_epoch = slow
-run_job(parse(RunConfig, json.loads(sys.argv[1]), "argument"))
+from fer_study import store
+from fer_study.training.sources import faces_of
+config = parse(RunConfig, json.loads(sys.argv[1]), "argument")
+with store.locked(config.key) as folder:
+    train.train_and_predict(config, faces_of(config.data), folder, on_epoch=wait)
 """
 
 
@@ -111,7 +112,7 @@ def test_killed_it_goes_on_exactly(runs_folder, reference, tiny_run):
     config = tiny_run(**FULL)
     command = [sys.executable, "-c", SLOW, config.model_dump_json()]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as other:
-        assert other.stdout.readline() == "two epochs done\n"
+        assert other.stdout.readline() == "two epochs saved\n"
         with pytest.raises(store.Busy):
             run_job(config)
         other.send_signal(signal.SIGKILL)
@@ -144,14 +145,13 @@ def test_predictions_that_are_not_finite_are_a_failed_training(runs_folder, tiny
 
 
 def test_the_time_of_a_resumed_run_is_that_of_all_its_epochs(runs_folder, tiny_run, monkeypatch):
-    real, config = loop.train_epoch, tiny_run()
-    monkeypatch.setattr(loop, "train_epoch", lambda *given: real(*given) | {"seconds": 1000.0})
-    clock = iter([0.0, 2.0])
+    config, clock = tiny_run(), iter([0.0, 2.0])
+    slow = lambda model, row: row.update(seconds=1000.0)  # noqa: E731
     with monkeypatch.context() as patch:
         patch.setattr(loop, "time", SimpleNamespace(monotonic=clock.__next__, perf_counter=time.perf_counter))
         with pytest.raises(loop.OutOfTime):
-            run_job(config, deadline=1.0)
-    assert 2000 <= run_job(config).env["seconds"] < 2060
+            run_job(config, deadline=1.0, on_epoch=slow)
+    assert 2000 <= run_job(config, on_epoch=slow).env["seconds"] < 2060
 
 
 @pytest.mark.parametrize(
@@ -179,14 +179,20 @@ def test_other_data_under_the_same_name_is_refused(runs_folder, tiny_run):
         run_job(tiny_run(data=tiny_run().data.model_copy(update={"fingerprint": "0000"})))
 
 
-def fit(config, folder, images: int = 64) -> tuple[loop.Weights, nn.Module]:
-    """Train on noise: ``(weights, network)``."""
-    rng, fabric = np.random.default_rng(0), make_fabric()
-    pixels, labels = rng.integers(0, 256, (images + 20, 1, 16, 16), dtype=np.uint8), rng.integers(0, 7, images + 20)
+def noise() -> tuple[np.ndarray, np.ndarray]:
+    """``(pixels (84, 1, 16, 16) uint8, labels (84,))``."""
+    rng = np.random.default_rng(0)
+    return rng.integers(0, 256, (84, 1, 16, 16), dtype=np.uint8), rng.integers(0, 7, 84)
+
+
+def fit(config, folder, on_epoch=None) -> tuple[loop.TrainedStates, nn.Module]:
+    """Train on noise, validate on its first 20 images: ``(weights, network)``."""
+    (pixels, labels), fabric = noise(), make_fabric()
     torch.manual_seed(0)
     model = create_model(config.model, 7)
     batches = Batches(pixels, np.eye(7)[labels], np.arange(20, len(pixels)), config.batch_size, fabric.device)
-    return loop.fit(config, model, batches, (torch.from_numpy(pixels[:20]), labels[:20]), folder, fabric), model
+    validation = torch.from_numpy(pixels[:20]), labels[:20]
+    return loop.fit(config, model, batches, validation, folder, fabric, on_epoch=on_epoch), model
 
 
 @pytest.fixture(autouse=True)
@@ -219,12 +225,9 @@ BY_HAND = {
 
 
 @pytest.mark.parametrize("case", BY_HAND)
-def test_one_sgd_step_by_hand(tmp_path, tiny_run, monkeypatch, case):
+def test_one_sgd_step_by_hand(tmp_path, tiny_run, case):
+    """All images in one batch, so their order matters to mixup alone, whose draws are those of published runs."""
     loss_fields, by_hand = BY_HAND[case]
-    share = 0.25 if case == "mixup" else 1.0  # stands for mixup: a quarter of each image, the rest the batch's mean
-    asked = []
-    mix = lambda x, target, alpha, _: (asked.append(alpha), share * x + (1 - share) * x.mean(dim=0), target)[1:]  # noqa: E731
-    monkeypatch.setattr(loop, "mixup", mix)
     quiet = {"width": 0.125, "hidden": 8, "dropout": 0.0, "head_dropout": 0.0}
     config = tiny_run(
         model=ModelConfig(name="emotion_cnn", options=quiet, input_size=16), batch_size=64,
@@ -232,14 +235,19 @@ def test_one_sgd_step_by_hand(tmp_path, tiny_run, monkeypatch, case):
         phases=(PhaseConfig(epochs=1, lr=0.5),), loss=LossConfig(**loss_fields), clip=0.05 if case == "clip" else None,
     )  # fmt: skip
     weights, _ = fit(config, tmp_path)
-    assert asked == ([0.4] if case == "mixup" else [])
-    rng = np.random.default_rng(0)
-    pixels, labels = rng.integers(0, 256, (84, 1, 16, 16), dtype=np.uint8), rng.integers(0, 7, 84)
+    pixels, labels = noise()
     torch.manual_seed(0)
     model = create_model(config.model, 7)
     x = (torch.from_numpy(pixels[20:]).float() / 255 - 0.5) / 0.5
-    x = share * x + (1 - share) * x.mean(dim=0)
-    loss = by_hand(model(x), torch.from_numpy(labels[20:]))
+    y = torch.eye(7)[labels[20:]] if case == "mixup" else torch.from_numpy(labels[20:])
+    if case == "mixup":
+        generator = torch.Generator().manual_seed(0)
+        shown = torch.randperm(64, generator=generator)
+        share = np.random.default_rng(int(torch.randint(2**31, (1,), generator=generator))).beta(0.4, 0.4)
+        other = shown[torch.randperm(64, generator=generator)]
+        assert 0.01 < share < 0.99, "tells nothing"
+        x, y = (share * both[shown] + (1 - share) * both[other] for both in (x, y))
+    loss = by_hand(model(x), y)
     loss.backward()
     norm = torch.cat([p.grad.flatten() for p in model.parameters()]).norm()
     assert case != "clip" or norm > 0.1
@@ -258,6 +266,7 @@ def test_ema_by_hand(tmp_path, tiny_run, monkeypatch):
         real(self, model)
 
     monkeypatch.setattr(loop.AveragedModel, "update_parameters", watch)
+    monkeypatch.setattr(loop, "LAST_EPOCHS", 0)  # the mean is another average
     weights, _ = fit(tiny_run(ema=EmaConfig(decay=0.75, every=2)), tmp_path)  # 4 steps an epoch, 2 epochs
     assert len(seen) == 4
     expected = seen[0]["head.4.weight"]
@@ -282,22 +291,18 @@ def test_epochs_are_chosen_on_validation(runs_folder, tiny_run):
     assert record.history["validation_accuracy"].max() == best["validation"]["accuracy"]
 
 
-def test_phases_freeze_what_they_say(tmp_path, tiny_run, monkeypatch):
+def test_phases_freeze_what_they_say(tmp_path, tiny_run):
     states = []
-    real = loop.train_epoch
 
-    def watch(config, epoch, wrapped, *rest):
-        row = real(config, epoch, wrapped, *rest)
-        states.append((copy_state(wrapped.module), {n for n, m in wrapped.module.named_modules() if m.training}))
-        return row
+    def watch(model, row):
+        states.append((copy_state(model), {n for n, m in model.named_modules() if m.training}))
 
-    monkeypatch.setattr(loop, "train_epoch", watch)
     config = tiny_run(
         model=ModelConfig(name="simple_resnet", options={"width": 0.125}, input_size=16),
         phases=tuple(PhaseConfig(epochs=1, lr=1e-2, unfreeze=u) for u in (1, 2, "all")),
         optimiser=OptimiserConfig(name="adamw", weight_decay=0.1),
     )  # fmt: skip
-    weights, _ = fit(config, tmp_path)
+    weights, _ = fit(config, tmp_path, watch)
     torch.manual_seed(0)
     before = copy_state(create_model(config.model, 7))
     floats = [n for n in before if before[n].is_floating_point()]
@@ -327,32 +332,32 @@ def test_learning_rates_by_hand(tiny_run):
     assert rates[1] + rates[2] == pytest.approx(cosine)
     down = [0.2 * (1 + np.cos(np.pi * i / 6)) for i in range(6)]
     assert rates[3] + rates[4] == pytest.approx([0.0, 0.2, *down])
-    assert [loop.phase_of(config, epoch).lr for epoch in range(5)] == [1.0, 0.1, 0.1, 0.4, 0.4]
+    assert [loop.phase_at(config, epoch)[0].lr for epoch in range(5)] == [1.0, 0.1, 0.1, 0.4, 0.4]
+    assert [loop.phase_at(config, epoch)[1] for epoch in range(5)] == [0, 0, 1, 0, 1]
     with pytest.raises(ValueError, match=r"past the end, allowed: 0\.\.4"):
-        loop.phase_of(config, 5)
+        loop.phase_at(config, 5)
 
 
-def test_early_stop(tmp_path, tiny_run, monkeypatch):
+def test_early_stop(tmp_path, tiny_run):
     scores = iter([0.2, 0.5, 0.5, 0.4, 0.9, 0.9])
-    monkeypatch.setattr(
-        loop, "validate", lambda *_: {"validation_loss": 1.0, "validation_accuracy": next(scores)}
-    )  # fmt: skip
-    weights, _ = fit(tiny_run(phases=(PhaseConfig(epochs=6, lr=1e-3),), patience=2), tmp_path)
+    score = lambda model, row: row.update(validation_accuracy=next(scores))  # noqa: E731
+    weights, _ = fit(tiny_run(phases=(PhaseConfig(epochs=6, lr=1e-3),), patience=2), tmp_path, score)
     assert weights.history["epoch"].tolist() == [1, 2, 3, 4]  # best in epoch 2, then two without a better one
     assert not torch.equal(weights.best["head.4.weight"], weights.last["head.4.weight"])
+    assert weights.mean is None, "of the last epochs, some were never trained"
 
 
 def test_no_early_stop_without_validation(tiny_run):
     config = tiny_run(patience=1)
-    assert not loop.stopped_early(config, Progress(epoch=1))
-    assert loop.stopped_early(config, Progress(epoch=2, best_epoch=1))
-    assert not loop.stopped_early(config, Progress(epoch=1, best_epoch=1))
-    assert not loop.stopped_early(tiny_run(), Progress(epoch=9, best_epoch=1))
+    assert not loop.should_stop(config, Progress(epoch=1))
+    assert loop.should_stop(config, Progress(epoch=2, best_epoch=1))
+    assert not loop.should_stop(config, Progress(epoch=1, best_epoch=1))
+    assert not loop.should_stop(tiny_run(), Progress(epoch=9, best_epoch=1))
 
 
 def test_mixup_mixes_images_and_targets_alike():
     images, target = torch.arange(6.0).view(6, 1, 1, 1), torch.eye(6)
-    mixed, mixed_target = loop.mixup(images, target, 0.5, torch.Generator().manual_seed(3))
+    mixed, mixed_target = mixup(images, target, 0.5, torch.Generator().manual_seed(3))
     assert torch.allclose(mixed_target.sum(dim=1), torch.ones(6))
     assert torch.allclose(mixed.flatten(), mixed_target @ torch.arange(6.0), atol=1e-5)
     assert not torch.equal(mixed_target, target)
@@ -379,20 +384,22 @@ def test_evaluation_restores_the_modes():
     assert model.training and model[0].training and not model[1].training
 
 
-def test_labels_are_drawn_anew(runs_folder, tiny_run, monkeypatch):
+def test_labels_are_drawn_anew(runs_folder, tiny_run):
     target = torch.tensor([[0.5, 0.3, 0.2], [0.0, 1.0, 0.0]]).repeat(500, 1)
     generator = torch.Generator().manual_seed(0)
-    one, two = loop.drawn(target, generator), loop.drawn(target, generator)
+    one, two = sample_targets(target, generator), sample_targets(target, generator)
     assert set(one.unique().tolist()) == {0.0, 1.0} and (one.sum(dim=1) == 1).all()
     assert torch.equal(one[1::2], target[1::2]) and not torch.equal(one, two)
     assert torch.allclose(one[::2].mean(dim=0), target[0], atol=0.07)
-    seen, draw = [], loop.drawn
-    monkeypatch.setattr(loop, "drawn", lambda *given: seen.append(1) or draw(*given))
-    config = tiny_run()
-    run_job(config)
-    assert not seen
-    run_job(config.replace(data=config.data.replace(annotation="probability")))
-    assert seen
+    votes = tiny_run().data.replace(targets="votes")
+    for sample in (False, True):
+        batches = Batches(
+            np.zeros((20, 1, 1, 1), np.uint8), target.numpy(), np.arange(20), 10, torch.device("cpu"), sample=sample
+        )
+        shown = torch.cat([targets for _, targets in batches.epoch(torch.Generator().manual_seed(1))])
+        assert (set(shown.unique().tolist()) == {0.0, 1.0}) == sample
+    crowd, drawn = (run_job(tiny_run(data=votes.replace(annotation=way))) for way in ("majority", "probability"))
+    assert crowd.history["train_loss"].tolist() != drawn.history["train_loss"].tolist()
 
 
 def test_a_teacher_gives_the_targets(runs_folder, tiny_run, monkeypatch):
@@ -404,7 +411,7 @@ def test_a_teacher_gives_the_targets(runs_folder, tiny_run, monkeypatch):
             assert not torch.is_grad_enabled()
             return 20 * torch.eye(7)[torch.full((len(images),), 5)]
 
-    monkeypatch.setattr(train, "network_of", lambda key: (source.config, Says().eval()))
+    monkeypatch.setattr(train, "trained_network", lambda key: (source.config, Says().eval()))
     loss = LossConfig(teacher=source.key, distribution="teacher")
     taught = run_job(tiny_run(loss=loss, phases=(PhaseConfig(epochs=12, lr=1e-2),)))
     assert taught.key != source.key and taught.config.loss.teacher == source.key
@@ -426,8 +433,73 @@ def test_a_real_teacher_and_its_student(runs_folder, tiny_run):
 
 def test_the_loss_that_a_config_names():
     logits, target = torch.tensor([[2.0, 0.0, 0.0]]), torch.tensor([[0.5, 0.5, 0.0]])
-    plain = loop.batch_loss(LossConfig(), logits, target, None)
-    assert loop.batch_loss(LossConfig(distribution="teacher"), logits, target, None) == pytest.approx(plain.item() / 3)
-    assert loop.batch_loss(LossConfig(distribution="student"), logits, target, None) != pytest.approx(plain.item() / 3)
-    soft = loop.batch_loss(LossConfig(label_smoothing=0.3), logits, target, None)
+    plain = objectives.batch_loss(LossConfig(), logits, target)
+    assert objectives.batch_loss(LossConfig(distribution="teacher"), logits, target) == pytest.approx(plain.item() / 3)
+    assert objectives.batch_loss(LossConfig(distribution="student"), logits, target) != pytest.approx(plain.item() / 3)
+    soft = objectives.batch_loss(LossConfig(label_smoothing=0.3), logits, target)
     assert soft == pytest.approx(float(-(torch.tensor([[0.45, 0.45, 0.1]]) * logits.log_softmax(1)).sum()))
+
+
+def test_cutmix_takes_a_rectangle_of_the_neighbour():
+    images, target = torch.arange(6.0).view(6, 1, 1, 1).expand(6, 1, 8, 8), torch.eye(6)
+    torch.manual_seed(1)
+    mixed, mixed_target = cutmix(images, target, 1.0)
+    neighbour = images.roll(1, 0)
+    assert ((mixed == images) | (mixed == neighbour)).all()
+    kept = (mixed == images).float().mean(dim=(1, 2, 3))
+    assert 0 < kept[0] < 1 and (kept == kept[0]).all(), "one rectangle a batch"
+    assert torch.allclose(mixed_target, kept[0] * target + (1 - kept[0]) * target.roll(1, 0))
+
+
+def test_cutmix_of_a_run_is_drawn_from_its_seed(runs_folder, tmp_path, tiny_run):
+    assert tiny_run(loss=LossConfig(cutmix=0.0)).key == tiny_run().key != tiny_run(loss=LossConfig(cutmix=1.0)).key
+    with pytest.raises(ValueError, match=r"mixup is 0\.2 and cutmix 1\.0, allowed: one of them"):
+        LossConfig(mixup=0.2, cutmix=1.0)
+    for i in range(4):
+        (tmp_path / f"{i}").mkdir()
+    losses = [
+        fit(tiny_run(loss=LossConfig(cutmix=alpha), seed=seed), tmp_path / f"{i}")[0].history["train_loss"].tolist()
+        for i, (alpha, seed) in enumerate([(1.0, 0), (1.0, 0), (1.0, 1), (0.0, 0)])
+    ]
+    assert losses[0] == losses[1] and len({tuple(loss) for loss in losses}) == 3
+
+
+def test_the_mean_of_the_last_epochs_by_hand(tmp_path, tiny_run):
+    """Its weights are the mean over five of seven epochs, its batch statistics those of the training images under them."""
+    states = []
+    narrow = ModelConfig(name="simple_resnet", options={"width": 0.125}, input_size=16)
+    config = tiny_run(model=narrow, phases=(PhaseConfig(epochs=7, lr=1e-2),), batch_size=64)
+    weights, model = fit(config, tmp_path, lambda model, row: states.append(copy_state(model)))
+    for name, _ in model.named_parameters():
+        mean = torch.stack([state[name] for state in states[2:]]).mean(dim=0)
+        assert torch.allclose(weights.mean[name], mean, atol=1e-6), name
+    pixels = (torch.from_numpy(noise()[0][20:]).float() / 255 - 0.5) / 0.5
+    model.load_state_dict(weights.mean)
+    seen = model.stem[0](model.kernels(pixels))  # what the first normalisation sees, of all images at once
+    assert torch.allclose(weights.mean["stem.1.running_mean"], seen.mean(dim=(0, 2, 3)), atol=1e-4)
+    assert torch.allclose(weights.mean["stem.1.running_var"], seen.var(dim=(0, 2, 3)), rtol=1e-3)
+    assert not torch.allclose(weights.mean["stem.1.running_mean"], weights.last["stem.1.running_mean"], rtol=1e-2)
+
+
+def test_what_is_frozen_keeps_its_statistics_in_the_mean(tmp_path, tiny_run):
+    narrow = ModelConfig(name="simple_resnet", options={"width": 0.125}, input_size=16)
+    phases = (PhaseConfig(epochs=2, lr=1e-2), PhaseConfig(epochs=5, lr=1e-2, unfreeze=2))
+    weights, _ = fit(tiny_run(model=narrow, phases=phases), tmp_path)
+    for name, kept in (("stem.1.running_var", True), ("blocks.2.body.1.running_var", False)):
+        assert torch.equal(weights.mean[name], weights.last[name]) == kept
+
+
+def test_training_is_scored_as_validation_is(runs_folder, tiny_run):
+    """In evaluation mode and against the labels: nothing like the loss of the last epoch, which is of half a network."""
+    record = run_job(tiny_run(loss=LossConfig(label_smoothing=0.3)))
+    found = record.metrics["last_single"]["train"]
+    faces = train.faces_of(record.config.data)
+    _, model = weights.trained_network(record.key)
+    rows = np.flatnonzero(faces.split == "train")
+    with evaluating(model):
+        x = (torch.from_numpy(faces.images[rows]).float() / 255 - 0.5) / 0.5
+        logits = model(nn.functional.interpolate(x, size=(16, 16), mode="bilinear", antialias=True))
+    labels = torch.from_numpy(faces.labels[rows])
+    assert found["accuracy"] == pytest.approx((logits.argmax(1) == labels).float().mean().item())
+    assert found["log_loss"] == pytest.approx(nn.functional.cross_entropy(logits, labels).item(), rel=1e-4)
+    assert record.metrics.keys() > {"mean_single", "best_single"} and "train" not in record.metrics["mean_single"]

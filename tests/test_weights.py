@@ -11,10 +11,10 @@ from jobs_by_config import run_job
 from safetensors.torch import save_file
 from weight_files import EMOTION, NARROW, from_file, load_into, network, one_line
 
-from fer_study.settings import weight_origin
 from fer_study.settings.errors import InputError
 from fer_study.settings.experiment import ModelConfig, RunConfig
 from fer_study.settings.frozen import parse
+from fer_study.store.record_files import sha256
 from fer_study.training import weights
 from fer_study.training.checkpoint import copy_state
 
@@ -33,8 +33,8 @@ def test_a_file_gives_the_logits_of_its_network(saved):
     images = torch.rand(3, 1, 16, 16)
     assert torch.equal(model(images), reference(images))
     assert not torch.equal(network(from_file(path))(images), reference(images))
-    assert report.loaded == len(reference.state_dict()) and not report.fresh + report.unused + report.adapted
-    assert report.sha256 == weight_origin.sha256(path) and report.file == "net.safetensors"
+    assert report["loaded"] == len(reference.state_dict()) and report["fresh"] == []
+    assert report["sha256"] == sha256(path) and report["file"] == "net.safetensors"
 
 
 def test_the_content_is_in_the_key_and_the_place_is_not(saved, tmp_path, tiny_run):
@@ -47,7 +47,7 @@ def test_the_content_is_in_the_key_and_the_place_is_not(saved, tmp_path, tiny_ru
     assert keys[0] == keys[1] != keys[2] and tiny_run(model=from_file("scratch")).key not in keys
     config = tiny_run(model=from_file(path))
     written = json.dumps(config.model_dump(mode="json"))
-    assert str(tmp_path) not in written and weight_origin.sha256(path)[:16] in written
+    assert str(tmp_path) not in written and sha256(path)[:16] in written
     assert parse(RunConfig, json.loads(written), "file").key == config.key
     path.write_bytes(other.read_bytes())  # the experiment is what it was defined on
     assert config.replace(seed=1).model == config.model and config.key == keys[0]
@@ -57,7 +57,7 @@ def test_the_content_is_in_the_key_and_the_place_is_not(saved, tmp_path, tiny_ru
 def test_a_record_names_content_that_is_looked_up_in_the_folder(saved, files, runs_folder, tiny_run):
     reference, path = saved
     written = ModelConfig(**from_file(path).model_dump(mode="json"))
-    assert written.weights == f"file:{weight_origin.sha256(path)[:16]}"
+    assert written.weights == f"file:{sha256(path)[:16]}"
     one_line(r"weights/\*\.safetensors: no file there", load_into, written)
     path.rename(files / "any.safetensors")
     model, _ = load_into(written)
@@ -71,7 +71,6 @@ def test_a_record_names_content_that_is_looked_up_in_the_folder(saved, files, ru
         ("net.PTH", "a pickle can run code"),
         ("net.bin", "a pickle can run code"),
         ("net.pkl", "save its state dict with safetensors"),
-        ("none.safetensors", "model.weights is 'none.safetensors': .*there is no such file"),
         ("imagnet", "model.weights is 'imagnet': .*allowed: scratch, imagenet, run:"),
         ("run:12ab", "allowed: scratch, imagenet, run:"),
         ("run:0123456789abcdef:worst", "allowed: scratch, imagenet, run:"),
@@ -82,6 +81,17 @@ def test_what_is_no_origin_is_refused_when_the_config_is_made(tiny_run, weights,
     content = tiny_run().model_dump(mode="json")
     content["model"]["weights"] = weights
     one_line(words, parse, RunConfig, content, "here")
+
+
+def test_making_a_config_touches_no_disk_and_a_path_alone_has_no_key(tiny_run, tmp_path):
+    """Whether a file is there, and what is in it, is asked when a run is resolved."""
+    config = tiny_run().replace(model=dict(tiny_run().model) | {"weights": str(tmp_path / "none.safetensors")})
+    one_line(r"none\.safetensors: their content is part of the key", lambda: config.key)
+    one_line(r"weights .*none\.safetensors: there is no such file", weights.pin, config.model)
+    one_line(r"weights .*none\.safetensors: there is no such file", run_job, config)
+    (tmp_path / "none.safetensors").write_bytes(b"anything")
+    pinned = weights.pin(config.model)
+    assert pinned == weights.pin(pinned) and len(pinned.key) == 16
 
 
 class Malicious:
@@ -98,12 +108,12 @@ def test_a_path_in_the_checkout_is_found_from_the_folder_of_the_notebooks(tmp_pa
     (tmp_path / "weights").mkdir()
     (tmp_path / "notebooks").mkdir()
     save_file({"a": torch.zeros(1)}, tmp_path / "weights" / "a.safetensors")
-    monkeypatch.setattr(weight_origin, "ROOT", tmp_path)
+    monkeypatch.setattr(weights, "ROOT", tmp_path)
     monkeypatch.chdir(tmp_path)
-    given = ModelConfig(name="emotion_cnn", weights="weights/a.safetensors")
+    given = weights.pin(ModelConfig(name="emotion_cnn", weights="weights/a.safetensors"))
     monkeypatch.chdir(tmp_path / "notebooks")
-    there = ModelConfig(name="emotion_cnn", weights="weights/a.safetensors")
-    assert given.key == there.key and weights.of_file(there.weights).is_file()
+    there = weights.pin(ModelConfig(name="emotion_cnn", weights="weights/a.safetensors"))
+    assert given.key == there.key and weights.weights_file(there).is_file()
 
 
 @pytest.mark.parametrize("name", ["evil.pt", "evil.bin", "evil.safetensors"])
@@ -189,28 +199,10 @@ def test_another_architecture_another_size_other_classes(saved):
     one_line("net.safetensors holds weights of 7 classes, this network has 8", load_into, from_file(path), 8)
 
 
-@pytest.mark.parametrize(
-    ("name", "size", "trained", "here", "words"),
-    [
-        ("resface18", 48, {"attention": "sum"}, {"attention": "product"}, ("attention sum, here product",)),
-        ("hybrid_resnet50", 48, {"fusion": "none"}, {"fusion": "images"}, ("fusion none, here images",)),
-        ("emonext_atto", 32, {}, {"attention": "tokens", "attention_power": 0.5},
-         ("attention batch, here tokens", "attention_power 0.25, here 0.5")),
-        ("emonext_atto", 32, {"se": "before"}, {}, ()),
-    ],
-)  # fmt: skip
-def test_options_that_no_tensor_shows_are_reported(tmp_path, name, size, trained, here, words):
-    path, made = tmp_path / "net.safetensors", ModelConfig(name=name, input_size=size, options=trained)
-    weights.save(network(made).state_dict(), made, path)
-    model, report = load_into(made.replace(options=here, weights=str(path)))
-    assert sorted(report.options) == sorted(words) and report.loaded == len(model.state_dict())
-    assert (f"options of the file: {'; '.join(report.options)}" in str(report)) == bool(words)
-
-
 def test_a_file_that_names_no_network_loads_as_ever(saved):
     _, path = saved
-    assert load_into(from_file(path, options=NARROW | {"dropout": 0.1}))[1].options == ()
-    assert load_into(from_file(path, name="baseline_cnn"))[1].loaded == 10
+    assert load_into(from_file(path, options=NARROW | {"dropout": 0.1}))[1]["loaded"] == 10
+    assert load_into(from_file(path, name="baseline_cnn"))[1]["loaded"] == 10
 
 
 @pytest.mark.parametrize("written", ["emotion_cnn", "[]", '{"options": {}}', '{"name": 3, "options": {}}'])

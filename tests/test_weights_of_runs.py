@@ -18,16 +18,17 @@ from safetensors.torch import save as as_safetensors
 from weight_files import EMOTION, load_into, one_line
 
 from fer_study import cli, store
+from fer_study.analysis.metrics import log_loss
 from fer_study.book import execute
 from fer_study.jobs import plan, queue
 from fer_study.jobs.job import job_for
 from fer_study.models import create_model
-from fer_study.settings import weight_origin
 from fer_study.settings.experiment import EmaConfig, ModelConfig, PhaseConfig, RunConfig
+from fer_study.store import record_files
 from fer_study.training import loop, weights
 from fer_study.training.checkpoint import copy_state
 from fer_study.training.sources import faces_of
-from fer_study.training.weights import SourceMissing, network_of
+from fer_study.training.weights import SourceMissing, trained_network
 
 
 @pytest.fixture(scope="module")
@@ -43,35 +44,38 @@ def source(source_store, tiny_run, monkeypatch):
 
 
 def test_a_run_is_found_by_its_key_and_predicts_what_it_stored(source):
-    config, model = network_of(source.key)
+    config, model = trained_network(source.key)
     assert config == source.config and not model.training
     faces, table = faces_of(config.data), source.predictions.table
-    images = torch.from_numpy(faces.images[table["row"].to_numpy()])
+    images, tested = torch.from_numpy(faces.images[table["row"].to_numpy()]), (table["split"] == "test").to_numpy()
     for kind in ("last", "ema"):
-        _, model = network_of(source.key, kind)
+        _, model = trained_network(source.key, kind)
         found = loop.log_probabilities(model, images, config.augment, config.model.input_size)
-        stored = source.predictions.views[f"{kind}_single"]
-        assert abs(found - stored).max() < 0.01  # half precision, and bfloat16 where the hardware has it
+        loss = log_loss(found[tested], table["label"].to_numpy()[tested])
+        assert loss == pytest.approx(source.metrics[f"{kind}_single"]["test"]["log_loss"], abs=0.01), kind
+        if kind == "last":
+            stored = source.predictions.views["last_single"]
+            assert abs(found - stored).max() < 0.01  # half precision, and bfloat16 where the hardware has it
     same = [torch.equal(a, b) for a, b in zip(load_file(source.weights("last")).values(),
                                               load_file(source.weights("ema")).values(), strict=True)]  # fmt: skip
     assert not all(same)
 
 
-def test_the_network_of_a_run_has_the_channels_of_its_images(runs_folder, tiny_run):
+def test_the_trained_network_a_run_has_the_channels_of_its_images(runs_folder, tiny_run):
     config = tiny_run(model=ModelConfig(name="timm:test_convnext", input_size=32))
     run_job(config)
     state = create_model(config.model, 7, 3).state_dict()
     rewrite(store.lookup(config.key).folder, "last.safetensors", as_safetensors(state))  # as if trained on colour
-    assert network_of(config.key)[1](torch.rand(1, 3, 32, 32)).shape == (1, 7)
+    assert trained_network(config.key)[1](torch.rand(1, 3, 32, 32)).shape == (1, 7)
 
 
-@pytest.mark.parametrize("kind", ["", ":last", ":best", ":ema"])
+@pytest.mark.parametrize("kind", ["", ":last", ":best", ":ema", ":mean"])
 def test_weights_of_a_run_give_its_logits(source, kind):
     config = source.config.model.replace(weights=f"run:{source.key}{kind}")
     model, report = load_into(config)
     images = torch.rand(2, 1, 16, 16)
-    assert torch.equal(model(images), network_of(source.key, kind[1:] or "last")[1](images))
-    assert report.file == f"{kind[1:] or 'last'}.safetensors" and report.source == config.weights
+    assert torch.equal(model(images), trained_network(source.key, kind[1:] or "last")[1](images))
+    assert report["file"] == f"{kind[1:] or 'last'}.safetensors" and report["source"] == config.weights
     assert config.weights == f"run:{source.key}{kind.replace(':last', '')}"  # last is the default, so it has one name
 
 
@@ -85,37 +89,36 @@ def test_a_run_of_another_network_is_refused(source, tiny_run):
     one_line(r"of another network: 1 \(head\.1\.weight", load_into, other(input_size=32))
     one_line("of 7 classes, this network has 8", load_into, other(), 8)
     free = other(options={**options, "dropout": 0.1}).replace(weights=str(source.weights("last")))
-    report = load_into(free)[1]  # by its path it is meant, and said
-    assert report.loaded == len(load_file(source.weights("last"))) and report.options == ("dropout 0.25, here 0.1",)
-    assert str(report).endswith("adapted: none; options of the file: dropout 0.25, here 0.1")
+    report = load_into(free)[1]  # by its path it is meant
+    assert report["loaded"] == len(load_file(source.weights("last"))) and report["fresh"] == []
 
 
 def test_a_run_without_weights_here(runs_folder, tiny_run):
-    one_line(r"run \(0123456789abcdef\) is not trained", network_of, "0" + "123456789abcdef", kind=SourceMissing)
+    one_line(r"run \(0123456789abcdef\) is not trained", trained_network, "0" + "123456789abcdef", kind=SourceMissing)
     assert "no edition lists it" in queue.train_command("0123456789abcdef")
     record = run_job(tiny_run())
-    one_line("has no ema weights, allowed: last, best", network_of, record.key, "ema")
-    for kind in ("last", "best"):
+    one_line("has no ema weights, allowed: last, best, mean", trained_network, record.key, "ema")
+    for kind in ("last", "best", "mean"):
         record.weights(kind).unlink()  # what a published record looks like
-    one_line("has a record without weights$", network_of, record.key, kind=SourceMissing)
+    one_line("has a record without weights$", trained_network, record.key, kind=SourceMissing)
 
 
 def test_a_record_that_is_no_network(runs_folder, tiny_run):
     configs = {record.key: record.config for record in store.records()}
     published = {c.model.name if isinstance(c, RunConfig) else type(c).__name__: key for key, c in configs.items()}
-    one_line("a record of hog_svm, not of a network", network_of, published["hog_svm"])
-    one_line("a record of AuditConfig, not of a network", network_of, published["AuditConfig"])
+    one_line("a record of hog_svm, not of a network", trained_network, published["hog_svm"])
+    one_line("a record of AuditConfig, not of a network", trained_network, published["AuditConfig"])
     run = tiny_run(model=ModelConfig(name="hog_svm", weights="imagenet"), phases=())
     one_line("model hog_svm: weights are 'imagenet', allowed: scratch", run_job, run)
 
 
-@pytest.mark.parametrize("kind", ["last", "best", "ema"])
+@pytest.mark.parametrize("kind", weights.KINDS)
 def test_a_file_of_a_run_names_its_network(source, kind):
-    """Each kind, with every option spelled out; the same network has nothing to report."""
+    """Each kind, with every option spelled out."""
     with safe_open(source.weights(kind), "pt") as file:
         written = json.loads(file.metadata()[weights.NETWORK])
     assert written == {"name": "emotion_cnn", "options": OPTIONS}
-    assert load_into(source.config.model.replace(weights=str(source.weights(kind))))[1].options == ()
+    assert load_into(source.config.model.replace(weights=str(source.weights(kind))))[1]["file"] == f"{kind}.safetensors"
 
 
 def test_a_file_of_another_network_with_the_same_tensors_is_refused(source, tiny_run):
@@ -123,18 +126,7 @@ def test_a_file_of_another_network_with_the_same_tensors_is_refused(source, tiny
     other = source.config.model.replace(name="baseline_cnn", weights=str(source.weights("last")))
     words = "last.safetensors holds weights of emotion_cnn, this network is baseline_cnn"
     one_line(words, load_into, other)
-    one_line(words, weights.check, [tiny_run(model=other)])
-
-
-def test_other_options_are_in_the_log_and_in_the_record(source, runs_folder, tiny_run, monkeypatch, caplog):
-    path = source.weights("last")
-    monkeypatch.setenv("FER_STUDY_RUNS", str(runs_folder))
-    options = {**source.config.model.options, "dropout": 0.1, "head_dropout": 0.2}
-    record = run_job(tiny_run(model=source.config.model.replace(options=options, weights=str(path))))
-    found = ["dropout 0.25, here 0.1", "head_dropout 0.5, here 0.2"]
-    assert record.env["initial_weights"]["options"] == found
-    (line,) = [r.getMessage() for r in caplog.records if r.levelname == "WARNING" and "tensors loaded" in r.getMessage()]
-    assert line.endswith(f"options of the file: {'; '.join(found)}")
+    one_line(words, weights.check, [tiny_run(model=weights.pin(other))])
 
 
 THREE = (
@@ -147,27 +139,23 @@ THREE = (
 def test_progressive_unfreezing_starts_from_the_weights_of_a_run(source, tiny_run, monkeypatch, caplog):
     """The first phase moves the head only, the second one stage more: what they leave alone is the source's to the bit."""
     before, states = load_file(source.weights("last")), []
-    real = loop.save_checkpoint
-    monkeypatch.setattr(loop, "save_checkpoint", lambda path, key, model, *rest: (states.append(copy_state(model)),
-                                                                             real(path, key, model, *rest)))  # fmt: skip
     config = tiny_run(model=source.config.model.replace(weights=f"run:{source.key}"), phases=THREE)
     with caplog.at_level(logging.INFO):
-        record = run_job(config)
+        record = run_job(config, on_epoch=lambda model, row: states.append(copy_state(model)))
     moved = [{n.split(".")[0] + n.split(".")[1] * n.startswith("blocks") for n in s if not torch.equal(s[n], before[n])}
              for s in states]  # fmt: skip
     assert moved == [{"head"}, {"head", "blocks2"}, {"head", "blocks2", "blocks1", "blocks0"}]
     note = record.env["initial_weights"]
     assert note["source"] == f"run:{source.key}" and note["loaded"] == len(before) and note["fresh"] == []
-    assert note["sha256"] == weight_origin.sha256(source.weights("last"))
+    assert note["sha256"] == record_files.sha256(source.weights("last"))
     assert f"tiny: weights run:{source.key} (last.safetensors" in caplog.text
-    assert not (record.folder / weights.NOTE).exists()
     assert "initial_weights" not in source.env
 
 
 def test_a_resumed_run_goes_on_from_its_checkpoint_without_its_first_weights(source, tiny_run, monkeypatch, tmp_path):
     path = tmp_path / "start.safetensors"
     path.write_bytes(source.weights("last").read_bytes())
-    config = tiny_run(model=source.config.model.replace(weights=str(path)), phases=THREE, seed=3)
+    config = tiny_run(model=weights.pin(source.config.model.replace(weights=str(path))), phases=THREE, seed=3)
     monkeypatch.setenv("FER_STUDY_RUNS", str(tmp_path / "straight"))
     whole = run_job(config)
     monkeypatch.setenv("FER_STUDY_RUNS", str(tmp_path / "stopped"))
@@ -194,7 +182,7 @@ def test_a_resumed_run_goes_on_from_its_checkpoint_without_its_first_weights(sou
     ],
 )
 def test_the_command_line_says_it_in_one_line(runs_folder, files, no_hub, tiny_run, monkeypatch, caplog, model, words):
-    monkeypatch.setattr(execute, "needed", lambda *_: [tiny_run(model=ModelConfig(**model))])
+    monkeypatch.setattr(execute, "needed", lambda *_: [job_for(tiny_run(model=ModelConfig(**model)))])
     assert cli.main(["train", "smoke"]) == 2
     errors = [r.getMessage() for r in caplog.records if r.levelname == "ERROR"]
     assert len(errors) == 1 and words in errors[0] and "\n" not in errors[0]
@@ -204,11 +192,11 @@ def test_a_run_whose_source_is_not_trained_yet_is_left_over(runs_folder, tiny_ru
     monkeypatch.setattr(store, "published_root", lambda: runs_folder / "none")
     first = tiny_run()
     second = tiny_run(model=first.model.replace(weights=f"run:{first.key}"))
-    monkeypatch.setattr(execute, "needed", lambda *_: [second])
+    monkeypatch.setattr(execute, "needed", lambda *_: [job_for(second)])
     with caplog.at_level(logging.INFO):
         assert cli.main(["train", "smoke"]) == 0
     assert f"left over: run ({first.key}) is not trained" in caplog.text
-    monkeypatch.setattr(execute, "needed", lambda *_: [first, second])
+    monkeypatch.setattr(execute, "needed", lambda *_: [job_for(first), job_for(second)])
     assert cli.main(["train", "smoke"]) == 0 and store.lookup(second.key).env["initial_weights"]["loaded"] == 10
 
 
@@ -220,17 +208,18 @@ def test_weights_that_do_not_fit_are_refused_before_any_run_is_trained(source, r
 
     def refused_alone(words: str, wrong: RunConfig) -> None:
         begun.clear()
-        one_line(words, plan.train_jobs, [wrong])
+        one_line(words, plan.train_jobs, [job_for(wrong)])
         with pytest.raises(plan.RunsFailed, match=wrong.key) as failure:
             plan.train_jobs([job_for(tiny_run()), job_for(wrong)])
         assert words in str(failure.value) and begun == [tiny_run().key]
 
     def refused(words: str, **changes: object) -> None:
-        refused_alone(words, tiny_run(model=ModelConfig(**{**dict(source.config.model), "weights": str(path), **changes})))
+        model = ModelConfig(**{**dict(source.config.model), "weights": str(path), **changes})
+        refused_alone(words, tiny_run(model=weights.pin(model)))
 
     refused("last.safetensors holds weights of emotion_cnn, this network is cbam_cnn", name="cbam_cnn", options={})
     refused("there are no ImageNet weights for it", weights="imagenet")
-    right = tiny_run(model=source.config.model.replace(weights=str(path)))
+    right = tiny_run(model=weights.pin(source.config.model.replace(weights=str(path))))
     path.rename(path.with_name("moved.safetensors"))
     refused_alone("no file there with SHA-256", right)
     (runs_folder / right.key).mkdir(parents=True)
@@ -244,4 +233,5 @@ def test_what_may_fit_is_not_refused_early(source, runs_folder, tiny_run, tmp_pa
     model = ModelConfig(name="timm:test_convnext", input_size=32)
     save_file(create_model(model, 7, 3).state_dict(), tmp_path / "colour.safetensors")
     later = tiny_run(model=source.config.model.replace(weights=f"run:{source.key}"))  # trained by the time it is wanted
-    weights.check([tiny_run(), later, tiny_run(model=model.replace(weights=str(tmp_path / "colour.safetensors")))])
+    colour = weights.pin(model.replace(weights=str(tmp_path / "colour.safetensors")))
+    weights.check([tiny_run(), later, tiny_run(model=colour)])

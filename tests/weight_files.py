@@ -35,7 +35,7 @@ def timm_file(folder, name: str, seed: int = 3, **options: object) -> torch.nn.M
 
 
 def from_file(path, **changes: object) -> ModelConfig:
-    return ModelConfig(**{**EMOTION, "options": NARROW, "weights": str(path), **changes})
+    return weights.pin(ModelConfig(**{**EMOTION, "options": NARROW, "weights": str(path), **changes}))
 
 
 def load_into(config: ModelConfig, classes: int = 7):

@@ -109,12 +109,13 @@ def job_for(config: Frozen, **place: str) -> Job:
         place: ``stage``, ``arm`` and ``recipe`` of the job.
     """
     from ..models.registry import source_of  # here, for torch takes seconds to import
+    from ..training.weights import pin
     from . import audit, baseline, cost, train, transfer
 
     if isinstance(config, RunConfig) and config.model.name == BASELINE:
         return baseline.Baseline(config, **place)
     if isinstance(config, RunConfig) and not config.model.source:  # of a config made by hand, not by ``models.resolve``
-        config = config.replace(model=config.model.replace(source=source_of(config.model.name)))
+        config = config.replace(model=pin(config.model.replace(source=source_of(config.model.name))))
     kinds = {RunConfig: train.Training, TransferConfig: transfer.Transfer, AuditConfig: audit.Audit, CostConfig: cost.Cost}
     return kinds[type(config)](config, **place)
 

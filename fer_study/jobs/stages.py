@@ -71,6 +71,8 @@ def make_run(edition: Edition, recipe: str, model: str, seed: int, name: str, ch
         InputError: an unknown recipe, network, option or path, or a value that is not allowed.
     """
     from .. import models  # here, for torch takes seconds to import, and parameters are checked without it
+    from ..training.objectives import check_objective
+    from ..training.weights import pin
 
     live = edition.live if edition.is_live(recipe) else None
     options = {"width": live.width} if live and "width" in models.options_of(model) else {}
@@ -82,8 +84,8 @@ def make_run(edition: Edition, recipe: str, model: str, seed: int, name: str, ch
     for path, value in (changes or {}).items():
         content = changed(content, path, value)
     run = parse(RunConfig, content, name)
-    run = run.replace(model=models.resolve(run.model))
-    models.resface.check_loss(run)
+    run = run.replace(model=pin(models.resolve(run.model)))
+    check_objective(run)
     return run
 
 

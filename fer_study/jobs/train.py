@@ -12,24 +12,24 @@ import numpy as np
 import torch
 
 from .. import store
+from ..analysis.metrics import accuracy, log_loss
 from ..data.faceset import FaceSet
 from ..models import FaceModel, create_model
 from ..models.registry import code_of
 from ..settings.checkout import sha256
 from ..settings.errors import InputError
-from ..settings.experiment import DataConfig, RunConfig
-from ..settings.weight_origin import RUN
+from ..settings.experiment import RUN, DataConfig, RunConfig
 from ..store.record_files import listed, write_atomically, write_parts
 from ..training import weights as initial_weights
 from ..training.batches import Batches
 from ..training.checkpoint import CHECKPOINT, whole_content
 from ..training.device import device_environment, make_fabric, memory_format
 from ..training.explain import has_maps, said, saliency_of
-from ..training.loop import Weights, finite, fit
+from ..training.loop import OnEpoch, TrainedStates, check_finite, fit
 from ..training.predict import TTA, log_probabilities
 from ..training.protocol import Split, split, training_images
 from ..training.sources import faces_of
-from ..training.weights import NOTE, initialise, network_of, save
+from ..training.weights import load, save, trained_network
 from . import transfer
 from .evaluation import prediction_table, score, stored
 from .job import Job
@@ -90,7 +90,13 @@ def network(config: RunConfig) -> str:
     return json.dumps(config.model.resolved(), sort_keys=True)
 
 
-def train_and_predict(config: RunConfig, faces: FaceSet, folder: Path, deadline: float | None = None) -> store.Record:
+def train_and_predict(
+    config: RunConfig,
+    faces: FaceSet,
+    folder: Path,
+    deadline: float | None = None,
+    on_epoch: OnEpoch | None = None,
+) -> store.Record:
     """Train a network, or go on where it stopped, and save its record: weights, every view and metrics, then mean saliency.
 
     Args:
@@ -101,28 +107,40 @@ def train_and_predict(config: RunConfig, faces: FaceSet, folder: Path, deadline:
         TrainingFailed: a loss or a prediction is not finite.
     """
     rows, fabric = split(faces, config.data), make_fabric()
-    whole_content(folder / CHECKPOINT, config.key)
+    begun = whole_content(folder / CHECKPOINT, config.key) is not None
     torch.manual_seed(config.seed)
     model = create_model(config.model, faces.num_classes, faces.images.shape[1]).to(memory_format=memory_format(fabric))
-    origin = initialise(model, config, faces.num_classes, folder) | code_of(config.model.name)
-    origin["parameters"] = sum(p.numel() for p in model.parameters())
-    batches = Batches(faces.images, rows.targets, rows.train, config.batch_size, fabric.device, classes=faces.classes)
+    origin = {} if begun else load(model, config.model, faces.num_classes)
+    if origin:
+        name, file = config.name or config.key, f"{origin['file']}, sha256 {origin['sha256'][:16]}"
+        log.info("%s: weights %s (%s): %d tensors loaded", name, origin["source"], file, origin["loaded"])
+    batches = Batches(faces.images, rows.targets, rows.train, config.batch_size, fabric.device, classes=faces.classes,
+                      sample=config.data.annotation == "probability")  # fmt: skip
     validation = (torch.from_numpy(faces.images[rows.validation]).to(fabric.device), faces.labels[rows.validation])
     explained = has_maps(config, model, torch.from_numpy(faces.images[rows.train[:1]]))  # said before it trains for hours
-    weights = fit(config, model, batches, validation, folder, fabric, deadline, teacher(config, faces, fabric))
+    weights = fit(
+        config, model, batches, validation, folder, fabric, deadline, teacher(config, faces, fabric), on_epoch, origin
+    )
     start = time.perf_counter() - float(weights.history["seconds"].sum())  # epochs before an interruption count too
     views = evaluate_views(config, model, weights, faces, rows, fabric)
     for kind, state in weights.states().items():
         save(state, config.model, folder / f"{kind}.safetensors")
-    table, speed = prediction_table(faces, rows), float(weights.history["images_per_second"].median())
+    table = prediction_table(faces, rows)
+    metrics = score(table, views, faces.classes, config)
+    model.load_state_dict(weights.last)
+    metrics["last_single"]["train"] = training_score(config, model, faces, rows.train, fabric)
+    env = device_environment(fabric, start) | code_of(config.model.name)
+    env["parameters"] = sum(p.numel() for p in model.parameters())
+    env["images_per_second"] = round(float(weights.history["images_per_second"].median()), 1)
+    if weights.origin:
+        env["initial_weights"] = weights.origin
     if explained:
         write_atomically(folder / PENDING, "")
-    record = store.save(folder, config, history=weights.history, table=table, views=views,
-                       metrics=score(table, views, faces.classes, config),
-                       weights={f"{kind}.safetensors": sha256(folder / f"{kind}.safetensors") for kind in weights.states()},
-                       env=device_environment(fabric, start) | {"images_per_second": round(speed, 1)} | origin)  # fmt: skip
-    for temporary in (CHECKPOINT, NOTE):
-        (folder / temporary).unlink(missing_ok=True)
+    files = {f"{kind}.safetensors": sha256(folder / f"{kind}.safetensors") for kind in weights.states()}
+    kept = {view: views[view] for view in KEPT}
+    record = store.save(folder, config, history=weights.history, table=table, views=kept, metrics=metrics,
+                       weights=files, env=env)  # fmt: skip
+    (folder / CHECKPOINT).unlink(missing_ok=True)
     return add_maps(record, faces=faces) if explained else record
 
 
@@ -174,7 +192,7 @@ def teacher(config: RunConfig, faces: FaceSet, fabric: Fabric) -> FaceModel | No
     """
     if not config.loss.teacher:
         return None
-    source, model = network_of(config.loss.teacher)
+    source, model = trained_network(config.loss.teacher)
     for what, ours, theirs in (
         ("input size", config.model.input_size, source.model.input_size),
         ("normalisation", (config.augment.mean, config.augment.std), (source.augment.mean, source.augment.std)),
@@ -185,24 +203,43 @@ def teacher(config: RunConfig, faces: FaceSet, fabric: Fabric) -> FaceModel | No
     return model.requires_grad_(False).to(fabric.device, memory_format=memory_format(fabric))
 
 
+KEPT = ("last_single", "last_ten_crop")
+"""Views whose predictions a record keeps; of the others it has the metrics, so that it stays small."""
+
+
 def evaluate_views(
-    config: RunConfig, model: FaceModel, weights: Weights, faces: FaceSet, rows: Split, fabric: Fabric
+    config: RunConfig, model: FaceModel, weights: TrainedStates, faces: FaceSet, rows: Split, fabric: Fabric
 ) -> dict[str, np.ndarray]:
-    """Every evaluation view in one pass.
+    """Every evaluation view in one pass: all of the last weights, and of the other kinds a single view.
 
     Returns:
         ``{"last_single": (n, K) float32 log-probabilities, ...}`` over validation, then test rows.
     """
     images = torch.from_numpy(faces.images[np.concatenate([rows.validation, rows.test])]).to(fabric.device)
     views = {}
-    for kind, state in reversed(weights.states().items()):  # the order of the stored columns
+    for kind, state in weights.states().items():
         if kind == "best" and state is weights.last:
+            views["best_single"] = views["last_single"]
             continue
         model.load_state_dict(state)
-        for tta in TTA:
+        for tta in TTA if kind == "last" else ("single",):
             with fabric.autocast():
                 logits = log_probabilities(model, images, config.augment, config.model.input_size, tta)
-            views[f"{kind}_{tta}"] = stored(finite(config, logits))
-    if weights.best is weights.last:
-        views |= {f"best_{tta}": views[f"last_{tta}"] for tta in TTA}
+            check_finite(config, logits)
+            views[f"{kind}_{tta}"] = stored(logits)
     return views
+
+
+def training_score(
+    config: RunConfig, model: FaceModel, faces: FaceSet, rows: np.ndarray, fabric: Fabric
+) -> dict[str, float]:
+    """Loss and accuracy on the images that a network was trained on, as on any others: in evaluation mode, not augmented,
+    against the labels; what the history tells of training is measured while weights, images and targets change."""
+    parts = []
+    for part in np.array_split(rows, len(rows) // 8192 + 1):  # a set in a memory map is never loaded whole
+        images = torch.from_numpy(faces.images[part]).to(fabric.device)
+        with fabric.autocast():
+            parts.append(log_probabilities(model, images, config.augment, config.model.input_size))
+    logits, labels = np.concatenate(parts), faces.labels[rows]
+    check_finite(config, logits)
+    return {"accuracy": float(accuracy(logits, labels)), "log_loss": float(log_loss(logits, labels))}

@@ -11,13 +11,12 @@ import torch
 
 from .. import store
 from ..data.faceset import FaceSet
-from ..models import FaceModel, create_model
+from ..models import FaceModel
 from ..settings.experiment import DataConfig, RunConfig, TransferConfig
 from ..training.device import device_environment, make_fabric, memory_format
 from ..training.predict import log_probabilities
 from ..training.sources import faces_of
-from ..training.state_dicts import fill, read
-from ..training.weights import finished
+from ..training.weights import trained_network, trained_weights
 from .evaluation import as_table, score, stored
 from .job import Job
 
@@ -34,13 +33,11 @@ def load(run: RunConfig, faces: FaceSet) -> FaceModel:
     """The network of a run with its last weights, for the images of ``faces``.
 
     Raises:
-        SourceMissing: see ``weights.finished``.
+        SourceMissing: see ``weights.trained_weights``.
         InputError: the images have another number of channels than the network.
     """
-    _, path = finished(run.key, name=run.name or run.model.name)
-    model = create_model(run.model, faces.num_classes, faces.images.shape[1])
-    fill(model, read(path), f"{run.key}: its weights do not fit {faces.name}, they are", faces.num_classes)
-    return model
+    shape = faces.num_classes, faces.images.shape[1]
+    return trained_network(run.key, shape=shape, name=run.name or run.model.name)[1]
 
 
 class Transfer(Job):
@@ -71,7 +68,7 @@ class Transfer(Job):
             InputError: the target's data is missing or is not what the config names.
         """
         config, start = self.config, time.perf_counter()
-        finished(config.run.key, name=config.run.name or config.run.model.name)  # before any data is read
+        trained_weights(config.run.key, name=config.run.name or config.run.model.name)  # before any data is read
         faces, fabric = faces_of(config.target, root), make_fabric()
         model, rows = load(config.run, faces), test_rows(faces)
         model = model.to(fabric.device, memory_format=memory_format(fabric))

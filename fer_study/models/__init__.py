@@ -1,9 +1,9 @@
 """Networks by name: ``create_model(ModelConfig(name="cbam_cnn"), num_classes=7)``."""
 
 from . import emonext, hybrid, ladder, resface, small, timm_models
-from .registry import FaceModel, create_model, names, options_of, register, resolve
+from .registry import FaceModel, create_model, extra_outputs, names, options_of, register, resolve
 
 __all__ = [
-    "FaceModel", "create_model", "emonext", "hybrid", "ladder", "names", "options_of", "register", "resface", "resolve",
-    "small", "timm_models",
+    "FaceModel", "create_model", "emonext", "extra_outputs", "hybrid", "ladder", "names", "options_of", "register",
+    "resface", "resolve", "small", "timm_models",
 ]  # fmt: skip

@@ -60,7 +60,7 @@ def activation_mb(model: FaceModel, images: torch.Tensor) -> float:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        model.train().forward_with_penalty(images)
+        model.train().training_outputs(images)
     for known in (*model.parameters(), *model.buffers(), images):
         saved.pop(known.untyped_storage()._cdata, None)
     return sum(storage.nbytes() for storage in saved.values()) / len(images) / 1e6
@@ -151,16 +151,17 @@ def _step(config: ModelConfig, num_classes: int, in_channels: int, batch_size: i
     if level >= 1:
         model, images = model.to(memory_format=torch.channels_last), images.to(memory_format=torch.channels_last)
     optimiser = torch.optim.SGD(model.parameters(), 1e-3)
-    forward: Callable | nn.Module = model.forward_with_penalty
+    forward: Callable | nn.Module = model.training_outputs
     if level >= 3:
         torch._dynamo.reset()
         forward = torch.compile(forward)
 
     def step() -> None:
         with torch.autocast("cpu", torch.bfloat16) if level >= 2 else nullcontext():
-            logits, penalty = forward(images)
+            outputs = forward(images)
         optimiser.zero_grad(set_to_none=True)
-        (F.cross_entropy(logits.float(), target) + penalty).backward()
+        loss = F.cross_entropy(outputs.pop("logits").float(), target)
+        sum((output.float().mean() for output in outputs.values()), loss).backward()  # through every part that learns
         optimiser.step()
 
     return step

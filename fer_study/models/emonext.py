@@ -141,14 +141,18 @@ class EmoNeXt(FaceModel):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return self.net.head(self.features(images))
 
-    def forward_with_penalty(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """``(logits (B, K), penalty scalar)``."""
+    @classmethod
+    def extra_outputs(cls, options: dict[str, int | float | bool | str]) -> tuple[str, ...]:
+        return () if options["attention"] == "none" else ("penalty",)
+
+    def training_outputs(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+        """``{"logits": (B, K), "penalty": scalar}``, the penalty already weighted."""
+        if self.attention is None:
+            return super().training_outputs(images)
         x = self.features(images)
         logits = self.net.head(x)
-        if self.attention is None:
-            return logits, logits.new_zeros(())
         attended = self.net.head(x, pre_logits=True) if self.attends == "batch" else x.flatten(2).transpose(1, 2)
-        return logits, self.attention_weight * self.attention(attended)
+        return {"logits": logits, "penalty": self.attention_weight * self.attention(attended)}
 
     @property
     def cam_layer(self) -> nn.Module:

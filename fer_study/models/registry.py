@@ -40,9 +40,10 @@ _SOURCES: dict[str, tuple[str, str]] = {}
 class FaceModel(nn.Module):
     """Contract of every network.
 
-    ``forward`` maps ``images: (B, C, H, W) float32, normalised`` to ``logits: (B, K)``; ``forward_with_penalty`` adds a
-    scalar that the loss is increased by; ``stages`` lists its parts from the head to the stem, for unfreezing; ``cam_layer``
-    is the layer whose activations Grad-CAM weighs; ``trunk`` is the part that published weights fill.
+    ``forward`` maps ``images: (B, C, H, W) float32, normalised`` to ``logits: (B, K)``; ``training_outputs`` adds what else
+    a training step learns from, which ``extra_outputs`` declares; ``stages`` lists its parts from the head to the stem, for
+    unfreezing; ``cam_layer`` is the layer whose activations Grad-CAM weighs; ``trunk`` is the part that published weights
+    fill.
     """
 
     added_options: ClassVar[frozenset[str]] = frozenset()
@@ -58,10 +59,16 @@ class FaceModel(nn.Module):
         """Activations of ``cam_layer``, or their gradients, as a map (B, D, h, w); networks of tokens lay them out."""
         return activations
 
-    def forward_with_penalty(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """``(logits (B, K), penalty scalar)``; the penalty is 0 unless a network says otherwise."""
-        logits = self(images)
-        return logits, logits.new_zeros(())
+    @classmethod
+    def extra_outputs(cls, options: dict[str, int | float | bool | str]) -> tuple[str, ...]:
+        """What ``training_outputs`` holds beside the logits of a network with these options, all of them given:
+        ``penalty``, a scalar that is added to the loss, or ``branch``, logits (B, K) of a second head, which needs an
+        attribute ``branch_weight`` (``objectives.JointGenerator``)."""
+        return ()
+
+    def training_outputs(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+        """``{"logits": (B, K)}`` and what ``extra_outputs`` declares."""
+        return {"logits": self(images)}
 
     def stages(self) -> list[nn.Module]:
         """Parts of the network from head to stem; together they hold every parameter once."""
@@ -186,6 +193,18 @@ def options_of(name: str) -> dict[str, int | float | bool | str]:
     """
     parameters = inspect.signature(_lookup(name)).parameters
     return {key: p.default for key, p in parameters.items() if key not in (*GIVEN, "name")}
+
+
+def extra_outputs(config: ModelConfig) -> tuple[str, ...]:
+    """What a network puts out for training beside its logits; see ``FaceModel.extra_outputs``.
+
+    Raises:
+        InputError: unknown model.
+    """
+    factory = _lookup(config.name)
+    if not inspect.isclass(factory):
+        return ()
+    return factory.extra_outputs({**options_of(config.name), **config.options})
 
 
 def resolve(config: ModelConfig) -> ModelConfig:

@@ -39,7 +39,6 @@ import torch
 from torch import nn
 
 from ..settings.errors import InputError
-from ..settings.experiment import RunConfig
 from .registry import FaceModel, register, start_as_he
 
 CHOICES = {
@@ -106,7 +105,7 @@ class ResFace(FaceModel):
     Args:
         branch: ``sum`` adds its logits to those of the trunk; with ``joint`` the generator is trained together with the
             network and left out at inference: ``forward`` gives the trunk's logits alone. What a joint generator is, the
-            text does not say; see ``forward_with_penalty``.
+            text does not say; see ``objectives.JointGenerator``.
         branch_weight: of the distribution loss between the two under ``joint``.
         branch_widths: of the four blocks.
     """
@@ -153,19 +152,16 @@ class ResFace(FaceModel):
         logits = self._trunk_logits(x)
         return logits + self.branch(x) if self.branch_use == "sum" else logits
 
-    def forward_with_penalty(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """``(logits (B, K), penalty scalar)``.
+    @classmethod
+    def extra_outputs(cls, options: dict[str, int | float | bool | str]) -> tuple[str, ...]:
+        return ("branch",) if options["branch"] == "joint" else ()
 
-        Under ``joint`` cross-entropy of the logits plus the penalty is the mean of the cross-entropies of trunk and branch
-        (targets that sum to 1, no class weights; ``check_loss`` refuses other losses), plus ``branch_weight`` times the
-        distribution loss of the trunk against the branch: ``-mean p_branch log p_trunk``, with gradients into both.
-        """
+    def training_outputs(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+        """``{"logits": (B, K), "branch": (B, K)}``, of the trunk and of a joint generator."""
         if self.branch_use != "joint":
-            return super().forward_with_penalty(images)
+            return super().training_outputs(images)
         x = self.stem(images)
-        trunk, branch = self._trunk_logits(x).float().log_softmax(1), self.branch(x).float().log_softmax(1)
-        both = (trunk + branch) / 2
-        return both, self.branch_weight * -(branch.exp() * trunk).mean() - both.logsumexp(dim=1).mean()
+        return {"logits": self._trunk_logits(x), "branch": self.branch(x)}
 
     @property
     def cam_layer(self) -> nn.Module:
@@ -209,20 +205,6 @@ class LabelDistributionGenerator(FaceModel):
 
     def stages(self) -> list[nn.Module]:
         return [self.branch.head, *reversed(self.branch.blocks), self.stem]
-
-
-def check_loss(config: RunConfig) -> None:
-    """Refuse a run whose loss, together with the penalty of ``branch="joint"``, is not what ``ResFace`` says.
-
-    Raises:
-        InputError: class weights, or a loss that is not cross-entropy.
-    """
-    if config.model.options.get("branch") != "joint":
-        return
-    for field in ("distribution", "class_weights"):
-        if (value := getattr(config.loss, field)) != "none":
-            allowed = f"allowed with branch 'joint' of {config.model.name}: 'none', its penalty is for plain cross-entropy"
-            raise InputError(f"{config.name or config.key}: loss.{field} is {value!r}, {allowed}")
 
 
 def _numbers(text: str, option: str, least: int, most: int) -> list[int]:

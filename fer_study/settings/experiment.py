@@ -6,13 +6,15 @@ it.
 
 from __future__ import annotations
 
+import re
+from pathlib import PurePath
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, PlainSerializer, model_validator
 
 from .checkout import ROOT
+from .errors import InputError
 from .frozen import Frozen
-from .weight_origin import WeightOrigin, without_place
 
 PARAMS = ROOT / "params"
 
@@ -34,6 +36,43 @@ Factors = Annotated[tuple[Factor, Factor], AfterValidator(_in_order)]
 """Least and greatest."""
 Shares = Annotated[tuple[Share, Share], AfterValidator(_in_order)]
 """Least and greatest."""
+
+
+RUN = re.compile(r"run:(?P<key>[0-9a-f]{16})(:(?P<kind>last|best|ema|mean))?")
+FILE = re.compile(r"file:(?P<digest>[0-9a-f]{16})(:(?P<place>.+\.safetensors))?", re.DOTALL)
+PICKLES = (".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt", ".tar")
+
+
+def _check_weights(weights: str) -> str:
+    """Refuse what names no weights, by its form alone: whether a file is there, ``weights.pin``
+    says."""
+    if RUN.fullmatch(weights):
+        return weights.removesuffix(":last")
+    if weights in ("scratch", "imagenet") or FILE.fullmatch(weights):
+        return weights
+    if PurePath(weights).suffix.lower() in PICKLES:
+        remedy = "save its state dict with safetensors and name that file"
+        raise ValueError(f"a pickle can run code when it is opened; {remedy}")
+    if not is_path(weights):
+        kinds = "run:<key of 16 hexadecimal digits>, run:<key>:best, :ema or :mean"
+        raise ValueError(f"allowed: scratch, imagenet, {kinds}, the path of a .safetensors file")
+    return weights
+
+
+def is_path(weights: str) -> bool:
+    """Whether ``ModelConfig.weights`` is a path whose content nobody has read yet."""
+    return weights.endswith(".safetensors") and not FILE.fullmatch(weights)
+
+
+def without_place(weights: str) -> str:
+    """``file:<digest>`` of a file, wherever it lies; all else as it is. Keys and records hold
+    this."""
+    pinned = FILE.fullmatch(weights)
+    return f"file:{pinned['digest']}" if pinned else weights
+
+
+WeightOrigin = Annotated[str, AfterValidator(_check_weights), PlainSerializer(without_place, when_used="json")]
+"""What ``ModelConfig.weights`` may say, written without the place of a file."""
 
 
 class DataConfig(Frozen):
@@ -118,7 +157,7 @@ class ModelConfig(Frozen):
     """A registered model: its name, its own options, the side of its input and where its weights come from.
 
     ``weights`` is ``scratch``, ``imagenet``, ``run:<key>`` (``run:<key>:best``, ``:ema``) or the path of a safetensors file,
-    which becomes ``file:<digest of its content>:<path>``; keys and records leave out the path. See ``weights.py``.
+    which ``weights.pin`` makes ``file:<digest of its content>:<path>``; keys and records leave out the path.
     ``source`` is the hash of the code of a network from outside the package; ``models.resolve`` fills it in.
     """
 
@@ -131,6 +170,8 @@ class ModelConfig(Frozen):
     source: Annotated[str, Field(pattern="^([0-9a-f]{16})?$")] = ""
 
     def resolved(self) -> dict:
+        if is_path(self.weights):  # a key of the path would not tell two files apart that lay there
+            raise InputError(f"weights {self.weights}: their content is part of the key; call weights.pin first")
         return super().resolved() | {"weights": without_place(self.weights)}
 
 
@@ -141,18 +182,19 @@ class LossConfig(Frozen):
         class_weights: ``none``, ``inverse`` (N / (K n_c), of the training split) or ``heavy`` (disgust x15, fear x8).
         reduction: ``count`` divides the weighted sum by the batch size (Keras), ``weights`` by the sum of weights (PyTorch).
         label_smoothing: share of the target spread evenly over the classes.
-        mixup: alpha of the Beta distribution; 0 is off.
+        mixup, cutmix: alpha of the Beta distribution; 0 is off. One of them at a time.
         teacher: key of a finished run whose network, frozen, gives the targets in place of the data; empty: none.
         distribution: ``none``: cross-entropy; else ``losses.label_distribution_loss`` with this one leading, which has no
             class weights.
     """
 
-    added: ClassVar[frozenset[str]] = frozenset({"teacher", "distribution"})
+    added: ClassVar[frozenset[str]] = frozenset({"teacher", "distribution", "cutmix"})
 
     class_weights: Literal["none", "inverse", "heavy"] = "none"
     reduction: Literal["count", "weights"] = "count"
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     mixup: Annotated[float, Field(ge=0)] = 0.0
+    cutmix: Annotated[float, Field(ge=0)] = 0.0
     teacher: Annotated[str, Field(pattern="^([0-9a-f]{16})?$")] = ""
     distribution: Literal["none", "teacher", "student"] = "none"
 
@@ -163,6 +205,12 @@ class LossConfig(Frozen):
                 f"class_weights is {self.class_weights!r} and reduction {self.reduction!r}, allowed with distribution "
                 f"{self.distribution!r}: 'none' and 'count', that loss has no weights"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _mix_once(self) -> LossConfig:
+        if self.mixup and self.cutmix:
+            raise ValueError(f"mixup is {self.mixup} and cutmix {self.cutmix}, allowed: one of them, the other 0")
         return self
 
 

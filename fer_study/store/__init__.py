@@ -92,7 +92,7 @@ class Record:
 
     @cached_property
     def cost(self) -> dict[str, float]:
-        """What a network costs (``study.cost_of``); NaN where it is not known."""
+        """What a network costs (``jobs.cost``); NaN where it is not known."""
         return _with_nan(self._json("cost.json"))
 
     @cached_property
@@ -118,7 +118,7 @@ class Record:
         return "predictions.parquet" in listed(self.folder)
 
     def weights(self, kind: str = "last") -> Path:
-        """Path of the weights of a kind (``last``, ``best``, ``ema``); only local records have them."""
+        """Path of the weights of a kind (``last``, ``best``, ``ema``, ``mean``); only local records have them."""
         return self.folder / f"{kind}.safetensors"
 
     def check(self) -> None:

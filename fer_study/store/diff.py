@@ -25,7 +25,7 @@ class Comparison(NamedTuple):
 
     Attributes:
         verdict: ``EQUAL``, ``WITHIN`` or ``DIFFERENT``.
-        reason: what cannot be compared at all, e.g. other images; empty where everything can.
+        reason: what cannot be compared, e.g. other images, or views of one record only; empty where everything can.
         config: fields of the config that differ: columns ``a, b``.
         views: a row a view of both: ``images``, largest ``log_probability`` difference, ``decisions`` that differ.
         metrics: a row a view, subset and metric that differs: columns ``a, b``.
@@ -69,12 +69,12 @@ def compare(a: Record, b: Record) -> Comparison:
             largest = float(np.abs(x.astype(np.float64) - y).max(initial=0))
             rows[name] = {"images": len(x), "log_probability": largest, "decisions": changed}
     views = pd.DataFrame.from_dict(rows, orient="index", columns=["images", "log_probability", "decisions"])
-    if alone := sorted(set(ours.views) ^ set(theirs.views)):
-        return Comparison(DIFFERENT, f"views of one record only: {', '.join(alone)}", config, views, metrics)
-    if not views["log_probability"].any() and metrics.empty:
-        return Comparison(EQUAL, "", config, views, metrics)
+    alone = sorted(set(ours.views) ^ set(theirs.views))  # older records keep the predictions of more views
+    reason = f"views of one record only: {', '.join(alone)}" if alone else ""
+    if not views["log_probability"].any() and not (metrics != "-").all(axis=1).any() and rows:
+        return Comparison(EQUAL, reason, config, views, metrics)
     close = (views["log_probability"] <= LOG_PROBABILITY) & (views["decisions"] <= DECISIONS * views["images"])
-    return Comparison(WITHIN if close.all() else DIFFERENT, "", config, views, metrics)
+    return Comparison(WITHIN if rows and close.all() else DIFFERENT, reason, config, views, metrics)
 
 
 def flat(nested: dict, above: str = "") -> dict[str, object]:

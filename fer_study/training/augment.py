@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ..settings.experiment import AugmentConfig
+from ..settings.experiment import AugmentConfig, LossConfig
 
 TEN_CROP = 0.9
 """Side of a crop in ten-crop evaluation, as a share of the image (44 of 48 pixels is 0.917, 40 is 0.833)."""
@@ -121,6 +122,45 @@ def augment(images: torch.Tensor, config: AugmentConfig, size: int, generator: t
     else:
         pixels = resize(pixels, size)
     return normalise(photometric(pixels, config, generator), config)
+
+
+def mix(
+    images: torch.Tensor, targets: torch.Tensor, config: LossConfig, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mix the images of a batch and their targets alike, as a config says; most get them back.
+
+    Args:
+        images: (B, C, H, W) float32.
+        targets: (B, K) float32.
+        generator: of ``mixup``.
+    """
+    if config.mixup:
+        return mixup(images, targets, config.mixup, generator)
+    return cutmix(images, targets, config.cutmix) if config.cutmix else (images, targets)
+
+
+def mixup(
+    images: torch.Tensor, targets: torch.Tensor, alpha: float, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mixup (Zhang et al., 2018, eq. 1): one Beta(alpha, alpha) weight a batch, drawn on the
+    generator's device.
+
+    By hand and not torchvision's, which draws other numbers: a run made again has to be the run
+    that was published.
+    """
+    seed = int(torch.randint(2**31, (1,), generator=generator, device=generator.device))
+    share = float(np.random.default_rng(seed).beta(alpha, alpha))
+    order = torch.randperm(len(images), generator=generator, device=generator.device).to(images.device)
+    return share * images + (1 - share) * images[order], share * targets + (1 - share) * targets[order]
+
+
+def cutmix(images: torch.Tensor, targets: torch.Tensor, alpha: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """CutMix (Yun et al., 2019, eq. 1): a rectangle of each image comes from its neighbour in the
+    batch, of a share that is Beta(alpha, alpha), and so does that share of its target. It draws from
+    torch's global generator."""
+    from torchvision.transforms import v2  # seconds to import, so not on every start
+
+    return v2.CutMix(alpha=alpha)(images, targets)
 
 
 def resize(pixels: torch.Tensor, size: int) -> torch.Tensor:

@@ -22,12 +22,13 @@ class Batches:
         rows: (n,) int64, the rows that are trained on.
         resident: bytes up to which the images of these rows are copied to the device.
         classes: what the K columns of the targets mean.
+        sample: whether the target of an image is one class, drawn from its distribution each time that it is shown.
     """
 
     def __init__(self, images: np.ndarray, targets: np.ndarray, rows: np.ndarray, batch_size: int, device: torch.device,
-                 resident: int = RESIDENT, classes: Sequence[str] = FER2013) -> None:  # fmt: skip
+                 resident: int = RESIDENT, classes: Sequence[str] = FER2013, sample: bool = False) -> None:  # fmt: skip
         self.targets = torch.from_numpy(np.ascontiguousarray(targets[rows], dtype=np.float32)).to(device)
-        self.batch_size, self.device, self.classes = batch_size, device, classes
+        self.batch_size, self.device, self.classes, self.sample = batch_size, device, classes, sample
         fits = len(rows) * int(np.prod(images.shape[1:])) <= resident
         self.images = torch.from_numpy(images[rows]).to(device) if fits else None
         self.mapped, self.rows = images, rows
@@ -41,9 +42,16 @@ class Batches:
         """One pass in random order: ``(images (B, C, H, W) uint8, targets (B, K) float32)``."""
         order = torch.randperm(len(self.rows), generator=generator, device=generator.device).to(self.device)
         for rows in order.split(self.batch_size)[: len(self)]:
-            yield self._images(rows), self.targets[rows]
+            targets = self.targets[rows]
+            yield self._images(rows), sample_targets(targets, generator) if self.sample else targets
 
     def _images(self, rows: torch.Tensor) -> torch.Tensor:
         if self.images is not None:
             return self.images[rows]
         return torch.from_numpy(self.mapped[self.rows[rows.cpu().numpy()]]).to(self.device)
+
+
+def sample_targets(targets: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Draw one class of each image from its distribution: (B, K) one-hot (Barsoum et al., 2016,
+    section 3, "probabilistic label drawing": another draw each time an image is shown)."""
+    return torch.zeros_like(targets).scatter_(1, torch.multinomial(targets, 1, generator=generator), 1.0)

@@ -14,6 +14,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from ..models import FaceModel
 from ..store.record_files import write_atomically
+from .objectives import Objective
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -26,12 +27,37 @@ CHECKPOINT = "checkpoint.pt"
 
 @dataclass
 class Progress:
-    """What a checkpoint remembers besides tensors."""
+    """What a checkpoint remembers besides tensors; ``origin`` is what ``weights.load`` returned
+    when training began."""
 
     epoch: int = 0
     best_accuracy: float = -1.0
     best_epoch: int = -1
     history: list[dict[str, float]] = field(default_factory=list)
+    origin: dict[str, object] = field(default_factory=dict)
+
+
+@dataclass
+class Learner:
+    """Everything that changes while a network learns.
+
+    Attributes:
+        network: the model as ``fabric.setup`` returned it, which computes in Fabric's precision.
+        objective: what teaches it.
+        ema, mean: averages of its weights.
+    """
+
+    model: FaceModel
+    network: FaceModel
+    objective: Objective
+    optimiser: torch.optim.Optimizer
+    ema: AveragedModel | None
+    mean: AveragedModel
+
+    def parts(self) -> dict[str, torch.nn.Module | torch.optim.Optimizer]:
+        """What a checkpoint holds the state of."""
+        parts = {"model": self.model, "optimiser": self.optimiser, "ema": self.ema, "mean": self.mean}
+        return {name: part for name, part in parts.items() if part is not None}
 
 
 def copy_state(model: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -42,41 +68,32 @@ def copy_state(model: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 
 def save_checkpoint(
-    path: Path,
-    key: str,
-    model: FaceModel,
-    optimiser: torch.optim.Optimizer,
-    ema: AveragedModel | None,
-    progress: Progress,
-    best: dict[str, torch.Tensor] | None,
+    path: Path, key: str, learner: Learner, progress: Progress, best: dict[str, torch.Tensor] | None
 ) -> None:
-    """Everything that the next epoch depends on; written beside the old one, then renamed over it.
+    """Write everything that the next epoch depends on beside the old checkpoint, then rename it
+    over that.
 
-    Its first line names the run and the SHA-256 of the rest: a zip file of tensors does not notice a changed byte.
+    Its first line names the run and the SHA-256 of the rest: a zip file of tensors does not notice
+    a changed byte.
 
     Args:
         key: of the run.
     """
-    state = {
-        "model": model.state_dict(),
-        "optimiser": optimiser.state_dict(),
-        "ema": ema.state_dict() if ema is not None else None,
-        "best": best,
-        "progress": vars(progress),
-    }
+    state = {name: part.state_dict() for name, part in learner.parts().items()}
     buffer = io.BytesIO()
-    torch.save(state, buffer)
+    torch.save(state | {"best": best, "progress": vars(progress)}, buffer)
     write_atomically(path, header(key, buffer.getvalue()) + buffer.getvalue())
 
 
 def header(key: str, content: bytes) -> bytes:
-    """The first line of a checkpoint."""
-    return f"{key} {hashlib.sha256(content).hexdigest()}\n".encode()
+    """The first line of a checkpoint: its run, the version of its form, and the SHA-256 of the
+    rest."""
+    return f"{key} 2 {hashlib.sha256(content).hexdigest()}\n".encode()
 
 
 def whole_content(path: Path, key: str) -> bytes | None:
-    """What a checkpoint holds; None where there is none. One that is damaged, or of another run or version, is removed, so
-    that the run begins anew, and the log says so."""
+    """What a checkpoint holds; None where there is none. One that is damaged, or of another run or
+    version, is removed, so that the run begins anew, and the log says so."""
     if not path.is_file():
         return None
     first, _, content = path.read_bytes().partition(b"\n")
@@ -88,20 +105,21 @@ def whole_content(path: Path, key: str) -> bytes | None:
 
 
 def load_checkpoint(
-    path: Path, key: str, model: FaceModel, optimiser: torch.optim.Optimizer, ema: AveragedModel | None, fabric: Fabric
+    path: Path, key: str, learner: Learner, fabric: Fabric
 ) -> tuple[Progress, dict[str, torch.Tensor] | None]:
     """Restore what ``save_checkpoint`` wrote (tensors and numbers only; no code is unpickled).
 
     Where there is none, training begins with the first epoch; see ``whole_content``.
+
+    Returns:
+        The progress, and the best weights so far.
     """
     content = whole_content(path, key)
     if content is None:
         return Progress(), None
     state = torch.load(io.BytesIO(content), map_location=fabric.device, weights_only=True)
-    model.load_state_dict(state["model"])
-    optimiser.load_state_dict(state["optimiser"])
-    if ema is not None:
-        ema.load_state_dict(state["ema"])
+    for name, part in learner.parts().items():
+        part.load_state_dict(state[name])
     best = {name: value.cpu() for name, value in state["best"].items()} if state["best"] else None
     progress = Progress(**state["progress"])
     log.info("resuming after epoch %d from %s", progress.epoch, path)

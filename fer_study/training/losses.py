@@ -65,7 +65,7 @@ def soft_cross_entropy(
         scalar float32.
     """
     weighted = target if weights is None else target * weights
-    total = -(weighted * F.log_softmax(logits.float(), dim=1)).sum()
+    total = F.cross_entropy(logits.float(), weighted, reduction="sum")
     return total / (len(logits) if reduction == "count" else weighted.sum())
 
 

@@ -1,207 +1,184 @@
-"""Where the initial weights of a network come from, and the weights of finished runs.
+"""Weights of networks: where they start, what a finished run has, and how files are read.
 
 ``ModelConfig.weights`` is one of
 
 - ``scratch``: none, the network's own random start;
-- ``imagenet``: those that the network's ``trunk()`` names (``imagenet.py``). A classifier of other classes stays fresh, and
-  so does all that lies outside the trunk. The key says ``imagenet`` and no more; which file it was, the record does
-  (``initial_weights`` of ``env.json``);
-- ``run:<key>``: the last weights of a finished run of the same network and options; ``run:<key>:best`` and ``:ema`` name its
-  others;
-- a path: a state dict of this network as safetensors, whatever its options were; its content is part of the key.
+- ``imagenet``: those of timm that the network's ``trunk()`` names. A classifier of other classes
+  stays fresh, and so does all that lies outside the trunk. The key says no more than ``imagenet``;
+  which file it was, the record does (``initial_weights`` of ``env.json``);
+- ``run:<key>``: the last weights of a finished run of the same network and options;
+  ``run:<key>:best``, ``:ema`` and ``:mean`` name its others;
+- a path: a state dict of this network as safetensors; ``pin`` puts its content into the key.
 
-Files of the last two have to fit to the last tensor, the head included: a head for other classes is refused, not replaced.
-What shapes cannot tell, files that ``save`` wrote do: they name their network, another one is refused, and the options with
-which it was trained, where they differ from ours, are reported. Of other files nobody can see it, nor in any file that two
-tensors of one shape stand under each other's names.
+Files of the last two have to fit to the last tensor, the head included. Two networks can have the
+same tensors, so files that ``save`` wrote name theirs, and another one is refused. Nothing is ever
+unpickled: a pickle can run code.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable
-from dataclasses import asdict
+import os
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
 from safetensors.torch import save as as_safetensors
+from torch import nn
 
 from .. import store
 from ..models import FaceModel, create_model, options_of, resolve
 from ..models.registry import NOT_NETWORKS
-from ..settings.checkout import sha256
+from ..models.timm_models import REFUSALS, build, words_of
+from ..settings.checkout import ROOT, sha256
 from ..settings.errors import InputError
-from ..settings.experiment import ModelConfig, RunConfig
-from ..settings.frozen import parse
-from ..settings.weight_origin import FILE, RUN, folder, without_place
+from ..settings.experiment import FILE, RUN, ModelConfig, RunConfig, is_path, without_place
 from ..store.record_files import check_part, write_atomically
-from . import imagenet
 from .checkpoint import CHECKPOINT
-from .state_dicts import Report, State, changes, fill, mismatch, read
 
 log = logging.getLogger(__name__)
 
+State = dict[str, torch.Tensor]
+
+KINDS = ("last", "best", "ema", "mean")
 NETWORK = "fer_study_network"
 """In the metadata of a file of weights: the name and the options of its network, as JSON."""
 
-NOTE = "initial_weights.json"
-"""In the folder of a run in progress: what its network started from."""
-
 
 class SourceMissing(InputError):
-    """The run ``key``, whose weights are wanted, has none here; once it is trained, the same call works."""
+    """The run ``key``, whose weights are wanted, has none here; once it is trained, they come."""
 
     def __init__(self, what: str, key: str = "") -> None:
         super().__init__(what)
         self.key = key
 
 
+def weights_folder() -> Path:
+    """Where local files of weights lie: ``$FER_STUDY_WEIGHTS``, else ``weights/``."""
+    return Path(os.environ.get("FER_STUDY_WEIGHTS") or ROOT / "weights")
+
+
+def pin(config: ModelConfig) -> ModelConfig:
+    """Put the content of a file in the place of its path, ``file:<start of its SHA-256>:<path>``:
+    where a file lies is no part of an experiment.
+
+    Raises:
+        InputError: there is no such file.
+    """
+    if not is_path(config.weights):
+        return config
+    path = weights_file(config)
+    return config.replace(weights=f"file:{sha256(path)[:16]}:{path}")
+
+
+def load(model: FaceModel, config: ModelConfig, num_classes: int) -> dict[str, object]:
+    """Fill a network with the weights that its config names.
+
+    Returns:
+        What a record says of it; empty for ``scratch``. ``source`` (without a place), ``file`` (of
+        timm's hub, its address there) and its ``sha256``; the number of tensors ``loaded``, and the
+        names of those that stay ``fresh``.
+
+    Raises:
+        SourceMissing: the run has no weights here.
+        InputError: there is no such file, or it is not whole, or not of this network.
+    """
+    if config.weights == "scratch":
+        return {}
+    if config.weights == "imagenet":
+        return load_trunk(model, config)
+    path = weights_file(config)
+    state = read(path)
+    if why := mismatch(path, config, state, model.state_dict(), num_classes):
+        raise InputError(f"{without_place(config.weights)}: {why}")
+    model.load_state_dict(state)
+    origin = {"source": without_place(config.weights), "file": path.name, "sha256": sha256(path)}
+    return origin | {"loaded": len(state), "fresh": []}
+
+
 def check(configs: Iterable[RunConfig]) -> None:
-    """Refuse initial weights that are not there, or of another network, before any of these runs is trained; the weights of
-    a run that is itself not trained are not judged. A config does not say how many channels images have: 1 or 3 must fit.
+    """Refuse initial weights that are not there, or of another network, before any run is trained.
+
+    The weights of a run that is not trained are not judged, nor those of one that has begun.
 
     Raises:
         InputError: see ``load``.
     """
     for config in configs:
-        model, classes, started = config.model, config.data.classes, store.local_root() / config.key / CHECKPOINT
-        if model.weights == "scratch" or model.name in NOT_NETWORKS or started.is_file():
+        begun = store.local_root() / config.key / CHECKPOINT
+        none = config.model.weights == "scratch" or config.model.name in NOT_NETWORKS
+        if none or begun.is_file():
             continue
-        if model.weights == "imagenet":
-            imagenet.fill_trunk(create_model(model, classes), model)
-            continue
-        try:
-            path, where = file_of(model)
-        except SourceMissing:
-            continue
-        state = read(path)
-        other_options(model, path, where)
-        with torch.device("meta"):
-            networks = [create_model(model, classes, channels).state_dict() for channels in (1, 3)]
-        wrong = [mismatch(network, state, classes) for network in networks]
-        if all(wrong):
-            raise InputError(f"{where} {wrong[0]}")
+        refusals = []
+        for channels in (1, 3):  # the config does not say whether the images are gray: one must fit
+            try:
+                model = create_model(config.model, config.data.classes, channels)
+                load(model, config.model, config.data.classes)
+            except SourceMissing:
+                break
+            except InputError as refusal:
+                refusals.append(refusal)
+            else:
+                break
+        else:
+            raise refusals[0]
 
 
-def initialise(model: FaceModel, config: RunConfig, num_classes: int, place: Path) -> dict[str, dict]:
-    """Give a fresh network its initial weights; a run that goes on from its checkpoint needs none, only the note of them.
-
-    Args:
-        place: folder of the run, held by this process.
-
-    Returns:
-        ``{"initial_weights": report}`` for the record of the environment; empty for ``scratch``.
+def weights_file(config: ModelConfig) -> Path:
+    """The file that a config names (not ``imagenet``): of a run with the same options, of a path as
+    seen from here or from the checkout, or one whose content is pinned.
 
     Raises:
-        InputError: see ``load``.
+        SourceMissing: see ``trained_weights``.
+        InputError: it is not there, or another file lies in its place; or the run is of another
+            network.
     """
-    if config.model.weights == "scratch":
-        return {}
-    note = place / NOTE
-    if not (note.is_file() and (place / CHECKPOINT).is_file()):
-        report = load(model, config.model, num_classes)
-        log.log(logging.WARNING if report.options else logging.INFO, "%s: %s", config.name or config.key, report)
-        write_atomically(note, store.as_json(asdict(report)))
-    return {"initial_weights": json.loads(note.read_text(encoding="utf-8"))}
-
-
-def load(model: FaceModel, config: ModelConfig, num_classes: int) -> Report:
-    """Fill a network with the weights that its config names (not ``scratch``).
-
-    Raises:
-        SourceMissing: the run has no weights here.
-        InputError: there is no such file, or it is not whole, or its weights are not of this network.
-    """
-    if config.weights == "imagenet":
-        return imagenet.fill_trunk(model, config)
-    path, where = file_of(config)
-    state, source = read(path), without_place(config.weights)
-    options = other_options(config, path, where)
-    fill(model, state, where, num_classes)
-    adapted = changes(state, model.state_dict())
-    return Report(source, path.name, sha256(path), len(state), adapted=adapted, options=options)
-
-
-def save(state: State, config: ModelConfig, path: Path) -> None:
-    """Write the weights of a network, with its name and its options, as safetensors."""
-    network = {"name": config.name, "options": resolve(config).options}
-    write_atomically(path, as_safetensors(state, {NETWORK: json.dumps(network, sort_keys=True)}))
-
-
-def other_options(config: ModelConfig, path: Path, where: str) -> tuple[str, ...]:
-    """Options of a network that differ from those that a file of weights names; none where it names none.
-
-    Raises:
-        InputError: the file names another network; the message begins with ``where``.
-    """
-    with safe_open(path, "pt") as file:
-        written = (file.metadata() or {}).get(NETWORK)
-    if written is None:
-        return ()
-    try:
-        theirs = parse(ModelConfig, json.loads(written), NETWORK)
-    except (ValueError, RecursionError):
-        raise InputError(f"{path}: its {NETWORK} is {written[:80]!r}, allowed: a name and options, as JSON") from None
-    if theirs.name != config.name:
-        raise InputError(f"{where} of {theirs.name}, this network is {config.name}")
-    ours = resolve(config).options
-    differ = [name for name in {**theirs.options, **ours} if theirs.options.get(name) != ours.get(name)]
-    return tuple(f"{name} {theirs.options.get(name)}, here {ours.get(name)}" for name in differ)
-
-
-def file_of(config: ModelConfig) -> tuple[Path, str]:
-    """The file of weights that a config names (not ``imagenet``), and what a message about them begins with."""
-    path = of_run(config) if RUN.fullmatch(config.weights) else of_file(config.weights)
-    return path, f"{without_place(config.weights)}: {path.name} holds weights"
-
-
-def of_run(config: ModelConfig) -> Path:
-    """The file that ``run:<key>`` names, of a run of the same network with the same options.
-
-    Raises:
-        SourceMissing, InputError: see ``finished``; or the run is of another network.
-    """
-    found = RUN.fullmatch(config.weights)
-    source, path = finished(found["key"], found["kind"] or "last")
-    ours, theirs = resolve(config), resolve(source.model)
-    if ours.name != theirs.name:
-        raise InputError(f"weights {config.weights}: they are of {theirs.name}, this network is {ours.name}")
-    for option, value in {**options_of(config.name), **ours.options}.items():
-        if (given := theirs.options.get(option, value)) != value:
-            raise InputError(
-                f"weights {config.weights}: {option} is {given} there, {value} in this network; give the "
-                "path of the file where that is meant"
-            )
-    return path
-
-
-def of_file(weights: str) -> Path:
-    """The file of ``file:<digest>:<path>``, or with that digest in ``folder()`` where the path is not known.
-
-    Raises:
-        InputError: it is not there, or another file lies in its place.
-    """
-    found = FILE.fullmatch(weights)
-    paths = [Path(found["place"])] if found["place"] else sorted(folder().glob("*.safetensors"))
-    for path in paths:
-        if path.is_file() and sha256(path).startswith(found["digest"]):
+    weights = config.weights
+    if run := RUN.fullmatch(weights):
+        source, path = trained_weights(run["key"], run["kind"] or "last")
+        if why := other_network(source.model, config):
+            raise InputError(f"weights {weights}: {why}")
+        return path
+    pinned = FILE.fullmatch(weights)
+    if pinned is None:
+        places, wanted = [Path(weights), ROOT / weights], "there is no such file"
+    else:
+        place, digest = pinned["place"], pinned["digest"]
+        places = [Path(place)] if place else sorted(weights_folder().glob("*.safetensors"))
+        weights = place or f"{weights_folder()}/*.safetensors"
+        wanted = f"no file there with SHA-256 {digest}..., which this run is defined on"
+    for path in places:
+        if path.is_file() and (pinned is None or sha256(path).startswith(digest)):
             return path
-    where = found["place"] or f"{folder()}/*.safetensors"
-    raise InputError(f"weights {where}: no file there with SHA-256 {found['digest']}..., which this run is defined on")
+    raise InputError(f"weights {weights}: {wanted}")
 
 
-def finished(key: str, kind: str = "last", name: str = "") -> tuple[RunConfig, Path]:
+def other_network(theirs: ModelConfig, ours: ModelConfig) -> str:
+    """Why a run is of another network than ours, in words; empty where it is of the same."""
+    if theirs.name != ours.name:
+        return f"they are of {theirs.name}, this network is {ours.name}"
+    defaults = options_of(ours.name)
+    for option, value in (defaults | resolve(ours).options).items():
+        given = (defaults | theirs.options)[option]
+        if given != value:
+            remedy = "give the path of the file where that is meant"
+            return f"{option} is {given} there, {value} in this network; {remedy}"
+    return ""
+
+
+def trained_weights(key: str, kind: str = "last", name: str = "") -> tuple[RunConfig, Path]:
     """The config of a finished run and the file of its weights.
 
     Args:
-        kind: ``last``, ``best`` or ``ema``.
+        kind: one of ``KINDS``.
         name: what a message calls it where there is no record.
 
     Raises:
-        SourceMissing: it was never trained here: there is no record, or a published one, which has no weights.
-        InputError: it is no network, or has no weights of this kind, or they are not as they were written.
+        SourceMissing: it was never trained here: there is no record, or a published one.
+        InputError: it is no network, or has no weights of this kind, or damaged ones.
     """
     record = store.lookup(key)
     if record is None:
@@ -213,24 +190,215 @@ def finished(key: str, kind: str = "last", name: str = "") -> tuple[RunConfig, P
     if path.is_file():
         check_part(record.folder, path.name)
         return config, path
-    if there := [name for name in ("last", "best", "ema") if record.weights(name).is_file()]:
-        raise InputError(f"run {key}: has no {kind} weights, allowed: {', '.join(there)}")
+    if others := [other for other in KINDS if record.weights(other).is_file()]:
+        raise InputError(f"run {key}: has no {kind} weights, allowed: {', '.join(others)}")
     label = config.name or config.model.name
     raise SourceMissing(f"{label} ({key}) has a record without weights", key)
 
 
-def network_of(key: str, kind: str = "last") -> tuple[RunConfig, FaceModel]:
-    """A finished run of the local store: its config, and its network with its weights, in evaluation mode.
+def trained_network(
+    key: str, kind: str = "last", shape: tuple[int, int] | None = None, name: str = ""
+) -> tuple[RunConfig, FaceModel]:
+    """A finished run of the local store: its config, and its network in evaluation mode.
+
+    Args:
+        shape: number of classes and channels that its weights have to fit; None: its own.
 
     Raises:
-        SourceMissing, InputError: see ``finished``; or the weights do not fit the network of the config.
+        SourceMissing, InputError: see ``trained_weights``; or its weights do not fit its network.
     """
-    config, path = finished(key, kind)
-    state, num_classes = read(path), next(iter(store.lookup(key).predictions.views.values())).shape[1]
-    with torch.random.fork_rng(devices=[]):
-        for channels in (1, 3):  # the config does not say whether the images are gray
+    config, path = trained_weights(key, kind, name)
+    state = read(path)
+    if shape is None:
+        classes = next(iter(store.lookup(key).predictions.views.values())).shape[1]
+    for num_classes, channels in [shape] if shape else [(classes, 1), (classes, 3)]:
+        with torch.random.fork_rng(devices=[]):
             model = create_model(config.model, num_classes, channels)
-            if not mismatch(model.state_dict(), state, num_classes):
-                break
-    fill(model, state, f"run {key}: {path.name} holds weights", num_classes)
-    return config, model.eval()
+        why = mismatch(path, config.model, state, model.state_dict(), num_classes)
+        if not why:
+            model.load_state_dict(state)
+            return config, model.eval()
+    raise InputError(f"run {key}: {why}")
+
+
+def save(state: State, config: ModelConfig, path: Path) -> None:
+    """Write the weights of a network, with its name and its options, as safetensors."""
+    network = {"name": config.name, "options": resolve(config).options}
+    metadata = {NETWORK: json.dumps(network, sort_keys=True)}
+    write_atomically(path, as_safetensors(state, metadata))
+
+
+def read(path: Path) -> State:
+    """The tensors of a safetensors file, on the CPU.
+
+    Raises:
+        InputError: it is no such file, or damaged, or holds no tensor, or one that is not finite.
+    """
+    try:
+        state = load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        said = " ".join(str(error).split())
+        raise InputError(f"{path}: not a whole safetensors file ({said})") from None
+    if not state:
+        raise InputError(f"{path}: holds no tensor")
+    for name, value in state.items():
+        if value.is_floating_point() and not value.isfinite().all():
+            raise InputError(f"{path}: {name} has values that are not finite")
+    return state
+
+
+def mismatch(path: Path, config: ModelConfig, theirs: State, ours: State, num_classes: int) -> str:
+    """Why a file is not of our network, to the last tensor, in words; empty where it is.
+
+    Raises:
+        InputError: the file names a network, but not as ``save`` does.
+    """
+    holds = f"{path.name} holds weights of"
+    if (name := network_named(path)) not in ("", config.name):
+        return f"{holds} {name}, this network is {config.name}"
+    if prefix := prefix_of(ours, theirs):
+        return f"{holds} this network with {prefix!r} before each name; save them without it"
+    if len(ours) == len(theirs) and (prefix := prefix_of(theirs, ours)):
+        return f"{holds} this network without {prefix!r} before each name; save them with it"
+    missing, unknown = [n for n in ours if n not in theirs], [n for n in theirs if n not in ours]
+    if missing or unknown:
+        return f"{holds} another network: missing {some(missing)}, unknown {some(unknown)}"
+    other = [n for n in ours if ours[n].shape != theirs[n].shape]
+    if other and all(ours[n].shape == (num_classes, *theirs[n].shape[1:]) for n in other):
+        return f"{holds} {len(theirs[other[0]])} classes, this network has {num_classes}"
+    other += [n for n in ours if ours[n].is_floating_point() != theirs[n].is_floating_point()]
+    return f"{holds} another network: {changes(theirs, ours, other)}" if other else ""
+
+
+def network_named(path: Path) -> str:
+    """The network that a file says it is of; most say nothing.
+
+    Raises:
+        InputError: it says it in another way than ``save`` does.
+    """
+    with safe_open(path, "pt") as file:
+        written = (file.metadata() or {}).get(NETWORK)
+    if written is None:
+        return ""
+    try:
+        return ModelConfig(name=json.loads(written)["name"]).name
+    except (ValueError, LookupError, TypeError, RecursionError):
+        allowed = "allowed: a name and options, as JSON"
+        raise InputError(f"{path}: its {NETWORK} is {written[:80]!r}, {allowed}") from None
+
+
+def prefix_of(names: Collection[str], longer: Collection[str]) -> str:
+    """What stands before each of ``names`` in ``longer``, such as ``module.``; empty: nothing."""
+    first = next(iter(names), "")
+    prefixes = [name.removesuffix(first) for name in longer if name.endswith(f".{first}")]
+    return next((p for p in prefixes if all(p + name in longer for name in names)), "")
+
+
+def changes(theirs: State, ours: State, names: Iterable[str]) -> str:
+    """Shape and type of tensors in a file and in a network, in words."""
+
+    def form(value: torch.Tensor) -> str:
+        return f"{'x'.join(map(str, value.shape)) or 'scalar'} {str(value.dtype).removeprefix('torch.')}"
+
+    return some(f"{n}: {form(theirs[n])} -> {form(ours[n])}" for n in names)
+
+
+def some(names: Iterable[str]) -> str:
+    """How many names, and the first three."""
+    names = list(names)
+    more = ", ..." if len(names) > 3 else ""
+    return f"{len(names)} ({', '.join(names[:3])}{more})" if names else "none"
+
+
+def load_trunk(model: FaceModel, config: ModelConfig) -> dict[str, object]:
+    """Fill the trunk of a network with the ImageNet weights that it names.
+
+    timm loads them into its own network and adapts what has to be: it sums the first convolution
+    over its channels for gray images, and resizes embeddings. From there they are taken by name.
+
+    Returns, Raises: see ``load``.
+    """
+    import timm  # seconds to import, so not on every start
+
+    if (trunk := model.trunk()) is None:
+        allowed = "allowed: scratch, run:<key>, a path"
+        raise InputError(f"model {config.name}: there are no ImageNet weights for it, {allowed}")
+    name, net = trunk
+    path, address = find_imagenet(name)
+    state, ours = read(path), net.state_dict()
+    first = f"{names_of(timm.get_pretrained_cfg(name).first_conv)[0]}.weight"
+    known = first in ours and first in state
+    channels = 3 * ours[first].shape[1] // state[first].shape[1] if known else 3
+    try:
+        # With ImageNet's classes: asked for others, timm is lenient, and takes the weights of a
+        # deeper network without a word.
+        with torch.random.fork_rng(devices=[]):
+            source = build(name, config.input_size, pretrained=True, in_chans=channels,
+                           pretrained_cfg_overlay={"state_dict": state})  # fmt: skip
+    except REFUSALS as error:
+        raise InputError(f"{path}: not the weights of timm's {name} ({words_of(error)})") from None
+    taken = trunk_state(source, ours, f"{path}: weights of {name}")
+    net.load_state_dict(taken, strict=False)
+    here, filled = net.state_dict(keep_vars=True), model.state_dict(keep_vars=True)
+    inside = {id(here[n]) for n in taken}
+    fresh = [n for n, value in filled.items() if id(value) not in inside]
+    origin = {"source": "imagenet", "file": address, "sha256": sha256(path)}
+    return origin | {"loaded": len(taken), "fresh": fresh}
+
+
+def trunk_state(source: nn.Module, ours: State, where: str) -> State:
+    """What a trunk takes of timm's network: every tensor, but for a classifier of other classes.
+
+    Args:
+        source: timm's network, filled.
+        ours: of the trunk, which names its tensors as timm does; a shape may differ by axes of
+            length 1 (a 1x1 convolution in timm, a linear layer here).
+
+    Raises:
+        InputError: a tensor is missing or has another shape; the message begins with ``where``.
+    """
+    theirs, heads = source.state_dict(), names_of(source.pretrained_cfg["classifier"])
+    head = {n for n in ours if n.rpartition(".")[0] in heads}
+    missing = [n for n in ours if n not in theirs and n not in head]
+    both = [n for n in ours if n in theirs and (n not in head or theirs[n].shape == ours[n].shape)]
+    other = [n for n in both if theirs[n].squeeze().shape != ours[n].squeeze().shape]
+    if missing or other:
+        wrong = f"missing {some(missing)}, of other shape {changes(theirs, ours, other)}"
+        raise InputError(f"{where} do not fill this trunk: {wrong}")
+    return {n: theirs[n].reshape(ours[n].shape) for n in both}
+
+
+def names_of(layers: str | Iterable[str] | None) -> tuple[str, ...]:
+    """timm names one layer, several or none."""
+    return (layers,) if isinstance(layers, str) else tuple(layers or ())
+
+
+def find_imagenet(name: str) -> tuple[Path, str]:
+    """The file ``<name>.safetensors`` in ``weights_folder()``, else on timm's hub (fetched once),
+    and what a record calls it.
+
+    Raises:
+        InputError: neither has it; the message names the file to put where.
+    """
+    import timm
+    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
+
+    local = weights_folder() / f"{name}.safetensors"
+    if local.is_file():
+        return local, local.name
+    missing, config = f"no ImageNet weights of {name}", timm.get_pretrained_cfg(name)
+    if not (address := config and config.hf_hub_id):
+        raise InputError(f"{missing}: timm names none on its hub; put your own at {local}")
+    repository, _, revision = address.partition("@")
+    file = {"repo_id": repository, "filename": "model.safetensors", "revision": revision or None}
+    try:
+        path = try_to_load_from_cache(**file)
+        if not isinstance(path, str):
+            log.info("asking the hub for model.safetensors of %s", address)
+            # asked once, with little patience: the download itself goes on for minutes
+            get_hf_file_metadata(hf_hub_url(**file), timeout=5)
+            path = hf_hub_download(**file)
+    except Exception as error:  # of the client, whose kinds of errors change with its version
+        refusal = f"the hub does not give model.safetensors of {address} ({type(error).__name__})"
+        raise InputError(f"{missing}: {refusal}; fetch it elsewhere and put it at {local}") from None
+    return Path(path), address

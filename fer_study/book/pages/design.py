@@ -32,7 +32,11 @@ def chosen_view(runs: Runs) -> str:
     networks = list(there(runs).values())
     records = [record for network in networks for record in network]
     known = records[0].metrics if records else ()
-    views = [view for view in known if all("validation" in r.metrics.get(view, {}) for r in records)]
+    views = [
+        view
+        for view in known
+        if all("validation" in r.metrics.get(view, {}) and view in r.predictions.views for r in records)
+    ]
 
     def accuracy(view: str) -> float:
         return np.mean([np.mean([report.stored(r, "accuracy", view, "validation") for r in seeds]) for seeds in networks])

@@ -125,7 +125,7 @@ def data_command(args: argparse.Namespace) -> int:
         report = judge(faces)
         if report["blank"]["images"]:
             log.warning("%s", blank_fault(report["blank"])[0])
-        problems = data.many(len(report["problems"]) + bool(doubt_of(target)), "problem")
+        problems = data.pluralise(len(report["problems"]) + bool(doubt_of(target)), "problem")
         log.info("%s in it; see `fer-study data doctor %s`", problems, args.path)
         return 0
     report = doctor(args.path, args.dataset, data.Options(classes=args.classes, annotation=args.annotation))

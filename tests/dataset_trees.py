@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 from PIL import Image
 
-from fer_study.data.labels import EIGHT, FERPLUS_COLUMNS, NATIVE
+from fer_study.data.labels import EIGHT, FER2013, FERPLUS_COLUMNS, NATIVE
 from fer_study.data.twin import synthetic
 
 NUMBER = 48
@@ -178,6 +178,8 @@ def jaffe(root):
     people = ("KA", "KL", "KM", "KR", "MK", "NA", "NM", "TM", "UY", "YM")
     for i in kept("contempt"):
         put(root / f"{people[i % 10]}.{code('jaffe', LABELS[i])}1.{i}.tiff", encoded(FACES[i], "TIFF"))
+    for name in ("README", "README_FIRST.txt", "jaffe.pdf", "notes.md"):
+        put(root / name, "no image")
     return "jaffe", "files", root
 
 
@@ -194,6 +196,21 @@ TREES = [
     fer2013_csv, fer2013_usage, muxspace_legend, ferplus, rafdb_list, rafdb_folders, affectnet_annotations,
     affectnet_folders, affectnet_tables, expw, ckplus, jaffe, folders,
 ]  # fmt: skip
+
+
+def tree(name, root):
+    """Writes the dataset of this name, and gives its path back."""
+    return next(t for t in TREES if t.__name__ == name)(root)[2]
+
+
+def class_folders(root, splits=("train", "test"), name="{}.png", classes=FER2013, n=1):
+    """A small set of one's own; every image is another."""
+    images = np.random.default_rng(3).integers(0, 256, (len(splits) * len(classes) * n, 48, 48), dtype=np.uint8)
+    for i, image in enumerate(images):
+        split, rest = splits[i // (len(classes) * n)], i % (len(classes) * n)
+        put(root / split / classes[rest // n] / name.format(i), encoded(image))
+    return root
+
 
 _WITHOUT = dict.fromkeys(("fer2013", "rafdb", "expw", "jaffe"), ("contempt",)) | {"ckplus": ("neutral",)}
 _SPLITS = {"rafdb": ("train", "test"), "affectnet": ("train", "test")}

@@ -1,21 +1,20 @@
 """Small datasets of random pixels in every layout, for the tests of the readers."""
 
-import io
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from dataset_trees import encoded
 from PIL import Image
 
-from fer_study.data import load
+from fer_study.data import Options, load
 from fer_study.data.labels import FER2013, FERPLUS_COLUMNS, VOTE_NAMES
 from fer_study.settings.errors import InputError
 
 USAGES = ["Training"] * 8 + ["PublicTest"] * 3 + ["PrivateTest"] * 3
 SPLITS = ["train"] * 8 + ["validation"] * 3 + ["test"] * 3
 LABELS = [i % 7 for i in range(14)]
-
+SKIP = Options(skip_bad=True)
 
 NAMES = [
     "Ada_Example_0001.jpg",
@@ -42,12 +41,6 @@ def random_images():
 def random_votes():
     """(14, 10) votes of ten people in the column order of fer2013new.csv."""
     return np.random.default_rng(1).multinomial(10, [0.1] * 10, 14)
-
-
-def encoded(image, kind="PNG"):
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, kind)
-    return buffer.getvalue()
 
 
 def structs(images, names=None, kind="PNG"):

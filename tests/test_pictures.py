@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from dataset_trees import FACES, encoded, put
 from PIL import Image
+from reader_trees import SKIP, fails
 
 from fer_study import cli
-from fer_study.data import Options, load
+from fer_study.data import load
 
 FACE = FACES[3]
 COLOURS = np.stack([FACE, FACE // 2, 255 - FACE], axis=-1)
@@ -61,6 +62,9 @@ DARK = {
     "gray and alpha, 8 bits in 16": deep_png(with_alpha(GRAY)),
     "colours and alpha, 12 bits in 16": deep_png(with_alpha(RGB * 16)),
     "shares of 1, a little above": saved((FACE / FACE.max() * 1.02).astype(np.float32), "TIFF"),
+    "256 in 32 bits": saved(np.full((48, 48), 256, np.int32), "TIFF"),
+    "shares of 1": saved(np.full((48, 48), 1, np.float32), "TIFF"),
+    "below zero": saved(np.full((48, 48), -1, np.float32), "TIFF"),
     "not a number": saved(np.where(FACE > 100, np.nan, FACE).astype(np.float32), "TIFF"),
     "white is zero": saved(FACE.astype(np.uint16) * 257, "TIFF", tiffinfo={262: 0}),
 }
@@ -76,7 +80,7 @@ def test_gray_levels_that_would_turn_dark_are_a_bad_row(tmp_path, capsys, caplog
     assert cli.main(["data", "doctor", str(path)]) == 2
     assert "train/happy/b.png" in capsys.readouterr().out
     assert not (tmp_path / "x.faces").exists()
-    faces = load(path, options=Options(skip_bad=True))
+    faces = load(path, options=SKIP)
     assert faces.left_out == {"gray levels not allowed": 1} and len(faces) == 2
 
 
@@ -94,6 +98,14 @@ WHOLE = {
 def test_whole_ranges_are_read_as_they_are(tmp_path, kind):
     content, expected = WHOLE[kind]
     assert (load(folder_set(tmp_path, content)).images[1, 0] == expected).all()
+
+
+def test_colours_that_are_unknown_are_a_bad_row(tmp_path):
+    buffer = io.BytesIO()
+    Image.new("LAB", (48, 48), (120, 10, 20)).save(buffer, "TIFF")
+    path = folder_set(tmp_path, buffer.getvalue())
+    fails(path, "a picture of mode LAB, allowed: gray or RGB")
+    assert load(path, options=SKIP).left_out == {"kind of picture not allowed": 1}
 
 
 def test_a_dark_crop_of_a_bright_picture_is_read(tmp_path):
@@ -115,10 +127,10 @@ def claiming(side):
 def test_large_pictures_are_refused_before_they_are_unpacked(tmp_path):
     for side in (10_000, 13_300, 50_000):
         path = folder_set(tmp_path, claiming(side))
-        assert load(path, options=Options(skip_bad=True)).left_out == {"picture too large": 1}
+        assert load(path, options=SKIP).left_out == {"picture too large": 1}
     with (path / "train" / "happy" / "b.png").open("wb") as file:
         file.truncate(2**36)  # a file of 64 GB without content
-    assert load(path, options=Options(skip_bad=True)).left_out == {"picture too large": 1}
+    assert load(path, options=SKIP).left_out == {"picture too large": 1}
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no devices and pipes among files")
@@ -128,9 +140,9 @@ def test_devices_and_pipes_are_no_pictures(tmp_path, kind):
     file = path / "train" / "happy" / "b.png"
     file.unlink()
     file.symlink_to("/dev/zero") if kind == "device" else os.mkfifo(file)
-    assert load(path, options=Options(skip_bad=True)).left_out == {"no ordinary file": 1}
+    assert load(path, options=SKIP).left_out == {"no ordinary file": 1}
     put(tmp_path / "muxspace" / "legend.csv", "user.id,image,emotion\n1,a.jpg,happy\n1,b.jpg,happy\n")
     put(tmp_path / "muxspace" / "images" / "a.jpg", encoded(FACES[0], "JPEG"))
     file.rename(tmp_path / "muxspace" / "images" / "b.jpg")
-    faces = load(tmp_path / "muxspace", verify=False, options=Options(skip_bad=True))
+    faces = load(tmp_path / "muxspace", verify=False, options=SKIP)
     assert faces.left_out == {"no ordinary file": 1}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fer_study.audit import copy_groups
+from fer_study.data.copies import copy_groups
 from fer_study.data.faceset import FaceSet
 from fer_study.settings.errors import InputError
 from fer_study.settings.experiment import DataConfig

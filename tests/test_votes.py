@@ -6,13 +6,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from dataset_trees import TREES
-from reader_trees import csv_rows, fails, random_images, random_votes, structs, write_csv, write_parquet, write_votes
+from dataset_trees import tree
+from reader_trees import SKIP, csv_rows, fails, random_images, random_votes, structs, write_csv, write_parquet, write_votes
 
 from fer_study.data import Options, find, fingerprints, import_to, load, official, votes
 from fer_study.data.doctor import doctor, examine
 from fer_study.data.faceset import FaceSet
 from fer_study.data.labels import EIGHT, FER2013, FERPLUS_COLUMNS, VOTE_NAMES
+from fer_study.data.rows import Face
 from fer_study.settings.errors import InputError
 from fer_study.settings.experiment import DataConfig
 from fer_study.training import sources
@@ -124,6 +125,21 @@ def test_other_pixels_under_official_votes_are_a_problem(tmp_path, monkeypatch):
     assert not examine(replace(faces, fingerprint=""))["problems"]
 
 
+def test_a_shift_in_the_middle_is_found():
+    """One vote too few from row 3,000 on: over all rows the agreement is still above one half."""
+    rng = np.random.default_rng(0)
+    numbers = rng.integers(0, 7, 6000)
+    crowd = np.zeros((6000, 10), np.uint8)
+    crowd[np.arange(6000), numbers] = 10
+    labels = np.where(rng.random(6000) < 0.9, numbers, rng.integers(0, 7, 6000))
+    right = [Face(None, FER2013[k], "train", "", v) for k, v in zip(labels, crowd, strict=True)]
+    votes.check_joined(right, "x")
+    moved = np.concatenate([crowd[:3000], np.roll(crowd[3000:], 1, axis=0)])
+    assert votes.agreement(np.array(FER2013)[labels], moved)[0] > 0.5
+    with pytest.raises(InputError, match=r"\(rows 3000..3999\).*votes on other images"):
+        votes.check_joined([Face(None, FER2013[k], "train", "", v) for k, v in zip(labels, moved, strict=True)], "x")
+
+
 def test_agreement_by_hand():
     crowd = np.zeros((4, 10), int)
     for row, name in enumerate(("happy", "contempt", "not_face", "sad")):
@@ -158,7 +174,7 @@ def test_a_wrong_vote(tmp_path, row, parts):
     fails(tmp_path / "csv", "fer2013new.csv, row 5 (line 7)", *(p.replace("is ", "is '") for p in parts))
     right = random_votes()
     for path in (parquet, tmp_path / "csv"):
-        faces = load(path, verify=False, options=Options(skip_bad=True))
+        faces = load(path, verify=False, options=SKIP)
         assert faces.left_out == {"votes not allowed": 1} and faces.ids.tolist() == [f"{i:05d}" for i in range(14) if i != 5]
         assert (faces.votes[:, votes.FILE_ORDER] == np.delete(right, 5, axis=0)).all()
 
@@ -172,7 +188,7 @@ def test_a_bad_row_does_not_shift_the_votes(tmp_path, file):
     lines[4] += ",1"
     (tmp_path / file).write_text("\n".join(lines))
     fails(tmp_path, f"{file}, line 5: ", "columns, allowed")
-    faces = load(tmp_path, verify=False, options=Options(skip_bad=True))
+    faces = load(tmp_path, verify=False, options=SKIP)
     assert faces.left_out == {"wrong number of columns": 1}
     assert (faces.images[:, 0] == np.delete(images, 3, axis=0)).all()
     assert (faces.votes[:, votes.FILE_ORDER] == np.delete(right, 3, axis=0)).all()
@@ -183,7 +199,7 @@ def test_a_bad_usage_does_not_blame_the_votes(tmp_path):
     rows[2][2] = "Trainig"
     write_votes(write_csv(tmp_path, rows), random_votes())
     fails(tmp_path, "fer2013.csv, row 2 (line 4)", "usage is 'Trainig'")
-    assert load(tmp_path, verify=False, options=Options(skip_bad=True)).left_out == {"split unknown": 1}
+    assert load(tmp_path, verify=False, options=SKIP).left_out == {"split unknown": 1}
 
 
 # ------------------------------------------------------------------------------------------------- fingerprint and import
@@ -210,20 +226,8 @@ def test_an_official_set_has_one_fingerprint(tmp_path, monkeypatch):
     assert not examine(other)["is_official"]
 
 
-def test_runs_on_other_votes_have_other_keys(tmp_path, tiny_run):
-    images, labels, crowd = crowd_set()
-    other = crowd.copy()
-    other[0] = np.roll(other[0], 1)
-    keys = set()
-    for i, some in enumerate((crowd, other)):
-        faces = load(write(tmp_path / f"{i}", images, labels, some), verify=False)
-        data = DataConfig(dataset="fer2013", targets="votes", fingerprint=faces.fingerprint)
-        keys.add(tiny_run(data=data).key)
-    assert len(keys) == 2
-
-
 def test_an_import_serves_its_own_protocol_only(tmp_path, monkeypatch):
-    _, _, path = next(t for t in TREES if t.__name__ == "ferplus")(tmp_path / "raw")
+    path = tree("ferplus", tmp_path / "raw")
     import_to(path, tmp_path / "ferplus.faces", options=Options(annotation="probability"))
     monkeypatch.setenv("FER_STUDY_DATA", str(tmp_path))
     ask = "imported with the annotation probability, majority is asked for; import it again with --annotation majority"

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from ..data.copies import NEAR, copy_groups, duplicate_groups, near_pairs
 from ..data.doctor import examine
 from ..data.faceset import SPLITS, FaceSet
 from ..data.faults import NEARLY_BLANK
@@ -28,7 +29,7 @@ from .annotation import (
     majority_shares,
     transitions,
 )
-from .copies import NEAR, RELATIONS, blank, copy_groups, count_copies, duplicate_groups, has_copy, leakage, near_pairs
+from .copies import RELATIONS, blank, count_copies, has_copy, leakage
 from .crowd import human_ceiling, label_gaps, label_noise
 
 __all__ = [
@@ -143,7 +144,7 @@ def run(faces: FaceSet, threshold: float = NEAR, score: bool = True) -> AuditRep
         ceiling={name: human_ceiling(faces, n) for name, n in options.items()},
         gaps=label_gaps(faces) if knows_groups else pd.DataFrame(),
         truth=score_against_truth(faces, group, pairs) if score else {},
-        doctor=examine(faces),
+        doctor=examine(faces, group),
     )
 
 

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from ..data.copies import NEAR, SLACK, correlation, rows_at_a_time, sketch
-from ..data.faceset import SPLITS, FaceSet, copy_groups
+from ..data.copies import copy_groups, count_among, gray_levels, near_pairs
+from ..data.faceset import SPLITS, FaceSet
 from ..settings.errors import InputError
 
 RELATIONS = {
@@ -28,44 +28,7 @@ RELATIONS = {
 
 def blank(images: np.ndarray, tolerance: int = 0) -> np.ndarray:
     """Images (N, C, H, W) uint8 that span at most ``tolerance`` grey levels: (N,) bool."""
-    flat = images.reshape(len(images), int(np.prod(images.shape[1:])))
-    return flat.max(axis=1) - flat.min(axis=1) <= tolerance
-
-
-def _correlations(images: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """(P,) float64 correlation of each pair of rows, NaN with a blank image."""
-    chunk = rows_at_a_time(images)
-    parts = (slice(start, start + chunk) for start in range(0, len(first), chunk))
-    return np.concatenate([np.zeros(0), *(correlation(images[first[x]], images[second[x]]) for x in parts)])
-
-
-def near_pairs(images: np.ndarray, threshold: float = NEAR, chunk: int = 1024) -> pd.DataFrame:
-    """Every pair of images whose pixels correlate at ``threshold`` or more; none is missed.
-
-    A cheap upper bound of the correlation (``near.sketch``) leaves few candidates, each of which is then computed exactly.
-
-    Args:
-        images: (N, C, H, W) uint8.
-        threshold: in (0, 1].
-        chunk: rows that are compared with all others at a time; the result does not depend on it.
-
-    Returns:
-        Table of ``first`` < ``second`` (rows of ``images``) and ``correlation``. Blank images are in no pair.
-    """
-    if not 0 < threshold <= 1:
-        raise InputError(f"threshold is {threshold}, allowed: above 0 and up to 1")
-    sketched = sketch(images)
-    found = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))]
-    for start in range(0, len(images), chunk):
-        bound = sketched[start : start + chunk] @ sketched[start:].T
-        first, second = np.divmod(np.flatnonzero(bound >= threshold - SLACK), bound.shape[1])
-        upper = second > first
-        first, second = first[upper] + start, second[upper] + start
-        values = _correlations(images, first, second)
-        keep = values >= threshold
-        found.append((first[keep], second[keep], values[keep]))
-    first, second, values = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    return pd.DataFrame({"first": first, "second": second, "correlation": values})
+    return gray_levels(images) <= tolerance
 
 
 def _check_splits(*names: Sequence[str]) -> None:
@@ -88,8 +51,7 @@ def count_copies(faces: FaceSet, in_: Sequence[str], group: np.ndarray, pairs: p
     _check_splits(in_)
     reference = np.isin(faces.split, in_)
     group_and_label = group * faces.num_classes + faces.labels
-    counts = [np.bincount(key[reference], minlength=key.max(initial=0) + 1)[key] for key in (group, group_and_label)]
-    counts = np.stack(counts, axis=1) - reference[:, None]
+    counts = np.stack([count_among(key, reference) for key in (group, group_and_label)], axis=1)
     if pairs is not None:
         new = pairs[group[pairs["first"]] != group[pairs["second"]]]
         for here, there in ((new["first"], new["second"]), (new["second"], new["first"])):
@@ -125,27 +87,6 @@ def has_copy(
         pairs = near_pairs(faces.images, threshold) if pairs is None else pairs[pairs["correlation"] >= threshold]
     counts = count_copies(faces, in_, copy_groups(faces.images), pairs)
     return (counts[:, 0] > 0) & np.isin(faces.split, of)
-
-
-def duplicate_groups(faces: FaceSet, group: np.ndarray) -> pd.DataFrame:
-    """Groups of two or more pixel-identical images.
-
-    Args:
-        faces: the dataset.
-        group: (N,) int64 from ``copy_groups``.
-
-    Returns:
-        One row a group: ``images``, images in each split, distinct ``labels``, ``crosses`` (more than one split),
-        ``conflicting`` (more than one label), ``blank``.
-    """
-    table = pd.crosstab(group, faces.split).reindex(columns=SPLITS, fill_value=0)
-    table.index.name, table.columns.name = "group", None
-    table.insert(0, "images", table.sum(axis=1))
-    table["labels"] = pd.Series(faces.labels).groupby(group).nunique()
-    table["crosses"] = (table[list(SPLITS)] > 0).sum(axis=1) > 1
-    table["conflicting"] = table["labels"] > 1
-    table["blank"] = pd.Series(blank(faces.images)).groupby(group).first()
-    return table[table["images"] > 1]
 
 
 def share(mask: np.ndarray) -> float:

@@ -1,4 +1,15 @@
-"""Datasets: ``load`` reads a path in any known layout, ``find`` finds a dataset below the data root."""
+"""Datasets of faces: reads every layout in which they circulate into one ``FaceSet``.
+
+Example:
+    >>> from fer_study.data import Options, load
+    >>> faces = load("downloads/fer2013", options=Options(size=48))  # a table, or folders of images
+    >>> faces.images.shape, faces.classes[faces.labels[0]], faces.fingerprint
+    ((35887, 1, 48, 48), 'angry', 'd6f4311b00ec234e')
+
+``find`` looks for a dataset by its name below the data root, and ``import_to`` writes it once in
+the canonical form, which loads in less than a second. What lies at a path, and how to mend it, says
+``doctor.doctor``; the synthetic faces are in ``twin``.
+"""
 
 from __future__ import annotations
 
@@ -11,18 +22,15 @@ from pathlib import Path
 from ..settings.checkout import ROOT
 from ..settings.errors import InputError
 from . import canonical, official
-from .faceset import SPLITS, FaceSet, copy_groups, fingerprint_of
+from .faceset import FaceSet
 from .readers import LAYOUTS, ferplus, recognise
 from .readers.collect import face_set
-from .readers.files import is_archive
-from .readers.instead import instead
-from .readers.layout import Layout, visible
-from .rows import Left, Options, many, printable
+from .readers.files import is_archive, visible
+from .readers.layout import Layout
+from .readers.unknown import explain_unknown
+from .rows import Omitted, Options, pluralise, printable, wrong_input
 
-__all__ = [
-    "LAYOUTS", "SPLITS", "FaceSet", "NotFound", "Options", "copy_groups", "find", "fingerprint_of", "has_votes", "import_to",
-    "load", "locate", "many", "recognise", "to_confirm", "unconfirmed",
-]  # fmt: skip
+__all__ = ["FaceSet", "Options", "find", "import_to", "load"]
 
 log = logging.getLogger(__name__)
 
@@ -31,47 +39,62 @@ UNCONFIRMED = ", to be confirmed"
 
 
 class NotFound(InputError):
-    """A dataset is not at the data root."""
+    """Says that a dataset is not at the data root."""
 
 
-def load(path: str | Path, dataset: str | None = None, verify: bool = True, options: Options | None = None,
-         left: Left | None = None) -> FaceSet:  # fmt: skip
+def load(
+    path: str | Path,
+    dataset: str | None = None,
+    verify: bool = True,
+    options: Options | None = None,
+    omitted: Omitted | None = None,
+) -> FaceSet:
     """Reads a dataset from a file or folder in any known layout, or in canonical form.
 
     Args:
         path: file or folder.
         dataset: name of the dataset that is expected; None takes whatever is found.
-        verify: refuse a set without train or test images, or whose counts by split and class are not the official ones.
+        verify: refuse a set without train or test images, or whose counts by split and class are
+            not the official ones.
         options: how it is read; the defaults are 48 px, gray, seven classes.
-        left: counts and describes what is left out.
+        omitted: counts and describes what is left out.
 
     Raises:
-        InputError: the path is missing, its layout unknown, its content wrong, or its counts not the official ones.
+        InputError: the path is missing, its layout unknown, its content wrong, or its counts not
+            the official ones.
     """
     path = Path(path)
     _check_name(dataset)
     with _readable(path):
         if canonical.is_canonical(path):
-            faces = _as_asked(canonical.read(path), dataset, options, path)
+            faces = canonical.read(path)
+            _check_import(faces, dataset, options, path)
         else:
-            layout = _layout(path, dataset)
-            options = options or Options()
-            faces = face_set(layout.dataset, layout.rows(path, options), options, left or Left())
-            log.info("%s: %s (%s), %d images, fingerprint %s", printable(path), layout.dataset, layout.name, len(faces),
-                     faces.fingerprint)  # fmt: skip
-    report(faces, path)
-    if verify:
-        check(faces, path)
+            layout, options = _layout(path, dataset), options or Options()
+            rows = layout.rows(path, options)
+            faces = face_set(layout.dataset, rows, options, omitted or Omitted())
+            kind = f"{layout.dataset} ({layout.name})"
+            mark = f"{len(faces)} images, fingerprint {faces.fingerprint}"
+            log.info("%s: %s, %s", printable(path), kind, mark)
+    _log_omissions(faces, path)
+    if verify and (wrong := _unfit(faces)):
+        remedy = f"`fer-study data doctor {printable(path)}` says how to mend it"
+        python = "only from Python it can be read all the same, with verify=False"
+        raise wrong_input(path, f"{wrong}; {remedy} ({python})")
     return faces
 
 
 def import_to(
-    path: str | Path, target: str | Path | None = None, dataset: str | None = None, options: Options | None = None
+    path: str | Path,
+    target: str | Path | None = None,
+    dataset: str | None = None,
+    options: Options | None = None,
 ) -> tuple[FaceSet, Path]:
     """Writes the canonical form of a dataset once (see ``canonical``).
 
     Args:
-        target: the folder to write; None: ``<dataset>.faces`` in the data root, where ``find`` looks first.
+        target: the folder to write; None: ``<dataset>.faces`` in the data root, where ``find``
+            looks first.
 
     Raises:
         InputError: as ``load``; the target exists. Nothing is left behind.
@@ -79,46 +102,28 @@ def import_to(
     path = Path(path)
     _check_name(dataset)
     if canonical.is_canonical(path):
-        raise InputError(f"{printable(path)}: is in canonical form already")
+        raise wrong_input(path, "is in canonical form already")
     with _readable(path):
         layout, options = _layout(path, dataset), options or Options()
-        target = Path(target) if target else root_of() / f"{layout.dataset}{canonical.SUFFIX}"
+        target = Path(target or root_of() / f"{layout.dataset}{canonical.SUFFIX}")
         if target.exists():
-            raise InputError(f"{printable(target)}: is there already; remove it to import again, or name another with --to")
+            remedy = "remove it to import again, or name another with --to"
+            raise wrong_input(target, f"is there already; {remedy}")
         rows = layout.rows(path, options)
-        name = f"{layout.name}{UNCONFIRMED}" if to_confirm(layout, dataset) else layout.name
-        faces = canonical.write(layout.dataset, name, rows, options, target, lambda faces: report(faces, path))
-    if wrong := unfit(faces):
+        name = layout.name + (UNCONFIRMED if to_confirm(layout, dataset) else "")
+        accept = lambda faces: _log_omissions(faces, path)  # noqa: E731
+        faces = canonical.write(layout.dataset, name, rows, options, target, accept)
+    if wrong := _unfit(faces):
         log.warning("%s: imported all the same: %s", printable(path), wrong)
     return faces, target
 
 
-def to_confirm(layout: Layout, dataset: str | None) -> tuple[str, str] | None:
-    """(problem, remedy) of a layout that does not say by itself whose its labels are, unless the dataset was named."""
-    return unconfirmed(layout.dataset) if layout.unsure and not dataset else None
-
-
-def unconfirmed(dataset: str) -> tuple[str, str]:
-    """(problem, remedy) of labels that were read as those of a dataset by nothing but numbers."""
-    about = official.DATASETS[dataset]
-    problem = f"the classes are bare numbers, read as those of {about.title} ({about.labels}): to be confirmed"
-    return problem, f"if they are, say --dataset {dataset} when they are read; if not, call the folders after their classes"
-
-
-@contextlib.contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    """What the operating system refuses is wrong input.
-
-    Raises:
-        InputError: a file cannot be read or written.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise InputError(f"{printable(error.filename or path)}: cannot be read or written: {error.strerror}") from None
-
-
-def find(dataset: str, root: str | Path | None = None, verify: bool = True, options: Options | None = None) -> FaceSet:
+def find(
+    dataset: str,
+    root: str | Path | None = None,
+    verify: bool = True,
+    options: Options | None = None,
+) -> FaceSet:
     """Finds a dataset at a data root or in a folder of its name below it, and loads it.
 
     Args:
@@ -133,7 +138,7 @@ def find(dataset: str, root: str | Path | None = None, verify: bool = True, opti
 
 
 def locate(dataset: str, root: str | Path | None = None) -> Path:
-    """Where ``find`` finds a dataset, by names and headers only.
+    """Says where ``find`` finds a dataset, by names and headers only.
 
     Raises:
         NotFound: it is not there.
@@ -142,18 +147,18 @@ def locate(dataset: str, root: str | Path | None = None) -> Path:
     _check_name(dataset)
     root = root_of(root)
     home = "fer2013" if dataset == "ferplus" else dataset
-    places = (root / f"{dataset}{canonical.SUFFIX}", root, root / dataset, root / home)
-    for path in places:
+    for path in (root / f"{dataset}{canonical.SUFFIX}", root, root / dataset, root / home):
         if path.exists() and (canonical.is_canonical(path) or recognise(path, dataset)):
             return path
+    layouts = "; ".join(x.looks_like for x in LAYOUTS if x.dataset == dataset)
     raise NotFound(
-        f"{dataset} not found in {printable(root)} nor in {printable(root / dataset)}; say where it is with --data or "
-        f"$FER_STUDY_DATA (layouts: {'; '.join(x.looks_like for x in LAYOUTS if x.dataset == dataset)})"
+        f"{dataset} not found in {printable(root)} nor in {printable(root / dataset)}; "
+        f"say where it is with --data or $FER_STUDY_DATA (layouts: {layouts})"
     )
 
 
 def has_votes(dataset: str, path: str | Path) -> bool:
-    """Whether the set at a path, as ``locate`` found it, comes with votes or targets, by names and headers only."""
+    """Tells by names and headers whether the set at a path comes with votes or targets."""
     path = Path(path)
     if canonical.is_canonical(path):
         head = canonical.head(path)
@@ -162,87 +167,95 @@ def has_votes(dataset: str, path: str | Path) -> bool:
 
 
 def root_of(root: str | Path | None = None) -> Path:
-    """The data root: as given, else ``$FER_STUDY_DATA``, else ``data/`` of the checkout."""
+    """Finds the data root: as given, else ``$FER_STUDY_DATA``, else ``data/`` of the checkout."""
     return Path(root or os.environ.get("FER_STUDY_DATA") or ROOT / "data")
 
 
-def check(faces: FaceSet, path: Path) -> None:
-    """Refuses a set that no run should be made on.
-
-    Raises:
-        InputError: there are no train or no test images, or the counts are not the official ones.
-    """
-    if wrong := unfit(faces):
-        raise InputError(f"{printable(path)}: {wrong}; `fer-study data doctor {printable(path)}` says how to mend it (only "
-                         "from Python it can be read all the same, with verify=False)")  # fmt: skip
+def to_confirm(layout: Layout, dataset: str | None) -> tuple[str, str] | None:
+    """Says (problem, remedy) of a layout of bare numbers, unless the dataset was named."""
+    return official.unconfirmed(layout.dataset) if layout.unsure and not dataset else None
 
 
-def unfit(faces: FaceSet) -> str | None:
-    """Why no run should be made on a set; None where nothing is against it."""
-    if missing := [s for s in ("train", "test") if not (faces.split == s).any()]:
-        return f"no {missing[0]} images, both train and test are needed"
+@contextlib.contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Makes wrong input of what the operating system refuses."""
+    try:
+        yield
+    except OSError as error:
+        what = f"cannot be read or written: {error.strerror}"
+        raise wrong_input(error.filename or path, what) from None
+
+
+def _unfit(faces: FaceSet) -> str | None:
+    """Says why no run should be made on a set; None where nothing is against it."""
+    for split in ("train", "test"):
+        if not (faces.split == split).any():
+            return f"no {split} images, both train and test are needed"
     wrong = official.difference(faces, sum(faces.left_out.values()))
     return wrong and f"not the official {faces.name}: {wrong}"
 
 
-def report(faces: FaceSet, path: Path) -> None:
-    """Logs what a set does without.
-
-    Raises:
-        InputError: nothing is left.
-    """
-    for name, count in faces.dropped.items():
-        log.info("%s: %s of %s dropped, the %d classes have no such", printable(path), many(count, "image"), name,
-                 faces.num_classes)  # fmt: skip
-    for reason, count in faces.left_out.items():
-        log.warning("%s: %s left out: %s", printable(path), many(count, "row"), reason)
+def _log_omissions(faces: FaceSet, path: Path) -> None:
+    """Logs what a set does without."""
+    where = printable(path)
+    for name, n in faces.dropped.items():
+        what = f"{pluralise(n, 'image')} of {name} dropped"
+        log.info("%s: %s, the %d classes have no such", where, what, faces.num_classes)
+    for reason, n in faces.left_out.items():
+        log.warning("%s: %s left out: %s", where, pluralise(n, "row"), reason)
     if not len(faces):
-        raise InputError(f"{printable(path)}: no images in it")
+        raise wrong_input(where, "no images in it")
 
 
 def _layout(path: Path, dataset: str | None) -> Layout:
+    """Finds the layout of a path."""
     if not path.exists():
-        raise InputError(f"{printable(path)}: no such file or folder")
+        raise wrong_input(path, "no such file or folder")
     if is_archive(path):
-        raise InputError(f"{printable(path)}: is an archive; unpack it and give the folder")
+        raise wrong_input(path, "is an archive; unpack it and give the folder")
     layout = recognise(path, dataset)
     if layout is None:
-        what = f"layout not recognised: no table, parquet file or folders of {dataset or 'a known dataset'}"
-        what = _instead(path, dataset) or f"{what}; `fer-study data doctor --help` lists the layouts"
-        raise InputError(f"{printable(path)}: {what}")
+        raise wrong_input(path, _explain(path, dataset))
     if doubt := to_confirm(layout, dataset):
         log.warning("%s: %s; %s", printable(path), *doubt)
     return layout
 
 
-def _instead(path: Path, dataset: str | None) -> str | None:
-    """What a path holds instead of a dataset of a known layout, where that can be said."""
+def _explain(path: Path, dataset: str | None) -> str:
+    """Says what a path holds instead of a dataset of a known layout."""
     if dataset and (other := recognise(path)):
         needed = " or ".join(x.looks_like for x in LAYOUTS if x.dataset == dataset)
         return f"holds {other.dataset} ({other.name}), not {dataset}, which needs {needed}"
-    entries, is_set = visible(path), lambda x: canonical.is_canonical(x) or (x.is_dir() and recognise(x, dataset))
+    entries = visible(path)
     deeper = [y for x in entries[:100] if x.is_dir() for y in visible(x)[:20]]
-    if found := [x for x in entries if is_set(x)] or [x for x in deeper if is_set(x)]:
-        return f"no dataset at this level, but deeper: try {' or '.join(printable(x) for x in found)}"
-    return instead(path)
+    for folders in (entries, deeper):
+        sets = [x for x in folders if x.is_dir() and _is_set(x, dataset)]
+        if sets:
+            places = " or ".join(printable(x) for x in sets)
+            return f"no dataset at this level, but deeper: try {places}"
+    what = f"no table, parquet file or folders of {dataset or 'a known dataset'}"
+    unknown = f"layout not recognised: {what}; `fer-study data doctor --help` lists the layouts"
+    return explain_unknown(path) or unknown
 
 
-def _as_asked(faces: FaceSet, dataset: str | None, options: Options | None, path: Path) -> FaceSet:
-    """An imported set, whose options were chosen when it was imported.
+def _is_set(folder: Path, dataset: str | None) -> bool:
+    return canonical.is_canonical(folder) or recognise(folder, dataset) is not None
 
-    Raises:
-        InputError: it is another dataset, or has other classes, or labels by another FER+ protocol, than are asked for.
-    """
+
+def _check_import(faces: FaceSet, dataset: str | None, options: Options | None, path: Path) -> None:
+    """Refuses an import that is another than is asked for: its options are settled."""
+    where = printable(path)
     if dataset not in (None, faces.name):
-        raise InputError(f"{printable(path)}: holds {faces.name} (canonical), not {dataset}")
-    annotation = canonical.head(path)["annotation"]
+        raise wrong_input(where, f"holds {faces.name} (canonical), not {dataset}")
+    annotation = canonical.head(path).get("annotation")
     if options and annotation not in (None, options.annotation):
-        raise InputError(f"{printable(path)}: imported with the annotation {annotation}, {options.annotation} is asked for; "
-                         f"import it again with --annotation {options.annotation}")  # fmt: skip
+        asked = f"{options.annotation} is asked for; import it again with --annotation"
+        what = f"imported with the annotation {annotation}, {asked} {options.annotation}"
+        raise wrong_input(where, what)
     if options and options.names != faces.classes:
-        raise InputError(f"{printable(path)}: imported with {faces.num_classes} classes, {options.classes} are asked for; "
-                         f"import it again with --classes {options.classes}")  # fmt: skip
-    return faces
+        asked = f"{options.classes} are asked for; import it again with --classes"
+        what = f"imported with {faces.num_classes} classes, {asked} {options.classes}"
+        raise wrong_input(where, what)
 
 
 def _check_name(dataset: str | None) -> None:

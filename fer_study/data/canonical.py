@@ -1,8 +1,9 @@
 """The canonical form: a dataset written once, so that every later load takes less than a second.
 
-``images.npy`` (N, C, S, S) uint8, mapped into memory and never loaded whole; ``faces.parquet``, one row a face; and
-``faceset.json``, written last, with the fingerprint, the SHA-256 of the other two, and where it all came from. They are
-compared on every load, so that no run is made on pixels or labels that were changed since.
+``images.npy`` (N, C, S, S) uint8, mapped into memory and never loaded whole; ``faces.parquet``, one
+row a face; and ``faceset.json``, written last, with the fingerprint, the SHA-256 of the other two,
+and where it all came from. They are compared on every load, so that no run is made on pixels or
+labels that were changed since.
 """
 
 from __future__ import annotations
@@ -11,12 +12,10 @@ import contextlib
 import hashlib
 import json
 import shutil
-import signal
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import filelock
 import numpy as np
@@ -24,49 +23,55 @@ import pandas as pd
 import pyarrow as pa
 
 from ..settings.errors import InputError
-from .faceset import FaceSet, fingerprint_of
-from .fingerprints import mark_of
+from .faceset import FaceSet
+from .fingerprints import fingerprint_of, mark_of
 from .readers.collect import collect
-from .rows import Left, Options, Row, printable
+from .rows import BadRow, Face, Omitted, Options, printable, wrong_input
 
 FORMAT = 2
 SUFFIX = ".faces"
 """A canonical folder is called after its dataset: ``fer2013.faces``."""
 
-_FILES = ("images.npy", "faces.parquet", "faceset.json")
+_IMAGES, _TABLE, _HEAD = "images.npy", "faces.parquet", "faceset.json"
 
 _CHECKED = ".checked.json"
-"""Which state of the large files was hashed already; may be missing, and is written where that is possible."""
+"""Which state of the large files was hashed already; may be missing, and is written where that is
+possible."""
 
 SMALL = 200 * 2**20
-"""Bytes of a file up to which it is hashed on every load (0.2 s); a larger one only when it is not as it was when it was
-hashed: its size, place on the disk, and times of writing."""
+"""Bytes of a file up to which it is hashed on every load (0.2 s); a larger one only when it is not
+as it was when it was hashed: its size, place on the disk, and times of writing."""
 
 
 def is_canonical(path: Path) -> bool:
-    """Whether a folder holds a finished import."""
-    return (path / _FILES[2]).is_file()
+    """Tells whether a folder holds a finished import."""
+    return (path / _HEAD).is_file()
 
 
 def head(path: Path) -> dict[str, Any]:
-    """What an import says of itself; ``annotation`` is the protocol by which FER+ votes became its labels, None for other
-    datasets.
+    """Reads what an import says of itself; ``annotation`` is its FER+ protocol, or None.
 
     Raises:
         ValueError: the file is no JSON object.
     """
-    content = json.loads((path / _FILES[2]).read_text(encoding="utf-8"))
+    content = json.loads((path / _HEAD).read_text(encoding="utf-8"))
     if not isinstance(content, dict):
-        raise ValueError(f"{_FILES[2]} holds no JSON object")
+        raise ValueError(f"{_HEAD} holds no JSON object")
     return content
 
 
-def write(name: str, layout: str, rows: list[Row], options: Options, target: Path,
-          accept: Callable[[FaceSet], None]) -> FaceSet:  # fmt: skip
+def write(
+    name: str,
+    layout: str,
+    rows: Collection[Face | BadRow],
+    options: Options,
+    target: Path,
+    accept: Callable[[FaceSet], None],
+) -> FaceSet:
     """Writes the canonical form of some rows, image by image; memory does not grow with the pixels.
 
-    Everything goes into a folder beside the target, which takes its name only when all is there: an import that breaks off
-    leaves nothing that looks finished.
+    Everything goes into a folder beside the target, which takes its name only when all is there: an
+    import that breaks off, or is killed, leaves nothing that looks finished.
 
     Args:
         accept: sees the set before it takes its name; what it raises ends the import.
@@ -74,75 +79,97 @@ def write(name: str, layout: str, rows: list[Row], options: Options, target: Pat
     Raises:
         InputError: the target cannot be written, or a row is wrong.
     """
-    with _workplace(target) as temporary, _ends_by_exception():
-        parts = _write_images(temporary / _FILES[0], name, rows, options)
-        images = np.load(temporary / _FILES[0], mmap_mode="r")
+    with _open_workplace(target) as folder:
+        with (folder / "pixels").open("wb") as pixels:
+            parts = collect(name, rows, options, pixels.write, Omitted())
+        shape = (len(parts["labels"]), *options.shape)
+        images = _put_header(folder / "pixels", folder / _IMAGES, shape)
         faces = FaceSet(images=images, **parts, fingerprint="later")
         accept(faces)
-        faces = replace(faces, fingerprint=fingerprint_of(faces, _pixels(images)))
-        _write_table(faces, temporary)
-        head = {
-            "format": FORMAT, "name": name, "classes": list(faces.classes), "shape": list(faces.images.shape),
-            "fingerprint": faces.fingerprint, "layout": layout,
+        faces = replace(faces, fingerprint=fingerprint_of(faces, _read_pixels(images)))
+        _write_table(faces, folder / _TABLE)
+        content = {
+            "format": FORMAT,
+            "name": name,
+            "classes": list(faces.classes),
+            "shape": list(shape),
+            "fingerprint": faces.fingerprint,
+            "layout": layout,
             "annotation": options.annotation if name == "ferplus" else None,
-            "targets": faces.targets is not None, "votes": faces.votes is not None,
-            "dropped": faces.dropped, "left_out": faces.left_out, "rows": _rows_mark(faces),
-            "sha256": {name: _sha256(temporary / name) for name in _FILES[:2]},
-        }  # fmt: skip
-        head["mark"] = _mark_of(head)
-        (temporary / _FILES[2]).write_text(json.dumps(head, indent=1) + "\n", encoding="utf-8")
-        temporary.rename(target)
+            "targets": faces.targets is not None,
+            "votes": faces.votes is not None,
+            "dropped": faces.dropped,
+            "left_out": faces.left_out,
+            "rows": _rows_mark(faces),
+            "sha256": {file: _sha256(folder / file) for file in (_IMAGES, _TABLE)},
+        }
+        content["mark"] = _mark_of(content)
+        text = json.dumps(content, indent=1) + "\n"
+        (folder / _HEAD).write_text(text, encoding="utf-8")
+        del images, faces  # Windows renames no folder in which a file is mapped
+        folder.rename(target)
     return read(target)
 
 
 @contextlib.contextmanager
-def _workplace(target: Path) -> Iterator[Path]:
-    """An empty folder beside the target, of this process alone; it is gone afterwards, and so is what a killed import left.
-
-    Raises:
-        InputError: another process imports to this target, or nothing can be written there.
-    """
-    temporary, lock = (target.with_name(f".{target.name}.{end}") for end in ("part", "lock"))
+def _open_workplace(target: Path) -> Iterator[Path]:
+    """Makes an empty folder beside the target, cleared before and after."""
+    folder, lock = (target.with_name(f".{target.name}.{end}") for end in ("part", "lock"))
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         held = filelock.FileLock(lock, timeout=0)
         held.acquire()
     except filelock.Timeout:
-        raise InputError(f"{printable(target)}: another process is importing to it; wait for it or stop it") from None
+        what = "another process is importing to it; wait for it or stop it"
+        raise wrong_input(target, what) from None
     except OSError as error:
-        raise InputError(f"{printable(target)}: cannot be written: {error.strerror}") from None
+        raise wrong_input(target, f"cannot be written: {error.strerror}") from None
     try:
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir()
-        yield temporary
-    except OSError as error:  # a file that cannot be read is a bad row: what fails here is the writing, as on a full disk
-        raise InputError(f"{printable(target)}: cannot be written: {error.strerror or error}") from None
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        yield folder
+    except OSError as error:
+        # a file that cannot be read is a bad row: what fails here is the writing, as on a full disk
+        raise wrong_input(target, f"cannot be written: {error.strerror or error}") from None
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
         with contextlib.suppress(OSError):  # Windows keeps a file that is open
             lock.unlink()
         held.release()
 
 
-@contextlib.contextmanager
-def _ends_by_exception() -> Iterator[None]:
-    """SIGTERM raises ``SystemExit`` here, so that what was begun is cleared away."""
-    if threading.current_thread() is not threading.main_thread():  # no other may ask for signals
-        yield
-        return
+def _put_header(pixels: Path, file: Path, shape: tuple[int, ...]) -> np.memmap:
+    """Makes a .npy file of pixels, whose number is known only when the last one is there.
 
-    def end(number: int, _: object) -> None:
-        raise SystemExit(128 + number)
+    Copied as a file: written through the map, all pixels would count as memory of this process.
+    """
+    images = np.lib.format.open_memmap(file, "w+", np.uint8, shape)
+    with pixels.open("rb") as source, file.open("r+b") as out:
+        out.seek(images.offset)
+        shutil.copyfileobj(source, out, 2**24)
+    pixels.unlink()
+    return images
 
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+
+def _read_pixels(images: np.memmap, size: int = 2**24) -> Iterator[bytes]:
+    """Reads the bytes of a mapped array from its file, whose pages would count as memory too."""
+    with open(images.filename, "rb") as file:
+        file.seek(images.offset)
+        while part := file.read(size):
+            yield part
+
+
+def _write_table(faces: FaceSet, file: Path) -> None:
+    columns: dict[str, Any] = {"label": faces.labels, "split": faces.split, "id": faces.ids}
+    for name in ("votes", "targets"):
+        if (values := getattr(faces, name)) is not None:
+            columns |= {f"{name}_{i}": values[:, i] for i in range(values.shape[1])}
+    columns |= {f"attribute_{name}": column for name, column in faces.attributes.items()}
+    pd.DataFrame(columns).to_parquet(file, index=False)
 
 
 def _rows_mark(faces: FaceSet) -> str:
-    """A hash of all that a row says beside its pixels."""
+    """Hashes all that a row says beside its pixels."""
     parts = (faces.labels, faces.split, faces.ids, faces.votes, faces.targets)
     return mark_of(*(part for part in parts if part is not None))
 
@@ -152,78 +179,14 @@ def _sha256(file: Path) -> str:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 
-def _mark_of(head: dict[str, Any]) -> str:
-    """A hash of all that ``faceset.json`` says beside this hash."""
-    text = json.dumps({key: value for key, value in head.items() if key != "mark"}, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _check_files(path: Path, head: dict[str, Any], check: bool) -> None:
-    """Refuses an import of which a file is not what was written.
-
-    Args:
-        check: hash large files that were hashed before, too.
-
-    Raises:
-        InputError: names the file.
-    """
-    again = "is not what was imported (its SHA-256 is another); import the dataset again"
-    if head["mark"] != _mark_of(head):
-        raise InputError(f"{printable(path / _FILES[2])}: {again}")
-    try:
-        before = json.loads((path / _CHECKED).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        before = {}
-    states = {}
-    for name in _FILES[:2]:
-        about = (path / name).stat()  # before it is read: what is written meanwhile is another state
-        state = [head["sha256"][name], about.st_size, about.st_ino, about.st_mtime_ns, about.st_ctime_ns]
-        known = isinstance(before, dict) and before.get(name) == state
-        if (check or not known) and _sha256(path / name) != state[0]:
-            raise InputError(f"{printable(path / name)}: {again}")
-        if about.st_size > SMALL:
-            states[name] = state
-    if states and states != before:
-        with contextlib.suppress(OSError):  # a folder that cannot be written is hashed each time
-            (path / _CHECKED).write_text(json.dumps(states), encoding="utf-8")
-
-
-def _write_images(file: Path, name: str, rows: list[Row], options: Options) -> dict[str, Any]:
-    """The pixels of all rows behind a header that is written again, at the same length, when their number is known."""
-    shape = (3 if options.colour else 1, options.size, options.size)
-    with file.open("wb") as out:
-        _header(out, (0, *shape))
-        parts = collect(name, rows, options, lambda image: out.write(np.ascontiguousarray(image).data), Left())
-        start = out.tell()
-        out.seek(0)
-        _header(out, (len(parts["labels"]), *shape))
-        assert out.tell() <= start
-    return parts
-
-
-def _header(out: BinaryIO, shape: tuple[int, ...]) -> None:
-    np.lib.format.write_array_header_1_0(out, {"descr": "|u1", "fortran_order": False, "shape": shape})
-
-
-def _pixels(images: np.memmap, size: int = 2**24) -> Iterator[bytes]:
-    """The bytes of a mapped array, read from its file: pages of the map would count as memory of this process."""
-    with open(images.filename, "rb") as file:
-        file.seek(images.offset)
-        while part := file.read(size):
-            yield part
-
-
-def _write_table(faces: FaceSet, folder: Path) -> None:
-    columns: dict[str, Any] = {"label": faces.labels, "split": faces.split, "id": faces.ids}
-    for name in ("votes", "targets"):
-        if (values := getattr(faces, name)) is not None:
-            columns |= {f"{name}_{i}": values[:, i] for i in range(values.shape[1])}
-    columns |= {f"attribute_{name}": faces.attributes[name] for name in faces.attributes.columns}
-    pd.DataFrame(columns).to_parquet(folder / _FILES[1], index=False)
+def _mark_of(content: dict[str, Any]) -> str:
+    """Hashes all that ``faceset.json`` says beside this hash."""
+    rest = {key: value for key, value in content.items() if key != "mark"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def read(path: Path, check: bool = False) -> FaceSet:
-    """A set in canonical form; its images are mapped, not loaded.
+    """Reads a set in canonical form; its images are mapped, not loaded.
 
     Args:
         check: hash every byte again, whatever was hashed before.
@@ -235,38 +198,83 @@ def read(path: Path, check: bool = False) -> FaceSet:
     try:
         about = head(path)
         if about["format"] != FORMAT:
-            raise InputError(f"{where}: canonical form {about['format']}, this version reads {FORMAT}; import it again")
-        if hashed := bool({"sha256", "mark"} & {*about}):
+            what = f"canonical form {about['format']}, this version reads {FORMAT}"
+            raise wrong_input(where, f"{what}; import it again")
+        # only an import from before there were digests has neither
+        has_digests = "sha256" in about or "mark" in about
+        if has_digests:
             _check_files(path, about, check)
-        images = np.load(path / _FILES[0], mmap_mode="r", allow_pickle=False)
-        table = pd.read_parquet(path / _FILES[1])
-        if list(images.shape) != about["shape"] or len(table) != len(images) or images.dtype != np.uint8:
-            found = f"{list(images.shape)} pixels and {len(table)} rows"
-            raise InputError(f"{where}: {found}, expected {about['shape']}; import it again")
+        images = np.load(path / _IMAGES, mmap_mode="r", allow_pickle=False)
+        table = pd.read_parquet(path / _TABLE)
+        rows = len(table)
+        if list(images.shape) != about["shape"] or rows != len(images) or images.dtype != np.uint8:
+            found = f"{list(images.shape)} pixels and {rows} rows"
+            raise wrong_input(where, f"{found}, expected {about['shape']}; import it again")
         faces = _face_set(about, images, table)
         if _rows_mark(faces) != about["rows"]:
-            raise InputError(f"{where}: labels, split or votes are not those that were imported; import it again")
+            what = "labels, split or votes are not those that were imported"
+            raise wrong_input(where, f"{what}; import it again")
     except InputError:
         raise
     except (OSError, ValueError, KeyError, TypeError, EOFError, pa.ArrowException) as error:
         text = printable(" ".join(str(error).split()))[:160]
-        raise InputError(f"{where}: the canonical form is damaged ({text}); import it again") from None
-    as_imported = hashed or (images.flags.c_contiguous and fingerprint_of(faces, _pixels(images)) == faces.fingerprint)
-    if not as_imported:  # an import from before there were digests
-        raise InputError(f"{printable(path / _FILES[0])}: its pixels are not those that were imported; import it again")
+        what = f"the canonical form is damaged ({text})"
+        raise wrong_input(where, f"{what}; import it again") from None
+    same = lambda: fingerprint_of(faces, _read_pixels(images)) == faces.fingerprint  # noqa: E731
+    if not has_digests and not (images.flags.c_contiguous and same()):
+        what = "its pixels are not those that were imported"
+        raise wrong_input(path / _IMAGES, f"{what}; import it again")
     return faces
 
 
-def _face_set(head: dict[str, Any], images: np.ndarray, table: pd.DataFrame) -> FaceSet:
+def _check_files(path: Path, about: dict[str, Any], check: bool) -> None:
+    """Refuses an import of which a file is not what was written.
+
+    Args:
+        check: hash large files that were hashed before, too.
+    """
+    again = "is not what was imported (its SHA-256 is another); import the dataset again"
+    if about["mark"] != _mark_of(about):
+        raise wrong_input(path / _HEAD, f"{again}")
+    try:
+        before = json.loads((path / _CHECKED).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        before = {}
+    states = {}
+    for name in (_IMAGES, _TABLE):
+        # asked before it is read: what is written meanwhile is another state
+        stat = (path / name).stat()
+        digest = about["sha256"][name]
+        state = [digest, stat.st_size, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns]
+        known = isinstance(before, dict) and before.get(name) == state
+        if (check or not known) and _sha256(path / name) != digest:
+            raise wrong_input(path / name, f"{again}")
+        if stat.st_size > SMALL:
+            states[name] = state
+    if states and states != before:
+        with contextlib.suppress(OSError):  # a folder that cannot be written is hashed each time
+            (path / _CHECKED).write_text(json.dumps(states), encoding="utf-8")
+
+
+def _face_set(about: dict[str, Any], images: np.ndarray, table: pd.DataFrame) -> FaceSet:
     def block(name: str, kind: type) -> np.ndarray | None:
-        columns = [c for c in table.columns if c.startswith(f"{name}_")] if head[name] else []
+        columns = [c for c in table.columns if c.startswith(f"{name}_")] if about[name] else []
         return table[columns].to_numpy(kind) if columns else None
 
-    attributes = {c.removeprefix("attribute_"): table[c] for c in table.columns if c.startswith("attribute_")}
+    names = [c for c in table.columns if c.startswith("attribute_")]
+    attributes = {c.removeprefix("attribute_"): table[c] for c in names}
     frame = pd.DataFrame(attributes, dtype=object)
     return FaceSet(
-        name=head["name"], images=images, labels=table["label"].to_numpy(np.int64), split=table["split"].to_numpy(str),
-        ids=table["id"].to_numpy(str), votes=block("votes", np.uint8), targets=block("targets", np.float32),
-        attributes=frame.where(frame.notna(), None), classes=tuple(head["classes"]), dropped=head["dropped"],
-        left_out=head["left_out"], fingerprint=head["fingerprint"],
-    )  # fmt: skip
+        name=about["name"],
+        images=images,
+        labels=table["label"].to_numpy(np.int64),
+        split=table["split"].to_numpy(str),
+        ids=table["id"].to_numpy(str),
+        votes=block("votes", np.uint8),
+        targets=block("targets", np.float32),
+        attributes=frame.where(frame.notna(), None),
+        classes=tuple(about["classes"]),
+        dropped=about["dropped"],
+        left_out=about["left_out"],
+        fingerprint=about["fingerprint"],
+    )

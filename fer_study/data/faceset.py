@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -12,18 +11,17 @@ from ..settings.errors import InputError
 from .fingerprints import fingerprint_of
 from .labels import FER2013, VOTE_NAMES
 
-__all__ = ["SPLITS", "FaceSet", "copy_groups", "fingerprint_of"]
-
 SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
 class FaceSet:
-    """A dataset of faces.
+    """Holds a dataset of faces.
 
     Attributes:
         name: name of the dataset, e.g. ``fer2013``.
-        images: (N, C, H, W) uint8, C = 1 for grayscale; a read-only memory map where the set was imported.
+        images: (N, C, H, W) uint8, C = 1 for grayscale; a read-only memory map where the set was
+            imported or is large.
         labels: (N,) int64, index into ``classes``.
         split: (N,) str, each one of ``train``, ``validation``, ``test``.
         ids: (N,) str, unique.
@@ -53,16 +51,20 @@ class FaceSet:
     fingerprint: str = ""
 
     def __post_init__(self) -> None:
-        n = len(self.images)
+        n, k = len(self.images), len(self.classes)
         if self.images.dtype != np.uint8 or self.images.ndim != 4:
-            raise InputError(f"images must be (N, C, H, W) uint8, got {self.images.shape} {self.images.dtype}")
+            found = f"{self.images.shape} {self.images.dtype}"
+            raise InputError(f"images must be (N, C, H, W) uint8, got {found}")
         for name in ("labels", "split", "ids", "votes", "targets"):
-            if getattr(self, name) is not None and len(getattr(self, name)) != n:
-                raise InputError(f"{name} has {len(getattr(self, name))} rows, images {n}")
-        if n and not (self.labels.min() >= 0 and self.labels.max() < len(self.classes)):
-            raise InputError(f"labels span {self.labels.min()}..{self.labels.max()}, allowed 0..{len(self.classes) - 1}")
+            values = getattr(self, name)
+            if values is not None and len(values) != n:
+                raise InputError(f"{name} has {len(values)} rows, images {n}")
+        if n and not (self.labels.min() >= 0 and self.labels.max() < k):
+            found = f"{self.labels.min()}..{self.labels.max()}"
+            raise InputError(f"labels span {found}, allowed 0..{k - 1}")
         if self.votes is not None and self.votes.shape[1] != len(VOTE_NAMES):
-            raise InputError(f"votes must have {len(VOTE_NAMES)} columns, got {self.votes.shape[1]}")
+            found = self.votes.shape[1]
+            raise InputError(f"votes must have {len(VOTE_NAMES)} columns, got {found}")
         if unknown := set(np.unique(self.split)) - set(SPLITS):
             raise InputError(f"unknown split {sorted(unknown)[0]!r}; allowed: {', '.join(SPLITS)}")
         if not self.fingerprint:
@@ -73,42 +75,31 @@ class FaceSet:
 
     @property
     def num_classes(self) -> int:
+        """Counts the classes."""
         return len(self.classes)
 
     def counts(self) -> pd.DataFrame:
-        """Images by split (rows, fixed order) and class (columns), with a ``total`` column."""
-        table = pd.crosstab(self.split, pd.Categorical([self.classes[i] for i in self.labels], self.classes), dropna=False)
-        table = table.reindex(index=[s for s in SPLITS if s in table.index], columns=self.classes, fill_value=0)
+        """Counts images by split (rows) and class (columns), with a ``total`` column."""
+        names = pd.Categorical.from_codes(self.labels, self.classes)
+        table = pd.crosstab(self.split, names, dropna=False)
+        splits = [split for split in SPLITS if split in table.index]
+        table = table.reindex(index=splits, columns=self.classes, fill_value=0)
         table["total"] = table.sum(axis=1)
         table.index.name, table.columns.name = "split", "class"
         return table
 
     def select(self, rows: np.ndarray) -> FaceSet:
-        """The given rows (boolean mask or indices), all parts together, with a fingerprint of its own."""
+        """Takes the given rows (mask or indices) of all parts, under a fingerprint of their own."""
         rows = np.flatnonzero(rows) if rows.dtype == bool else rows
-        return replace(
-            self,
-            images=self.images[rows], labels=self.labels[rows], split=self.split[rows], ids=self.ids[rows],
-            votes=None if self.votes is None else self.votes[rows],
-            targets=None if self.targets is None else self.targets[rows],
-            attributes=self.attributes.iloc[rows].reset_index(drop=True) if len(self.attributes) else self.attributes,
-            truth={k: v[rows] for k, v in self.truth.items()},
-            fingerprint="",
-        )  # fmt: skip
+        arrays = ("images", "labels", "split", "ids", "votes", "targets")
+        parts = {name: getattr(self, name) for name in arrays}
+        parts = {name: None if part is None else part[rows] for name, part in parts.items()}
+        table = self.attributes
+        if len(table):
+            table = table.iloc[rows].reset_index(drop=True)
+        truth = {name: values[rows] for name, values in self.truth.items()}
+        return replace(self, **parts, attributes=table, truth=truth, fingerprint="")
 
     def subset(self, split: str) -> FaceSet:
-        """The images of one split."""
+        """Takes the images of one split."""
         return self.select(self.split == split)
-
-
-def copy_groups(images: np.ndarray) -> np.ndarray:
-    """Groups of pixel-identical images.
-
-    Args:
-        images: (N, C, H, W) uint8.
-
-    Returns:
-        (N,) int64: two images have the same number exactly when all their pixels are equal (SHA-256).
-    """
-    digests = np.array([hashlib.sha256(np.ascontiguousarray(image)).digest() for image in images], dtype=object)
-    return pd.factorize(digests)[0].astype(np.int64)

@@ -12,21 +12,24 @@ if TYPE_CHECKING:
     from .faceset import FaceSet
 
 FINGERPRINTS = {"fer2013": "d6f4311b00ec234e", "muxspace": "098c89d93327d3a2"}
-"""Dataset -> ``FaceSet.fingerprint`` of the complete set in the row order of its source: FER2013 from parquet or CSV,
-muxspace from parquet (faces of at most 96 px as JPEG, so that another JPEG decoder may give another one)."""
+"""Dataset -> ``FaceSet.fingerprint`` of the complete set in the row order of its source: FER2013
+from parquet or CSV, muxspace from parquet (faces of at most 96 px as JPEG, so that another JPEG
+decoder may give another one)."""
 
 ROWS = {"fer2013": "6a01d1da75be01e3"}
 """Dataset -> ``mark_of`` its labels and split in the row order of its source."""
 
 VOTES = {"fer2013": "d1163d3d447f45a1"}
-"""Dataset -> ``mark_of`` its votes (N, 10) over ``VOTE_NAMES`` in the row order of its source: the whole of FER+."""
+"""Dataset -> ``mark_of`` its votes (N, 10) over ``VOTE_NAMES`` in the row order of its source: the
+whole of FER+."""
 
 
 def mark_of(*parts: np.ndarray) -> str:
-    """16 hexadecimal digits of the SHA-256 of some arrays, one after the other.
+    """Hashes some arrays, one after the other: 16 hexadecimal digits of their SHA-256.
 
     Args:
-        parts: integers count as int64 (unsigned ones as bytes), shares as float32, texts line by line.
+        parts: integers count as int64 (unsigned ones as bytes), shares as float32, texts line by
+            line.
     """
     digest = hashlib.sha256()
     for part in parts:
@@ -41,20 +44,23 @@ def _bytes(part: np.ndarray) -> bytes:
 
 
 def fingerprint_of(faces: FaceSet, pixels: Iterable[bytes] | None = None) -> str:
-    """16 hexadecimal digits of the SHA-256 of pixels, labels, split, and of votes and targets where there are any, in order.
+    """Hashes pixels, labels, split, votes and targets: 16 digits of their SHA-256.
 
-    An official set has one fingerprint with and without its votes, as long as these are the official ones.
+    An official set has one fingerprint with and without its votes, as long as these are the
+    official ones.
 
     Args:
-        pixels: the bytes of the images where they are at hand without ``faces.images``.
+        pixels: the bytes of the images where they are at hand without ``faces.images``: hashed
+            through a map, all of it would count as memory of the process.
     """
     digest = hashlib.sha256()
     digest.update(repr((faces.images.shape, faces.classes)).encode())
-    for part in pixels if pixels is not None else [np.ascontiguousarray(faces.images).data]:
+    for part in pixels or [np.ascontiguousarray(faces.images).data]:
         digest.update(part)
     digest.update(_bytes(faces.labels))
     digest.update(_bytes(faces.split))
-    mark, crowd = digest.hexdigest()[:16], [x for x in (faces.votes, faces.targets) if x is not None]
+    mark = digest.hexdigest()[:16]
+    crowd = [x for x in (faces.votes, faces.targets) if x is not None]
     if not crowd or (mark in FINGERPRINTS.values() and mark_of(*crowd) in VOTES.values()):
         return mark
     for part in crowd:

@@ -58,11 +58,19 @@ WITHOUT_COUNTERPART = ("none", "uncertain", "unknown", "not_face")
 KNOWN = "known: " + "; ".join(", ".join(spellings.split()) for spellings in ALIASES.values())
 """What to say where a class name is unknown."""
 
-_SPELLING = {spelling: name for name, spellings in ALIASES.items() for spelling in spellings.split()}
+_SPELLING = {
+    spelling: name for name, spellings in ALIASES.items() for spelling in spellings.split()
+}
 _SPELLING |= {"noface": "not_face", "nonface": "not_face", "nf": "not_face", "notface": "not_face"}
 _SPELLING |= {name: name for name in WITHOUT_COUNTERPART if "_" not in name}
 _NAME = re.compile(r"(?:[0-9]+[ ._-]*)?([a-z]+(?:[ _-]+[a-z]+)*)")
-_COMPOUND = {"happily": "happy", "sadly": "sad", "fearfully": "fear", "angrily": "angry", "disgustedly": "disgust"}
+_COMPOUND = {
+    "happily": "happy",
+    "sadly": "sad",
+    "fearfully": "fear",
+    "angrily": "angry",
+    "disgustedly": "disgust",
+}
 
 
 def class_names(count: int) -> tuple[str, ...]:
@@ -130,6 +138,8 @@ def label_map(source: Sequence[str], target: Sequence[str] = FER2013) -> LabelMa
         raise InputError(f"classes {', '.join(target)}: one of them stands twice")
     index = np.array([there.index(n) if n in there else -1 for n in here], dtype=np.int64)
     if not (index >= 0).any():
-        raise InputError(f"classes {', '.join(source)} cannot be mapped to {', '.join(target)}: none in common")
+        raise InputError(
+            f"classes {', '.join(source)} cannot be mapped to {', '.join(target)}: none in common"
+        )
     lost = tuple(n for n in here if n not in there)
     return LabelMap(index, lost, tuple(n for n in there if n not in here))

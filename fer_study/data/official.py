@@ -1,4 +1,5 @@
-"""What the datasets are: publication, licence, size, label order, official counts and fingerprints."""
+"""What the datasets are: publication, licence, size, label order, and the counts of the whole
+set."""
 
 from __future__ import annotations
 
@@ -10,12 +11,12 @@ import pandas as pd
 from .faceset import SPLITS, FaceSet
 from .fingerprints import FINGERPRINTS as FINGERPRINTS
 from .labels import EIGHT, FER2013
-from .rows import many
+from .rows import pluralise
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A dataset and its terms.
+    """Describes a dataset and its terms.
 
     Attributes:
         title: as in tables.
@@ -37,26 +38,36 @@ class Dataset:
 _REQUEST = "research only, on request from its authors"
 
 DATASETS = {
-    "fer2013": Dataset("FER2013", "goodfellow2013challenges", "35,887 gray, 48 px", "0 angry ... 6 neutral (our order)",
-                       "official: Training, PublicTest, PrivateTest", "research use (Kaggle ICML 2013 challenge)"),
-    "ferplus": Dataset("FER+", "barsoum2016ferplus", "the images of FER2013, ten votes each",
-                       "neutral, happiness, surprise, sadness, anger, disgust, fear, contempt, unknown, NF",
-                       "that of FER2013", "votes: MIT"),
-    "rafdb": Dataset("RAF-DB", "li2017rafdb", "15,339 in colour, 100 px aligned",
-                     "1 surprise, 2 fear, 3 disgust, 4 happy, 5 sad, 6 angry, 7 neutral", "official train and test",
-                     _REQUEST),
-    "affectnet": Dataset("AffectNet", "mollahosseini2019affectnet", "about 291,651 in colour (8 classes)",
-                         "0 neutral, 1 happy, 2 sad, 3 surprise, 4 fear, 5 disgust, 6 angry, 7 contempt",
-                         "official train; the published validation split is our test", _REQUEST),
-    "expw": Dataset("ExpW", "zhang2018expw", "91,793 faces in web pictures, cut out by box", "0 angry ... 6 neutral",
-                    "ours, by picture", _REQUEST),
-    "ckplus": Dataset("CK+48", "lucey2010ckplus", "981 gray, 48 px", "folders; contempt, no neutral", "ours, by person",
-                      _REQUEST),
-    "jaffe": Dataset("JAFFE", "lyons1998jaffe", "213 gray, 256 px", "AN, DI, FE, HA, SA, SU, NE in the file name",
-                     "ours, by person", _REQUEST),
-    "muxspace": Dataset("muxspace", "muxspace", "13,690 gray, at most 350 px", "names in mixed case, with contempt",
-                        "ours, by name of the file", "Apache-2.0"),
-    "folders": Dataset("your own", "", "any", "folder names in any known spelling", "its own", "its own"),
+    "fer2013": Dataset(
+        "FER2013", "goodfellow2013challenges", "35,887 gray, 48 px",
+        "0 angry ... 6 neutral (our order)", "official: Training, PublicTest, PrivateTest",
+        "research use (Kaggle ICML 2013 challenge)"),
+    "ferplus": Dataset(
+        "FER+", "barsoum2016ferplus", "the images of FER2013, ten votes each",
+        "neutral, happiness, surprise, sadness, anger, disgust, fear, contempt, unknown, NF",
+        "that of FER2013", "votes: MIT"),
+    "rafdb": Dataset(
+        "RAF-DB", "li2017rafdb", "15,339 in colour, 100 px aligned",
+        "1 surprise, 2 fear, 3 disgust, 4 happy, 5 sad, 6 angry, 7 neutral",
+        "official train and test", _REQUEST),
+    "affectnet": Dataset(
+        "AffectNet", "mollahosseini2019affectnet", "about 291,651 in colour (8 classes)",
+        "0 neutral, 1 happy, 2 sad, 3 surprise, 4 fear, 5 disgust, 6 angry, 7 contempt",
+        "official train; the published validation split is our test", _REQUEST),
+    "expw": Dataset(
+        "ExpW", "zhang2018expw", "91,793 faces in web pictures, cut out by box",
+        "0 angry ... 6 neutral", "ours, by picture", _REQUEST),
+    "ckplus": Dataset(
+        "CK+48", "lucey2010ckplus", "981 gray, 48 px", "folders; contempt, no neutral",
+        "ours, by person", _REQUEST),
+    "jaffe": Dataset(
+        "JAFFE", "lyons1998jaffe", "213 gray, 256 px",
+        "AN, DI, FE, HA, SA, SU, NE in the file name", "ours, by person", _REQUEST),
+    "muxspace": Dataset(
+        "muxspace", "muxspace", "13,690 gray, at most 350 px", "names in mixed case, with contempt",
+        "ours, by name of the file", "Apache-2.0"),
+    "folders": Dataset(
+        "your own", "", "any", "folder names in any known spelling", "its own", "its own"),
 }  # fmt: skip
 """Every dataset that can be read."""
 
@@ -76,11 +87,9 @@ OFFICIAL_COUNTS = {
         "test": (32, 14, 2, 533, 47, 39, 594),
     },
 }
-"""Dataset -> split -> images by class, in the order of ``labels.FER2013``. FER2013: 28,709 + 3,589 + 3,589. RAF-DB: 12,271 +
-3,068. muxspace: our split by person of 13,690 images less 9 of contempt."""
-
-OFFICIAL_CONFLICTS = {"fer2013": 57, "muxspace": 1}
-"""Dataset -> groups of equal images with different labels in the complete set, as it was published (counted)."""
+"""Dataset -> split -> images by class, in the order of ``labels.FER2013``. FER2013: 28,709 + 3,589
++ 3,589. RAF-DB: 12,271 + 3,068. muxspace: our split by person of 13,690 images less 9 of
+contempt."""
 
 OFFICIAL_TOTALS = {
     "ckplus": (135, 177, 75, 207, 84, 249, 0, 54),
@@ -88,62 +97,105 @@ OFFICIAL_TOTALS = {
 }
 """Dataset without official split -> images by class, in the order of ``labels.EIGHT``."""
 
-
 PUBLISHED_COUNTS = {
-    "affectnet": {"train": (24882, 3803, 6378, 134415, 25459, 14090, 74874, 3750), "test": (500,) * 8},
+    "affectnet": {
+        "train": (24882, 3803, 6378, 134415, 25459, 14090, 74874, 3750),
+        "test": (500,) * 8,
+    }
 }
-"""Dataset of which parts are common -> split -> images by class, in the order of ``labels.EIGHT``: reported, never refused.
-AffectNet: its release of eight classes, validation as test."""
+"""Dataset of which parts are common -> split -> images by class, in the order of ``labels.EIGHT``:
+reported, never refused. AffectNet: its release of eight classes, validation as test."""
+
+OFFICIAL_CONFLICTS = {"fer2013": 57, "muxspace": 1}
+"""Dataset -> groups of equal images with different labels in the complete set, as it was published
+(counted)."""
 
 
 def official_counts(dataset: str) -> pd.DataFrame:
-    """The official counts in the form of ``FaceSet.counts()``: splits x (classes + total)."""
-    table = pd.DataFrame.from_dict(OFFICIAL_COUNTS[dataset], orient="index", columns=list(FER2013))
+    """Tabulates the official counts in the form of ``FaceSet.counts()``."""
+    table = pd.DataFrame.from_dict(OFFICIAL_COUNTS[dataset], "index", columns=list(FER2013))
     table["total"] = table.sum(axis=1)
     table.index.name, table.columns.name = "split", "class"
     return table
 
 
-def difference(faces: FaceSet, missing: int = 0) -> str | None:
-    """How a set differs from the official counts of its dataset, in one line; None where it does not.
+@dataclass(frozen=True)
+class Counts:
+    """Compares a set with the whole set as it was published.
 
-    Args:
-        missing: so many images may be missing, for their rows were left out; more of a class there may never be.
+    Attributes:
+        word: ``official``: another set is refused; ``published``: parts are common, and told.
+        images: how many the set has.
+        expected, found: splits (``all`` where there is no official split) x classes.
     """
-    if faces.name in OFFICIAL_TOTALS:
-        official = pd.DataFrame([OFFICIAL_TOTALS[faces.name][: faces.num_classes]], ["all"], list(faces.classes))
-        found = faces.counts()[list(faces.classes)].sum().to_frame("all").T
-    elif faces.name in OFFICIAL_COUNTS:
-        official = official_counts(faces.name).reindex(list(SPLITS), fill_value=0).drop(columns="total")
-        found = faces.counts().reindex(index=official.index, columns=official.columns, fill_value=0)
-    else:
-        return None
-    lost = (official - found).to_numpy()
-    if not lost.any() or (missing and lost.min() >= 0 and lost.sum() <= missing):
-        return None
-    wrong = np.argwhere((lost < 0) if missing and lost.min() < 0 else lost != 0)
-    row, column = official.index[wrong[0][0]], official.columns[wrong[0][1]]
-    place = column if len(official) == 1 else f"{row} {column}"
-    more = f", and {len(wrong) - 1} more of {lost.size} counts" if len(wrong) > 1 else ""
-    left = f" ({many(missing, 'row')} left out)" if missing else ""
+
+    word: str
+    images: int
+    expected: pd.DataFrame
+    found: pd.DataFrame
+
+    @classmethod
+    def of(cls, faces: FaceSet) -> Counts | None:
+        """Counts a set; None where it is not known how many images it has when it is whole."""
+        name, classes = faces.name, list(faces.classes)
+        if name in OFFICIAL_TOTALS:
+            totals = OFFICIAL_TOTALS[name][: len(classes)]
+            expected = pd.DataFrame([totals], ["all"], classes)
+            found = faces.counts()[classes].sum().to_frame("all").T
+            return cls("official", len(faces), expected, found)
+        if name in OFFICIAL_COUNTS:
+            word, expected = "official", official_counts(name).drop(columns="total")
+            expected = expected.reindex(list(SPLITS), fill_value=0)
+        elif name in PUBLISHED_COUNTS:
+            word, columns = "published", list(EIGHT)
+            expected = pd.DataFrame.from_dict(PUBLISHED_COUNTS[name], "index", columns=columns)
+            expected = expected[classes]
+        else:
+            return None
+        found = faces.counts().reindex(expected.index, columns=expected.columns, fill_value=0)
+        return cls(word, len(faces), expected, found)
+
+    def difference(self, missing: int = 0) -> str | None:
+        """Says in one line how a set differs from the official one; None where it does not.
+
+        Args:
+            missing: so many images may be missing, for their rows were left out; more of a class
+                there may never be.
+        """
+        lost = (self.expected - self.found).to_numpy()
+        if not lost.any() or (missing and lost.min() >= 0 and lost.sum() <= missing):
+            return None
+        too_many = lost.min() < 0 and (missing > 0 or self.word == "published")
+        wrong = np.argwhere(lost < 0 if too_many else lost != 0)
+        row, column = wrong[0]
+        place = self.expected.columns[column]
+        if len(self.expected) > 1:
+            place = f"{self.expected.index[row]} {place}"
+        left = f" ({pluralise(missing, 'row')} left out)" if missing else ""
+        text = (
+            f"{self.images} images{left}, "
+            f"{self.word} {self.expected.to_numpy().sum()}; {place} has "
+            f"{self.found.iat[row, column]}, {self.word} {self.expected.iat[row, column]}"
+        )
+        if len(wrong) > 1:
+            text += f", and {len(wrong) - 1} more of {lost.size} counts"
+        if self.word == "published" and too_many:
+            text += ": more than there are, the labels may be those of another dataset"
+        return text
+
+
+def difference(faces: FaceSet, missing: int = 0) -> str | None:
+    """Says in one line how a set differs from the official one; None where it does not."""
+    counts = Counts.of(faces)
+    return counts.difference(missing) if counts and counts.word == "official" else None
+
+
+def unconfirmed(dataset: str) -> tuple[str, str]:
+    """Says (problem, remedy) of labels that are a dataset's by nothing but their numbers."""
+    about = DATASETS[dataset]
+    labels = f"read as those of {about.title} ({about.labels})"
+    remedy = f"if they are, say --dataset {dataset} when they are read; if not, "
     return (
-        f"{len(faces)} images{left}, official {official.to_numpy().sum()}; "
-        f"{place} has {found.loc[row, column]}, official {official.loc[row, column]}{more}"
+        f"the classes are bare numbers, {labels}: to be confirmed",
+        f"{remedy}call the folders after their classes",
     )
-
-
-def unpublished(faces: FaceSet) -> str | None:
-    """How a set differs from the published counts of a dataset of which parts are common, in one line; None where it does
-    not."""
-    if faces.name not in PUBLISHED_COUNTS:
-        return None
-    published = pd.DataFrame.from_dict(PUBLISHED_COUNTS[faces.name], orient="index", columns=list(EIGHT))
-    published = published[list(faces.classes)]
-    found = faces.counts().reindex(index=published.index, columns=published.columns, fill_value=0)
-    more, wrong = np.argwhere(found > published), np.argwhere(found != published)
-    if not len(wrong):
-        return None
-    row, column = (more if len(more) else wrong)[0]
-    names, numbers = (published.index[row], published.columns[column]), (found.iat[row, column], published.iat[row, column])
-    text = f"{len(faces)} images, published {published.to_numpy().sum()}; {' '.join(names)} has {numbers[0]}, published "
-    return f"{text}{numbers[1]}" + (": more than there are, the labels may be those of another dataset" if len(more) else "")

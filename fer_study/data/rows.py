@@ -1,10 +1,10 @@
-"""What a reader lists: rows, each of which gives a face or says what is wrong with it; and the options of reading."""
+"""Rows of a dataset, each a face or what is wrong with it; and the options of reading them."""
 
 from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,13 +16,13 @@ from .labels import EIGHT, FER2013
 
 ANNOTATIONS = ("majority", "probability", "crossentropy", "multi_target")
 
-
 TWO_LABELS = "twice, with two labels"
-"""Reason of a second row of an image that says something else than the first: never skipped, for either may be right."""
+"""Reason of a second row of an image that says something else than the first: never skipped, for
+either may be right."""
 
 
 class BadRow(InputError):
-    """One row or file is wrong.
+    """Says what is wrong with one row or file.
 
     Attributes:
         reason: a few words that group such errors when they are skipped and counted.
@@ -37,11 +37,11 @@ class BadRow(InputError):
 
 @dataclass(frozen=True)
 class Options:
-    """How a dataset is read.
+    """Says how a dataset is read.
 
     Attributes:
         size: side of the images; other sizes are padded to a square and resized.
-        classes: 7 (``labels.FER2013``) or 8 (with contempt); images of other classes are dropped and counted.
+        classes: 7 (``labels.FER2013``) or 8 (with contempt); others are dropped and counted.
         colour: three channels instead of gray.
         annotation: how FER+ votes become a label (``ferplus.distribution``).
         skip_bad: leave out rows that are wrong, and count them, instead of stopping at the first.
@@ -59,15 +59,22 @@ class Options:
         if self.classes not in (7, 8):
             raise InputError(f"classes is {self.classes}, allowed: 7 and 8 (with contempt)")
         if self.annotation not in ANNOTATIONS:
-            raise InputError(f"annotation is {self.annotation!r}, allowed: {', '.join(ANNOTATIONS)}")
+            allowed = ", ".join(ANNOTATIONS)
+            raise InputError(f"annotation is {self.annotation!r}, allowed: {allowed}")
 
     @property
     def names(self) -> tuple[str, ...]:
+        """Class names, in the order of the labels."""
         return FER2013 if self.classes == 7 else EIGHT
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Gives (C, S, S) of an image."""
+        return (3 if self.colour else 1, self.size, self.size)
 
 
 class Face(NamedTuple):
-    """What a row says.
+    """Holds what a row says.
 
     Attributes:
         picture: opens the picture; raises ``BadRow`` where it cannot.
@@ -79,7 +86,7 @@ class Face(NamedTuple):
         attributes: ``person`` and the like.
     """
 
-    picture: Callable[[], Image.Image]
+    picture: Callable[[], Image.Image] | None
     label: str
     split: str
     id: str
@@ -88,46 +95,71 @@ class Face(NamedTuple):
     attributes: dict[str, Any] = {}  # noqa: RUF012
 
 
-Row = Callable[[], Face]
-"""Reads one row; raises ``BadRow`` where it is wrong."""
+class Rows:
+    """Reads the records of a dataset one after the other, as a ``Face`` or a ``BadRow`` each.
+
+    Args:
+        records: what is known of each row; a ``BadRow`` where it was found wrong already.
+        read: makes a face of a record; raises ``BadRow`` where it is wrong.
+    """
+
+    def __init__(self, records: Collection[Any], read: Callable[[Any], Face]) -> None:
+        self.records, self.read = records, read
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __iter__(self) -> Iterator[Face | BadRow]:
+        for record in self.records:
+            try:
+                row = self.read(good(record))
+            except BadRow as error:
+                row = error
+            yield row
 
 
-def refuse(error: BadRow) -> Row:
-    """A row that was found wrong when it was listed."""
-
-    def read() -> Face:
-        raise error
-
-    return read
+def good(row: Any) -> Any:
+    """Gives a row back, or raises the ``BadRow`` that it is."""
+    if isinstance(row, BadRow):
+        raise row
+    return row
 
 
 @dataclass
-class Left:
-    """What a set does without: rows by reason, with the first lines of each kind, and images of classes that it does not
-    have. An advice stands in the first line that has it, and is not said again."""
+class Omitted:
+    """Counts what a set does without: rows by reason, with the first lines of each kind, and images
+    of classes that it does not have. An advice stands only in the first line that has it."""
 
-    out: Counter[str] = field(default_factory=Counter)
-    dropped: Counter[str] = field(default_factory=Counter)
+    rows: Counter[str] = field(default_factory=Counter)
+    classes: Counter[str] = field(default_factory=Counter)
     lines: list[tuple[str, str]] = field(default_factory=list)
     kinds: Counter[str] = field(default_factory=Counter)
     advised: set[str] = field(default_factory=set)
 
-    def count(self, error: BadRow, most: int = 5) -> None:
+    def add(self, error: BadRow, most: int = 5) -> None:
+        """Counts a wrong row; keeps its line where it is one of the first of its kind."""
         kind = error.reason.split(":")[0]
-        self.out[error.reason] += 1
+        self.rows[error.reason] += 1
         self.kinds[kind] += 1
         if self.kinds[kind] <= most:
-            told = error.line if error.advice in self.advised else str(error)
-            self.lines.append((error.reason, told))
+            line = error.line if error.advice in self.advised else str(error)
+            self.lines.append((error.reason, line))
             self.advised.add(error.advice)
 
 
-def many(number: int, noun: str) -> str:
-    """``1 row``, ``2 rows``."""
+def pluralise(number: int, noun: str) -> str:
+    """Puts a number before a noun: ``1 row``, ``2 rows``."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def printable(path: str | Path) -> str:
-    """A path as one line of text, whatever bytes are in it."""
+    """Writes a path as one line of text, whatever bytes are in it."""
     text = os.fsencode(path).decode("utf-8", "backslashreplace")
-    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def wrong_input(path: str | Path, what: str) -> InputError:
+    """Makes the error that names a file, or a place in it, and what is wrong there."""
+    return InputError(f"{printable(path)}: {what}")

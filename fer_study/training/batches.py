@@ -10,7 +10,8 @@ import torch
 from ..data.labels import FER2013
 
 RESIDENT = 2 * 2**30
-"""Bytes of training images that are kept on the device; of a larger set, batches are read from its memory map."""
+"""Bytes of training images that are kept on the device; of a larger set, batches are read from its
+memory map."""
 
 
 class Batches:
@@ -25,8 +26,17 @@ class Batches:
         sample: whether the target of an image is one class, drawn from its distribution each time that it is shown.
     """
 
-    def __init__(self, images: np.ndarray, targets: np.ndarray, rows: np.ndarray, batch_size: int, device: torch.device,
-                 resident: int = RESIDENT, classes: Sequence[str] = FER2013, sample: bool = False) -> None:  # fmt: skip
+    def __init__(
+        self,
+        images: np.ndarray,
+        targets: np.ndarray,
+        rows: np.ndarray,
+        batch_size: int,
+        device: torch.device,
+        resident: int = RESIDENT,
+        classes: Sequence[str] = FER2013,
+        sample: bool = False,
+    ) -> None:
         self.targets = torch.from_numpy(np.ascontiguousarray(targets[rows], dtype=np.float32)).to(device)
         self.batch_size, self.device, self.classes, self.sample = batch_size, device, classes, sample
         fits = len(rows) * int(np.prod(images.shape[1:])) <= resident
@@ -39,7 +49,7 @@ class Batches:
         return full + (rest > 1)
 
     def epoch(self, generator: torch.Generator) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """One pass in random order: ``(images (B, C, H, W) uint8, targets (B, K) float32)``."""
+        """Yields ``(images (B, C, H, W) uint8, targets (B, K) float32)`` in random order."""
         order = torch.randperm(len(self.rows), generator=generator, device=generator.device).to(self.device)
         for rows in order.split(self.batch_size)[: len(self)]:
             targets = self.targets[rows]

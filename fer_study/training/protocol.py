@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..data.faceset import FaceSet, copy_groups
+from ..data.copies import copy_groups, count_among
+from ..data.faceset import FaceSet
 from ..data.official import OFFICIAL_COUNTS
 from ..data.twin.synthetic import split_names
 from ..settings.errors import InputError
@@ -109,7 +110,4 @@ def _parts(labels: np.ndarray, number: int, seed: int) -> np.ndarray:
 
 def _copies(same: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """(N,) bool: another image among ``rows`` is pixel-identical."""
-    count = np.bincount(same[rows], minlength=same.max() + 1)
-    own = np.zeros(len(same), dtype=np.int64)
-    own[rows] = 1
-    return count[same] - own > 0
+    return count_among(same, np.isin(np.arange(len(same)), rows)) > 0

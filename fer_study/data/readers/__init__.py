@@ -1,4 +1,4 @@
-"""Readers: one file for each dataset, which knows the layouts in which that dataset circulates."""
+"""Readers: one file a dataset, which knows the layouts in which that dataset circulates."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from pathlib import Path
 from . import affectnet, expw, fer2013, fer2013_folders, ferplus, folders, muxspace, posed, rafdb
 from .layout import Layout
 
-LAYOUTS: tuple[Layout, ...] = tuple(
-    layout
-    for reader in (fer2013, fer2013_folders, ferplus, muxspace, rafdb, affectnet, expw, posed, folders)
-    for layout in reader.LAYOUTS
-)
+_READERS = (
+    fer2013, fer2013_folders, ferplus, muxspace, rafdb, affectnet, expw, posed, folders,
+)  # fmt: skip
+
+LAYOUTS: tuple[Layout, ...] = tuple(layout for reader in _READERS for layout in reader.LAYOUTS)
 """Every layout that can be read; the first one that recognises a path reads it."""
 
 
 def recognise(path: str | Path, dataset: str | None = None) -> Layout | None:
-    """The layout of a path, or None; only those of ``dataset`` where it is given, some only then (``Layout.named``)."""
+    """Finds the layout of a path, or None: of one dataset, or of any not only ``named``."""
     path = Path(path)
     layouts = (x for x in LAYOUTS if dataset == x.dataset or (dataset is None and not x.named))
     return next((x for x in layouts if x.recognises(path)), None)

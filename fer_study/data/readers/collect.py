@@ -1,8 +1,10 @@
-"""From rows to a FaceSet: this one place reads them, one after the other, and counts what is left out."""
+"""From rows to a FaceSet: this one place reads them, one after the other, and counts what is left
+out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
@@ -11,18 +13,26 @@ from tqdm import tqdm
 
 from ...settings.errors import InputError
 from ..faceset import FaceSet
-from ..rows import TWO_LABELS, BadRow, Left, Options, Row, many
+from ..rows import TWO_LABELS, BadRow, Face, Omitted, Options, good, pluralise
 from .pictures import pixels
+
+IN_MEMORY = 2**28
+"""Bytes of pixels up to which a set is held in memory; those of a larger one are mapped from a
+temporary file."""
 
 
 def collect(
-    name: str, rows: Sequence[Row], options: Options, write: Callable[[np.ndarray], object], left: Left
+    name: str,
+    rows: Collection[Face | BadRow],
+    options: Options,
+    write: Callable[[bytes], object],
+    omitted: Omitted,
 ) -> dict[str, Any]:
-    """Reads rows one after the other.
+    """Reads rows one after the other, so that memory does not grow with the pixels.
 
     Args:
         write: takes the (C, S, S) uint8 pixels of every image that is kept, in order.
-        left: counts what is not kept.
+        omitted: counts what is not kept.
 
     Returns:
         The arguments of ``FaceSet``, without images.
@@ -31,55 +41,88 @@ def collect(
         BadRow: a row is wrong, unless they are skipped.
         InputError: more than one label in twenty is wrong; or no row is right.
     """
-    faces, names, seen = [], options.names, {}
-    for number, row in enumerate(tqdm(rows, desc=name, unit="image", disable=len(rows) < 50_000, mininterval=2)):
+    faces: list[Face] = []
+    first: dict[str, tuple[int, str]] = {}  # id -> row and label of the image that has it
+    bar = tqdm(rows, desc=name, unit="image", disable=len(rows) < 50_000, mininterval=2)
+    for number, row in enumerate(bar):
         try:
-            face = row()
+            face = good(row)
             where = f"{name}, row {number} ({face.id})"
-            if face.id in seen:
-                first, label = seen[face.id]
-                reason = "twice" if label == face.label else TWO_LABELS
-                raise BadRow(where, reason, f"the same image as row {first}, {label} there and {face.label} here")
-            if face.label not in names:
-                left.dropped[face.label] += 1
+            if face.id in first:
+                raise _repeated(where, *first[face.id], face.label)
+            if face.label not in options.names:
+                omitted.classes[face.label] += 1
                 continue
             picture = face.picture()
-            if min(picture.size) < 8 or max(picture.size) > 4 * min(picture.size):
-                size = f"{picture.width}x{picture.height}"
-                what = f"a picture of {size}, allowed: sides from 8 px, one at most 4 times the other"
-                raise BadRow(where, "no face has this shape", what)
-            write(pixels(picture, options, where))
+            _check_shape(*picture.size, where)
+            write(pixels(picture, options, where).tobytes())
         except BadRow as error:
             if not options.skip_bad or error.reason == TWO_LABELS:
                 raise
-            left.count(error)
+            omitted.add(error)
             continue
-        seen[face.id] = number, face.label
+        first[face.id] = number, face.label
         faces.append(face._replace(picture=None))
-    if (wrong := left.out["label not allowed"]) > max(2, len(rows) // 20):
-        first = next(line for reason, line in left.lines if reason == "label not allowed")
-        raise InputError(f"{name}: {wrong} of {len(rows)} labels are none of this layout, so the others may mean other "
-                         f"classes too; --skip-bad is for single rows (the first: {first})")  # fmt: skip
-    if not faces and left.lines:
-        raise InputError(f"{left.lines[0][1]} ({many(left.out.total(), 'row')} wrong, no images in it that are right)")
-    votes, targets = ([getattr(f, key) for f in faces] for key in ("votes", "target"))
+    _check_omitted(name, omitted, len(rows), len(faces))
+    return _columns(name, faces, options, omitted)
+
+
+def _repeated(where: str, first: int, first_label: str, label: str) -> BadRow:
+    reason = "twice" if first_label == label else TWO_LABELS
+    what = f"the same image as row {first}, {first_label} there and {label} here"
+    return BadRow(where, reason, what)
+
+
+def _check_shape(width: int, height: int, where: str) -> None:
+    if min(width, height) < 8 or max(width, height) > 4 * min(width, height):
+        allowed = "sides from 8 px, one at most 4 times the other"
+        what = f"a picture of {width}x{height}, allowed: {allowed}"
+        raise BadRow(where, "no face has this shape", what)
+
+
+def _check_omitted(name: str, omitted: Omitted, rows: int, kept: int) -> None:
+    """Refuses a set in which too much is wrong."""
+    if (wrong := omitted.rows["label not allowed"]) > max(2, rows // 20):
+        line = next(line for reason, line in omitted.lines if reason == "label not allowed")
+        raise InputError(
+            f"{name}: {wrong} of {rows} labels are none of this layout, so the others may mean "
+            f"other classes too; --skip-bad is for single rows (the first: {line})"
+        )
+    if not kept and omitted.lines:
+        wrong = pluralise(omitted.rows.total(), "row")
+        raise InputError(f"{omitted.lines[0][1]} ({wrong} wrong, no images in it that are right)")
+
+
+def _columns(name: str, faces: list[Face], options: Options, omitted: Omitted) -> dict[str, Any]:
+    def stacked(key: str, kind: type) -> np.ndarray | None:
+        values = [getattr(face, key) for face in faces]
+        return np.array(values, kind) if faces and all(x is not None for x in values) else None
+
     return {
         "name": name,
-        "labels": np.array([names.index(f.label) for f in faces], np.int64),
-        "split": np.array([f.split for f in faces], dtype=str),
-        "ids": np.array([f.id for f in faces], dtype=str),
-        "votes": np.array(votes, np.uint8) if faces and all(v is not None for v in votes) else None,
-        "targets": np.array(targets, np.float32) if faces and all(t is not None for t in targets) else None,
-        "attributes": pd.DataFrame([f.attributes for f in faces], dtype=object),
-        "classes": names,
-        "dropped": dict(left.dropped),
-        "left_out": dict(left.out),
+        "labels": np.array([options.names.index(face.label) for face in faces], np.int64),
+        "split": np.array([face.split for face in faces], dtype=str),
+        "ids": np.array([face.id for face in faces], dtype=str),
+        "votes": stacked("votes", np.uint8),
+        "targets": stacked("target", np.float32),
+        "attributes": pd.DataFrame([face.attributes for face in faces], dtype=object),
+        "classes": options.names,
+        "dropped": dict(omitted.classes),
+        "left_out": dict(omitted.rows),
     }
 
 
-def face_set(name: str, rows: Sequence[Row], options: Options, left: Left) -> FaceSet:
-    """The set of some rows, in memory."""
-    images = np.empty((len(rows), 3 if options.colour else 1, options.size, options.size), np.uint8)
-    number = iter(range(len(rows)))
-    parts = collect(name, rows, options, lambda x: images.__setitem__(next(number), x), left)
-    return FaceSet(images=images[: len(parts["labels"])], **parts)
+def face_set(
+    name: str, rows: Collection[Face | BadRow], options: Options, omitted: Omitted
+) -> FaceSet:
+    """Reads the set of some rows; arguments and errors as in ``collect``."""
+    # not closed here: the map of a large set outlives this function, and the file goes with it
+    file = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115
+    columns = collect(name, rows, options, file.write, omitted)
+    shape = (len(columns["labels"]), *options.shape)
+    if file.tell() > IN_MEMORY:
+        images = np.memmap(file, np.uint8, "r", shape=shape)
+    else:
+        file.seek(0)
+        images = np.frombuffer(bytearray(file.read()), np.uint8).reshape(shape)
+    return FaceSet(images=images, **columns)

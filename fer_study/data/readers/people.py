@@ -8,12 +8,13 @@ from collections.abc import Iterable
 
 
 def hashed(name: str, salt: str) -> str:
-    """12 hexadecimal digits of the salted SHA-256 of a name."""
-    return hashlib.sha256(f"{salt}/{name}".encode("utf-8", "surrogateescape")).hexdigest()[:12]
+    """Hashes a name: 12 hexadecimal digits of its salted SHA-256."""
+    text = f"{salt}/{name}".encode("utf-8", "surrogateescape")
+    return hashlib.sha256(text).hexdigest()[:12]
 
 
 def split_by_group(groups: Iterable[str], salt: str) -> dict[str, str]:
-    """Split of each group (a person, a picture), so that no group is in two: about 80, 10 and 10 % of the rows.
+    """Splits groups (people, pictures) 80/10/10 by rows, so that none is in two splits.
 
     Groups are taken in the order of their hashes, so the split is the same on every machine.
 
@@ -21,10 +22,11 @@ def split_by_group(groups: Iterable[str], salt: str) -> dict[str, str]:
         groups: the group of every row.
     """
     size = Counter(groups)
-    order = sorted(size, key=lambda group: hashed(group, salt))
     tenth, taken, split = size.total() / 10, Counter(), {}
-    for group in order:
-        name = next((s for s in ("test", "validation") if taken[s] + size[group] / 2 <= tenth or not taken[s]), "train")
-        split[group] = name
-        taken[name] += size[group]
+    for group in sorted(size, key=lambda group: hashed(group, salt)):
+        fits = (
+            x for x in ("test", "validation") if taken[x] + size[group] / 2 <= tenth or not taken[x]
+        )
+        split[group] = next(fits, "train")
+        taken[split[group]] += size[group]
     return split

@@ -22,24 +22,28 @@ MOST_PIXELS = 50_000_000
 """Pixels of a picture at most: it is unpacked whole, and takes up to four bytes for each."""
 
 BRIGHT = 2**14
-"""Highest gray level that a picture of 16 bits has at least: cameras of 10, 12 and 14 bits, and pictures of 8 bits that were
-saved with 16 as they are, stay below it, and divided by 257 would be dark or black."""
+"""Highest gray level that a picture of 16 bits has at least: cameras of 10, 12 and 14 bits, and
+pictures of 8 bits that were saved with 16 as they are, stay below it, and divided by 257 would be
+dark or black."""
 
 BRIGHT_AS_BYTE = 16
-"""The same of a picture whose levels are 0..255 in numbers of 32 bits: below it, they are shares of 1."""
+"""The same of a picture whose levels are 0..255 in numbers of 32 bits: below it, they are shares of
+1."""
 
 
 def decode(data: bytes | None, where: str) -> Image.Image:
-    """A picture from the bytes of an image file, whatever its name ends with.
+    """Decodes the bytes of an image file, whatever its name ends with.
 
     Raises:
-        BadRow: the bytes are no image, or only a part of one; it is too large; or its gray levels would all be dark.
+        BadRow: the bytes are no image, or only a part of one; it is too large; or its gray levels
+            would all be dark.
     """
     if len(data := data or b"") > LARGEST:
         what = f"an image file of {len(data)} bytes or more, allowed: {LARGEST}"
         raise BadRow(where, "picture too large", what, "save it smaller")
     try:
-        with warnings.catch_warnings():  # Pillow would print one for each picture above a limit of its own
+        with warnings.catch_warnings():
+            # Pillow would print one for each picture above a limit of its own
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             picture = Image.open(io.BytesIO(data), formats=FORMATS)
         if picture.width * picture.height > MOST_PIXELS:
@@ -67,32 +71,32 @@ def _check_levels(picture: Image.Image, deep: bool, where: str) -> None:
 
     Args:
         deep: the file has 16 bits a channel; of colours, Pillow keeps the upper 8.
-
-    Raises:
-        BadRow: the picture would be dark, cut off, or a negative.
     """
-    advice = "save the pictures with 8 bits, black as 0 and white as 255"
-    reason = "gray levels not allowed"
+
+    def refuse(what: str) -> None:
+        advice = "save the pictures with 8 bits, black as 0 and white as 255"
+        raise BadRow(where, "gray levels not allowed", what, advice)
+
+    bright = f"from {BRIGHT} on somewhere (white is 65535)"
     if picture.mode in ("I", "F"):
         low, high = np.asarray(picture).min(), np.asarray(picture).max()
         if not (low >= 0 and BRIGHT_AS_BYTE <= high <= 255):
-            what = f"gray levels of {low:g}..{high:g} in a picture of mode {picture.mode}, allowed: 0..255"
-            raise BadRow(where, reason, f"{what}, and from {BRIGHT_AS_BYTE} on somewhere", advice)
+            allowed = f"0..255, and from {BRIGHT_AS_BYTE} on somewhere"
+            levels = f"gray levels of {low:g}..{high:g}"
+            refuse(f"{levels} in a picture of mode {picture.mode}, allowed: {allowed}")
     elif picture.mode.startswith("I;16"):
         if getattr(picture, "tag_v2", {}).get(262) == 0:
-            raise BadRow(where, reason, "gray levels of 16 bits where 0 is white, allowed: 0 is black", advice)
+            refuse("gray levels of 16 bits where 0 is white, allowed: 0 is black")
         if (high := int(np.asarray(picture).max())) < BRIGHT:
-            what = f"gray levels of at most {high} in 16 bits, allowed: from {BRIGHT} on somewhere (white is 65535)"
-            raise BadRow(where, reason, what, advice)
+            refuse(f"gray levels of at most {high} in 16 bits, allowed: {bright}")
     elif deep:
         bands = zip(picture.getbands(), np.atleast_2d(picture.getextrema()), strict=True)
         if (high := max(int(top) for band, (_, top) in bands if band != "A")) < BRIGHT // 256:
-            what = f"colours below {256 * (high + 1)} in 16 bits, allowed: from {BRIGHT} on somewhere (white is 65535)"
-            raise BadRow(where, reason, what, advice)
+            refuse(f"colours below {256 * (high + 1)} in 16 bits, allowed: {bright}")
 
 
 def image_bytes(file: Path, where: str) -> bytes:
-    """What is in an image file, up to one byte more than is allowed.
+    """Reads an image file, up to one byte more than is allowed.
 
     Raises:
         BadRow: it is a device or a pipe, which may have no end.
@@ -100,31 +104,34 @@ def image_bytes(file: Path, where: str) -> bytes:
     """
     about = file.stat()
     if not stat.S_ISREG(about.st_mode):
-        raise BadRow(where, "no ordinary file", "is no ordinary file (a device, a pipe or a folder)", "remove it")
+        what = "is no ordinary file (a device, a pipe or a folder)"
+        raise BadRow(where, "no ordinary file", what, "remove it")
     with file.open("rb") as lines:
         return lines.read(min(about.st_size, LARGEST) + 1)
 
 
 def open_image(file: Path) -> Image.Image:
-    """The picture in a file.
+    """Opens the picture in a file.
 
     Raises:
         BadRow: the file is missing, cannot be read, or is no image.
     """
+    where = printable(file)
     if file.is_dir():
-        raise BadRow(printable(file), "class without images", "a folder without images where images are expected")
+        what = "a folder without images where images are expected"
+        raise BadRow(where, "class without images", what)
     try:
-        data = image_bytes(file, printable(file))
+        data = image_bytes(file, where)
     except BadRow:
         raise
     except (OSError, ValueError) as error:
         what = f"cannot be read: {getattr(error, 'strerror', None) or error}"
-        raise BadRow(printable(file), "image file missing", what) from None
-    return decode(data, printable(file))
+        raise BadRow(where, "image file missing", what) from None
+    return decode(data, where)
 
 
-def upright(file: Path) -> Image.Image:
-    """The picture in a file, turned as its EXIF orientation says, if that can be read.
+def open_upright(file: Path) -> Image.Image:
+    """Opens the picture in a file, turned as its EXIF orientation says, if that can be read.
 
     Raises:
         BadRow: as ``open_image``.
@@ -136,11 +143,14 @@ def upright(file: Path) -> Image.Image:
         return picture
 
 
-def cropped(file: Path, box: tuple[float, float, float, float] | None, where: str) -> Image.Image:
-    """A face cut out of a picture.
+def crop_image(
+    file: Path, box: tuple[float, float, float, float] | None, where: str
+) -> Image.Image:
+    """Cuts a face out of the picture in a file.
 
     Args:
-        box: left, top, right and bottom in pixels; what lies outside the picture is cut off; None takes the whole.
+        box: left, top, right and bottom in pixels; what lies outside the picture is cut off; None
+            takes the whole.
 
     Raises:
         BadRow: the picture cannot be opened, or nothing of the box is in it.
@@ -150,14 +160,16 @@ def cropped(file: Path, box: tuple[float, float, float, float] | None, where: st
         return picture
     inside = np.clip(np.nan_to_num(box), 0, [picture.width, picture.height] * 2).astype(int)
     if not np.isfinite(box).all() or inside[2] - inside[0] < 2 or inside[3] - inside[1] < 2:
-        raise BadRow(where, "box not allowed", f"face box is {box} in a picture of {picture.width}x{picture.height}")
+        what = f"face box is {box} in a picture of {picture.width}x{picture.height}"
+        raise BadRow(where, "box not allowed", what)
     return picture.crop(tuple(int(x) for x in inside))
 
 
 def pixels(picture: Image.Image, options: Options, where: str = "image") -> np.ndarray:
-    """(C, S, S) uint8: padded to a square by repeating the border, then resized with an anti-aliasing filter.
+    """Makes (C, S, S) uint8: padded to a square by repeating the border, then resized.
 
-    Padding, not cropping: face crops are tight, and the mouth is often at the lower border of the tall ones.
+    Padding, not cropping: face crops are tight, and the mouth is often at the lower border of the
+    tall ones.
 
     Raises:
         BadRow: the picture has no gray levels or colours of 8 or 16 bits.
@@ -171,16 +183,22 @@ def pixels(picture: Image.Image, options: Options, where: str = "image") -> np.n
     if height != width:
         side = max(height, width)
         top, left = (side - height) // 2, (side - width) // 2
-        around = ((top, side - height - top), (left, side - width - left), *[(0, 0)] * (values.ndim - 2))
+        around = (
+            (top, side - height - top),
+            (left, side - width - left),
+            *[(0, 0)] * (values.ndim - 2),
+        )
         values = np.pad(values, around, mode="edge")
     if len(values) != options.size:
-        values = np.asarray(Image.fromarray(values).resize((options.size,) * 2, Image.Resampling.BICUBIC))
+        size = (options.size, options.size)
+        values = np.asarray(Image.fromarray(values).resize(size, Image.Resampling.BICUBIC))
     return np.moveaxis(np.atleast_3d(values), 2, 0)
 
 
 def _eight_bits(picture: Image.Image) -> Image.Image:
-    """A picture of more than 8 bits (which ``convert`` would cut off at 255) with 8: those of 16 bits are divided by 257;
-    those of 32 bits and of floating point are 0..255 already (``_check_levels``)."""
+    """Brings a picture of more than 8 bits to 8, for ``convert`` would cut it off at 255: those of
+    16 bits are divided by 257; those of 32 bits and of floating point are 0..255 already
+    (``_check_levels``)."""
     if picture.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(picture) // 257).astype(np.uint8))
     if picture.mode in ("I", "F"):

@@ -15,42 +15,54 @@ PIXEL = np.float32(2 / (SIZE * SUPER))
 
 
 def cover(inside: np.ndarray, soft: float = float(PIXEL)) -> np.ndarray:
-    """Coverage in [0, 1] from a signed distance that is positive inside."""
+    """Computes coverage in [0, 1] from a signed distance that is positive inside."""
     return np.clip(inside * np.float32(1 / soft) + np.float32(0.5), 0, 1)
 
 
-def ellipse(x: np.ndarray, y: np.ndarray, a: np.ndarray | float, b: np.ndarray | float) -> np.ndarray:
-    """Approximate signed distance to an ellipse at the origin, positive inside."""
+def ellipse(
+    x: np.ndarray, y: np.ndarray, a: np.ndarray | float, b: np.ndarray | float
+) -> np.ndarray:
+    """Approximates the signed distance to an ellipse at the origin, positive inside."""
     return (1 - np.sqrt((x / a) ** 2 + (y / b) ** 2)) * np.minimum(a, b)
 
 
 def bump(x: np.ndarray, y: np.ndarray, a: np.ndarray | float, b: np.ndarray | float) -> np.ndarray:
-    """Soft blob in [0, 1] of half axes a and b."""
+    """Computes a soft blob in [0, 1] of half axes a and b."""
     return np.maximum(1 - (x / a) ** 2 - (y / b) ** 2, 0) ** 2
 
 
 def paint(tone: np.ndarray, alpha: np.ndarray, colour: np.ndarray | float) -> None:
-    """Blend ``colour`` over ``tone`` in place."""
+    """Blends ``colour`` over ``tone`` in place."""
     tone += alpha * (colour - tone)
 
 
 class Window:
-    """A rectangle of every picture, around a point of the face: small features cost little.
+    """Opens a rectangle of every picture around a point: small features cost little.
 
     Attributes:
         x, y: (B, h, w) float32 positions in the frame of the face, relative to the centre.
         tone: (B, h, w) float32 copy of the picture; written back by `close`.
     """
 
-    def __init__(self, canvas: Canvas, centre: tuple[np.ndarray, np.ndarray], half: tuple[float, float]) -> None:
+    def __init__(
+        self, canvas: Canvas, centre: tuple[np.ndarray, np.ndarray], half: tuple[float, float]
+    ) -> None:
         size, p = SIZE * SUPER, canvas.p
         x, y = to_image(p, *centre)
         h, w = (int(2 * t / PIXEL) for t in half)
-        rows = np.clip((y + 1) / PIXEL - h / 2, 0, size - h).astype(np.int32) + np.arange(h, dtype=np.int32)[:, None]
-        columns = np.clip((x + 1) / PIXEL - w / 2, 0, size - w).astype(np.int32) + np.arange(w, dtype=np.int32)
+        rows = (
+            np.clip((y + 1) / PIXEL - h / 2, 0, size - h).astype(np.int32)
+            + np.arange(h, dtype=np.int32)[:, None]
+        )
+        columns = np.clip((x + 1) / PIXEL - w / 2, 0, size - w).astype(np.int32) + np.arange(
+            w, dtype=np.int32
+        )
         face = np.arange(len(x), dtype=np.int32)[:, None, None] * (size * size)
         self.index, self.canvas = face + rows * size + columns, canvas
-        self.x, self.y = canvas.u.ravel()[self.index] - centre[0], canvas.v.ravel()[self.index] - centre[1]
+        self.x, self.y = (
+            canvas.u.ravel()[self.index] - centre[0],
+            canvas.v.ravel()[self.index] - centre[1],
+        )
         self.tone = canvas.tone.ravel()[self.index]
 
     def close(self) -> None:
@@ -58,7 +70,7 @@ class Window:
 
 
 class Canvas:
-    """B pictures under construction: ``tone``, ``u`` and ``v`` are (B, S, S) float32; ``p`` holds (B, 1, 1) columns."""
+    """Holds B pictures: ``tone``, ``u``, ``v`` (B, S, S) float32; ``p`` (B, 1, 1) columns."""
 
     def __init__(self, p: Params) -> None:
         self.p = {k: v.astype(np.float32)[:, None, None] for k, v in p.items()}
@@ -71,20 +83,22 @@ class Canvas:
 
 
 def draw_backdrop(c: Canvas) -> None:
-    """Background, neck and shoulders, hair behind the head."""
+    """Draws background, neck and shoulders, and the hair behind the head."""
     p, u, v = c.p, c.u, c.v
     along = np.cos(p["back_angle"]) * c.px + np.sin(p["back_angle"]) * c.py
-    c.tone[:] = p["back_tone"] + p["back_wave"] * np.sin(p["back_frequency"] * along + p["back_angle"])
+    phase = p["back_frequency"] * along + p["back_angle"]
+    c.tone[:] = p["back_tone"] + p["back_wave"] * np.sin(phase)
     is_long = (p["hair"] == 2) | ((p["hair"] == 3) & (p["masculine"] < 0.5))
     lower = np.where(is_long, np.float32(0.52), np.float32(1.25))  # short hair ends above the chin
-    behind = ellipse(u, (v + 0.1) * np.where(v < -0.1, 1, lower), p["head_width"] + 0.05 + 0.1 * is_long, 0.92)
+    width = p["head_width"] + 0.05 + 0.1 * is_long
+    behind = ellipse(u, (v + 0.1) * np.where(v < -0.1, 1, lower), width, 0.92)
     paint(c.tone, cover(behind) * (p["hair"] > 0), p["hair_tone"] * 0.8)
     paint(c.tone, cover(np.minimum(0.42 - np.abs(u) + 0.2 * (v - 0.8), v - 0.6)), c.skin * 0.68)
     paint(c.tone, cover(v - 1.12 - 0.12 * np.abs(u)), p["cloth"])
 
 
 def draw_head(c: Canvas) -> None:
-    """Ears, head, hair above the forehead, soft modelling and beard."""
+    """Draws ears, head, hair above the forehead, soft modelling and beard."""
     p, u, v = c.p, c.u, c.v
     side = np.abs(u)
     paint(c.tone, cover(ellipse(side - p["head_width"], v + 0.03, 0.09, 0.19)), c.skin * 0.8)
@@ -104,7 +118,8 @@ def draw_head(c: Canvas) -> None:
     lines = np.clip(0.5 * p["lines"] + 0.6 * (p["au1"] + p["au2"]) - 0.35, 0, 1)
     shade += 0.13 * lines * waves * bump(u, v + 0.52, 0.45, 0.13)
     c.tone *= 1 - shade * inside
-    ragged = 0.02 * np.sin(p["streaks"] * u) + 0.02 * np.sin(0.37 * p["streaks"] * u + 9 * p["parting"])
+    ragged = 0.02 * np.sin(p["streaks"] * u)
+    ragged = ragged + 0.02 * np.sin(0.37 * p["streaks"] * u + 9 * p["parting"])
     moustache = np.minimum(0.08 - np.abs(v - 0.37), 0.3 - side)
     beard = np.maximum(v - 0.3 - 0.5 * np.maximum(0.45 - side, 0) + 0.5 * ragged, moustache)
     paint(c.tone, cover(beard, 0.1) * inside * p["beard"], p["hair_tone"] * 0.9 + 0.03)
@@ -120,13 +135,14 @@ def draw_head(c: Canvas) -> None:
 
 
 def draw_nose(c: Canvas) -> None:
-    """Bridge, tip, wings and nostrils; wrinkles of AU 9 and the frown of AU 4."""
+    """Draws bridge, tip, wings and nostrils; wrinkles of AU 9 and the frown of AU 4."""
     p = c.p
     shift = 0.1 * p["sin_yaw"]
     w = Window(c, (shift, p["nose_v"]), (0.32, 0.5))
     x, y, wing = w.x, w.y, p["wing"]
     bridge = np.abs(x + shift * np.minimum(-y / 0.35, 1))
-    shade = 0.2 * bump(bridge - 0.085, y + 0.16, 0.07, 0.3) + 0.3 * bump(np.abs(x) - wing, y, 0.045, 0.07)
+    shade = 0.2 * bump(bridge - 0.085, y + 0.16, 0.07, 0.3)
+    shade += 0.3 * bump(np.abs(x) - wing, y, 0.045, 0.07)
     shade += 0.28 * bump(x, y - 0.05, 1.1 * wing, 0.045)
     shade -= 0.13 * bump(x, y + 0.03, 0.06, 0.06) + 0.1 * bump(bridge, y + 0.2, 0.05, 0.22)
     wrinkles = (np.sin(y * 75 + 14 * np.abs(x)) > 0.1) * bump(x, y + 0.24, 0.19, 0.17)
@@ -134,12 +150,13 @@ def draw_nose(c: Canvas) -> None:
     frown = bump(np.abs(x) - 0.045, y + p["nose_v"] - p["eye_height"] + 0.14, 0.022, 0.13)
     shade += (0.6 * np.minimum(p["au4"], 1) + 0.12 * p["lines"]) * frown
     w.tone *= 1 - shade
-    paint(w.tone, 0.75 * cover(ellipse(np.abs(x) - 0.5 * wing, y - 0.025, 0.33 * wing, 0.022)), c.ink * 0.6)
+    nostrils = cover(ellipse(np.abs(x) - 0.5 * wing, y - 0.025, 0.33 * wing, 0.022))
+    paint(w.tone, 0.75 * nostrils, c.ink * 0.6)
     w.close()
 
 
 def draw_eye(c: Canvas, side: float) -> None:
-    """One eye with brow, lids, creases and its half of the glasses; ``side`` is -1 (viewer's left) or 1."""
+    """Draws the eye, brow and glasses of one side: -1 (viewer's left) or 1."""
     p = c.p
     w = Window(c, (side * p["eye_spacing"], p["eye_height"] - 0.06), (0.42, 0.42))
     x, y, half = w.x * side, w.y - 0.06, p["eye_w"]
@@ -159,39 +176,44 @@ def draw_eye(c: Canvas, side: float) -> None:
     paint(w.tone, cover(lash - np.abs(top)) * np.minimum(4 * across, 1), c.ink * 0.45)
     paint(w.tone, 0.45 * cover(0.012 - np.abs(low)) * np.minimum(3 * across, 1), c.ink)
     paint(w.tone, 0.4 * cover(0.012 - np.abs(top + 0.05)) * across, c.ink)
-    bag = (0.55 * np.minimum(p["au6"], 1) + 0.3 * p["au7"] + 0.4 * p["lines"]) * np.clip(1.2 - np.abs(t), 0, 1)
+    bag = 0.55 * np.minimum(p["au6"], 1) + 0.3 * p["au7"] + 0.4 * p["lines"]
+    bag = bag * np.clip(1.2 - np.abs(t), 0, 1)
     paint(w.tone, 0.55 * bag * cover(0.014 - np.abs(low + 0.055)), c.ink)
-    feet = (np.sin(np.arctan2(y, np.maximum(x - half, 0.01)) * 9) > 0.3) * bump(x - half - 0.1, y, 0.09, 0.13)
+    rays = np.sin(np.arctan2(y, np.maximum(x - half, 0.01)) * 9) > 0.3
+    feet = rays * bump(x - half - 0.1, y, 0.09, 0.13)
     paint(w.tone, np.minimum(0.6 * p["au6"] + 0.25 * p["lines"], 0.8) * feet, c.ink)
     draw_brow(c, x, w.y - 0.06 - p["brow_v"], w.tone)
     rim = 0.165 + 0.03 * p["glasses_round"]
     level = w.y - 0.06
     ring = np.abs(ellipse(x, level - 0.02, 0.25, rim))
-    frame = np.maximum(0.018 - ring, np.minimum(0.015 - np.abs(level + 0.03), np.abs(x + 0.01) - 0.25))
+    bridge = np.minimum(0.015 - np.abs(level + 0.03), np.abs(x + 0.01) - 0.25)
+    frame = np.maximum(0.018 - ring, bridge)
     paint(w.tone, cover(frame) * p["glasses"], 0.12)
     w.close()
 
 
 def draw_brow(c: Canvas, x: np.ndarray, y: np.ndarray, tone: np.ndarray) -> None:
-    """A brow: inner and outer ends move separately; ``x`` grows outward, ``y`` down from the brow's own height."""
+    """Draws a brow, its ends apart; ``x`` grows outward, ``y`` down from its own height."""
     p = c.p
     t = (x - p["brow_u"]) / 0.21
     inner, outer = np.clip(0.5 - 0.5 * t, 0, 1.2), np.clip(0.5 + 0.5 * t, 0, 1.2)
-    centre = p["brow_in"] * inner * inner + p["brow_out"] * outer * outer - p["brow_bow"] * (1 - t * t)
+    centre = p["brow_in"] * inner * inner + p["brow_out"] * outer * outer
+    centre = centre - p["brow_bow"] * (1 - t * t)
     thick = p["brow_thick"] * np.clip(1.25 - 0.55 * outer, 0, 1)
     inside = np.minimum(thick - np.abs(y - centre), (1 - np.abs(t)) * 0.21)
     paint(tone, 0.9 * cover(inside, 0.03), np.minimum(c.p["hair_tone"], 0.75 * c.skin) * 0.8)
 
 
 def draw_mouth(c: Canvas) -> None:
-    """Lips, teeth and tongue, the folds beside and the shadow below."""
+    """Draws lips, teeth and tongue, the folds beside and the shadow below."""
     p = c.p
     w = Window(c, (0 * p["mouth_v"], p["mouth_v"] + 0.08), (0.56, 0.46))
     x, y = w.x, w.y + 0.08
     side, t = np.abs(x), x / p["mouth_w"]
     t2 = np.minimum(t * t, 1.5)
     away = side - p["wing"] - 0.05 - (0.1 + 0.12 * p["au12"]) * np.clip((y + 0.3) / 0.3, 0, 1.2)
-    fold = cover(0.02 - np.abs(away), 0.04) * np.clip((y + 0.33) / 0.1, 0, 1) * np.clip((0.06 - y) / 0.12, 0, 1)
+    fold = cover(0.02 - np.abs(away), 0.04) * np.clip((y + 0.33) / 0.1, 0, 1)
+    fold = fold * np.clip((0.06 - y) / 0.12, 0, 1)
     paint(w.tone, 0.5 * p["fold"] * fold, c.ink)
     y = y - p["corner"] * t2 - p["smirk"] * t
     arch, round_ = 1 - t2, 1 - t2 * t2
@@ -215,7 +237,7 @@ def draw_mouth(c: Canvas) -> None:
 
 
 def draw_occluder(c: Canvas) -> None:
-    """A hand of four fingers, or a lock of hair, in front of some faces."""
+    """Draws a hand of four fingers, or a lock of hair, in front of some faces."""
     p = c.p
     for code, rows in ((k, np.flatnonzero(p["occlusion"][:, 0, 0] == k)) for k in (1, 2)):
         if not len(rows):
@@ -239,7 +261,7 @@ def draw_occluder(c: Canvas) -> None:
 
 
 def finish(c: Canvas, rng: np.random.Generator) -> np.ndarray:
-    """Light, reduction to 48 px, blur, contrast, watermark, noise and block artefacts; (B, 48, 48) uint8."""
+    """Lights, reduces to 48 px and spoils the pictures: (B, 48, 48) uint8."""
     p = c.p
     light = 1 + p["light_x"] * c.u + p["light_y"] * c.v
     c.tone *= 1 + (light - 1) * np.maximum(c.head, 0.35)
@@ -257,12 +279,15 @@ def finish(c: Canvas, rng: np.random.Generator) -> np.ndarray:
     blocks = dctn(small[coarse].reshape(-1, 6, 8, 6, 8), axes=(2, 4), norm="ortho")
     order = np.add.outer(np.arange(8, dtype=np.float32), np.arange(8, dtype=np.float32))
     step = p["jpeg"][coarse, :, :, None, None] * (1 + order[:, None, :])
-    small[coarse] = idctn(np.round(blocks / step) * step, axes=(2, 4), norm="ortho").reshape(-1, SIZE, SIZE)
+    blocks = idctn(np.round(blocks / step) * step, axes=(2, 4), norm="ortho")
+    small[coarse] = blocks.reshape(-1, SIZE, SIZE)
     return (np.clip(small, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
-def draw(p: Params, units: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Draw B faces.
+def draw(
+    p: Params, units: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Draws B faces.
 
     Args:
         p: columns of B numbers (`parameters.people` and `parameters.world`).

@@ -1,7 +1,7 @@
 """Class names, the class orders of the datasets, and the maps between them.
 
-Every dataset is read by class name, never by number, and stored in the FER2013 order (Goodfellow et al., 2013). What has no
-counterpart there is named as lost, and a name that nobody knows is refused.
+Every dataset is read by class name, never by number, and stored in the FER2013 order (Goodfellow et
+al., 2013). What has no counterpart there is named as lost, and a name that nobody knows is refused.
 """
 
 from __future__ import annotations
@@ -21,22 +21,40 @@ EIGHT = (*FER2013, "contempt")
 """The same with contempt, which FER+, AffectNet, CK+ and muxspace have."""
 
 VOTE_NAMES = (*EIGHT, "unknown", "not_face")
-"""Columns of ``FaceSet.votes``: the ten FER+ options (Barsoum et al., 2016), canonical names, FER2013 classes first."""
+"""Columns of ``FaceSet.votes``: the ten FER+ options (Barsoum et al., 2016) by canonical name, FER2013's
+classes first."""
 
 FERPLUS_COLUMNS = {
-    "neutral": "neutral", "happiness": "happy", "surprise": "surprise", "sadness": "sad", "anger": "angry",
-    "disgust": "disgust", "fear": "fear", "contempt": "contempt", "unknown": "unknown", "NF": "not_face",
-}  # fmt: skip
+    "neutral": "neutral",
+    "happiness": "happy",
+    "surprise": "surprise",
+    "sadness": "sad",
+    "anger": "angry",
+    "disgust": "disgust",
+    "fear": "fear",
+    "contempt": "contempt",
+    "unknown": "unknown",
+    "NF": "not_face",
+}
 """Column of ``fer2013new.csv`` -> canonical name, in the order of the file."""
 
 NATIVE = {
     "fer2013": dict(enumerate(FER2013)),
     "ferplus": dict(enumerate(FERPLUS_COLUMNS.values())),
-    "rafdb": dict(enumerate(("surprise", "fear", "disgust", "happy", "sad", "angry", "neutral"), start=1)),
-    "affectnet": dict(enumerate(("neutral", "happy", "sad", "surprise", "fear", "disgust", "angry", "contempt", "none",
-                                 "uncertain", "not_face"))),
+    "rafdb": dict(
+        enumerate(("surprise", "fear", "disgust", "happy", "sad", "angry", "neutral"), start=1)
+    ),
+    "affectnet": dict(
+        enumerate((
+            "neutral", "happy", "sad", "surprise", "fear", "disgust", "angry", "contempt",
+            "none", "uncertain", "not_face",
+        ))
+    ),
     "expw": dict(enumerate(FER2013)),
-    "jaffe": {"AN": "angry", "DI": "disgust", "FE": "fear", "HA": "happy", "SA": "sad", "SU": "surprise", "NE": "neutral"},
+    "jaffe": {
+        "AN": "angry", "DI": "disgust", "FE": "fear", "HA": "happy", "SA": "sad", "SU": "surprise",
+        "NE": "neutral",
+    },
 }  # fmt: skip
 """Dataset -> its own label (a number, or letters in a file name) -> canonical name."""
 
@@ -90,12 +108,14 @@ def of_view(view: str) -> str:
 
 
 def canonical(name: str) -> str:
-    """Canonical name of any known spelling: ``Anger``, ``0_happy`` and ``sadness`` are angry, happy and sad.
+    """Find the canonical name of a spelling: ``Anger``, ``0_happy``, ``sadness`` are angry, happy, sad.
 
-    Nothing but case, a number in front, and spaces, hyphens and underscores is passed over: ``!happy`` may be its opposite.
+    Nothing but case, a number in front, and spaces, hyphens and underscores is passed over:
+    ``!happy`` may be its opposite.
 
     Returns:
-        One of ``EIGHT``; one of ``WITHOUT_COUNTERPART``; or a compound of two such as ``happy+surprise`` (RAF-DB).
+        One of ``EIGHT``; one of ``WITHOUT_COUNTERPART``; or a compound of two such as
+        ``happy+surprise`` (RAF-DB).
 
     Raises:
         InputError: the name is no known spelling.
@@ -114,7 +134,7 @@ class LabelMap:
     """From one class order to another.
 
     Attributes:
-        index: (len(source),) int64: position of each source class in the target; -1 where it is lost.
+        index: (len(source),) int64: place of each source class in the target; -1 where it is lost.
         lost: source classes without counterpart in the target.
         absent: target classes that no source class maps to.
     """
@@ -128,10 +148,11 @@ def label_map(source: Sequence[str], target: Sequence[str] = FER2013) -> LabelMa
     """The map between two class orders, by name.
 
     Args:
-        source, target: class names in any known spelling; ``NATIVE[dataset].values()`` are those of a dataset.
+        source, target: class names in any known spelling; ``NATIVE[dataset].values()`` are those of
+            a dataset.
 
     Raises:
-        InputError: a name is unknown, a target class is named twice, or the two have no class in common.
+        InputError: a name is unknown, a target class is named twice, or the two share no class.
     """
     there, here = [canonical(n) for n in target], [canonical(n) for n in source]
     if len(set(there)) < len(there):

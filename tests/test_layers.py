@@ -39,6 +39,23 @@ SIDE = {
     "verdicts": {"errors", "claims", "metrics"},
     "diff": {"errors", "runs"},
     "report": {"errors", "checkout", "labels", "config", "claims", "metrics", "runs", "verdicts", "plots"},
+    "analysis": {
+        "analysis",
+        "checkout",
+        "claims",
+        "config",
+        "editions",
+        "errors",
+        "frozen",
+        "labels",
+        "metrics",
+        "predictions",
+        "recipes",
+        "runs",
+        "stages",
+        "verdicts",
+        "yaml_files",
+    },
 }
 """Modules beside the layers, and all that they may import; of the layers only ``execute`` and ``cli`` may import them."""
 
@@ -57,8 +74,18 @@ TORCH_FREE = {
         "checkout",
         "weight_origin",
     ],
-    "data": ["data", "data.doctor", "data.twin.synthetic", "audit", "baseline"],
-    "sides": ["plots", "report", "verdicts", "diff", "execute", "labs", "cli"],
+    "data": ["data", "data.doctor", "data.synthetic", "audit", "baseline"],
+    "sides": [
+        "plots",
+        "report",
+        "verdicts",
+        "diff",
+        "analysis.ledger",
+        "analysis.runs_table",
+        "execute",
+        "labs",
+        "cli",
+    ],
 }
 
 PAGES_ONLY = {"pages"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import collections
 import contextlib
 import json
 import logging
@@ -95,9 +96,10 @@ def build_parser() -> argparse.ArgumentParser:
     publish = commands.add_parser("publish", help="copy an edition's records to results/")
     publish.add_argument("edition")
 
-    claims = commands.add_parser("claims", help="the claims of the sources")
+    claims = commands.add_parser("claims", help="the verdict on every claim of the sources")
     claims.add_argument("--id", metavar="PATTERN", default="*", help="shell pattern over ids, e.g. 'ladder-*'")
-    claims.add_argument("--json", action="store_true")
+    claims.add_argument("--open", action="store_true", help="what is missing, and the command that would settle it")
+    claims.add_argument("--json", action="store_true", help="everything: quotations, parts, intervals, keys of records")
 
     diff = commands.add_parser("diff", help="compare two records; exit code 1 where they differ")
     diff.add_argument("a", metavar="A", help="a key or a folder")
@@ -202,11 +204,15 @@ def publish_command(args: argparse.Namespace) -> int:
 
 
 def claims_command(args: argparse.Namespace) -> int:
-    from .analysis import claims
+    from .analysis import claims, ledger
 
-    table = claims.matching(args.id)
-    as_json = json.dumps(table.reset_index().to_dict("records"), indent=1) + "\n"
-    sys.stdout.write(as_json if args.json else claims.render(table))
+    verdicts = ledger.ledger(names=claims.matching(args.id).index)
+    if args.json:
+        sys.stdout.write(json.dumps([ledger.as_dict(verdict) for verdict in verdicts], indent=1) + "\n")
+        return 0
+    sys.stdout.write(ledger.render(ledger.open_table(verdicts) if args.open else ledger.table(verdicts)))
+    counts = collections.Counter(verdict.category for verdict in verdicts)
+    log.info("%d claims: %s", len(verdicts), ", ".join(f"{n} {word}" for word, n in counts.most_common()))
     return 0
 
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import csv
-import json
 import re
 
 import pytest
 
-from fer_study import cli
 from fer_study.analysis import claims
 from fer_study.book.pages.findings import LADDER
 from fer_study.settings.errors import InputError
@@ -56,17 +54,3 @@ def test_claims_are_chosen_by_pattern():
     assert len(claims.matching("*")) == len(claims.load())
     with pytest.raises(InputError, match=r"no claim matches 'nothing-\*'; ids are data-01, weight-01, ladder-01, "):
         claims.matching("nothing-*")
-
-
-def test_the_command_prints_claims(capsys, caplog):
-    assert cli.main(["claims", "--id", "ladder-0[46]"]) == 0
-    head, first, second = capsys.readouterr().out.splitlines()
-    assert head.split() == ["id", "kind", "system", "split", "value", "statement"]
-    assert re.split("  +", first) == ["ladder-04", "number", "CustomFERCNN CBAM + kernels", "test", "0.6218",
-                                      "final test accuracy, Adam, cross-entropy, 15-20 epochs"]  # fmt: skip
-    assert first.index("final") == second.index("L2 penalty") == head.index("statement")
-    assert cli.main(["claims", "--json"]) == 0
-    rows = json.loads(capsys.readouterr().out)
-    assert len(rows) == 120 and rows[0]["id"] == "data-01" and rows[0]["value"] == "35887"
-    assert cli.main(["claims", "--id", "x"]) == 2
-    assert "no claim matches 'x'" in caplog.text

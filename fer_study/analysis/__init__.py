@@ -1,0 +1,1 @@
+"""Records to numbers: the table of runs, measurements, and the ledger of claims."""

@@ -34,14 +34,6 @@ def matching(pattern: str) -> pd.DataFrame:
     return found
 
 
-def render(table: pd.DataFrame) -> str:
-    """Claims as lines: id, kind, system, split, value, statement."""
-    columns = table.reset_index()[["id", "kind", "system", "split", "value", "statement"]].replace("", "-")
-    rows = [list(columns.columns), *columns.to_numpy().tolist()]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "".join("  ".join(map(str.ljust, row, widths)).rstrip() + "\n" for row in rows)
-
-
 def reported(claim: str) -> float:
     """The value that a claim of kind ``number`` states, e.g. ``reported("ladder-04")`` is 0.6218.
 

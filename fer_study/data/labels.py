@@ -21,8 +21,8 @@ EIGHT = (*FER2013, "contempt")
 """The same with contempt, which FER+, AffectNet, CK+ and muxspace have."""
 
 VOTE_NAMES = (*EIGHT, "unknown", "not_face")
-"""Columns of ``FaceSet.votes``: the ten FER+ options (Barsoum et al., 2016) by canonical name, FER2013's
-classes first."""
+"""Columns of ``FaceSet.votes``: the ten FER+ options (Barsoum et al., 2016) by canonical name, the
+classes of FER2013 first."""
 
 FERPLUS_COLUMNS = {
     "neutral": "neutral",
@@ -108,7 +108,7 @@ def of_view(view: str) -> str:
 
 
 def canonical(name: str) -> str:
-    """Find the canonical name of a spelling: ``Anger``, ``0_happy``, ``sadness`` are angry, happy, sad.
+    """Find the canonical name: ``Anger``, ``0_happy`` and ``sadness`` are angry, happy and sad.
 
     Nothing but case, a number in front, and spaces, hyphens and underscores is passed over:
     ``!happy`` may be its opposite.

@@ -392,14 +392,18 @@ def first_stage(edition: str) -> DatasetAudit:
     return read_stage(edition, DatasetAudit.stage)
 
 
-def edition_jobs(edition: str) -> list[Job]:
-    """List everything that an edition needs, each once, in the order in which it is worked off. An edition need not have
-    every stage.
+def listed_jobs(edition: str) -> list[Job]:
+    """List what each stage of an edition needs, in the order in which it is worked off; what several stages need stands in
+    each. An edition need not have every stage.
 
     Raises:
         InputError: see ``read_stage``.
     """
     load_edition(edition)
     there = [stage for stage in STAGES if (PARAMS / edition / f"{stage}.yaml").is_file()]
-    listed = [job for stage in there for job in read_stage(edition, stage).jobs()]
-    return unique(listed)
+    return [job for stage in there for job in read_stage(edition, stage).jobs()]
+
+
+def edition_jobs(edition: str) -> list[Job]:
+    """List everything that an edition needs, each once (see ``listed_jobs``)."""
+    return unique(listed_jobs(edition))

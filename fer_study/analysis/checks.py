@@ -1,0 +1,219 @@
+"""Decide the checks of a claim from records: one function a kind, each giving a ``Finding``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from . import arithmetic, claim_rows, verdicts
+from .evidence import Evidence
+from .measurements import NUMBER, POINTS, SHARE, unit_of
+from .metrics import Estimate
+from .verdicts import Effect
+
+MISSING = Estimate(math.nan, math.nan, 0, math.nan, math.nan)
+
+
+class Finding(NamedTuple):
+    """What a check found.
+
+    Attributes:
+        word, limits: as of ``verdicts``, and what limits it: ``at our scale, one seed``.
+        reported, measured: in the same ``unit``: ``%`` and ``points`` are printed a hundred times
+            as large as they stand here.
+        seeds: how many runs of a system are behind it, 0 where none is.
+        evidence: keys of records.
+        detectable: the smallest effect that the data could have found, else NaN.
+        of: the part of the claim that it is about.
+        needs, command: what would settle an open check.
+    """
+
+    word: str
+    limits: str = ""
+    reported: tuple[float, ...] = ()
+    measured: Estimate = MISSING
+    seeds: int = 0
+    evidence: tuple[str, ...] = ()
+    detectable: float = math.nan
+    unit: str = ""
+    of: str = ""
+    needs: str = ""
+    command: str = ""
+
+    @property
+    def full_word(self) -> str:
+        """The word after what limits it."""
+        return f"{self.limits}: {self.word}" if self.limits else self.word
+
+
+def decide(check: claim_rows.Check, evidence: Evidence, kind: str) -> Finding:
+    """Decide a check from the records.
+
+    Args:
+        kind: of the claim, as the claims table has it: of a behaviour the words are other than of a
+            count.
+    """
+    if isinstance(check, claim_rows.Formula):
+        return check_formula(check, evidence, kind)._replace(of=check.of)
+    return DECIDE[type(check)](check, evidence)._replace(of=check.of)
+
+
+def tolerance_of(metric: str) -> float:
+    """How far from a reported value a measured one still counts as met."""
+    return verdicts.TOLERANCE_OF_LOSS if "loss" in metric else verdicts.TOLERANCE
+
+
+def printed_unit(metric: str, difference: bool = False) -> str:
+    """The unit of a measurement, or of a difference of two."""
+    return {SHARE: "points" if difference else "%", POINTS: "points", NUMBER: ""}[unit_of(metric)]
+
+
+def check_number(check: claim_rows.Number, evidence: Evidence) -> Finding:
+    """Hold a reported number against the runs of one system."""
+    rows, spread = evidence.seeds_and_spread(check.system, check.metric, check)
+    values, unit = list(rows["value"]), printed_unit(check.metric)
+    word = verdicts.judge_number(values, spread, check.reported, tolerance_of(check.metric))
+    measured = verdicts.interval(values, spread) if values else MISSING
+    return Finding(
+        word,
+        reported=(check.reported,),
+        measured=measured,
+        seeds=len(values),
+        evidence=tuple(rows["key"]),
+        unit=unit,
+    )
+
+
+def check_ordering(check: claim_rows.Ordering, evidence: Evidence) -> Finding:
+    """Hold every system against the next."""
+    pairs = zip(check.systems[:-1], check.systems[1:], strict=True)
+    found = [evidence.compare(a, b, check.metric, check.metric, check) for a, b in pairs]
+    return _judged(found, printed_unit(check.metric, difference=True))
+
+
+def check_effect(check: claim_rows.Effects, evidence: Evidence) -> Finding:
+    """Hold arms against their base in every metric, in the direction that is stated."""
+    pairs = [(arm, metric) for arm in check.arms for metric in check.metrics]
+    found = [evidence.compare(a, check.base, m, check.base_metric or m, check) for a, m in pairs]
+    unit = printed_unit(check.metrics[0], difference=True)
+    if check.direction in ("higher", "lower"):
+        return _judged(found, unit, 1 if check.direction == "higher" else -1)
+    effect, keys = found[0]
+    word = verdicts.judge_no_gain(effect, tolerance_of(check.metrics[0]))
+    if check.direction == "tested":
+        word = verdicts.OPEN if math.isnan(effect.value) else verdicts.TESTED
+    return _of_effect(word, effect, effect.n, keys, unit)
+
+
+def _judged(found: Sequence[tuple[Effect, list[str]]], unit: str, sign: int = 1) -> Finding:
+    """The finding on a family of effects that are stated to have a sign; printed as it is, without
+    the sign, is the one that speaks for it least."""
+    towards = [effect._replace(value=sign * effect.value) for effect, _ in found]
+    least = min(range(len(found)), key=lambda place: towards[place].value)
+    effect, keys = found[least][0], dict.fromkeys(key for _, keys in found for key in keys)
+    word, seeds = verdicts.judge_effects(towards), min(one.n for one in towards)
+    return _of_effect(word, effect, seeds, keys, unit)
+
+
+def _of_effect(word: str, effect: Effect, seeds: int, keys: Iterable[str], unit: str) -> Finding:
+    """The finding on an effect."""
+    return Finding(
+        word,
+        measured=effect.estimate(),
+        seeds=seeds,
+        evidence=tuple(keys),
+        detectable=effect.detectable,
+        unit=unit,
+    )
+
+
+def check_bound(check: claim_rows.Bound, evidence: Evidence) -> Finding:
+    """Hold every metric of every system against a limit, as a family; printed is the one that keeps
+    it least."""
+    sign, limit = (1, check.above) if check.below is None else (-1, check.below)
+    found, measured = [], []
+    for name, metric in [(name, metric) for name in check.systems for metric in check.metrics]:
+        rows, spread = evidence.seeds_and_spread(name, metric, check)
+        away = verdicts.distance(list(rows["value"]), spread, limit)
+        found.append((away._replace(value=sign * away.value), list(rows["key"])))
+        measured.append(verdicts.interval(list(rows["value"]), spread) if len(rows) else MISSING)
+    least = min(range(len(found)), key=lambda place: found[place][0].value)
+    judged = _judged(found, printed_unit(check.metrics[0]))
+    reported = (limit,) if check.stated else ()
+    return judged._replace(reported=reported, measured=measured[least], detectable=math.nan)
+
+
+def check_range(check: claim_rows.Range, evidence: Evidence) -> Finding:
+    """Hold each measured number against a stated range; different words stand beside each other."""
+    reported, found = (check.low, check.high), [evidence.number_at(p) for p in check.measured]
+    if None in found:
+        return Finding(verdicts.OPEN, reported=reported)
+    words = dict.fromkeys(verdicts.judge_range(number, *reported) for number, _ in found)
+    keys, unit = dict.fromkeys(record.key for _, record in found), "%" if check.high <= 1 else ""
+    return Finding("; ".join(words), reported=reported, measured=found[0][0], evidence=tuple(keys), unit=unit)
+
+
+def check_count(check: claim_rows.Count, evidence: Evidence) -> Finding:
+    """Hold stated counts against records; printed is the first that differs, else the first."""
+    reported, found = tuple(check.reported), [evidence.number_at(p) for p in check.measured]
+    if None in found:
+        return Finding(verdicts.OPEN, reported=reported)
+    pairs = zip((number.value for number, _ in found), reported, strict=True)
+    same = [round(n, check.digits) == r or abs(n - r) <= check.tolerance * abs(r) for n, r in pairs]
+    word, place = (verdicts.RIGHT, 0) if all(same) else (check.otherwise, same.index(False))
+    keys = dict.fromkeys(record.key for _, record in found)
+    return Finding(word, reported=reported, measured=found[place][0], evidence=tuple(keys))
+
+
+def check_formula(check: claim_rows.Formula, evidence: Evidence, kind: str) -> Finding:
+    """Evaluate whether arithmetic holds, on typed numbers and on records."""
+    found = {name: evidence.look_up(place) for name, place in check.measured.items()}
+    reported = tuple(check.values.values())
+    if None in found.values():
+        return Finding(verdicts.OPEN, reported=reported)
+    known = {**check.values, **check.constants}
+    for name, (value, _) in found.items():
+        known[name] = value["value"] if isinstance(value, dict) and "value" in value else value
+    shown = float(arithmetic.evaluate(check.show, known)) if check.show else math.nan
+    words = verdicts.RIGHT, verdicts.WRONG
+    if kind in ("behaviour", "ordering"):
+        words = verdicts.CONFIRMED, verdicts.CONTRADICTED
+    if isinstance(check, claim_rows.OwnSource):
+        words = words[0], verdicts.REFUTED
+    word = words[0 if arithmetic.evaluate(check.holds, known) else 1]
+    keys = dict.fromkeys(record.key for _, record in found.values())
+    measured = MISSING._replace(value=shown)
+    return Finding(word, reported=reported, measured=measured, evidence=tuple(keys))
+
+
+def check_own_test_set(check: claim_rows.OwnTestSet, evidence: Evidence) -> Finding:
+    """Judge whether the test set of the source could tell the steps it reports: undecided as soon
+    as one is too small."""
+    steps, reported = np.diff(check.values), tuple(check.values)
+    least = verdicts.resolvable_difference(check.images, check.discordance)
+    smallest = float(steps[np.abs(steps).argmin()])
+    if abs(smallest) >= least:
+        needs = "runs of ours, for its test set could tell these steps"
+        return Finding(verdicts.OPEN, reported=reported, needs=needs)
+    measured = MISSING._replace(value=smallest)
+    return Finding(verdicts.UNRESOLVED, reported=reported, measured=measured, detectable=least, unit="points")
+
+
+def check_open(check: claim_rows.Open, evidence: Evidence) -> Finding:
+    """Say what is missing."""
+    return Finding(verdicts.OPEN, needs=check.needs, command=check.command)
+
+
+DECIDE: dict[type[claim_rows.Check], Callable[..., Finding]] = {
+    claim_rows.Number: check_number,
+    claim_rows.Ordering: check_ordering,
+    claim_rows.Effects: check_effect,
+    claim_rows.Bound: check_bound,
+    claim_rows.Range: check_range,
+    claim_rows.Count: check_count,
+    claim_rows.OwnTestSet: check_own_test_set,
+    claim_rows.Open: check_open,
+}

@@ -1,0 +1,233 @@
+"""Keep the ledger: a ``Verdict`` on every claim, decided anew from the records each time."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import pandas as pd
+
+from .. import store
+from ..data import official
+from ..settings.checkout import other_code
+from ..settings.experiment import AuditConfig, CostConfig, DataConfig, RunConfig
+from ..store import Record
+from . import claims, verdicts
+from .checks import Finding, decide
+from .claim_rows import Check, Claim, OnRuns, System, config_of, read_rows, recipe_of
+from .evidence import RUN_COLUMNS, Evidence, seedless
+from .metrics import Estimate
+
+EDITION = "fer2013"
+"""The edition whose records decide: the claims are about FER2013."""
+
+
+class Verdict(NamedTuple):
+    """The verdict on a claim.
+
+    Attributes:
+        word: the words of its parts where they differ, after ``in part`` where one is open.
+        reported, measured, seeds: of the first part that is decided.
+        scale: what is smaller or other than claimed; empty: as claimed.
+        evidence: keys of records.
+        quote, where, page: as its row has them.
+    """
+
+    claim: str
+    word: str
+    reported: tuple[float, ...]
+    measured: Estimate
+    seeds: int
+    scale: str
+    evidence: tuple[str, ...]
+    page: str
+    quote: str
+    where: str
+    parts: tuple[Finding, ...]
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nothing of it is decided."""
+        return self.word == verdicts.OPEN
+
+    @property
+    def category(self) -> str:
+        """Its word alone, without what limits it, for counting: ``mixed`` where parts differ."""
+        words = {part.word for part in self.parts} - {verdicts.OPEN}
+        return "mixed" if len(words) > 1 else words.pop() if words else verdicts.OPEN
+
+
+def ledger(names: Iterable[str] | None = None) -> list[Verdict]:
+    """Judge all claims, in the order of the claims table, or those that are named.
+
+    For example, what is contradicted: ``[v.claim for v in ledger() if "contradicted" in v.word]``.
+
+    Raises:
+        InputError: ``params/claims.yaml`` is wrong.
+    """
+    systems, rows = read_rows()
+    table, records = claims.load(), store.records()
+    kinds = AuditConfig | CostConfig
+    others = [r for r in records if isinstance(r.config, kinds) and not other_code(r.env)]
+    stages = {name: system.stage for name, system in systems.items()}
+    evidence = Evidence(EDITION, runs_of(systems, records), others, stages)
+    asked = table.index if names is None else names
+    return [judge(name, rows[name], evidence, table.loc[name, "kind"]) for name in asked]
+
+
+def runs_of(systems: dict[str, System], records: Iterable[Record]) -> pd.DataFrame:
+    """Find the records of every system (``RUN_COLUMNS``), of any seed, listed by a stage or not.
+
+    Raises:
+        InputError: a system changes what its base does not have.
+    """
+    data = DataConfig(dataset=EDITION, fingerprint=official.FINGERPRINTS[EDITION])
+    seeds: dict[str, list[Record]] = {}
+    for record in records:
+        if isinstance(record.config, RunConfig):
+            seeds.setdefault(seedless(record.config), []).append(record)
+    rows = []
+    for name in systems:
+        mark, recipe = seedless(config_of(name, systems, data)), recipe_of(name, systems)
+        rows += [[name, recipe, mark, r.config.seed, r.key, r] for r in seeds.get(mark, [])]
+    return pd.DataFrame(rows, columns=RUN_COLUMNS)
+
+
+def judge(name: str, claim: Claim, evidence: Evidence, kind: str) -> Verdict:
+    """Judge one claim; ``kind`` is what the claims table calls it."""
+    parts = tuple(_found(check, claim, evidence, kind) for check in claim.checks)
+    decided = [part for part in parts if part.word != verdicts.OPEN]
+    first = decided[0] if decided else parts[0]
+    word = "; ".join(dict.fromkeys(part.full_word for part in decided)) or verdicts.OPEN
+    if 0 < len(decided) < len(parts):
+        word = f"in part: {word}"
+    row, keys = claim.row, tuple(dict.fromkeys(key for part in parts for key in part.evidence))
+    return Verdict(
+        claim=name,
+        word=word,
+        reported=first.reported,
+        measured=first.measured,
+        seeds=first.seeds,
+        scale=row.at_our_scale if keys else "",
+        evidence=keys,
+        page=row.page,
+        quote=row.quote,
+        where=row.where,
+        parts=parts,
+    )
+
+
+def _found(check: Check, claim: Claim, evidence: Evidence, kind: str) -> Finding:
+    """The finding of a check, with what limits it, or what it needs."""
+    found = decide(check, evidence, kind)
+    if found.word == verdicts.OPEN and not found.needs:
+        return found._replace(**_missing(check, evidence.stages))
+    if found.word == verdicts.OPEN:
+        return found
+    scaled = bool(claim.row.at_our_scale and found.evidence)
+    return found._replace(limits=verdicts.limits(found.seeds, not scaled))
+
+
+def _missing(check: Check, stages: dict[str, str]) -> dict[str, str]:
+    """What an open check waits for, and the command that makes it."""
+    if isinstance(check, OnRuns):
+        named = check.systems_named()
+        listed_by = " ".join(dict.fromkeys(stages[name] for name in named))
+        command = f"fer-study train {EDITION} {listed_by}"
+        return {"needs": f"records of {', '.join(named)}", "command": command}
+    places = check.measured if isinstance(check.measured, list) else list(check.measured.values())
+    page = "01_dataset_audit" if places[0].startswith("audit") else "gallery"
+    command = f"fer-study execute {EDITION} {page}"
+    return {"needs": f"a record that holds {', '.join(places)}", "command": command}
+
+
+def shown(number: float, unit: str, digits: int = 1) -> str:
+    """Print a number without its unit: with one, a hundred times as large; a count with its
+    thousands, else four digits."""
+    if math.isnan(number):
+        return ""
+    if unit:
+        return f"{100 * number:.{digits}f}"
+    return f"{number:,.0f}" if float(number).is_integer() and abs(number) >= 10 else f"{number:.4g}"
+
+
+def shown_measured(found: Finding) -> str:
+    """Print what was measured, with its interval where it has one: ``62.3 [60.7, 64.0] %``."""
+    measured = found.measured
+    value, low, high = (shown(x, found.unit) for x in (measured.value, measured.low, measured.high))
+    bounds = f" [{low}, {high}]" if low != high else ""
+    return f"{value}{bounds} {found.unit}".rstrip()
+
+
+def shown_word(found: Finding) -> str:
+    """Print the word of a finding, and by how much it is off or what it would have found."""
+    unit = "points" if found.unit else ""
+    if verdicts.UNDECIDED in found.word and not math.isnan(found.detectable):
+        return f"{found.full_word}, would find {shown(found.detectable, unit)} {unit}".rstrip()
+    if len(found.reported) == 1 and (verdicts.HIGHER in found.word or verdicts.LOWER in found.word):
+        off = abs(found.measured.value - found.reported[0])
+        return f"{found.full_word} by {shown(off, unit)} {unit}".rstrip()
+    return found.full_word
+
+
+def shown_reported(found: Finding, stated: str) -> str:
+    """Print what was reported, in numbers, or as the claims table states it."""
+    digits = 2 if found.unit == "%" else 1
+    numbers = ", ".join(shown(number, found.unit, digits) for number in found.reported)
+    text = (f"{numbers} %" if found.unit else numbers) if numbers else stated
+    return textwrap.shorten(text, 40, placeholder=" ...") or "-"
+
+
+def table(found: Iterable[Verdict]) -> pd.DataFrame:
+    """Table verdicts as printed: a row a claim, and one more for each further part of it."""
+    rows, stated = [], claims.load()["value"]
+    for verdict in found:
+        parts = [part for part in verdict.parts if part.word != verdicts.OPEN] or verdict.parts[:1]
+        partly = "in part: " if verdict.word.startswith("in part") else ""
+        for place, part in enumerate(parts):
+            rows.append({
+                "id": "" if place else verdict.claim,
+                "verdict": partly + shown_word(part),
+                "reported": shown_reported(part, "" if place else stated[verdict.claim]),
+                "measured": shown_measured(part) or "-",
+                "seeds": part.seeds or "-",
+                "page": verdict.page,
+                "of": part.of,
+            })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def open_table(found: Iterable[Verdict]) -> pd.DataFrame:
+    """Table what is missing for every claim or part that is open, and what would settle it."""
+    rows = [
+        [verdict.claim, part.of or "-", part.needs, part.command or "none yet"]
+        for verdict in found
+        for part in verdict.parts
+        if part.word == verdicts.OPEN
+    ]
+    return pd.DataFrame(rows, columns=["id", "of", "missing", "command"])
+
+
+def render(rows: pd.DataFrame) -> str:
+    """Print a table as lines, its columns aligned."""
+    cells = [list(rows.columns), *rows.astype(str).to_numpy().tolist()]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return "".join("  ".join(map(str.ljust, row, widths)).rstrip() + "\n" for row in cells)
+
+
+def as_dict(verdict: Verdict) -> dict[str, object]:
+    """Write a verdict for JSON, with its claim and its parts; None for what is not known."""
+    parts = [part._asdict() | {"measured": part.measured._asdict()} for part in verdict.parts]
+    found = verdict._asdict() | {"measured": verdict.measured._asdict(), "parts": parts}
+    return {"id": found.pop("claim"), **claims.load().loc[verdict.claim], **_plain(found)}
+
+
+def _plain(value: object) -> object:
+    """Anything made of dicts, tuples and numbers, with None for NaN."""
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    return None if isinstance(value, float) and math.isnan(value) else value

@@ -1,0 +1,287 @@
+"""Measure one record, by name: what it stores, or a function of its predictions, history or maps.
+
+A measurement is written ``name`` or ``name[argument, ...]``, for example ``accuracy``,
+``recall_fear``, ``confused[fear, surprise]`` or ``history[validation_loss, 20]``. Each gives one
+float a record, NaN where it is undefined, so that every check treats all of them alike.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import scipy
+
+from ..data.labels import EIGHT, class_names
+from ..store import Record
+from . import metrics
+from .runs_table import scored_subsets
+
+THIRDS = ("upper", "middle", "lower")
+HISTORY = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
+
+
+class Scored:
+    """One record in one view on one subset of its images, and the shares of the crowd's majority by
+    row, where known."""
+
+    def __init__(self, record: Record, view: str, subset: str, crowd: np.ndarray | None = None):
+        self.record, self.view, self.subset, self._crowd = record, view, subset, crowd
+
+    @property
+    def allowed(self) -> bool:
+        """Whether the record may be, and was, scored here."""
+        return self.subset in scored_subsets(self.record, self.view)
+
+    @cached_property
+    def mask(self) -> np.ndarray:
+        """(n,) bool: which of the record's images."""
+        return self.record.predictions.subset(self.subset)
+
+    @cached_property
+    def logits(self) -> np.ndarray:
+        """(N, K) float32 log-probabilities."""
+        return self.record.predictions.views[self.view][self.mask]
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """(N,) int64."""
+        return self.record.predictions.table["label"][self.mask].to_numpy(np.int64)
+
+    @cached_property
+    def predicted(self) -> np.ndarray:
+        """(N,) int64."""
+        return self.logits.argmax(axis=1)
+
+    @cached_property
+    def crowd(self) -> np.ndarray:
+        """(N, K) float32: share of each class in what most votes name; rows of zeros where that is
+        no class, or unknown."""
+        if self._crowd is None:
+            return np.zeros(self.logits.shape, np.float32)
+        return self._crowd[self.record.predictions.table["row"][self.mask]]
+
+    @cached_property
+    def confusion(self) -> np.ndarray:
+        """(K, K) int64 counts, label in rows."""
+        k = self.logits.shape[1]
+        return np.bincount(self.labels * k + self.predicted, minlength=k * k).reshape(k, k)
+
+    def place(self, name: str) -> int:
+        """Index of a class of this record."""
+        return class_names(self.logits.shape[1]).index(name)
+
+    def pairs(self) -> dict[frozenset[int], int]:
+        """Images on which two classes are taken for each other, both ways together, by pair."""
+        both = self.confusion + self.confusion.T
+        k = len(both)
+        return {frozenset((i, j)): int(both[i, j]) for i in range(k) for j in range(i)}
+
+
+class Measurement(NamedTuple):
+    """A function ``(Scored, *arguments) -> float``, the kinds of its arguments, and what its value
+    is: ``SHARE`` (in [0, 1]), ``POINTS`` (a difference of shares) or ``NUMBER``."""
+
+    function: Callable[..., float]
+    arguments: tuple[str, ...]
+    unit: str
+
+
+MEASUREMENTS: dict[str, Measurement] = {}
+SHARE, POINTS, NUMBER = "share", "points", "number"
+
+
+def measurement(unit: str, *arguments: str) -> Callable[[Callable[..., float]], Callable[..., float]]:
+    """Register a function by its name; ``arguments`` are kinds of ``ARGUMENTS``."""
+
+    def add(function: Callable[..., float]) -> Callable[..., float]:
+        name = function.__name__
+        if name in MEASUREMENTS:
+            raise KeyError(f"measurement {name!r} is registered already")
+        MEASUREMENTS[name] = Measurement(function, arguments, unit)
+        return function
+
+    return add
+
+
+ARGUMENTS: dict[str, Callable[[str], object]] = {
+    "class": EIGHT.index,
+    "third": THIRDS.index,
+    "curve": HISTORY.index,
+    "epoch": int,
+}
+"""Kind of argument -> a function that raises ``ValueError`` for what is none."""
+
+
+def parsed(text: str) -> tuple[str, list[str]]:
+    """Name and arguments of a measurement.
+
+    Raises:
+        ValueError: an unknown name, or arguments of the wrong number or kind.
+    """
+    found = re.fullmatch(r"(\w+)(?:\[([^\]]*)\])?", text)
+    name, arguments = (found[1], [part.strip() for part in (found[2] or "").split(",") if part]) if found else (text, [])
+    stored = name in metrics.SCALARS or (name.startswith("recall_") and name.removeprefix("recall_") in EIGHT)
+    if stored and not arguments:
+        return name, arguments
+    if stored:
+        raise ValueError(f"metric {text!r} has {len(arguments)} arguments, allowed: {name}")
+    if name not in MEASUREMENTS:
+        known = ", ".join([*metrics.SCALARS, "recall_<class>", *MEASUREMENTS])
+        raise ValueError(f"unknown metric {name!r}; known: {known}")
+    kinds = MEASUREMENTS[name].arguments
+    if len(kinds) != len(arguments):
+        raise ValueError(f"metric {text!r} has {len(arguments)} arguments, allowed: {name}[{', '.join(kinds)}]")
+    for kind, argument in zip(kinds, arguments, strict=True):
+        try:
+            ARGUMENTS[kind](argument)
+        except ValueError:
+            raise ValueError(f"metric {text!r}: {argument!r} is no {kind}") from None
+    return name, arguments
+
+
+def unit_of(text: str) -> str:
+    """What a measurement is: ``SHARE``, ``POINTS`` or ``NUMBER``."""
+    name, _ = parsed(text)
+    if name in MEASUREMENTS:
+        return MEASUREMENTS[name].unit
+    return NUMBER if name in ("log_loss", "brier", "cohen_kappa") else SHARE
+
+
+def measure(text: str, scored: Scored) -> float:
+    """The value of a measurement; NaN where the record was not, or must not be, scored there, or has no
+    such class."""
+    name, arguments = parsed(text)
+    if not scored.allowed:
+        return float("nan")
+    if name not in MEASUREMENTS:
+        return scored.record.metrics[scored.view][scored.subset].get(name, float("nan"))
+    kinds, classes = MEASUREMENTS[name].arguments, class_names(scored.logits.shape[1])
+    if any(kind == "class" and a not in classes for kind, a in zip(kinds, arguments, strict=True)):
+        return float("nan")
+    return float(MEASUREMENTS[name].function(scored, *arguments))
+
+
+@measurement(SHARE, "class", "class")
+def confused(scored: Scored, label: str, predicted: str) -> float:
+    """Share of the images of a class that are called another."""
+    row = scored.confusion[scored.place(label)]
+    return row[scored.place(predicted)] / row.sum() if row.sum() else np.nan
+
+
+@measurement(POINTS, "class", "class")
+def pair_lead(scored: Scored, one: str, other: str) -> float:
+    """Share of all images on which two classes are confused, minus that of the run's own most
+    frequent other pair."""
+    pairs = scored.pairs()
+    stated = pairs.pop(frozenset((scored.place(one), scored.place(other))))
+    return (stated - max(pairs.values())) / len(scored.labels)
+
+
+@measurement(NUMBER, "class", "class")
+def pair_rank(scored: Scored, one: str, other: str) -> float:
+    """Rank of a pair among all by how many images are confused: 1 is the most frequent."""
+    pairs = scored.pairs()
+    stated = pairs.pop(frozenset((scored.place(one), scored.place(other))))
+    return 1 + sum(count > stated for count in pairs.values())
+
+
+@measurement(POINTS, "class")
+def recall_lead(scored: Scored, name: str) -> float:
+    """Recall of a class minus the highest of the others."""
+    recalls = metrics.ratio(np.diag(scored.confusion).astype(float), scored.confusion.sum(axis=1))
+    return recalls[scored.place(name)] - np.nanmax(np.delete(recalls, scored.place(name)))
+
+
+@measurement(POINTS)
+def recall_spread(scored: Scored) -> float:
+    """Standard deviation of the recalls over the classes."""
+    return np.nanstd(metrics.ratio(np.diag(scored.confusion).astype(float), scored.confusion.sum(axis=1)))
+
+
+@measurement(NUMBER, "class")
+def predicted_ratio(scored: Scored, name: str) -> float:
+    """How often a class is predicted, by how often it is the label."""
+    place = scored.place(name)
+    return scored.confusion[:, place].sum() / scored.confusion[place].sum()
+
+
+@measurement(NUMBER)
+def frequency_lead(scored: Scored) -> float:
+    """How much closer recall follows the frequency of a class than the share of its labels that the
+    crowd's majority names: the difference of two rank correlations (Spearman)."""
+    images, classes = scored.confusion.sum(axis=1), range(len(scored.confusion))
+    agreement = [scored.crowd[scored.labels == k, k].mean() for k in classes]
+    recall = pd.Series(metrics.ratio(np.diag(scored.confusion).astype(float), images)).rank()
+    frequency, agreement = pd.Series(images).rank(), pd.Series(agreement).rank()
+    return recall.corr(frequency) - recall.corr(agreement)
+
+
+@measurement(NUMBER, "curve", "epoch")
+def history(scored: Scored, column: str, epoch: str) -> float:
+    """A curve of training at an epoch."""
+    table = scored.record.history
+    at = table.loc[table["epoch"] == int(epoch), column] if len(table) else []
+    return at.iloc[0] if len(at) else np.nan
+
+
+@measurement(SHARE, "class", "third")
+def saliency(scored: Scored, name: str, third: str) -> float:
+    """Share of the class-mean Grad-CAM in a third of the image."""
+    if not scored.record.cam:
+        return np.nan
+    heat = scored.record.cam["maps"][scored.place(name)].astype(np.float64)
+    parts = [part.sum() for part in np.array_split(heat, 3)]
+    return parts[THIRDS.index(third)] / sum(parts) if sum(parts) > 0 else np.nan
+
+
+def crowd_score(scored: Scored, of: np.ndarray) -> float:
+    """Share of some images (N,) bool whose prediction the crowd's majority names, a tie shared
+    among its classes."""
+    return scored.crowd[np.flatnonzero(of), scored.predicted[of]].mean() if of.any() else np.nan
+
+
+@measurement(POINTS)
+def crowd_gain_where_mixed(scored: Scored) -> float:
+    """Accuracy against the crowd where its majority is tied, minus that where it is not."""
+    known, clear = scored.crowd.any(axis=1), scored.crowd.max(axis=1) == 1
+    return crowd_score(scored, known & ~clear) - crowd_score(scored, clear)
+
+
+@measurement(SHARE)
+def crowd_accuracy(scored: Scored) -> float:
+    """Accuracy against the crowd, on the images where its majority is one class."""
+    return crowd_score(scored, scored.crowd.max(axis=1) == 1)
+
+
+@measurement(SHARE)
+def clear_accuracy(scored: Scored) -> float:
+    """Accuracy against the labels, on the images where the crowd's majority is one class."""
+    clear = scored.crowd.max(axis=1) == 1
+    return (scored.predicted == scored.labels)[clear].mean() if clear.any() else np.nan
+
+
+@measurement(POINTS)
+def calibration_gain(scored: Scored) -> float:
+    """Calibration error before minus after a temperature that validation chose (Guo et al.,
+    2017)."""
+    predictions = scored.record.predictions
+    every, labels = predictions.views[scored.view].astype(np.float64), predictions.table["label"].to_numpy(np.int64)
+    fitted_on = np.flatnonzero(predictions.subset("validation"))
+
+    def loss(temperature: float) -> float:
+        return -metrics.log_softmax(every[fitted_on] / temperature)[np.arange(len(fitted_on)), labels[fitted_on]].mean()
+
+    temperature = scipy.optimize.minimize_scalar(loss, bounds=(0.25, 4), method="bounded").x
+    return calibration_error(every[scored.mask], scored.labels) - calibration_error(
+        every[scored.mask] / temperature, scored.labels
+    )
+
+
+def calibration_error(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Expected calibration error (Guo et al., 2017, eq. 3)."""
+    return metrics.compute(logits, labels, class_names(logits.shape[1]))["expected_calibration_error"]

@@ -1,0 +1,507 @@
+"""The ledger: a row a claim, read strictly, and verdicts that follow the records."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from page_records import make_record, predictions, two_epochs
+
+from fer_study import cli, store
+from fer_study.analysis import arithmetic, claim_rows, claims, evidence, ledger
+from fer_study.analysis.measurements import MEASUREMENTS, Scored, measure
+from fer_study.analysis.runs_table import runs_table
+from fer_study.jobs.editions import load_edition
+from fer_study.jobs.stages import listed_jobs
+from fer_study.settings.errors import InputError
+from fer_study.settings.experiment import AuditConfig, CostConfig, DataConfig, LossConfig, ModelConfig
+from fer_study.settings.yaml_files import read_yaml
+
+NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
+SYSTEMS = {name: claim_rows.System(stage="s", arm=name, model=ModelConfig(name=name)) for name in ("a", "b", "c", "svm")}
+ROW = {"quote": "q", "where": "001", "page": "gallery"}
+
+
+class Store:
+    """Fabricated records of a stage ``s`` under a recipe ``r``, and the verdict that a row of checks gets from them."""
+
+    def __init__(self, folder: Path):
+        self.folder, self.rows, self.others = folder, [], []
+
+    def add(self, arm: str, right: int | np.ndarray, seed: int = 0, **given: object) -> store.Record:
+        """A run that is right on so many of 40 test images."""
+        self.rows = [row for row in self.rows if (row["name"], row["seed"]) != (arm, seed)]
+        record = make_record(self.folder / str(len(list(self.folder.iterdir()))), right, name=arm, seed=seed, **given)
+        mark, recipe = evidence.seedless(record.config), "" if arm == "svm" else "r"
+        row = [arm, recipe, mark, seed, record.config.key, record]
+        self.rows.append(dict(zip(evidence.RUN_COLUMNS, row, strict=True)))
+        return record
+
+    def add_seeds(self, arm: str, *right: int) -> None:
+        """One run a seed."""
+        for seed, hits in enumerate(right):
+            self.add(arm, hits, seed)
+
+    def add_other(self, config: AuditConfig | CostConfig, name: str, content: dict) -> None:
+        """An audit or a cost."""
+        folder = self.folder / f"other-{len(self.others)}"
+        folder.mkdir()
+        self.others.append(store.save_files(folder, config, {"commit": "abc"}, {name: store.as_json(content)}))
+
+    def verdict(self, *rows: dict, kind: str = "number", **given: object) -> ledger.Verdict:
+        """The verdict on a claim with these checks."""
+        claim = claim_rows.read_row({**ROW, **given, "checks": list(rows)}, SYSTEMS, "test")
+        table = pd.DataFrame(self.rows, columns=evidence.RUN_COLUMNS)
+        known = evidence.Evidence("synthetic", table, self.others, dict.fromkeys(SYSTEMS, "03_model_comparison"))
+        return ledger.judge("x-01", claim, known, kind)
+
+
+@pytest.fixture
+def runs_folder(tmp_path):
+    return Store(tmp_path)
+
+
+NUMBER = {"check": "number", "metric": "accuracy", "system": "a", "subset": "test", "reported": 0.5}
+
+
+def test_a_number_follows_its_records(runs_folder):
+    assert runs_folder.verdict(NUMBER).word == "open"
+    runs_folder.add("a", 20)
+    assert runs_folder.verdict(NUMBER).word == "one seed: undecided"  # no spread is known
+    runs_folder.add_seeds("b", 30, 30, 30)
+    runs_folder.add("a", 20, 1)
+    assert runs_folder.verdict(NUMBER).word == "two seeds: reproduced"
+    runs_folder.add_seeds("a", 20, 20, 20)
+    found = runs_folder.verdict(NUMBER)
+    assert (found.word, found.seeds, found.measured.value, found.reported) == ("reproduced", 3, 0.5, (0.5,))
+    assert set(found.evidence) == {row["key"] for row in runs_folder.rows if row["name"] == "a"}
+    runs_folder.add_seeds("b", 20, 30, 40)  # another system of the recipe shows how far seeds scatter
+    assert runs_folder.verdict(NUMBER).word == "consistent"
+    runs_folder.add_seeds("b", 30, 30, 30)
+    runs_folder.add_seeds("a", 30, 31, 32)
+    assert runs_folder.verdict(NUMBER).word == "higher than reported"
+    runs_folder.add_seeds("a", 10, 11, 12)
+    assert runs_folder.verdict(NUMBER).word == "lower than reported"
+
+
+def test_scale_and_seeds_stand_in_front(runs_folder):
+    runs_folder.add_seeds("b", 30, 31)
+    runs_folder.add("a", 20)
+    found = runs_folder.verdict(NUMBER, at_our_scale="a smaller network")
+    assert found.word == "at our scale, one seed: consistent" and found.scale == "a smaller network"
+    assert found.category == "consistent"
+
+
+def test_log_loss_has_a_tolerance_of_its_own(runs_folder):
+    row = NUMBER | {"metric": "log_loss", "reported": -math.log(0.7) + 0.04}
+    for arm in "ab":
+        runs_folder.add_seeds(arm, 40, 40, 40)
+    assert runs_folder.verdict(row).word == "reproduced"
+    assert runs_folder.verdict(row | {"reported": -math.log(0.7) + 0.06}).word == "lower than reported"
+    kappa = row | {"metric": "cohen_kappa"}  # it is 1
+    assert runs_folder.verdict(kappa | {"reported": 0.985}).word == "reproduced"
+    assert runs_folder.verdict(kappa | {"reported": 0.97}).word == "higher than reported"
+
+
+def test_an_ordering_flips(runs_folder):
+    row = {"check": "ordering", "metric": "accuracy", "systems": ["a", "b", "c"], "subset": "test"}
+    for arm, hits in (("a", (30, 31, 30)), ("b", (20, 21, 21)), ("c", (10, 11, 10))):
+        runs_folder.add_seeds(arm, *hits)
+    assert runs_folder.verdict(row, kind="ordering").word == "confirmed"
+    runs_folder.add_seeds("c", 25, 26, 25)
+    found = runs_folder.verdict(row, kind="ordering")
+    assert found.word == "contradicted" and found.measured.value == pytest.approx(-14 / 120)
+    runs_folder.add_seeds("c", 20, 21, 20)
+    assert runs_folder.verdict(row, kind="ordering").word == "undecided"
+
+
+EFFECT = {"check": "effect", "metrics": ["accuracy"], "arms": ["a"], "base": "b", "direction": "higher", "subset": "test"}
+
+
+def test_an_effect_flips_and_one_seed_each_needs_the_band(runs_folder):
+    runs_folder.add("a", 30)
+    runs_folder.add("b", 25)
+    assert runs_folder.verdict(EFFECT).word == "one seed: undecided"  # nothing was run twice
+    runs_folder.add_seeds("c", 20, 24, 22)
+    found = runs_folder.verdict(EFFECT)
+    assert found.word == "one seed: undecided" and found.parts[0].detectable > 5 / 40
+    runs_folder.add_seeds("c", 20, 20, 21)
+    runs_folder.add("b", 25, 1)
+    runs_folder.add("b", 25, 2)
+    assert runs_folder.verdict(EFFECT).word == "one seed: confirmed"
+    assert runs_folder.verdict(EFFECT | {"direction": "lower"}).word == "one seed: contradicted"
+    assert runs_folder.verdict(EFFECT | {"direction": "tested"}).word == "one seed: tested"
+    runs_folder.add("a", 20)
+    assert runs_folder.verdict(EFFECT).word == "one seed: contradicted"
+
+
+def test_no_gain(runs_folder):
+    row = EFFECT | {"direction": "no gain"}
+    runs_folder.add_seeds("a", 20, 20, 20)
+    runs_folder.add_seeds("b", 20, 20, 20)
+    assert runs_folder.verdict(row).word == "confirmed"
+    runs_folder.add_seeds("a", 24, 24, 25)
+    assert runs_folder.verdict(row).word == "contradicted"
+    runs_folder.add_seeds("a", 15, 21, 25)
+    assert runs_folder.verdict(row).word == "undecided"
+
+
+def test_a_family_is_corrected(runs_folder):
+    runs_folder.add_seeds("a", 27, 28, 28)
+    runs_folder.add_seeds("b", 25, 26, 23)
+    runs_folder.add_seeds("c", 25, 26, 23)
+    alone = runs_folder.verdict(EFFECT).parts[0]
+    family = runs_folder.verdict(EFFECT | {"metrics": ["accuracy", "accuracy", "accuracy"]}).parts[0]
+    assert (alone.word, family.word) == ("confirmed", "undecided")
+
+
+def test_a_record_of_two_systems_counts_once(runs_folder):
+    """The base of one stage is an arm of another."""
+    runs_folder.add_seeds("a", 27, 28, 29)
+    runs_folder.add_seeds("b", 25, 26, 23)
+    before = runs_folder.verdict(EFFECT, NUMBER).parts
+    runs_folder.rows += [row | {"name": "c"} for row in runs_folder.rows if row["name"] == "b"]
+    assert runs_folder.verdict(EFFECT, NUMBER).parts == before
+
+
+def test_what_has_no_seed_is_exact(runs_folder):
+    runs_folder.add("svm", 20, changes={"phases": ()})
+    runs_folder.add_seeds("a", 28, 29, 30)
+    found = runs_folder.verdict(EFFECT | {"base": "svm"})
+    assert found.word == "confirmed" and found.seeds == 3
+
+
+def test_a_bound_flips(runs_folder):
+    row = {"check": "bound", "metrics": ["accuracy"], "systems": ["a", "b"], "below": 0.68, "subset": "test"}
+    runs_folder.add_seeds("a", 20, 21, 20)
+    runs_folder.add_seeds("b", 22, 22, 23)
+    assert runs_folder.verdict(row, kind="behaviour").word == "confirmed"
+    runs_folder.add_seeds("b", 34, 35, 34)
+    found = runs_folder.verdict(row, kind="behaviour")
+    assert found.word == "contradicted" and found.measured.value == pytest.approx(103 / 120)
+    runs_folder.add_seeds("b", 27, 28, 27)
+    assert runs_folder.verdict(row, kind="behaviour").word == "undecided"
+    above = {key: value for key, value in row.items() if key != "below"} | {"above": 0.4}
+    assert runs_folder.verdict(above, kind="behaviour").word == "confirmed"
+
+
+AUDIT, NETWORK = AuditConfig(data=DataConfig(dataset="synthetic", faces=100)), ModelConfig(name="n", options={"se": "down"})
+COST = CostConfig(model=NETWORK, without=NETWORK.replace(options={"se": "none"}))
+
+
+def test_counts_and_ranges_follow_audits_and_costs(tmp_path):
+    count = {"check": "count", "measured": ["audit/synthetic/images", "audit/synthetic/all/fear"], "reported": [10, 3]}
+    share = {"check": "range", "measured": ["cost/n/48/se/parameters_ratio"], "low": 1.01, "high": 1.02}
+    words = []
+    for number, (fear, parameters) in enumerate([(3, 1015), (4, 1030), (3, 1005)]):
+        (tmp_path / str(number)).mkdir()
+        runs_folder = Store(tmp_path / str(number))
+        assert runs_folder.verdict(count, share).word == "open"
+        runs_folder.add_other(AUDIT, "audit.json", {"images": 10, "all": {"fear": fear}})
+        runs_folder.add_other(COST, "cost.json", {"parameters": parameters, "parameters_without": 1000})
+        words.append([part.word for part in runs_folder.verdict(count, share).parts])
+        found = runs_folder.verdict(count | {"otherwise": "no reading found"}).word
+        assert found == ("right" if fear == 3 else "no reading found")
+    assert words == [["right", "right"], ["wrong", "higher than reported"], ["right", "lower than reported"]]
+
+
+def test_a_range_without_its_part_is_not_taken_for_it(runs_folder):
+    runs_folder.add_other(COST.replace(without=None), "cost.json", {"parameters": 1015})
+    assert (
+        runs_folder.verdict({"check": "range", "measured": ["cost/n/48/se/parameters"], "low": 1, "high": 2}).word == "open"
+    )
+
+
+def test_formulas_are_evaluated(runs_folder):
+    row = {
+        "check": "formula",
+        "values": {"weight": 10},
+        "measured": {"n": "audit/synthetic/images"},
+        "holds": "n / 7 == weight",
+    }
+    runs_folder.add_other(AUDIT, "audit.json", {"images": 70})
+    assert runs_folder.verdict(row, kind="formula").word == "right"
+    assert runs_folder.verdict(row, kind="behaviour").word == "confirmed"
+    runs_folder.others.clear()
+    runs_folder.folder = runs_folder.folder / "later"
+    runs_folder.folder.mkdir()
+    runs_folder.add_other(AUDIT, "audit.json", {"images": 71})
+    assert runs_folder.verdict(row, kind="formula").word == "wrong"
+    assert runs_folder.verdict(row | {"check": "own_source"}, kind="formula").word == "refuted by its source"
+
+
+def test_a_source_can_be_below_what_its_test_set_tells(runs_folder):
+    row = {"check": "own_test_set", "values": [0.70, 0.72], "images": 3589}
+    assert runs_folder.verdict(row).word == "open"
+    assert runs_folder.verdict(row | {"values": [0.70, 0.72, 0.7205]}).word == "undecided by its own test set"
+    assert runs_folder.verdict(row | {"values": [0.70, 0.72, 0.7205], "images": 10**7}).word == "open"
+
+
+def test_parts_that_are_open_are_said(runs_folder):
+    row = {"check": "open", "needs": "RAF-DB", "command": "fer-study data doctor PATH"}
+    assert runs_folder.verdict(row).is_open
+    refuted = {"check": "own_source", "values": {"a": 1, "b": 2}, "holds": "a == b"}
+    found = runs_folder.verdict(refuted, row)
+    assert found.word == "in part: refuted by its source" and not found.is_open
+    assert found.category == "refuted by its source"
+    assert runs_folder.verdict(refuted, refuted | {"holds": "a < b"}).category == "mixed"
+    table = ledger.open_table([found])
+    assert table[["missing", "command"]].to_numpy().tolist() == [["RAF-DB", "fer-study data doctor PATH"]]
+    table = ledger.open_table([runs_folder.verdict(NUMBER)])
+    assert table["missing"].tolist() == ["records of a"] and table["command"].tolist() == [
+        "fer-study train fer2013 03_model_comparison"
+    ]
+
+
+# Reading
+
+
+def test_every_claim_has_a_row_and_every_row_a_claim():
+    systems, rows = claim_rows.read_rows()
+    assert set(rows) == set(claims.load().index) and len(rows) == 120
+    for name, claim in rows.items():
+        document = claims.load().loc[name, "source"][:3]
+        assert claim.row.quote.strip() and document in claim.row.where, name
+        assert (NOTEBOOKS / f"{claim.row.page}.ipynb").is_file(), name
+    assert {name for _, claim in rows.items() for check in claim.checks for name in check.systems_named()} == set(systems)
+
+
+@pytest.fixture
+def rewritten(tmp_path):
+    """Read the rows of a file in which one claim, or one system, is another."""
+
+    def read(claim: str, change: dict | None, systems: dict | None = None) -> None:
+        content = read_yaml(claim_rows.PATH)
+        content["claims"].pop(claim, None)
+        content["claims"] |= {claim: change} if change else {}
+        content["systems"] |= systems or {}
+        path = tmp_path / "claims.yaml"
+        path.write_text(json.dumps(content))  # which is YAML too
+        claim_rows.read_rows(path)
+
+    return read
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"check": "nmber"}, "ladder-04: unknown check 'nmber'; known: number, ordering, effect"),
+        ({"system": "resnet"}, "ladder-04: unknown system 'resnet'; known: emotion_cnn, "),
+        ({"metric": "acuracy"}, "unknown metric 'acuracy'; known: accuracy, "),
+        ({"metric": "confused[fear, joy]"}, "'joy' is no class"),
+        ({"metric": "confused[fear]"}, r"has 1 arguments, allowed: confused\[class, class\]"),
+        ({"metric": "accuracy[fear]"}, "metric 'accuracy"),
+        ({"subset": "tests"}, "subset is 'tests'"),
+        ({"view": "last_double"}, "view is 'last_double'"),
+        ({"protocol": "random"}, "protocol is 'random'"),
+        ({"reported": "62 %"}, "reported is '62 %'"),
+        ({"limit": 1}, "unknown key 'limit'; allowed: of, subset"),
+    ],
+)
+def test_what_is_unknown_is_refused_by_name(rewritten, change, message):
+    check = {"check": "number", "metric": "accuracy", "system": "cbam_cnn", "subset": "test", "reported": 0.6} | change
+    with pytest.raises(InputError, match=message) as refusal:
+        rewritten("ladder-04", {**ROW, "checks": [check]})
+    assert "claims.yaml: ladder-04: " in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+def test_claims_without_a_row_and_rows_without_a_claim_are_refused(rewritten):
+    with pytest.raises(InputError, match="ladder-04 has no row"):
+        rewritten("ladder-04", None)
+    with pytest.raises(InputError, match="ladder-99 is no claim"):
+        rewritten("ladder-99", {**ROW, "checks": [{"check": "open", "needs": "x"}]})
+    with pytest.raises(InputError, match="ladder-04: quote is missing"):
+        rewritten("ladder-04", {"where": "004", "page": "gallery", "checks": [{"check": "open", "needs": "x"}]})
+    with pytest.raises(InputError, match=r"systems\.x\.arm is missing"):
+        rewritten("ladder-04", None, {"x": {"stage": "s", "base": "cbam_cnn"}})
+    with pytest.raises(InputError, match="system x: unknown base 'l2'; known: emotion_cnn, "):
+        rewritten("ladder-04", None, {"x": {"stage": "s", "arm": "a", "base": "l2"}})
+    with pytest.raises(InputError, match="ladder-04: checks is"):
+        rewritten("ladder-04", {**ROW, "checks": []})
+    with pytest.raises(InputError, match=r"checks.0 is 'number'"):
+        rewritten("ladder-04", {**ROW, "checks": ["number"]})
+    with pytest.raises(InputError, match=r"systems\.x is .*allowed: one of them"):
+        rewritten("ladder-04", None, {"x": {"stage": "s", "arm": "a"}})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"holds": "n / m == weight"}, "unknown name 'm'"),
+        ({"holds": "__import__('os')"}, "unknown function '__import__'"),
+        ({"holds": "weight.real"}, "holds a Attribute"),
+        ({"holds": "weight =="}, "is no expression"),
+        ({"measured": {"n": "results/n"}}, "'results/n' is no place in a record"),
+    ],
+)
+def test_formulas_do_arithmetic_only(change, message):
+    row = {
+        "check": "formula",
+        "values": {"weight": 10},
+        "measured": {"n": "audit/x/images"},
+        "holds": "n == weight",
+    } | change
+    with pytest.raises(InputError, match=message):
+        claim_rows.read_row({**ROW, "checks": [row]}, {}, "test")
+
+
+def test_arithmetic():
+    assert arithmetic.evaluate("round(28000 / (7 * n), 2) == 7.31 and -n < 0", {"n": 547}) is True
+    assert arithmetic.evaluate("variance([0.5, 0.3, 0.2])", {}) == pytest.approx(np.var([0.5, 0.3, 0.2]))
+    shifted = arithmetic.evaluate(
+        "total_variation(a, without(b, 'none'))", {"a": {"x": 1, "y": 1}, "b": {"x": 3, "y": 1, "none": 9}}
+    )
+    assert shifted == pytest.approx(0.25)
+
+
+# Measurements
+
+
+def test_measurements_of_predictions(runs_folder):
+    predicted = predictions(right=40)
+    predicted[10:16] = 6  # of the test images 0 to 5, labels 0 to 5, all are called neutral
+    predicted[17] = 0  # and a second angry one is right already
+    record = runs_folder.add(
+        "a", predicted, cam={"maps": np.ones((7, 6, 6)), "counts": np.full(7, 5)}, history=two_epochs(1.5)
+    )
+    scored = Scored(record, "last_single", "test")
+    assert measure("confused[sad, neutral]", scored) == pytest.approx(1 / 6)
+    assert measure("pair_rank[sad, neutral]", scored) == 1 and measure("pair_rank[sad, fear]", scored) == 7
+    assert measure("pair_lead[sad, neutral]", scored) == 0
+    assert measure("recall_lead[neutral]", scored) == pytest.approx(1 - 5 / 6)
+    assert measure("predicted_ratio[neutral]", scored) == pytest.approx((5 + 6) / 5)
+    assert measure("recall_spread", scored) == pytest.approx(np.std([5 / 6] * 5 + [4 / 5, 1]))
+    assert measure("saliency[happy, lower]", scored) == pytest.approx(1 / 3)
+    assert measure("history[validation_loss, 2]", scored) == 1.5
+    assert math.isnan(measure("history[validation_loss, 3]", scored))
+    assert math.isnan(measure("confused[contempt, neutral]", scored))  # it has seven classes
+    always_right = runs_folder.add("b", predictions(40, validation_right=10))  # and sure by .7 only: T sharpens it
+    assert measure("calibration_gain", Scored(always_right, "last_single", "test")) == pytest.approx(0.3, abs=0.01)
+
+
+def test_recall_follows_agreement_or_frequency():
+    """Four classes of 1 to 4 images: recall falls with frequency and rises with agreement, so the lead is -1 - 1."""
+    labels = np.repeat(range(4), [1, 2, 3, 4])
+    confusion = np.array([[1, 0, 0, 0], [1, 1, 0, 0], [2, 0, 1, 0], [4, 0, 0, 0]])
+    crowd = np.eye(4)[labels] * np.array([1, 0.9, 0.5, 0.1])
+    scored = SimpleNamespace(confusion=confusion, labels=labels, crowd=crowd)
+    assert MEASUREMENTS["frequency_lead"].function(scored) == pytest.approx(-2)
+
+
+def test_ties_of_the_crowd_are_shared(runs_folder):
+    record = runs_folder.add("a", 40)
+    crowd = np.zeros((150, 7), np.float32)
+    rows = record.predictions.table["row"][10:]
+    crowd[rows[:20], record.predictions.table["label"][10:30]] = 1
+    crowd[rows[20:30], :2] = 0.5  # tied between angry and disgust; the last ten are nothing
+    scored = Scored(record, "last_single", "test", crowd)
+    assert measure("crowd_accuracy", scored) == 1 and measure("clear_accuracy", scored) == 1
+    tied = [0.5 if label < 2 else 0 for label in record.predictions.table["label"][30:40]]
+    assert measure("crowd_gain_where_mixed", scored) == pytest.approx(np.mean(tied) - 1)
+
+
+def test_merged_scores_of_a_design_that_validation_chose_are_not_shown(runs_folder):
+    records = [make_record(runs_folder.folder / name, 30, name=name) for name in ("cbam_cnn", "fer48")]
+    scores = [measure("accuracy", Scored(record, "last_single", "merged")) for record in records]
+    assert scores[0] == pytest.approx(35 / 50) and math.isnan(scores[1])
+
+
+def test_a_run_of_another_split_protocol_does_not_count(runs_folder):
+    runs_folder.add_seeds("b", 30, 31)
+    runs_folder.add("a", 20, changes={"data": DataConfig(dataset="synthetic", faces=100, protocol="resplit")})
+    assert runs_folder.verdict(NUMBER).word == "open"
+    assert runs_folder.verdict(NUMBER | {"protocol": "resplit"}).word == "one seed: undecided"
+
+
+def test_arms_are_systems_of_their_own(runs_folder):
+    """Weighted losses are another system, so their spread is not mixed with that of the base."""
+    for seed, hits in enumerate((20, 21)):
+        runs_folder.add("a", hits + seed, seed)
+        runs_folder.add(
+            "b", hits + 10, seed, changes={"model": ModelConfig(name="a"), "loss": LossConfig(class_weights="inverse")}
+        )
+    found = runs_folder.verdict(EFFECT)
+    assert found.measured.value == pytest.approx(-9.5 / 40) and found.word == "two seeds: contradicted"
+
+
+# The published records
+
+
+@pytest.fixture(scope="module")
+def published():
+    return {verdict.claim: verdict for verdict in ledger.ledger()}
+
+
+def test_published_records_decide_most_claims(published):
+    assert list(published) == list(claims.load().index)
+    assert sum(not verdict.is_open for verdict in published.values()) >= 65
+    _, rows = claim_rows.read_rows()
+    pairs = [pair for name, claim in rows.items() for pair in zip(claim.checks, published[name].parts, strict=True)]
+    assert [check for check, part in pairs if part.word == "open" and not isinstance(check, claim_rows.Open)] == []
+
+
+def test_no_verdict_that_the_records_do_not_bear(published):
+    assert published["ladder-02"].word != "reproduced"  # its mean is more than two points off
+    assert published["ladder-15"].is_open  # the loss of training has dropout on
+    assert published["weight-03"].parts[0].seeds >= 3  # every seed that exists
+    assert published["resface-12"].word == "no reading found" and published["hybrid-24"].is_open
+    assert published["ladder-13"].evidence == ()  # two networks that differ in more than shortcuts say nothing
+    for verdict in published.values():
+        for part in verdict.parts:
+            if part.word == "reproduced":
+                assert abs(part.measured.value - part.reported[0]) < 0.02 and part.seeds > 1
+
+
+def test_the_command_prints_every_claim(capsys, caplog):
+    assert cli.main(["claims", "--id", "ladder-0[46]"]) == 0
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert head.split() == ["id", "verdict", "reported", "measured", "seeds", "page", "of"]
+    assert [line.split()[0] for line in lines if not line.startswith(" ")] == ["ladder-04", "ladder-06"]
+    assert cli.main(["claims", "--id", "hybrid-1[01]", "--open"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["id", "hybrid-10", "hybrid-11"]
+    assert cli.main(["claims", "--json", "--id", "data-*"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert len(found) == 15 and found[0]["id"] == "data-01" and found[0]["value"] == "35887" and found[0]["word"] == "right"
+    assert found[0]["evidence"] and found[0]["quote"] and found[0]["parts"][0]["measured"]["value"] == 35887
+    assert cli.main(["claims", "--id", "x"]) == 2
+    assert "no claim matches 'x'" in caplog.text
+
+
+def test_systems_are_the_runs_that_their_stages_list():
+    """They are spelled out so that the ledger builds no network; here they are held against what the stages make."""
+    systems, _ = claim_rows.read_rows()
+    listed, data = runs_table(listed_jobs("fer2013"), missing=True), load_edition("fer2013").data
+    for name, system in systems.items():
+        config = claim_rows.config_of(name, systems, data)
+        rows = listed[(listed["stage"] == system.stage) & (listed["arm"] == system.arm)]
+        rows = rows[rows["recipe"] == claim_rows.recipe_of(name, systems)]
+        assert len(rows) and [config.replace(seed=seed).key for seed in rows["seed"]] == list(rows["key"]), name
+
+
+@pytest.mark.parametrize(
+    ("system", "message"),
+    [
+        (
+            {"base": "cbam_cnn", "changes": {"model.options.attenton": False}},
+            "system x: changes 'model.options.attenton', which",
+        ),
+        ({"base": "cbam_cnn", "changes": {"loss.class_weights": "havy"}}, "system x: loss.class_weights is 'havy'"),
+    ],
+)
+def test_a_wrong_system_is_refused(system, message):
+    systems, _ = claim_rows.read_rows()
+    systems["x"] = claim_rows.System(stage="s", arm="x", **system)
+    with pytest.raises(InputError, match=message):
+        ledger.runs_of(systems, [])
+
+
+def test_the_ledger_needs_no_torch():
+    code = "import sys; from fer_study.analysis import ledger; ledger.ledger(); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -27,6 +27,7 @@ def content_hash(notebook: Path, given: dict, folder: Path = PARAMS) -> str:
         InputError: the parameters name what is not there.
     """
     code = [p for p in (ROOT / "fer_study").rglob("*") if p.suffix in (".py", ".csv")]
+    code += folder.glob("claims.yaml")
     texts = [text_of(path) for path in (notebook, *sorted(code))]
     named = {name.decode() for text in texts for name in NAMED_IN_CODE.findall(text)}
     facts = [given, settings(given, named, folder)]

@@ -9,6 +9,8 @@ from functools import cached_property
 import pandas as pd
 
 from .. import plots
+from ..analysis import claims, ledger
+from ..analysis.runs_table import runs_table
 from ..data.labels import class_names
 from ..jobs import plan
 from ..jobs.editions import load_edition
@@ -39,7 +41,8 @@ def open_stage(stage: str, **parameters: object) -> Page:
     start = time.perf_counter()
     plots.style()
     jobs = check_stage(stage, parameters).jobs()
-    return Page(str(parameters["edition"]), jobs, plan.ensure(str(parameters["edition"]), jobs), start)
+    edition = str(parameters["edition"])
+    return Page(edition, jobs, plan.ensure(edition, jobs), start, stage)
 
 
 class Page:
@@ -51,14 +54,39 @@ class Page:
     """
 
     def __init__(
-        self, edition: str, jobs: Sequence[Job] = (), records: Sequence[Record | None] = (), start: float | None = None
+        self,
+        edition: str,
+        jobs: Sequence[Job] = (),
+        records: Sequence[Record | None] = (),
+        start: float | None = None,
+        stage: str = "",
     ) -> None:
         pd.set_option("display.max_colwidth", None)  # what a table says is never cut
-        self.edition, self.start = edition, time.perf_counter() if start is None else start
+        self.edition, self.stage = edition, stage
+        self.start = time.perf_counter() if start is None else start
         made = list(zip(jobs, records, strict=True))
         self.audits = [record for job, record in made if isinstance(job.config, AuditConfig)]
         self.jobs = [job for job, _ in made if not isinstance(job.config, AuditConfig)]
         self.records = [record for job, record in made if not isinstance(job.config, AuditConfig)]
+
+    @cached_property
+    def runs(self) -> pd.DataFrame:
+        """The runs of the page that have a record: one row a record (see ``analysis.runs_table``)."""
+        return runs_table(self.jobs)
+
+    def verdicts(self) -> pd.DataFrame:
+        """Table the verdicts of the ledger on the claims that this page is about; they are about
+        FER2013, whatever the edition.
+
+        Returns:
+            index ``id``, empty for a further part of a claim; columns ``statement, verdict,
+            reported, measured, seeds, of``.
+        """
+        mine = [verdict for verdict in ledger.ledger() if verdict.page == self.stage]
+        table = ledger.table(mine).drop(columns="page").set_index("id")
+        statements = claims.load()["statement"].reindex(table.index).fillna("")
+        table.insert(0, "statement", statements.to_numpy())
+        return table
 
     @cached_property
     def title(self) -> str:

@@ -145,13 +145,14 @@ def plan_command(args: argparse.Namespace) -> int:
         return 0
     table = plan.table(jobs)
     left = table[~table["state"].isin(["done", "published", "impossible"])]
+    missing = [job for job, state in zip(jobs, table["state"], strict=True) if state not in ("done", "published")]
     shown = table.drop(columns="reason")
     sys.stdout.write(shown.to_string(index=False, float_format="%.0f", na_rep="-") + "\n")
     timed, untimed = left["seconds"].dropna(), int(left["seconds"].isna().sum())
     minutes = f", about {timed.sum() / 60:.0f} minutes" if len(timed) else ""
     unknown = f", {untimed} of them never timed" if untimed else ""
     sys.stdout.write(f"{len(left)} of {len(table)} jobs left{minutes}{unknown}\n")
-    sys.stdout.writelines(f"{line}\n" for line in (*plan.obstacle_lines(table), *plan.data_lines(jobs)))
+    sys.stdout.writelines(f"{line}\n" for line in (*plan.obstacle_lines(table), *plan.data_lines(missing)))
     return 0
 
 

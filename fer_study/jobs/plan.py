@@ -14,7 +14,7 @@ from ..settings.experiment import RunConfig
 from ..training.checkpoint import CHECKPOINT
 from .editions import load_edition
 from .job import Job
-from .obstacles import obstacles
+from .obstacles import Obstacle, obstacles
 from .queue import by_reason, outcomes_of
 from .train import network
 
@@ -37,20 +37,29 @@ def table(jobs: list[Job]) -> pd.DataFrame:
     rows = []
     for job in jobs:
         record, obstacle = found[job.key], against.get(job.key)
-        started = (store.local_root() / job.key / CHECKPOINT).is_file()
-        state = "damaged" if store.is_damaged(job.key) else "started" if started else "missing"
-        state = obstacle.state if obstacle else state
+        state = state_of(job, record, obstacle)
         rows.append({
             "stage": job.stage,
             "name": job.name,
             "kind": job.model,
             "seed": job.seed,
             "key": job.key,
-            "state": ("published" if record.published else "done") if record else state,
+            "state": state,
             "seconds": 0.0 if record else float("nan") if state == "impossible" else job.seconds(known),
             "reason": obstacle.reason if obstacle else "",
         })  # fmt: skip
     return pd.DataFrame(rows, columns=["stage", "name", "kind", "seed", "key", "state", "seconds", "reason"])
+
+
+def state_of(job: Job, record: store.Record | None, obstacle: Obstacle | None) -> str:
+    """Say how far a job is (see ``table``)."""
+    if record:
+        return "published" if record.published else "done"
+    if obstacle:
+        return obstacle.state
+    if store.is_damaged(job.key):
+        return "damaged"
+    return "started" if (store.local_root() / job.key / CHECKPOINT).is_file() else "missing"
 
 
 def obstacle_lines(jobs: pd.DataFrame) -> Iterator[str]:

@@ -155,5 +155,6 @@ def test_the_recipe_for_other_data_works_to_the_letter(without_validation, tmp_p
     shared = [row for row in rows if "gallery" in row or "muxspace" in row]
     assert rows == shared, "what a network costs, and the audit of another set, are the same"
     assert "missing" in out and out.count("data: ") == 1 == out.count("data: folders is in")
-    data = {config.dataset for job in stages.edition_jobs(name) for config in job.data()}
+    trained = [job for job in stages.edition_jobs(name) if not job.on_page]
+    data = {config.dataset for job in trained for config in job.data()}
     assert data == {"folders"} == {stages.first_stage(name).jobs()[0].config.data.dataset}

@@ -115,6 +115,12 @@ def test_lock_file_has_names_and_versions_only():
     assert {"torch", "torchvision", "papermill", "jupyter-book", "pytest", "ruff", "dask"} <= names
 
 
+def test_the_lock_without_cuda_is_the_lock_without_cuda():
+    both = [(ROOT / name).read_text().splitlines() for name in ("requirements.lock", "requirements-cpu.lock")]
+    assert both[1] == [line for line in both[0] if not re.match("nvidia-|cuda-|triton==", line)]
+    assert len(both[0]) - len(both[1]) > 15
+
+
 def test_every_dependency_is_imported():
     modules = {"grad-cam": "pytorch_grad_cam", "pillow": "PIL", "scikit-learn": "sklearn", "scikit-image": "skimage",
                "pyyaml": "yaml", "lightning-fabric": "lightning_fabric"}  # fmt: skip

@@ -65,9 +65,10 @@ test: setup  ## the test suite, on CPU
 study: setup  ## train all an edition lists: make study EDITION=fer2013 ARGS="--minutes 60"
 	@$(BIN)/fer-study train $(EDITION) $(ARGS)
 
-lint: setup  ## ruff, and no outputs in the source notebooks
+lint: setup  ## ruff, undeclared and unused dependencies, and no outputs in the source notebooks
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/deptry --no-ansi .
 	@if ls notebooks/*.ipynb $(LABS) >/dev/null 2>&1; then $(BIN)/nbstripout --keep-id --verify notebooks/*.ipynb $(LABS); fi
 
 bench: setup  ## measurements of speed
@@ -84,7 +85,7 @@ browser-check: setup  ## open every page of the built book in Chromium, with the
 
 lock: setup  ## resolve the locks afresh from pyproject.toml
 	@$(BIN)/python -m uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-emit-index-url --no-header \
-	  --no-annotate --extra book --extra cluster --extra test --extra dev pyproject.toml -o requirements.lock
+	  --no-annotate --extra book --extra cluster --extra test --extra browser --extra dev pyproject.toml -o requirements.lock
 	@grep -vE '$(CUDA)' requirements.lock > requirements-cpu.lock
 
 clean:  ## remove what was built; records in runs/ and the environment stay

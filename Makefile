@@ -10,6 +10,10 @@ ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# CPU=1 leaves CUDA out, once and for all: the file remembers it. uv knows where PyTorch keeps its builds.
+CPU ?= $(wildcard $(VENV)/.cpu)
+LOCK := requirements$(if $(CPU),-cpu).lock
+CUDA := ^(nvidia-|cuda-|triton==)
 LABS := $(wildcard notebooks/labs/*.ipynb)
 
 .PHONY: help setup book html test study lint bench labs labs-ready browser-check lock clean
@@ -18,7 +22,7 @@ help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
 
 # A shim that exists but does not run is skipped: the interpreter has to answer.
-$(READY): requirements.lock pyproject.toml
+$(READY): $(LOCK) pyproject.toml
 	@if [ ! -x $(BIN)/python ]; then \
 	  found=""; \
 	  for candidate in $${PYTHON:-} python3.12 python3.13 python3.11 python3; do \
@@ -33,12 +37,12 @@ $(READY): requirements.lock pyproject.toml
 	  "$$found" -m venv $(VENV); \
 	fi
 	@$(BIN)/python -m uv --version >/dev/null 2>&1 || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	@echo "Installing what requirements.lock lists (about 6 GB with CUDA libraries on Linux)"
-	@$(BIN)/python -m uv pip install --quiet --python $(BIN)/python -r requirements.lock
+	@echo "Installing what $(LOCK) lists$(if $(CPU),, (about 6 GB with CUDA libraries on Linux; CPU=1 leaves these out))"
+	@$(BIN)/python -m uv pip install --quiet --python $(BIN)/python $(if $(CPU),--torch-backend cpu) -r $(LOCK)
 	@$(BIN)/python -m uv pip install --quiet --python $(BIN)/python --no-deps -e .
-	@touch $@
+	@touch $@ $(if $(CPU),$(VENV)/.cpu)
 
-setup: $(READY)  ## create .venv from requirements.lock
+setup: $(READY)  ## create .venv from requirements.lock; without CUDA: make setup CPU=1
 
 book: setup  ## execute the synthetic edition and the labs where they are out of date, then build the HTML
 	@$(BIN)/fer-study execute synthetic
@@ -61,9 +65,10 @@ test: setup  ## the test suite, on CPU
 study: setup  ## train all an edition lists: make study EDITION=fer2013 ARGS="--minutes 60"
 	@$(BIN)/fer-study train $(EDITION) $(ARGS)
 
-lint: setup  ## ruff, and no outputs in the source notebooks
+lint: setup  ## ruff, undeclared and unused dependencies, and no outputs in the source notebooks
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/deptry --no-ansi .
 	@if ls notebooks/*.ipynb $(LABS) >/dev/null 2>&1; then $(BIN)/nbstripout --keep-id --verify notebooks/*.ipynb $(LABS); fi
 
 bench: setup  ## measurements of speed
@@ -78,9 +83,10 @@ labs-ready: setup  ## before class: run every solution on this machine, say how 
 browser-check: setup  ## open every page of the built book in Chromium, with the network cut
 	@$(BIN)/python tests/browser_check.py book/_build/html --screenshots .build/screenshots
 
-lock: setup  ## resolve requirements.lock afresh from pyproject.toml
+lock: setup  ## resolve the locks afresh from pyproject.toml
 	@$(BIN)/python -m uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-emit-index-url --no-header \
-	  --no-annotate --extra book --extra cluster --extra test --extra dev pyproject.toml -o requirements.lock
+	  --no-annotate --extra book --extra cluster --extra test --extra browser --extra dev pyproject.toml -o requirements.lock
+	@grep -vE '$(CUDA)' requirements.lock > requirements-cpu.lock
 
 clean:  ## remove what was built; records in runs/ and the environment stay
 	@rm -rf book/_build book/synthetic book/labs/*.ipynb .build .pytest_cache .ruff_cache

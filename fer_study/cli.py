@@ -187,7 +187,10 @@ def labs_command(args: argparse.Namespace) -> int:
 def publish_command(args: argparse.Namespace) -> int:
     from . import store
     from .jobs import queue, stages
+    from .settings.checkout import CHECKOUT
 
+    if CHECKOUT is None:
+        raise InputError("publish: records are published to a checkout of the repository, and this is an installed package")
     queue.check_store(store.published_root())
     everything = stages.edition_jobs(args.edition)
     found = [record for job in everything if (record := job.record()) and not record.published]

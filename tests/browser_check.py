@@ -2,154 +2,56 @@
 
 Usage: python tests/browser_check.py book/_build/html --screenshots .build/screenshots [--files] [--search-for word]
 
-Checked on each page: no request failed or was answered with an error, no error on the console, every image has content, and
-every formula was set by MathJax. Once: the search finds pages. The pages come from a server on the loopback address, or with
-``--files`` straight from the disk.
-Needs Chromium or Chrome ($CHROMIUM names it); speaks the DevTools protocol itself, so no driver is needed.
+Checked on each page, as wide as a screen and as a phone: no request failed or was answered with an error, no error on
+the console, every image has content, every formula was set by MathJax, and nothing is wider than the page. Once: the
+search finds pages. The pages come from a server on the loopback address, or with ``--files`` straight from the disk.
+Playwright drives the Chromium or Chrome that is installed ($CHROMIUM names it); nothing is downloaded.
 """
 
 from __future__ import annotations
 
 import argparse
-import base64
 import functools
-import json
 import os
 import re
 import shutil
-import subprocess
 import sys
-import tempfile
 import threading
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import websocket
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response, TimeoutError, sync_playwright
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+NO_NETWORK = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+WIDTHS = {"": 1400, "-phone": 390}
+"""What the name of a screenshot ends with -> width of the window in pixels."""
 
-# Formulas of the page, those that MathJax has set, and those that it refused.
-MATH = """(() => ({
-    expected: document.querySelectorAll('.math').length,
-    set: document.querySelectorAll('.math mjx-container').length,
-    refused: document.querySelectorAll('[data-mml-node=merror], mjx-merror').length,
-}))()"""
-WAIT_FOR_MATH = """new Promise(resolve => {
-    setTimeout(() => resolve(false), 20000);
-    const poll = () => {
-        const ready = window.MathJax && MathJax.startup && MathJax.startup.promise;
-        if (ready) ready.then(() => resolve(true), () => resolve(false));
-        else if (document.querySelectorAll('.math').length === 0) resolve(false);
-        else setTimeout(poll, 50);
-    };
-    poll();
-})"""
-SEARCH_HITS = "document.querySelectorAll('#search-results li a').length"
-BROKEN_IMAGES = "[...document.images].filter(i => i.complete && !i.naturalWidth).map(i => i.getAttribute('src'))"
-
-
-class Page:
-    """One tab, spoken to over its DevTools socket; collects what goes wrong in it."""
-
-    def __init__(self, address: str) -> None:
-        self.socket = websocket.create_connection(address, timeout=60, suppress_origin=True)
-        self.number = 0
-        self.problems: list[str] = []
-        self.requests: dict[str, str] = {}
-        self.loaded = False
-        for domain in ("Page", "Runtime", "Network", "Log"):
-            self.call(f"{domain}.enable")
-        self.call("Network.setCacheDisabled", cacheDisabled=True)
-
-    def call(self, method: str, **parameters: object) -> dict:
-        self.number += 1
-        self.socket.send(json.dumps({"id": self.number, "method": method, "params": parameters}))
-        while True:
-            message = json.loads(self.socket.recv())
-            if message.get("id") == self.number:
-                if "error" in message:
-                    raise RuntimeError(f"{method}: {message['error']['message']}")
-                return message["result"]
-            self._event(message)
-
-    def _event(self, message: dict) -> None:
-        method, values = message.get("method"), message.get("params", {})
-        if method == "Network.requestWillBeSent":
-            self.requests[values["requestId"]] = values["request"]["url"]
-        elif method == "Network.responseReceived" and values["response"]["status"] >= 400:
-            self.problems.append(f"answered {values['response']['status']}: {values['response']['url']}")
-        elif method == "Network.loadingFailed" and not values.get("canceled"):
-            self.problems.append(f"request failed ({values['errorText']}): {self.requests.get(values['requestId'], '?')}")
-        elif method == "Runtime.exceptionThrown":
-            details = values["exceptionDetails"]
-            text = details.get("exception", {}).get("description") or details["text"]
-            self.problems.append(f"exception: {text.splitlines()[0]}")
-        elif method == "Runtime.consoleAPICalled" and values["type"] in ("error", "assert"):
-            text = " ".join(str(a.get("value", a.get("description", ""))) for a in values["args"])
-            self.problems.append(f"console error: {text}")
-        elif method == "Log.entryAdded" and values["entry"]["level"] == "error":
-            self.problems.append(f"log error: {values['entry']['text']} {values['entry'].get('url', '')}")
-        elif method == "Page.loadEventFired":
-            self.loaded = True
-
-    def evaluate(self, expression: str) -> object:
-        answer = self.call("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
-        return answer["result"].get("value")
-
-    def open(self, url: str, settle: float = 0.3) -> None:
-        """Load a page and wait for its load event, its formulas and a moment of quiet."""
-        self.problems, self.requests, self.loaded = [], {}, False
-        self.call("Page.navigate", url=url)
-        limit = time.monotonic() + 60
-        while not self.loaded and time.monotonic() < limit:
-            self.evaluate("1")
-            time.sleep(0.02)
-        if not self.loaded:
-            self.problems.append("the page did not load within 60 s")
-        self.evaluate(WAIT_FOR_MATH)
-        time.sleep(settle)
-        self.evaluate("1")
-
-    def screenshot(self, path: Path) -> None:
-        answer = self.call("Page.captureScreenshot", format="png")
-        path.write_bytes(base64.b64decode(answer["data"]))
+MATH_IS_COMING = "!document.querySelector('.math') || window.MathJax?.startup?.promise"
+MATH_IS_SET = "window.MathJax?.startup?.promise?.then(() => true, () => false)"
+FAULTS = """() => {
+    const count = selector => document.querySelectorAll(selector).length;
+    const [expected, set] = [count('.math'), count('.math mjx-container')];
+    const refused = count('[data-mml-node=merror], mjx-merror');
+    const formulas = `formulas: ${expected} on the page, ${set} set, ${refused} refused`;
+    const empty = [...document.images].filter(image => image.complete && !image.naturalWidth);
+    const [inside, width] = [document.documentElement.scrollWidth, window.innerWidth];
+    return [
+        ...(set < expected || refused ? [formulas] : []),
+        ...empty.map(image => `image without content: ${image.getAttribute('src')}`),
+        ...(inside > width ? [`${inside} pixels wide in a window of ${width}`] : []),
+    ];
+}"""
 
 
 def find_browser() -> str:
+    """Path of the installed Chromium or Chrome."""
     for name in filter(None, (os.environ.get("CHROMIUM"), *BROWSERS)):
         if path := shutil.which(name):
             return path
     sys.exit("No Chromium or Chrome was found. Install one, or name it in $CHROMIUM.")
-
-
-def start_browser(profile: str) -> tuple[subprocess.Popen, str]:
-    """Start a headless browser that resolves no host name; returns it with the DevTools address of its tab."""
-    browser = subprocess.Popen(
-        [
-            find_browser(), "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-            "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
-            "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--window-size=1400,1000",
-            "--remote-debugging-port=0", f"--user-data-dir={profile}", "about:blank",
-        ],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    port_file = Path(profile, "DevToolsActivePort")
-    limit = time.monotonic() + 60
-    while not (port_file.exists() and len(port_file.read_text().splitlines()) == 2):
-        if browser.poll() is not None or time.monotonic() > limit:
-            browser.kill()
-            sys.exit("The browser did not start.")
-        time.sleep(0.1)
-    port, path = port_file.read_text().splitlines()
-    control = websocket.create_connection(f"ws://127.0.0.1:{port}{path}", timeout=60, suppress_origin=True)
-    control.send(json.dumps({"id": 1, "method": "Target.getTargets"}))
-    while (answer := json.loads(control.recv())).get("id") != 1:
-        pass
-    control.close()
-    tab = next(t["targetId"] for t in answer["result"]["targetInfos"] if t["type"] == "page")
-    return browser, f"ws://127.0.0.1:{port}/devtools/page/{tab}"
 
 
 class QuietHandler(SimpleHTTPRequestHandler):
@@ -157,30 +59,90 @@ class QuietHandler(SimpleHTTPRequestHandler):
         pass
 
 
-def check_page(page: Page, url: str) -> list[str]:
-    page.open(url)
-    problems = list(page.problems)
-    math = page.evaluate(MATH)
-    if math["set"] < math["expected"] or math["refused"]:
-        problems.append(f"formulas: {math['expected']} on the page, {math['set']} set, {math['refused']} refused")
-    problems += [f"image without content: {source}" for source in page.evaluate(BROKEN_IMAGES)]
+@contextmanager
+def serve(html: Path) -> Iterator[str]:
+    """Serve a folder on the loopback address; gives the address."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(QuietHandler, directory=str(html)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+
+
+def watch(page: Page) -> list[str]:
+    """Collect what goes wrong in a tab, from here on, in the list that is returned."""
+    problems: list[str] = []
+
+    def console(message: ConsoleMessage) -> None:
+        if message.type in ("error", "assert"):
+            problems.append(f"console {message.type}: {message.text} {message.location.get('url', '')}")
+
+    def failed(request: Request) -> None:
+        if request.failure != "net::ERR_ABORTED":  # the page was left while it loaded
+            problems.append(f"request failed ({request.failure}): {request.url}")
+
+    def answered(response: Response) -> None:
+        if response.status >= 400:
+            problems.append(f"answered {response.status}: {response.url}")
+
+    page.on("console", console)
+    page.on("requestfailed", failed)
+    page.on("response", answered)
+    page.on("pageerror", lambda error: problems.append(f"exception: {error.message.splitlines()[0]}"))
     return problems
 
 
-def check_search(page: Page, root: str, word: str) -> list[str]:
-    page.open(f"{root}/search.html?q={word}")
-    limit = time.monotonic() + 20
-    while not page.evaluate(SEARCH_HITS) and time.monotonic() < limit:
-        time.sleep(0.2)
-    hits = page.evaluate(SEARCH_HITS)
-    print(f"search for {word!r}: {hits} results")
-    return page.problems + ([] if hits else [f"the search for {word!r} found nothing"])
+def check_page(page: Page, url: str) -> list[str]:
+    """Load a page, wait for its formulas and a moment of quiet; returns what is wrong with what it shows."""
+    try:
+        page.goto(url, wait_until="load", timeout=60_000)
+        page.wait_for_function(MATH_IS_COMING, timeout=20_000)
+        page.evaluate(MATH_IS_SET)
+        slow = []
+    except TimeoutError as error:
+        slow = [error.message.splitlines()[0]]
+    page.wait_for_timeout(300)
+    return slow + page.evaluate(FAULTS)
+
+
+def check_search(page: Page, word: str) -> list[str]:
+    """Search for a word on the search page that is open."""
+    page.goto(f"{page.url}?q={word}")
+    hits = page.locator("#search-results li a")
+    try:
+        hits.first.wait_for(timeout=20_000)
+    except TimeoutError:
+        return [f"the search for {word!r} found nothing"]
+    print(f"search for {word!r}: {hits.count()} results")
+    return []
+
+
+def check(browser: Browser, root: str, pages: list[str], word: str, screenshots: Path | None) -> int:
+    """Check every page at every width; returns how many pages have problems."""
+    tabs = {end: browser.new_page(viewport={"width": width, "height": 1000}) for end, width in WIDTHS.items()}
+    watched = {end: watch(tab) for end, tab in tabs.items()}
+    failed = 0
+    for name in pages:
+        problems: list[str] = []
+        for end, tab in tabs.items():
+            watched[end].clear()
+            seen = check_page(tab, f"{root}/{name}")
+            if name == "search.html" and not end:
+                seen += check_search(tab, word)
+            problems += [f"{WIDTHS[end]} px: {problem}" for problem in dict.fromkeys(watched[end] + seen)]
+            if screenshots:
+                picture = re.sub(r"[^\w.]+", "_", name.removesuffix(".html")) + end
+                tab.screenshot(path=screenshots / f"{picture}.png")
+        failed += bool(problems)
+        print("FAILED" if problems else "ok    ", name, *problems, sep="\n        " if problems else " ")
+    return failed
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("html", type=Path, help="folder of the built book")
-    parser.add_argument("--screenshots", type=Path, help="folder for one picture a page")
+    parser.add_argument("--screenshots", type=Path, help="folder for two pictures a page")
     parser.add_argument("--files", action="store_true", help="read the pages from the disk instead of a loopback server")
     parser.add_argument("--search-for", default="accuracy", metavar="WORD")
     arguments = parser.parse_args()
@@ -188,31 +150,11 @@ def main() -> int:
     pages = sorted(p.relative_to(html).as_posix() for p in html.rglob("*.html") if "_static" not in p.parts)
     if not pages:
         sys.exit(f"{arguments.html} holds no pages: build the book first")
-    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(QuietHandler, directory=str(html)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    root = html.as_uri() if arguments.files else f"http://127.0.0.1:{server.server_port}"
-    if arguments.screenshots:
-        arguments.screenshots.mkdir(parents=True, exist_ok=True)
-
-    failed = 0
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        browser, address = start_browser(profile)
-        try:
-            tab = Page(address)
-            for name in pages:
-                problems = check_page(tab, f"{root}/{name}")
-                if name == "search.html":
-                    problems += check_search(tab, root, arguments.search_for)
-                if arguments.screenshots:
-                    tab.screenshot(arguments.screenshots / (re.sub(r"[^\w.]+", "_", name.removesuffix(".html")) + ".png"))
-                failed += bool(problems)
-                print("FAILED" if problems else "ok    ", name)
-                for problem in dict.fromkeys(problems):
-                    print("       ", problem)
-        finally:
-            browser.terminate()
-            browser.wait(20)
-            server.shutdown()
+    with serve(html) as address, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_browser(), args=[NO_NETWORK, "--disable-dev-shm-usage"])
+        root = html.as_uri() if arguments.files else address
+        failed = check(browser, root, pages, arguments.search_for, arguments.screenshots)
+        browser.close()
     print(f"{len(pages)} pages, {failed} with problems")
     return 1 if failed else 0
 

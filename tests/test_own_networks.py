@@ -152,8 +152,8 @@ def test_a_constructor_that_cannot_be_called_is_refused(bring, old, new, words):
 
 @pytest.fixture
 def checkout_with(tmp_path, monkeypatch):
-    """Puts a file into a checkout of this test alone; records name ``models/ours.py`` as their network's."""
-    monkeypatch.setattr(checkout, "ROOT", tmp_path)
+    """Puts a file beside a package of this test alone; records name ``models/ours.py`` as their network's."""
+    monkeypatch.setattr(checkout, "PACKAGE", tmp_path / "fer_study")
     (tmp_path / "models").mkdir()
 
     def write(text: str) -> None:

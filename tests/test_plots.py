@@ -203,7 +203,7 @@ def test_confusion():
     ax = plots.confusion(np.array([[3, 1, 0], [0, 1200, 0], [0, 0, 0]]), ("a", "b", "c"), note="n = 1,204")
     assert texts(ax)[:9] == ["75", "25", "0", "0", "100", "0", "–", "–", "–"]
     assert texts(ax)[9:18] == ["3", "1", "0", "0", "1,200", "0", "0", "0", "0"]
-    shown = ax.images[0].get_array()
+    shown = ax.collections[0].get_array()
     assert shown[0].tolist() == [0.75, 0.25, 0] and shown.mask[2].all() and not shown.mask[:2].any()
     assert labels(ax.xaxis) == labels(ax.yaxis) == ["a", "b", "c"]
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("predicted class", "label")
@@ -220,7 +220,7 @@ def test_transfer_matrix():
     ax = plots.transfer_matrix(value, value - 0.1, value + 0.05)
     assert texts(ax)[:4] == ["70.0\n[60.0, 75.0]", "–", "50.0\n[40.0, 55.0]", "90.0\n[80.0, 95.0]"]
     centres = sorted((p.get_x() + p.get_width() / 2, p.get_y() + p.get_height() / 2) for p in ax.patches)
-    assert centres == [pytest.approx((0, 1)), pytest.approx((1, 0))]  # framed where trained and scored on the same
+    assert centres == [pytest.approx((0.5, 1.5)), pytest.approx((1.5, 0.5))]  # framed where trained and scored on the same
 
 
 def test_recall_by_class():

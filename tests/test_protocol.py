@@ -100,6 +100,16 @@ def test_flags_of_copies(copied):
     assert np.flatnonzero(rows.copy_in_validation).tolist() == [3, 560, 561]
 
 
+@pytest.mark.parametrize("fields", [{"protocol": "resplit"}, {"folds": 5}])
+def test_copies_are_never_divided_between_training_and_validation(faces, fields):
+    """Twenty pictures, many times each: drawn image by image, hardly one would lie in one part only."""
+    repeated = np.arange(len(faces)) % 20
+    copied = FaceSet("made", faces.images[repeated], faces.labels[repeated], faces.split, faces.ids)
+    for seed in range(3):
+        rows = split(copied, config(**fields, world_seed=seed))
+        assert not set(repeated[rows.train]) & set(repeated[rows.validation]) and len(rows.validation)
+
+
 def test_deduplicate(copied):
     rows = split(copied, config(deduplicate=True))
     assert set(np.flatnonzero(copied.split == "train")) - set(rows.train) == {3, 11, 12}

@@ -18,7 +18,7 @@ from ..jobs import editions
 from ..jobs.job import Job, unique
 from ..jobs.processes import Died, Pool
 from ..jobs.stages import STAGES, check_stage, edition_jobs
-from ..settings.checkout import ROOT
+from ..settings.checkout import ROOT, STUDY
 from ..settings.errors import InputError
 from ..settings.experiment import PARAMS
 from ..settings.yaml_files import read_yaml, value_of
@@ -29,7 +29,7 @@ from .kernel import executed
 
 log = logging.getLogger(__name__)
 
-NOTEBOOKS = ROOT / "notebooks"
+NOTEBOOKS = STUDY / "notebooks"
 PAGES = {"fer2013": ROOT / "book" / "fer2013", "synthetic": ROOT / "book" / "synthetic"}
 """Where the pages of an edition belong that are part of the book; others go to ``pages/`` of the store."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from .. import store
 from ..jobs.editions import dataset_config, load_edition, parameters
-from ..settings.checkout import ROOT
+from ..settings.checkout import PACKAGE
 from ..settings.experiment import PARAMS
 from ..settings.recipes import load_recipe
 
@@ -26,7 +26,7 @@ def content_hash(notebook: Path, given: dict, folder: Path = PARAMS) -> str:
     Raises:
         InputError: the parameters name what is not there.
     """
-    code = [p for p in (ROOT / "fer_study").rglob("*") if p.suffix in (".py", ".csv")]
+    code = [p for p in PACKAGE.rglob("*") if p.suffix in (".py", ".csv")]
     code += folder.glob("claims.yaml")
     texts = [text_of(path) for path in (notebook, *sorted(code))]
     named = {name.decode() for text in texts for name in NAMED_IN_CODE.findall(text)}

@@ -13,7 +13,7 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from ..settings.checkout import ROOT, short_hash
+from ..settings.checkout import PACKAGE, short_hash
 from ..settings.errors import InputError
 from ..settings.experiment import ModelConfig
 
@@ -142,7 +142,7 @@ def read_source(name: str, factory: Callable[..., FaceModel]) -> tuple[str, str]
     package = __name__.partition(".")[0]
     if factory.__module__.partition(".")[0] == package:
         path = Path(inspect.getfile(factory)).resolve()
-        return path.relative_to(ROOT).as_posix(), short_hash(path.read_text(encoding="utf-8"))
+        return path.relative_to(PACKAGE.parent).as_posix(), short_hash(path.read_text(encoding="utf-8"))
     known = (package, "torch", "builtins")
     kinds = inspect.getmro(factory) if inspect.isclass(factory) else (factory,)
     texts = [text_of(kind) for kind in kinds if kind.__module__.partition(".")[0] not in known]

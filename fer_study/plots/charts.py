@@ -10,6 +10,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import seaborn
 from matplotlib.axes import Axes
 
 from .frame import (
@@ -35,18 +36,15 @@ def _bar(i: int) -> dict[str, object]:
 
 def _heatmap(ax: Axes, shares: np.ndarray, texts: np.ndarray, rows: Sequence, columns: Sequence, labels: Sequence) -> None:
     """(R, C) shares in [0, 1] as shades of one colour, NaN in grey, with a text in each cell; ``labels`` of x and y."""
-    blues = mpl.colormaps["Blues"].with_extremes(bad="#eeeeee")
-    ax.imshow(np.ma.masked_invalid(shares), cmap=blues, vmin=0, vmax=1, aspect="auto")
-    ax.set_xticks(range(len(columns)), columns)
-    if len(columns) > 5:
-        plt.setp(ax.get_xticklabels(), rotation=35, ha="right", rotation_mode="anchor")
-    ax.set_yticks(range(len(rows)), rows)
-    ax.set(xlabel=labels[0], ylabel=labels[1])
+    seaborn.heatmap(pd.DataFrame(shares, rows, columns), vmin=0, vmax=1, cmap="Blues", cbar=False, ax=ax)
+    ax.set(xlabel=labels[0], ylabel=labels[1], facecolor="#eeeeee")  # seaborn leaves out cells of NaN
+    slanted = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"}
+    plt.setp(ax.get_xticklabels(), **(slanted if len(columns) > 5 else {"rotation": 0}))
+    plt.setp(ax.get_yticklabels(), rotation=0)
     ax.tick_params(length=0)
-    ax.spines[:].set_visible(False)
-    for (row, column), share in np.ndenumerate(shares):
+    for (row, column), share in np.ndenumerate(shares):  # seaborn would write nothing into cells of NaN
         look = {"fontsize": 9, "color": "white" if share > 0.6 else INK}
-        ax.text(column, row, texts[row, column], ha="center", va="center", **look)
+        ax.text(column + 0.5, row + 0.5, texts[row, column], ha="center", va="center", **look)
 
 
 def _texts(shares: np.ndarray, digits: int) -> np.ndarray:
@@ -81,7 +79,7 @@ def confusion(matrix: np.ndarray, classes: Sequence[str], ax: AnyAxes = None, **
     _heatmap(ax, shares, _texts(shares, 0), classes, classes, ("predicted class", "label"))
     for text, (row, column), count in zip(list(ax.texts), np.ndindex(shares.shape), np.ravel(matrix), strict=True):
         text.set(fontsize=11 if row == column else 10, va="bottom")
-        ax.text(column, row + 0.08, f"{count:,}", ha="center", va="top", fontsize=7, color=text.get_color())
+        ax.text(column + 0.5, row + 0.58, f"{count:,}", ha="center", va="top", fontsize=7, color=text.get_color())
     return finish(ax, "Confusion matrix", None, **head)
 
 
@@ -107,7 +105,7 @@ def transfer_matrix(
         texts = np.where(np.isnan(values), texts, texts + "\n[" + limits + "]")
     _heatmap(ax, values, texts, value.index, value.columns, ("scored on", "trained on"))
     for row, column in np.argwhere(np.equal.outer(value.index, value.columns)):
-        ax.add_patch(mpl.patches.Rectangle((column - 0.48, row - 0.46), 0.96, 0.92, fill=False, edgecolor=INK, lw=1.5))
+        ax.add_patch(mpl.patches.Rectangle((column + 0.02, row + 0.04), 0.96, 0.92, fill=False, edgecolor=INK, lw=1.5))
     return finish(ax, "Accuracy across datasets (%)", None, **head)
 
 

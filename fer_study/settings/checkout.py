@@ -1,14 +1,23 @@
-"""Which code is running: the commit of the checkout and the versions of the libraries."""
+"""Say where the study lies and which code is running: the checkout, its commit, the libraries."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import os
 import platform
 import subprocess
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = Path(__file__).resolve().parents[1]
+CHECKOUT = PACKAGE.parent if (PACKAGE.parent / "pyproject.toml").is_file() else None
+"""The folder that git cloned, None where the package was installed from a wheel."""
+STUDY = CHECKOUT or PACKAGE / "study"
+"""Where ``params/``, ``notebooks/`` and ``results/`` are read; the wheel holds copies (see ``setup.py``)."""
+ROOT = CHECKOUT or Path(os.environ.setdefault("FER_STUDY_HOME", os.getcwd()))
+"""Where ``runs/``, ``data/``, ``weights/``, ``labs/`` and ``book/`` are written or looked for: the
+checkout, else the folder of the call. The variable tells it to notebooks and workers, which work in
+folders of their own."""
 LIBRARIES = ("torch", "timm", "lightning-fabric", "scikit-learn", "numpy", "pandas", "papermill")
 
 
@@ -47,18 +56,20 @@ def sha256(path: Path) -> str:
 
 def other_code(env: dict) -> str:
     """What to say of a record whose network was built by other code than is here now: nothing where it is the same, or not
-    known. ``network_source`` of its environment is the file in the checkout and the ``short_hash`` of it."""
+    known. ``network_source`` of its environment is the file of the package and the ``short_hash`` of it."""
     file, _, mark = env.get("network_source", "").rpartition(" ")
-    path = ROOT / file
+    path = PACKAGE.parent / file
     if not file or (path.is_file() and short_hash(path.read_text(encoding="utf-8")) == mark):
         return ""
     return f", made by other code of this network ({env['parameters']:,} parameters)"
 
 
 def _git(*arguments: str) -> str | None:
-    """What git says about the checkout, None where it fails or is not installed."""
+    """What git says about the checkout, None where there is none, git fails or is not installed."""
+    if CHECKOUT is None:  # the folder of a wheel may lie in a repository of its user
+        return None
     try:
-        done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=True)
+        done = subprocess.run(["git", "-C", str(CHECKOUT), *arguments], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return None
     return done.stdout.strip()

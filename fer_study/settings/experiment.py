@@ -12,11 +12,11 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, PlainSerializer, model_validator
 
-from .checkout import ROOT
+from .checkout import STUDY
 from .errors import InputError
 from .frozen import Frozen
 
-PARAMS = ROOT / "params"
+PARAMS = STUDY / "params"
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 

@@ -18,7 +18,7 @@ import filelock
 import numpy as np
 import pandas as pd
 
-from ..settings.checkout import ROOT
+from ..settings.checkout import ROOT, STUDY
 from ..settings.errors import InputError
 from ..settings.experiment import AuditConfig, CostConfig, RunConfig, TransferConfig
 from ..settings.frozen import Frozen, parse
@@ -34,13 +34,13 @@ KINDS: dict[str, type[Frozen]] = {k.__name__: k for k in (RunConfig, TransferCon
 
 
 def local_root() -> Path:
-    """Where records are written: ``$FER_STUDY_RUNS``, else ``runs/`` of the checkout."""
+    """Where records are written: ``$FER_STUDY_RUNS``, else ``runs/`` of ``ROOT``."""
     return Path(os.environ.get("FER_STUDY_RUNS") or ROOT / "runs")
 
 
 def published_root() -> Path:
-    """Where published records lie: ``results/`` of the checkout."""
-    return ROOT / "results"
+    """Where published records lie: ``results/`` of the checkout or of the wheel."""
+    return STUDY / "results"
 
 
 class Busy(InputError):

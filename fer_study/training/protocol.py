@@ -61,7 +61,8 @@ def vote_targets(faces: FaceSet) -> np.ndarray:
 def split(faces: FaceSet, config: DataConfig) -> Split:
     """Rows and targets of a run.
 
-    ``resplit`` and folds are stratified by class and depend on ``world_seed`` only, never on the run's seed.
+    ``resplit`` and folds are stratified by class, keep copies together, so that no image is chosen on that was trained
+    on, and depend on ``world_seed`` only, never on the run's seed.
 
     Raises:
         InputError: a split is missing, or votes are asked for and absent.
@@ -70,13 +71,13 @@ def split(faces: FaceSet, config: DataConfig) -> Split:
     if not len(rows["train"]) or not len(rows["test"]):
         raise InputError(f"{faces.name}: no {'training' if not len(rows['train']) else 'test'} images, both are needed")
     train, validation, test = rows["train"], rows["validation"], rows["test"]
+    same = copy_groups(faces.images)
     if config.protocol == "resplit":
-        part = _parts(faces.labels[train], 5, config.world_seed)
+        part = _parts(faces.labels[train], same[train], 5, config.world_seed)
         train, validation, test = train[part > 0], train[part == 0], np.sort(np.concatenate([validation, test]))
     if config.folds:
-        part = _parts(faces.labels[train], config.folds, config.world_seed)
+        part = _parts(faces.labels[train], same[train], config.folds, config.world_seed)
         train, validation = train[part != config.fold], train[part == config.fold]
-    same = copy_groups(faces.images)
     if config.deduplicate or config.drop_tested:
         train = train[~np.isin(same[train], same[np.concatenate([validation, test])])]
     if config.deduplicate:
@@ -99,12 +100,14 @@ def training_images(config: DataConfig) -> int | None:
     return min(count, config.max_train or count)
 
 
-def _parts(labels: np.ndarray, number: int, seed: int) -> np.ndarray:
-    """(n,) int: part 0..number-1 of each row, equal shares of every class."""
-    part, rng = np.empty(len(labels), dtype=np.int64), np.random.default_rng([seed, number])
-    for label in np.unique(labels):
-        rows = rng.permutation(np.flatnonzero(labels == label))
-        part[rows] = np.arange(len(rows)) % number
+def _parts(labels: np.ndarray, groups: np.ndarray, number: int, seed: int) -> np.ndarray:
+    """(n,) int: part 0..number-1 of each row. Rows of one group share a part; each class is spread as evenly as they let."""
+    from sklearn.model_selection import StratifiedGroupKFold  # slow to import, so not on every start
+
+    folds = StratifiedGroupKFold(number, shuffle=True, random_state=np.random.RandomState([seed, number]))
+    part = np.empty(len(labels), dtype=np.int64)
+    for index, (_, rows) in enumerate(folds.split(labels, labels, groups)):
+        part[rows] = index
     return part
 
 

@@ -14,14 +14,14 @@ import tempfile
 import time
 from pathlib import Path
 
-from ...settings.checkout import ROOT
+from ...settings.checkout import ROOT, STUDY
 from ...store.record_files import write_atomically
 from .. import execute
 from ..freshness import content_hash, is_current
 
 log = logging.getLogger(__name__)
 
-SOURCES, WORK, PAGES = ROOT / "notebooks" / "labs", ROOT / "labs", ROOT / "book" / "labs"
+SOURCES, WORK, PAGES = STUDY / "notebooks" / "labs", ROOT / "labs", ROOT / "book" / "labs"
 LEFT_OUT = {"student": "solution", "solution": "student"}
 """Version -> tag of the cells that it has not."""
 

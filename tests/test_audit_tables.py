@@ -1,4 +1,4 @@
-"""Tables of the audit page, from a summary that went through the store."""
+"""Tables of an audit that went through the store, and the page that computes on them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import copy
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
+from notebook_cells import page_of, run_notebook
 
 from fer_study import audit, store
-from fer_study.book.pages import audit_tables
+from fer_study.audit import tables
 from fer_study.data.faceset import FaceSet
 from fer_study.data.labels import FER2013, VOTE_NAMES
 
@@ -43,88 +45,96 @@ def summary() -> dict:
     return stored(audit.summary(small_set()))
 
 
+@pytest.fixture
+def page(monkeypatch):
+    """Run the audit's notebook on audits as they are stored; gives the names of its cells."""
+
+    def run(*audits: dict) -> dict:
+        page_of(monkeypatch, *audits)
+        return run_notebook("01_dataset_audit")
+
+    return run
+
+
 def test_classes_come_back_in_their_order(summary):
     assert list(summary["balance"]["train"]) != [*FER2013, "total"], "as stored, keys are sorted"
-    assert list(audit_tables.balance(summary).columns) == [*FER2013, "total"]
-    assert list(audit_tables.weights(summary).data.columns) == list(FER2013)
-    assert list(audit_tables.agreement(summary).data.index) == [*FER2013, "all"]
-    assert list(audit_tables.transitions(summary).index) == list(FER2013)
-    assert [c for c in VOTE_NAMES if c in audit_tables.transitions(summary).columns] == list(
-        audit_tables.transitions(summary).columns
-    )
-    assert list(audit_tables.leakage_by_class(summary, "test in train", "exact")[0].index) == list(FER2013)
+    assert tables.classes_of(summary) == list(FER2013)
+    assert list(tables.by_class(summary, summary["agreement"]["eight emotions"]).index) == [*FER2013, "all"]
+    assert list(tables.noise(summary).index) == [*FER2013, "all"]
+    assert list(tables.shares(summary)["low"].columns) == list(FER2013)
+    changes = tables.transitions(summary)
+    assert list(changes.index) == list(FER2013) and list(changes.columns) == list(VOTE_NAMES[:8])
 
 
-def test_balance(summary):
-    table = audit_tables.balance(summary)
-    assert list(table.index) == ["train", "validation", "test", "validation+test", "all"]
-    assert table["total"].to_dict() == {**COUNTS, "validation+test": 21, "all": 49}
-    assert table.loc["train", "disgust"] == 4 and table.loc["test", "happy"] == 2
-    assert ">49<" in audit_tables.counts(summary).to_html()
-
-
-def test_counts_have_thousands_separators(summary):
-    large = copy.deepcopy(summary)
-    large["balance"]["all"]["total"] = 35887
-    assert ">35,887<" in audit_tables.counts(large).to_html()
-
-
-def test_leakage(summary):
-    table = audit_tables.leakage(summary)
-    row = table.loc[("test in train", "exact")]
-    assert (row["images"], row["with a copy"], row["share"]) == (14, 2, "14.29 %")
-    assert (row["a copy with the same label"], row["all copies with the same label"]) == (1, 1)
-    assert table.loc[("test in validation", "exact"), "share"] == "0.00 %"
-    shares, texts = audit_tables.leakage_by_class(summary, "test in train", "exact")
-    assert shares.tolist() == [0.5, 0.5, 0, 0, 0, 0, 0]
-    assert texts[:3] == ["1 of 2", "1 of 2", "0 of 2"]
-
-
-def test_agreement_and_transitions(summary):
-    table = audit_tables.agreement(summary).data
-    assert table.loc["angry", "equal to the majority"] == "100.0 %"
-    assert table.loc["happy", "label got no vote"] == f"{100 / 7:.1f} %"
-    assert (table.loc["all", "images"], table.loc["all", "voted"]) == (49, 49)
-    assert table.loc["all", "equal to the majority"] == f"{100 * 48 / 49:.1f} %"
-    changes = audit_tables.transitions(summary)
+def test_leaks_and_transitions(summary):
+    row = tables.leaked(summary, *tables.EXACT_LEAK)
+    assert (row["images"], row["with_copy"], row["same_label"], row["share"]) == (14, 2, 1, pytest.approx(1 / 7))
+    assert tables.leaked(summary, "test in train", "exact", "angry")["share"] == 0.5
+    with pytest.raises(KeyError):
+        tables.leaked(summary, "test in nowhere", "exact")
+    changes = tables.transitions(summary)
     assert (changes.loc["happy", "contempt"], changes.loc["happy", "happy"], changes.loc["sad", "sad"]) == (1, 6, 7)
 
 
-def test_weights_say_which_formula_gives_the_printed_numbers(summary):
-    assert list(audit_tables.weights(summary).data.columns) == list(FER2013), "nothing is printed of other sets"
+def test_a_share_is_printed_with_its_interval():
+    table = pd.DataFrame({"value": [0.524, 0.5, None], "low": [0.51, None, 0.2], "high": [0.538, None, 0.3]}, list("abc"))
+    assert tables.with_interval(table).to_dict() == {"a": "52.4 [51.0, 53.8]", "b": "50.0", "c": "-"}
+    signed = tables.with_interval(table.add_prefix("error_"), "error_", "+")
+    assert signed["a"] == "+52.4 [+51.0, +53.8]"
+
+
+def test_the_page_counts(page, summary):
+    names = page(summary)
+    table = names["balance"]
+    assert list(table.index) == ["train", "validation", "test", "validation+test", "all"]
+    assert table["total"].to_dict() == {**COUNTS, "validation+test": 21, "all": 49}
+    assert table.loc["train", "disgust"] == 4 and table.loc["test", "happy"] == 2
+    facts = names["facts"]
+    assert facts["data"] == f"tiny (fingerprint {small_set().fingerprint})" and facts["images"] == "49"
+    assert facts["groups of pixel-identical images"] == "2, of 4 images"
+    assert facts["test images with an exact copy in train or validation"] == "2 of 14"
+    assert facts["... of these across splits"] == "2"
+    assert facts["... of these with labels that contradict each other"] == "1"
+    row = names["every_class"].loc[("test in train", "exact")]
+    assert row.tolist() == [14, 2, pytest.approx(1 / 7), 1, 1]
+    assert names["by_class"]["share"].tolist() == [0.5, 0.5, 0, 0, 0, 0, 0]
+    agreement = names["shown"]
+    assert agreement.loc["angry", "equal to the majority"] == 1
+    assert agreement.loc["happy", "label got no vote"] == pytest.approx(1 / 7)
+    assert agreement.loc["all", ["images", "voted", "equal to the majority"]].tolist() == [49, 49, pytest.approx(48 / 49)]
+    assert "off" not in names, "nothing is printed of other sets"
+
+
+def test_a_page_with_large_counts_of_two_sets(page, summary, capsys):
+    large = copy.deepcopy(summary)
+    large["balance"]["all"]["total"] = 35887
+    shown = [x.to_html() for x in page(large, summary)["said"] if hasattr(x, "to_html")]
+    assert any(">35,887<" in html for html in shown)
+    assert capsys.readouterr().out.count("fingerprint  ") == 2, "the doctor speaks of both"
+
+
+def test_the_page_says_which_formula_gives_the_printed_weights(page, summary):
     known = copy.deepcopy(summary)
     known["weights"] = {
         "close": dict.fromkeys(FER2013, 0.814) | {"surprise": 0.9995}, "far": dict.fromkeys(FER2013, 2.0),
         "printed": dict.fromkeys(FER2013, 0.81) | {"surprise": 0.99},
     }  # fmt: skip
-    column = audit_tables.weights(known).data.filter(like="printed").iloc[:, 0]
-    assert column.to_dict() == {"close": "6 of 7 (not surprise)", "far": "0 of 7", "printed": ""}, "1.00 is not 0.99"
+    off = page(known)["off"]
+    assert (off == 0).sum(axis=1).to_dict() == {"close": 6, "far": 0}
+    assert off.loc["close", "surprise"] == 0.01, "1.00 is not 0.99"
 
 
-def test_reading_holds_the_numbers(summary):
-    text = audit_tables.reading(summary)
-    assert f"**tiny** (fingerprint `{small_set().fingerprint}`): 49 images" in text
-    assert "2 groups of pixel-identical images hold 4 images; 2 groups cross splits and 1 carry labels" in text
-    assert "**2 of 14 test images (14.29 %) have an exact copy in train or validation**, 2 (14.29 %) a near copy" in text
-    assert "Blank images: 1 with one grey level, 0 with almost one." in text
-    assert "98.0 % of the 49 images that have one, and got no vote at all in 2.0 % of the images" in text
-    silent = summary | {"agreement": {}}
-    assert "majority" not in audit_tables.reading(silent) and "14.29 %" in audit_tables.reading(silent)
+def test_a_page_without_votes(page, summary):
+    without = summary | {"agreement": {}, "transitions": {}, "gains": {}, "noise": {}, "ceiling": {}}
+    names = page(without)
+    assert not {"weighed", "people", "agreement", "says"} & set(names) and names["facts"]["images"] == "49"
 
 
-def test_numbers_that_other_pages_quote(summary):
-    assert audit_tables.numbers(summary) == {
-        "images": "49", "duplicate_groups": "2", "test_with_copy": "2", "test_with_copy_share": "14.29 %",
-        "test_with_near_copy": "2", "test_images": "14",
-    }  # fmt: skip
-
-
-def test_a_class_without_images_is_a_dash():
+def test_a_page_with_a_class_without_images(page):
     faces = small_set()
     keep = np.flatnonzero(faces.labels != FER2013.index("disgust"))
-    summary = stored(audit.summary(faces.select(keep)))
-    assert audit_tables.balance(summary)["disgust"].sum() == 0
-    assert audit_tables.agreement(summary).data.loc["disgust", "equal to the majority"] == "-"
-    shares, texts = audit_tables.leakage_by_class(summary, "test in train", "exact")
-    assert np.isnan(shares["disgust"]) and texts[1] == "0 of 0"
-    assert ">-<" in audit_tables.weights(summary).to_html()
+    names = page(stored(audit.summary(faces.select(keep))))
+    assert names["balance"]["disgust"].sum() == 0 and np.isnan(names["weights"].loc["N and n_c of train", "disgust"])
+    assert np.isnan(names["by_class"].loc["disgust", "share"]) and names["by_class"].loc["disgust", "images"] == 0
+    shown = [x.to_html() for x in names["said"] if hasattr(x, "to_html")]
+    assert sum(">-<" in html for html in shown) >= 3 and not any(">nan" in html for html in shown)

@@ -8,7 +8,6 @@ from page_records import TEST, VALIDATION, labels_of, make_record, predictions, 
 
 from fer_study.analysis import claims
 from fer_study.book.pages import claimed
-from fer_study.data.labels import FER2013
 
 
 def named(predicted: np.ndarray, **changes: int) -> np.ndarray:
@@ -110,19 +109,3 @@ def test_every_claim_is_one_of_the_table():
     text = "".join(part({}, "fer2013") for part in (claimed.ladder, claimed.ablations, claimed.errors))
     assert [text.count(f"`ladder-{n:02d}`") for n in (6, 7, 8, 9, 10, 12, 13, 14, 15)] == [1] * 9
     assert all(claims.load().loc["ladder-10", "value"].count(f"{x}") for x in (0.7, 0.361))
-
-
-def test_counts():
-    every = dict(zip(FER2013, (4953, 547, 5121, 8989, 6077, 4002, 6198), strict=True), total=35887)
-    merged = {"disgust": 111, "fear": 1024, "happy": 1774}
-    splits = {name: {"total": total} for name, total in (("train", 28709), ("validation", 3589), ("test", 3589))}
-    crowd = {"ten columns": {"all": {"not_face": 177}}, "eight emotions": {"all": {"fear": 825}}}
-    audit = {"name": "fer2013", "images": 35887, "balance": {"all": every, "validation+test": merged, **splits},
-             "transitions": crowd}  # fmt: skip
-    text = claimed.counts(audit)
-    assert text.count("**right**") == 7 and text.index("data-01") < text.index("data-13") < text.index("data-14")
-    assert "  - 28709/3589/3589: **right**" in text and "  - 5121 -> 825: **right**" in text and "0.0152" in text
-    merged["fear"], every["disgust"] = 1023, 3000
-    assert claimed.counts(audit).count("**wrong**") == 3, "data-03, data-13, data-14"
-    assert claimed.counts(audit | {"transitions": {}}).count("Claim") == 5
-    assert "Claim" not in claimed.counts(audit | {"name": "synthetic"})

@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from jobs_by_config import run_job
+from notebook_cells import page_of, run_notebook
 
 from fer_study import audit, store
+from fer_study.audit import tables
 from fer_study.audit.crowd import ESTIMATORS, WEIGHED, leave_one_out, weigh
-from fer_study.book.pages import crowd_tables
 from fer_study.data.faceset import FaceSet
 from fer_study.data.labels import FER2013, VOTE_NAMES
 from fer_study.data.twin import drawing, synthetic
@@ -222,90 +223,68 @@ def page(twin) -> dict:
     return stored(part)
 
 
+@pytest.fixture
+def run(monkeypatch):
+    """Run the audit's notebook on an audit as it is stored; gives the names of its cells."""
+
+    def run(stored_audit: dict) -> dict:
+        page_of(monkeypatch, stored_audit)
+        return run_notebook("01_dataset_audit")
+
+    return run
+
+
 def test_tables_from_a_stored_record(page):
-    table = crowd_tables.noise(page)
-    assert list(table.index) == [*FER2013, "all"] and "-" not in set(table["error, weighed (points)"])
-    raw = page["noise"]["estimators"][WEIGHED]["fear"]
-    assert table.loc["fear", "by weighed votes (%)"] == (
-        f"{100 * raw['value']:.1f} [{100 * raw['low']:.1f}, {100 * raw['high']:.1f}]"
-    )
-    assert list(crowd_tables.estimators(page).index) == list(ESTIMATORS)
-    value, low, high = crowd_tables.noise_shares(page)
+    table, raw = tables.noise(page), page["noise"]["estimators"][WEIGHED]["fear"]
+    assert list(table.index) == [*FER2013, "all"] and table["error_value"].notna().all()
+    assert table.loc["fear", ["value", "true"]].tolist() == [raw["value"], raw["true"]]
+    value, low, high = tables.shares(page).values()
     assert list(value.index) == ["not the majority", "weighed votes", "truth"] and list(value.columns) == list(FER2013)
     assert (low.iloc[:2] <= value.iloc[:2]).all(axis=None) and high.loc["truth"].isna().all()
-    moved = crowd_tables.says(page)
+
+
+def test_the_page_of_the_audit(page, run):
+    names = run(page)
+    raw = page["noise"]["estimators"][WEIGHED]["fear"]
+    cell = f"{100 * raw['value']:.1f} [{100 * raw['low']:.1f}, {100 * raw['high']:.1f}]"
+    assert names["odds"].loc["fear", "by weighed votes (%)"] == cell
+    shown = [table for table in names["said"] if isinstance(table, pd.DataFrame)]
+    (estimators,) = [table for table in shown if table.index.name == "estimator"]
+    assert list(estimators.index) == list(ESTIMATORS) and set(estimators["classes lost"]) == {"none"}
+    errors = tables.noise(page)["error_value"].drop("all").abs()
+    assert estimators.loc[WEIGHED, "mean error by class (points)"] == f"{100 * errors.mean():.2f}"
     images = [page["noise"]["estimators"][WEIGHED][c]["images"] for c in FER2013]
+    moved = names["says"].mul(names["weighed"].loc[list(FER2013), "images"], axis=0)
     assert list(moved.index) == list(moved.columns) == list(FER2013) and moved.sum(axis=1).tolist() == pytest.approx(images)
-    human = crowd_tables.ceiling(page)
-    assert list(human.columns) == [*FER2013, "all", "images"] and list(human.index) == list(crowd_tables.QUESTIONS.values())
-    assert "reported" not in crowd_tables.ceiling_intervals(page)
-    shares = crowd_tables.label_shares({"twin, by votes": page})
-    assert list(shares[0].index) == ["twin, by votes", "twin, truth"]
-    assert shares[0].iloc[0].to_numpy() == pytest.approx(1 - value.loc["weighed votes"].to_numpy())
-    text = crowd_tables.label_reading(pd.DataFrame([[0.4, 0.9], [0.2, 0.88]], ["a", "b"], ["fear", "happy"]), "a", "b")
-    assert "for happy (90 % against 88 %), and farthest off for fear (40 % against 20 %)" in text
-    assert (shares[1].iloc[0] <= shares[0].iloc[0]).all() and (shares[0].iloc[0] <= shares[2].iloc[0]).all()
+    ten, seven = [table for table in shown if str(table.index.name).startswith("votes: ")]
+    assert list(ten.columns) == [*FER2013, "all", "images"] and list(ten.index) == list(names["questions"].values())
+    assert ten.index.name == "votes: ten columns" and seven.index.name == "votes: seven emotions"
+    assert "reported" not in names["people"]
 
 
-def test_readings_hold_the_numbers(page):
-    every = page["noise"]["estimators"][WEIGHED]["all"]
-    text = crowd_tables.noise_reading(page)
-    assert f"An estimated {100 * every['value']:.1f} [" in text
-    assert f"of the {every['images']:,} labels are at odds with the votes of the crowd, weighed once: most among" in text
-    assert "the votes of the FER+ taggers, weighed" in crowd_tables.noise_reading(page | {"name": "fer2013"})
-    assert "most among fear" in text and "fewest among happy" in text
-    assert f"{100 * every['precision']:.1f} % of the suspects are wrong" in text
-    assert "Against the truth" in crowd_tables.ceiling_reading(page) and "Reported" not in crowd_tables.ceiling_reading(page)
-    gap = crowd_tables.gap_reading(page, *synthetic.PLANTED_GAP)
-    assert gap.startswith("Planted: 5 points less for *age_group: older*. Found: -")
+def test_people_of_fer2013_stand_beside_the_reported_value(run):
+    people = run(stored(faces_of(CROWD, [3, 2, 4, 2])) | {"name": "fer2013"})["people"].set_index("name")
+    assert people["reported"].dropna().to_dict() == {"one tagger, the label": pytest.approx(0.65)}
+    assert people["reported_spread"].dropna().tolist() == [pytest.approx(0.05)]
 
 
-def test_people_of_fer2013_stand_beside_the_reported_value():
-    page = stored(faces_of(CROWD, [3, 2, 4, 2])) | {"name": "fer2013"}
-    table = crowd_tables.ceiling_intervals(page)
-    assert table.set_index("name")["reported"].dropna().to_dict() == {"one tagger, the label": 0.65}
-    assert "Reported for people is 65 ± 5 % on a subset (claim data-05)" in crowd_tables.ceiling_reading(page)
-    sure = stored(faces_of(votes({"happy": 10}).repeat(9, axis=0), [3] * 9)) | {"name": "fer2013"}
-    assert crowd_tables.ceiling_reading(sure).count("lies above that range") == 2
-    wrong = stored(faces_of(votes({"happy": 10}).repeat(9, axis=0), [4] * 9)) | {"name": "fer2013"}
-    assert crowd_tables.ceiling_reading(wrong).count("lies below that range") == 2
-
-
-def test_both_countings_stand_beside_the_reported_range():
-    """The numbers of FER2013: the first interval reaches 0.2 points into the range, the other does not."""
-    page = stored(faces_of(CROWD, [3, 2, 4, 2])) | {"name": "fer2013"}
-    page["ceiling"]["seven emotions"]["tagger_label"]["all"].update(value=0.589, low=0.577, high=0.602)
-    page["ceiling"]["ten columns"]["tagger_label"]["all"].update(value=0.556, low=0.544, high=0.567)
-    text = crowd_tables.ceiling_reading(page)
-    assert "58.9 [57.7, 60.2] %, lies below that range, though its interval reaches 0.2 points into it; counted" in text
-    assert "all votes, 55.6 [54.4, 56.7] %, lies below that range." in text and "not distinguishable" not in text
-
-
-def test_where_labels_go():
+def test_where_labels_go(run):
     crowd = votes(*[{"happy": 10}] * 3, {"neutral": 10}, *[{"sad": 10}] * 2, {"contempt": 10}, {"unknown": 10})
-    page = stored(faces_of(crowd, [3, 3, 3, 3, 2, 2, 2, 2]))
-    text = crowd_tables.shift_reading(page)
-    assert "keeps 75 % of happy, 0 % of fear." in text
-    assert "5 % of a label or more go from fear to sad (67 %), contempt (33 %); happy to neutral (25 %)" in text
-    assert "sad grows most (+2 images) and fear shrinks most (-3)" in text
-    table = crowd_tables.noise(page)
-    assert set(table.loc["disgust"].drop("images")) == {"-"} and table.loc["disgust", "images"] == "0"
+    names = run(stored(faces_of(crowd, [3, 3, 3, 3, 2, 2, 2, 2])))
+    moves = tables.transitions(names["audit"])
+    assert moves.loc["fear", ["sad", "contempt", "fear"]].tolist() == [2, 1, 0]
+    assert moves.loc["happy", ["happy", "neutral"]].tolist() == [3, 1]
+    assert names["gains"]["a tie to the first"].loc[["sad", "fear"]].tolist() == [2, -3]
+    assert set(names["odds"].loc["disgust"].drop("images")) == {"-"} and names["odds"].loc["disgust", "images"] == "0"
 
 
-def test_every_move_of_five_per_cent_is_named():
-    crowd = votes(*[{"happy": 10}] * 6, *[{"sad": 10}] * 5, *[{"neutral": 10}] * 4, *[{"angry": 10}] * 3, {"surprise": 10},
-                  *[{"fear": 10}] * 2)  # fmt: skip
-    text = crowd_tables.shift_reading(stored(faces_of(crowd, [2] * 21)))
-    assert "fear to happy (29 %), sad (24 %), neutral (19 %), angry (14 %);" in text.replace(".", ";")
-
-
-def test_ties_in_what_grows_most():
+def test_ties_in_what_grows_most(run):
     """By hand: four ties of neutral and sad, all labelled angry, go to neutral; shared, each has two, happy three."""
     crowd = votes(*[{"neutral": 5, "sad": 5}] * 4, *[{"happy": 10}] * 3, {"not_face": 10})
     faces = faces_of(crowd, [0] * 8)
     found, none = audit.gains(faces, 8), dict.fromkeys(FER2013, 0)
     assert found["ties_first"].to_dict() == none | {"angry": -7, "happy": 3, "neutral": 4}
     assert found["ties_shared"].to_dict() == none | {"angry": -7, "happy": 3, "neutral": 2, "sad": 2}
-    text = crowd_tables.shift_reading(stored(faces))
-    assert "neutral grows most (+4 images) and angry shrinks most (-7). Of the images 57.1 % are tied" in text
-    assert "with ties shared evenly it is +2 and -7, and happy grows most" in text
+    names = run(stored(faces))
+    assert names["gains"]["ties shared evenly"].to_dict() == found["ties_shared"].to_dict()
+    assert names["agreement"].loc["all", "tied"] == pytest.approx(4 / 7)

@@ -12,13 +12,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from notebook_cells import page_of, run_notebook
 from page_records import TEST, VALIDATION, labels_of, make_record, predictions
 from PIL import Image
 
 from fer_study import audit, store
 from fer_study.analysis import report
+from fer_study.audit import tables
 from fer_study.book.notebook import Page
-from fer_study.book.pages import audit_tables, claimed, crowd_tables, findings, readings
+from fer_study.book.pages import claimed, findings, readings
 from fer_study.data.labels import EIGHT, FER2013, class_names
 from fer_study.data.twin import synthetic
 from fer_study.jobs import editions
@@ -65,11 +67,12 @@ def fer_study(clone: Path, *arguments: str) -> subprocess.CompletedProcess:
 
 
 def test_from_the_pictures_to_the_pages(clone):
-    """Two networks trained, two pages made."""
-    done = fer_study(clone, "execute", "eight", "02", "07")
+    """Two networks trained, three pages made."""
+    done = fer_study(clone, "execute", "eight", "01", "02", "07")
     assert done.returncode == 0, done.stderr[-2000:]
     pages = {p.stem[:2]: p.read_text(encoding="utf-8") for p in (clone / "runs" / "pages" / "eight").glob("*.ipynb")}
-    assert sorted(pages) == ["02", "07"]
+    assert sorted(pages) == ["01", "02", "07"]
+    assert "contempt" in pages["01"]
     assert "recall contempt" in pages["02"] and "of 8 classes" in pages["02"]
     shapes = {
         store.read_predictions(path).views["last_single"].shape for path in (clone / "runs").glob("*/predictions.parquet")
@@ -120,24 +123,25 @@ def test_readings_of_weights_and_of_transfers(tmp_path, labels):
 
 
 @pytest.mark.parametrize("voted", [True, False])
-def test_tables_and_readings_of_an_audit(voted):
+def test_the_page_of_an_audit(voted, monkeypatch):
     drawn = synthetic.make(200, seed=3, style="lab", processes=1)
     contempt = np.where(np.arange(200) % 8 == 0, 7, drawn.labels)
     faces = dataclasses.replace(
         drawn, labels=contempt, classes=EIGHT, truth={}, votes=drawn.votes if voted else None, fingerprint=""
     )
     found = json.loads(json.dumps(audit.run(faces).summary(), sort_keys=True))  # as a record stores it
-    assert list(audit_tables.balance(found).columns) == [*EIGHT, "total"]
-    assert list(audit_tables.leakage_by_class(found, "test in train+validation", "exact")[0].index) == list(EIGHT)
-    assert audit_tables.weights(found).data.columns[-1] == "contempt"
+    page_of(monkeypatch, found)
+    names = run_notebook("01_dataset_audit")
+    assert list(names["balance"].columns) == [*EIGHT, "total"]
+    assert list(names["by_class"].index) == list(names["weights"].columns) == list(EIGHT)
+    assert ("odds" in names) == voted
     if voted:
-        assert "eight emotions" in crowd_tables.ceiling_reading(found) and "seven" not in crowd_tables.ceiling_reading(found)
-        assert "contempt" in crowd_tables.ceiling(found, crowd_tables.own_options(found))
-        assert list(crowd_tables.noise(found).index) == [*EIGHT, "all"]
-        assert crowd_tables.noise_shares(found)[0].columns[-1] == "contempt"
-        assert crowd_tables.says(found).shape == (8, 8)
-        assert audit_tables.transitions(found).index[-1] == "contempt"
-        assert "contempt" in audit_tables.agreement(found).data.index
+        assert names["own"] == "eight emotions"
+        assert list(names["odds"].index) == list(names["agreement"].index) == [*EIGHT, "all"]
+        assert list(names["gains"].index) == list(EIGHT) == list(tables.transitions(found).index)
+        assert tables.shares(found)["value"].columns[-1] == "contempt" and names["says"].shape == (8, 8)
+        asked = [table for table in names["said"] if "contempt" in getattr(table, "columns", ())]
+        assert [table.index.name for table in asked] == ["votes: ten columns", "votes: eight emotions"]
 
 
 def test_heavy_weights_of_eight_classes():

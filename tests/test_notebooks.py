@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 import shutil
@@ -12,11 +11,11 @@ import matplotlib
 import matplotlib.pyplot as plt
 import pytest
 from dataset_trees import FACES, LABELS, encoded, put
+from notebook_cells import run_cell
 
 from fer_study import cli, store
 from fer_study.book import execute
 from fer_study.book import notebook as page
-from fer_study.book.pages import gallery
 from fer_study.jobs import editions, plan, stages
 from fer_study.settings import experiment
 
@@ -46,8 +45,6 @@ def run(one_store, monkeypatch):
     monkeypatch.setenv("FER_STUDY_RUNS", str(one_store))
     monkeypatch.chdir(execute.NOTEBOOKS)
     matplotlib.use("agg")
-    for slow in ("squeeze", "printed", "printed_reading", "resface_sizes"):  # they take no parameters
-        monkeypatch.setattr(gallery, slow, lambda: "")
 
     def cells(name: str, given: dict) -> dict:
         notebook, said = execute.NOTEBOOKS / f"{name}.ipynb", []
@@ -63,14 +60,6 @@ def run(one_store, monkeypatch):
         return names
 
     return cells
-
-
-def run_cell(text: str, where: str, names: dict) -> object:
-    """Run a cell; gives the value of its last line, which a page would show."""
-    body = ast.parse(text).body
-    last = body.pop() if isinstance(body[-1], ast.Expr) else None
-    exec(compile(ast.Module(body, []), where, "exec"), names)
-    return eval(compile(ast.Expression(last.value), where, "eval"), names) if last else None
 
 
 def as_read(shown: object) -> str:

@@ -1,32 +1,35 @@
-"""The sheets of the synthetic twin show what they say."""
+"""The sheets of the synthetic twin show what they say: drawn portraits, and the cells of its page."""
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+from notebook_cells import run_notebook
 
-from fer_study.book.pages import twin_sheets
 from fer_study.data.labels import FER2013
 from fer_study.data.twin import synthetic
+from fer_study.data.twin.portraits import draw_portraits
 
 
 @pytest.fixture(scope="module")
-def faces():
-    return synthetic.make(400, seed=0, processes=1)
+def sheets() -> dict:
+    """The cells of the page that draw; no audit is made."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fer_study.book.notebook.open_stage", lambda *_, **__: SimpleNamespace(audits=(None, None)))
+        return run_notebook("twin", only=[f"twin-{cell}" for cell in ("01", "02", "04", "06", "09", "11", "13", "14")])
 
 
-def test_faces_by_class_are_neither_blank_nor_copies(faces):
-    sheet = twin_sheets.by_class(faces, 3)
-    assert sheet.shape == (7, 3, 48, 48)
-    for row, name in zip(sheet, FER2013, strict=True):
-        for image in row:
-            found = np.flatnonzero((faces.images[:, 0] == image).all(axis=(1, 2)))
-            assert {FER2013[k] for k in faces.truth["true_label"][found]} == {name}
-            assert (faces.truth["duplicate_of"][found] < 0).any() and not faces.truth["blank"][found].any()
+def test_faces_by_class_are_neither_blank_nor_copies(sheets):
+    faces = sheets["wild"]
+    rows = sheets["rows_of"](faces, 3)
+    assert rows.shape == (7, 3) and not faces.truth["blank"][rows].any() and (faces.truth["duplicate_of"][rows] < 0).all()
+    assert (faces.truth["true_label"][rows] == np.arange(7)[:, None]).all()
 
 
-def test_each_action_unit_alone():
-    sheet = twin_sheets.by_action_unit([0, 0.5, 1], person=3).astype(int)
+def test_each_action_unit_alone(sheets):
+    sheet = sheets["alone"][[0, 2, 3]].astype(int)
     assert sheet.shape == (3, len(synthetic.ACTION_UNITS), 48, 48)
     assert (sheet[0] == sheet[0, 0]).all(), "without an action unit every column is the same face"
     moved = np.abs(sheet - sheet[0]).sum(axis=(2, 3))
@@ -34,27 +37,35 @@ def test_each_action_unit_alone():
     change = np.abs(sheet[2] - sheet[0])
     brow, jaw = (synthetic.ACTION_UNITS.index(unit) for unit in (4, 26))
     assert change[brow, :24].sum() > change[brow, 24:].sum() and change[jaw, 24:].sum() > change[jaw, :24].sum()
-    assert set(twin_sheets.ACTIONS) == set(synthetic.ACTION_UNITS)
+    assert tuple(sheets["actions"]) == synthetic.ACTION_UNITS
 
 
-def test_each_degradation_changes_the_picture():
-    sheet = twin_sheets.by_degradation([3, 8])
-    assert sheet.shape == (2, len(twin_sheets.DEGRADATIONS), 48, 48)
-    for row in sheet:
+def test_each_degradation_changes_the_picture(sheets):
+    assert sheets["spoiled"].shape == (2, len(sheets["degradations"]), 48, 48)
+    for row in sheets["spoiled"]:
         assert len({image.tobytes() for image in row}) == len(row)
 
 
-def test_marked_faces(faces):
-    images, points, regions = twin_sheets.marked(faces)
+def test_a_portrait_is_of_its_person_and_of_nothing_else():
+    still = np.zeros((3, len(synthetic.ACTION_UNITS)))
+    one, same, other = draw_portraits([3, 3, 8], still)
+    assert (one == same).all() and (one != other).any()
+    assert (draw_portraits([3], still[:1], [{"gain": 0.72}])[0].mean() < one.mean()).all()
+
+
+def test_marked_faces(sheets):
+    images, points, regions = sheets["marked"]
     assert images.shape == (7, 48, 48) and points.shape == (7, 22, 2)
     shown = {name: {r for r, plane in zip(synthetic.REGION_NAMES, planes, strict=True) if plane.any()}
              for name, planes in zip(FER2013, regions, strict=True)}  # fmt: skip
     assert shown == {name: set(moved) for name, moved in synthetic.CLASS_REGIONS.items()}
 
 
-def test_mixtures(faces):
-    table, (median, low, high) = twin_sheets.mixtures(faces), twin_sheets.peaks(faces)
-    counts = np.bincount(faces.truth["true_label"], minlength=7)
+def test_mixtures(sheets):
+    table = sheets["mixtures"].groupby(sheets["true_class"], observed=False).sum()
+    counts = np.bincount(sheets["wild"].truth["true_label"], minlength=7)
     assert table.sum(axis=1).to_numpy() == pytest.approx(counts, rel=1e-5) and list(table.index) == list(FER2013)
     assert (np.diag(table) > counts / 2).all()
-    assert ((low <= median) & (median <= high)).all(axis=None) and (low > 0.5).all(axis=None)
+    peaks = sheets["peaks"]
+    assert list(peaks.index) == list(FER2013) and (peaks[0.05] > 0.5).all()
+    assert ((peaks[0.05] <= peaks[0.5]) & (peaks[0.5] <= peaks[0.95])).all()

@@ -60,19 +60,6 @@ def _bounds(measured: Estimate) -> tuple[float, float]:
     return low, high
 
 
-def within(measured: Estimate, low: float, high: float) -> str:
-    """Verdict on a stated range, such as "5 to 10 %".
-
-    Returns:
-        ``right`` when the interval lies in the range, ``below`` or ``above`` when it lies outside, else ``undecided``;
-        ``open`` when there is no measurement. An interval that is not known (NaN) is taken as the value itself.
-    """
-    if math.isnan(measured.value):
-        return "open"
-    least, most = _bounds(measured)
-    return "below" if most < low else "above" if least > high else "right" if low <= least and most <= high else "undecided"
-
-
 def ordering(differences: Sequence[Estimate], as_claimed: bool = True) -> str:
     """Verdict on an ordering a > b > c from the paired differences (a - b, b - c), whose ``n`` is the number of seeds.
 

@@ -12,7 +12,7 @@ taken out. The documents give no code, and leave open:
 ``mlp_ratio``        of the feed-forward part (4 in the cited Vaswani et al., 2017; the documents describe none: 0)
 ``resnet_features``  what of ResNet50 reaches the branches beside the tokens: the ``average`` of the attended map, or the
                      last map, not attended, through 512 units (``flatten``), which the printed number of parameters
-                     asks for (``keras_numbers.printed_counts``)
+                     asks for (the gallery has the sums)
 ``hidden``           units of the dense layer of each branch
 ===================  ===========================================================================================
 
@@ -190,7 +190,17 @@ class HybridResNet50(FaceModel):
         """First all that is not ResNet50 (the adapter too: what is new learns from the start); then its convolutions, one by
         one with their batch normalisation (a shortcut with the third convolution of its block), from the last to the stem.
 
-        50 stages; ``keras_numbers.stages_from`` says which of them "layers 160-175" are.
+        50 stages. "Unfreeze layers n-175" of the documents counts Keras' layers from 0; a convolution
+        whose batch normalisation the number cuts off is freed with it:
+
+        =======  =======================  ===============================================  ========
+        layers   first of them in Keras   first convolution freed here                     unfreeze
+        =======  =======================  ===============================================  ========
+        175-175  (past the end)           none: only what is not ResNet50                  1
+        160-175  ``conv5_block2_2_relu``  ``layer4[1].conv3``, which is layer 161: exact   5
+        140-175  ``conv4_block6_3_bn``    ``layer3[5].conv3``, which is layer 139          11
+        100-175  ``conv4_block2_3_bn``    ``layer3[1].conv3``, which is layer 99           23
+        =======  =======================  ===============================================  ========
         """
         net = self.backbone
         new = nn.ModuleList(part for part in self.children() if part is not net)

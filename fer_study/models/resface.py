@@ -22,7 +22,7 @@ the generator, beside the main network and not combined with it. Here, as in Eff
 of the network itself, which alone is used at inference; the branch is what the generator is made of.
 
 The quoted sizes, 10.4 and 12.4 million parameters and about 2,000 MFLOPs, are those of no trunk that we could think of
-(``resface_sizes``). Of the trunks that agree with the text the default comes nearest to both counts: at 224 px, three
+(the gallery searches). Of the trunks that agree with the text the default comes nearest to both counts: at 224 px, three
 channels and seven classes 10.11 and 12.71 million. With the up-sampling it cannot come near the operations (3,280 and 4,603
 million multiply-adds).
 

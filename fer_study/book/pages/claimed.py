@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from ...analysis import claims, verdicts
 from ...analysis.metrics import Estimate
 from ...analysis.report import UNSCALED, Runs, classes_of, difference, interval, percent, plain, title
-from ...data.labels import FER2013
 from . import findings
 from .readings import direction, points
 
@@ -32,27 +31,6 @@ def line(claim: str, edition: str, found: Sequence[tuple[str, str]]) -> str:
     ends = [f"  - {measured}: **{word if edition == 'fer2013' else 'no verdict, not FER2013'}**" for measured, word in found]
     value = f" ({row['value']})" if row["value"] else ""
     return "\n".join([f"- Claim `{claim}`, {split}: {row['statement']}{value}.", *ends])
-
-
-def counts(audit: dict) -> str:
-    """What is claimed of the images of FER2013 and of their labels in FER+, counted; nothing for other sets."""
-    if audit["name"] != "fer2013":
-        return "The sources count FER2013 only."
-    table, crowd, stated = audit["balance"], audit["transitions"], claims.load()["value"]
-    merged, every = table["validation+test"], table["all"]
-    found = {
-        "data-01": f"{audit['images']}",
-        "data-02": "/".join(str(table[split]["total"]) for split in ("train", "validation", "test")),
-        "data-03": "/".join(str(every[name]) for name in FER2013),
-        "data-14": ", ".join(f"{name} {merged[name]}" for name in ("disgust", "fear", "happy")),
-    }
-    if crowd:
-        found["data-06"] = str(crowd["ten columns"]["all"]["not_face"])
-        found["data-07"] = f"{every['fear']} -> {crowd['eight emotions']['all']['fear']}"
-    lines = {claim: (text, "right" if text == stated[claim] else "wrong") for claim, text in found.items()}
-    share, limit = every["disgust"] / every["total"], float(stated["data-13"].removeprefix("< "))
-    lines["data-13"] = (f"{share:.4f}", "right" if share < limit else "wrong")
-    return "\n".join(line(claim, "fer2013", [result]) for claim, result in sorted(lines.items()))
 
 
 def ladder(runs: Runs, edition: str) -> str:

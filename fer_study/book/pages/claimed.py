@@ -7,17 +7,10 @@ from collections.abc import Sequence
 
 from ...analysis import claims, verdicts
 from ...analysis.metrics import Estimate
-from ...analysis.report import UNSCALED, Runs, classes_of, difference, interval, percent, plain, title
+from ...analysis.report import Runs, classes_of, difference, interval, percent, plain, title
 from ...data.labels import FER2013
 from . import findings
 from .readings import direction, points
-
-ABLATIONS = (
-    ("ladder-06", "l2", ("log_loss",), "validation"),
-    ("ladder-07", "longer", ("accuracy",), "validation"),
-    ("ladder-08", "no_cbam", ("recall_fear", "recall_disgust"), "test"),
-)
-"""Claim, the arm that tests it, the measures of which full network minus arm is stated to be positive, and their split."""
 
 LOOKS = {"happy": "lower", "surprise": "middle", "angry": "lower"}
 """Class -> the third of the image with the part that claim ladder-12 names: mouth, eyes, open mouth."""
@@ -79,17 +72,6 @@ def ladder(runs: Runs, edition: str) -> str:
 
 def _listed(shown: dict[str, str]) -> str:
     return ", ".join(f"{name} {text}" for name, text in shown.items())
-
-
-def ablations(runs: Runs, edition: str) -> str:
-    """What is claimed of the penalty, of more epochs and of the attention."""
-    full, lines = runs.get(title("full"), []), []
-    for claim, arm, names, split in ABLATIONS:
-        effects = {m: difference(full, runs.get(title(arm), []), m, subset=split) for m in names}
-        shown = [f"{m.replace('_', ' ')} {plain(d) if m in UNSCALED else points(d)}" for m, d in effects.items()]
-        word = verdicts.ordering(list(effects.values()), findings.as_claimed(full))
-        lines.append(line(claim, edition, [(f'full network minus "{title(arm)}": {", ".join(shown)}', word)]))
-    return "\n".join(lines)
 
 
 def errors(runs: Runs, edition: str) -> str:

@@ -19,7 +19,7 @@ NAMES = {
     "cbam_cnn": "CBAM + kernels", "hog_svm": "HOG + SVM",
     "none": "no weights", "inverse": "inverse frequency", "heavy": "heavy (disgust x15, fear x8)",
     "full": "full network", "no_cbam": "without CBAM", "no_kernels": "without kernels", "l2": "with L2 1e-4",
-    "longer": "half as many epochs again", "labels": "hard labels", "votes": "votes of the crowd",
+    "longer": "more epochs (x1.5)", "labels": "hard labels", "votes": "votes of the crowd",
 }  # fmt: skip
 """Name of a model or arm in tables and figures."""
 
@@ -170,6 +170,31 @@ def scores(runs: Runs, names: Sequence[str], view: str = "last_single", subset: 
         for name, records in runs.items()
     ]
     return pd.concat(parts, ignore_index=True)[COLUMNS]
+
+
+def score_groups(
+    runs: pd.DataFrame, by: Sequence[str], names: Sequence[str], view: str = "last_single", subset: str = "test"
+) -> pd.DataFrame:
+    """Score every group of runs as ``score`` does; those of a group are the seeds of one system.
+
+    For example, every source on every target: ``score_groups(page.runs, ["source", "target"], ["accuracy"])``.
+
+    Args:
+        runs: rows of ``runs_table``.
+        by: its columns that tell the systems apart.
+
+    Returns:
+        The columns ``by``, then ``metric, value, sd, low, high, n, seeds``; no row for what has no record.
+    """
+    parts = [
+        score(list(rows["record"]), names, view, subset)
+        .rename_axis("metric")
+        .reset_index()
+        .assign(seeds=len(rows), **dict(zip(by, group, strict=True)))
+        for group, rows in runs.groupby(list(by), sort=False)
+    ]
+    heads = [*by, *COLUMNS[1:]]
+    return pd.concat(parts, ignore_index=True)[heads] if parts else pd.DataFrame(columns=heads)
 
 
 def wide(table: pd.DataFrame) -> pd.DataFrame:

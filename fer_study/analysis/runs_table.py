@@ -106,8 +106,14 @@ def predictions(runs: pd.DataFrame, view: str = "last_single", subset: str = "te
     if subset not in SUBSETS:
         raise InputError(f"unknown subset {subset!r}; known: {', '.join(SUBSETS)}")
     tables = [_predicted(run, view, subset) for run in runs.itertuples()]
-    heads = ["model", "arm", "recipe", "seed", "row", "label", "predicted", "confidence"]
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=heads)
+    return pd.concat(tables, ignore_index=True) if tables else _no_predictions()
+
+
+def _no_predictions() -> pd.DataFrame:
+    """The table without a row, its columns of the types that they have with some."""
+    text = dict.fromkeys(("model", "arm", "recipe"), str)
+    rest = {"seed": int, "row": int, "label": "category", "predicted": "category", "confidence": np.float32}
+    return pd.DataFrame(columns=[*text, *rest]).astype(text | rest)
 
 
 def _predicted(run: tuple, view: str, subset: str) -> pd.DataFrame:

@@ -7,16 +7,10 @@ from collections.abc import Sequence
 
 from ...analysis import claims, verdicts
 from ...analysis.metrics import Estimate
-from ...analysis.report import UNSCALED, Runs, classes_of, difference, interval, percent, plain, title
+from ...analysis.report import Runs, classes_of, difference, interval, percent, plain, title
+from ...data.labels import FER2013
 from . import findings
 from .readings import direction, points
-
-ABLATIONS = (
-    ("ladder-06", "l2", ("log_loss",), "validation"),
-    ("ladder-07", "longer", ("accuracy",), "validation"),
-    ("ladder-08", "no_cbam", ("recall_fear", "recall_disgust"), "test"),
-)
-"""Claim, the arm that tests it, the measures of which full network minus arm is stated to be positive, and their split."""
 
 LOOKS = {"happy": "lower", "surprise": "middle", "angry": "lower"}
 """Class -> the third of the image with the part that claim ladder-12 names: mouth, eyes, open mouth."""
@@ -31,6 +25,27 @@ def line(claim: str, edition: str, found: Sequence[tuple[str, str]]) -> str:
     ends = [f"  - {measured}: **{word if edition == 'fer2013' else 'no verdict, not FER2013'}**" for measured, word in found]
     value = f" ({row['value']})" if row["value"] else ""
     return "\n".join([f"- Claim `{claim}`, {split}: {row['statement']}{value}.", *ends])
+
+
+def counts(audit: dict) -> str:
+    """What is claimed of the images of FER2013 and of their labels in FER+, counted; nothing for other sets."""
+    if audit["name"] != "fer2013":
+        return "The sources count FER2013 only."
+    table, crowd, stated = audit["balance"], audit["transitions"], claims.load()["value"]
+    merged, every = table["validation+test"], table["all"]
+    found = {
+        "data-01": f"{audit['images']}",
+        "data-02": "/".join(str(table[split]["total"]) for split in ("train", "validation", "test")),
+        "data-03": "/".join(str(every[name]) for name in FER2013),
+        "data-14": ", ".join(f"{name} {merged[name]}" for name in ("disgust", "fear", "happy")),
+    }
+    if crowd:
+        found["data-06"] = str(crowd["ten columns"]["all"]["not_face"])
+        found["data-07"] = f"{every['fear']} -> {crowd['eight emotions']['all']['fear']}"
+    lines = {claim: (text, "right" if text == stated[claim] else "wrong") for claim, text in found.items()}
+    share, limit = every["disgust"] / every["total"], float(stated["data-13"].removeprefix("< "))
+    lines["data-13"] = (f"{share:.4f}", "right" if share < limit else "wrong")
+    return "\n".join(line(claim, "fer2013", [result]) for claim, result in sorted(lines.items()))
 
 
 def ladder(runs: Runs, edition: str) -> str:
@@ -57,17 +72,6 @@ def ladder(runs: Runs, edition: str) -> str:
 
 def _listed(shown: dict[str, str]) -> str:
     return ", ".join(f"{name} {text}" for name, text in shown.items())
-
-
-def ablations(runs: Runs, edition: str) -> str:
-    """What is claimed of the penalty, of more epochs and of the attention."""
-    full, lines = runs.get(title("full"), []), []
-    for claim, arm, names, split in ABLATIONS:
-        effects = {m: difference(full, runs.get(title(arm), []), m, subset=split) for m in names}
-        shown = [f"{m.replace('_', ' ')} {plain(d) if m in UNSCALED else points(d)}" for m, d in effects.items()]
-        word = verdicts.ordering(list(effects.values()), findings.as_claimed(full))
-        lines.append(line(claim, edition, [(f'full network minus "{title(arm)}": {", ".join(shown)}', word)]))
-    return "\n".join(lines)
 
 
 def errors(runs: Runs, edition: str) -> str:

@@ -1,4 +1,4 @@
-"""What single pages need of the records: curves, verdicts on reported numbers, transfer, confusions, saliency."""
+"""What single pages need of the records: curves, verdicts on reported numbers, confusions, saliency."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pandas as pd
 
 from ...analysis import claims, metrics, verdicts
 from ...analysis.metrics import Estimate
-from ...analysis.report import MISSING, SUBSET_NAMES, Record, Runs, classes_of, interval, percent, score, stacked, title
+from ...analysis.other_labels import mean_over_images
+from ...analysis.report import MISSING, SUBSET_NAMES, Record, Runs, classes_of, interval, percent, stacked, title
 from ...settings.experiment import DataConfig, TrainingConfig
 from ...settings.recipes import load_recipe
 
@@ -113,53 +114,10 @@ def verdict_table(runs: Runs, edition: str) -> pd.DataFrame:
     return pd.DataFrame(rows).T.rename_axis("system")
 
 
-def curve_ends(runs: Runs) -> pd.DataFrame:
-    """Loss and accuracy at the last epoch, means over seeds, with the gap between training and validation; systems without
-    epochs are left out."""
-    columns = ["train_loss", "validation_loss", "train_accuracy", "validation_accuracy"]
-    rows = {}
-    for name, records in runs.items():
-        trained = [r.history.iloc[-1] for r in records if len(r.history)]
-        if trained:
-            ends = pd.DataFrame(trained)
-            rows[name] = {"epochs": int(ends["epoch"].max()), **ends[columns].mean().round(4), "seeds": len(trained)}
-    table = pd.DataFrame.from_dict(rows, orient="index", columns=["epochs", *columns, "seeds"]).rename_axis("system")
-    table = table.assign(gap=(table["validation_loss"] - table["train_loss"]).round(4))
-    return table if table.notna().all(axis=None) else table.astype(object).where(table.notna(), "-")
-
-
 def loss_gap(records: Sequence[Record]) -> Estimate:
     """Loss on validation minus loss in training at the last epoch: mean over seeds with its t interval, from two on."""
     ends = [record.history.iloc[-1] for record in records if len(record.history)]
     return metrics.over_seeds([end["validation_loss"] - end["train_loss"] for end in ends]) if ends else MISSING
-
-
-def transfer(
-    runs: Runs, sources: Sequence[str], targets: Sequence[str], metric: str
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Score of each source (rows) on each target (columns): value, low, high; NaN where there is no record."""
-    parts = {v: pd.DataFrame(np.nan, index=list(sources), columns=list(targets)) for v in ("value", "low", "high")}
-    for source in sources:
-        for target in targets:
-            records = runs.get(source if source == target else f"{source} -> {target}", [])
-            if records:
-                row = score(records, [metric]).loc[metric]
-                for part, frame in parts.items():
-                    frame.loc[source, target] = row[part]
-    return parts["value"], parts["low"], parts["high"]
-
-
-def target_counts(runs: Runs, sources: Sequence[str], targets: Sequence[str]) -> pd.DataFrame:
-    """Images by class of the test split of each target (rows), from any record that was scored on it."""
-    rows = {}
-    for target in targets:
-        names = [target] * (target in sources) + [f"{source} -> {target}" for source in sources]
-        there = [record for name in names for record in runs.get(name, [])]
-        if there:
-            classes, labels = classes_of(there), stacked(there[:1], "last_single", "test")[1]
-            rows[target] = dict(zip(classes, np.bincount(labels, minlength=len(classes)), strict=True))
-    table = pd.DataFrame.from_dict(rows, orient="index").fillna(0).astype(int)
-    return table.rename_axis("test images of")
 
 
 def pair_lead(records: Sequence[Record], pair: tuple[str, str]) -> Estimate:
@@ -174,14 +132,6 @@ def pair_lead(records: Sequence[Record], pair: tuple[str, str]) -> Estimate:
     stated = np.sort([classes.index(name) for name in pair]) @ [1, len(classes)]
     others = np.bincount(ends[(ends > 0) & (ends != stated)], minlength=2)
     return mean_over_images((ends == stated).astype(float) - (ends == others.argmax()) * others.any())
-
-
-def mean_over_images(values: np.ndarray) -> Estimate:
-    """Mean of (S, N) values, of S seeds and the same images; ``n`` and interval as in ``report.difference``."""
-    if len(values) >= verdicts.ENOUGH_SEEDS:
-        return metrics.over_seeds(values.mean(axis=1))
-    draws = metrics.resampled(values.mean(axis=0)[:, None], None, 1000, 0)[:, 0]
-    return metrics.estimate(draws / values.shape[1], len(values), 0.95)
 
 
 def confused_pairs(runs: Runs, top: int = 3) -> pd.DataFrame:

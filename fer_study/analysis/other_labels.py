@@ -1,4 +1,4 @@
-"""Predictions against other labels than those of the set: what the crowd sees, or the truth.
+"""Score predictions against other labels than those of the set: what the crowd sees, or the truth.
 
 Such labels are given by row of the FaceSet: (N,) int, where -1 leaves an image out, or (N, K) shares of the classes that are
 right, as of a crowd that is tied, where a row of zeros does.
@@ -11,20 +11,20 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from ...analysis.metrics import Estimate
-from ...analysis.report import COLUMNS, MISSING, Record, Runs, paired, stacked, with_intervals
-from .findings import mean_over_images
+from . import metrics, verdicts
+from .metrics import Estimate
+from .report import COLUMNS, MISSING, Record, Runs, paired, stacked, with_intervals
 
 
 def as_shares(labels: np.ndarray, classes: int) -> np.ndarray:
-    """(N, classes) float64 shares of labels of either form."""
+    """Turn labels of either form into (N, classes) float64 shares."""
     if labels.ndim == 2:
         return labels.astype(np.float64)
     return np.where(labels[:, None] >= 0, np.eye(classes)[labels], 0.0)
 
 
 def scores(runs: Runs, labels: np.ndarray, names: Sequence[str]) -> pd.DataFrame:
-    """``report.scores`` of the test split, against other labels."""
+    """Score every system on the test split against other labels, as ``report.scores`` does."""
     parts = []
     for name, records in runs.items():
         table = pd.DataFrame([MISSING] * len(names), index=list(names))
@@ -36,13 +36,22 @@ def scores(runs: Runs, labels: np.ndarray, names: Sequence[str]) -> pd.DataFrame
 
 
 def difference(a: Sequence[Record], b: Sequence[Record], labels: np.ndarray) -> Estimate:
-    """``report.difference`` of the accuracy on the test split, against other labels."""
+    """Subtract the accuracy of b from that of a on the test split, against other labels, as
+    ``report.difference`` does."""
     pair = paired(a, b)
     if not pair[0]:
         return MISSING
     (ours, target), (theirs, _) = (_known(records, labels) for records in pair)
     place = np.arange(len(target))
     return mean_over_images(target[place, ours.argmax(axis=2)] - target[place, theirs.argmax(axis=2)])
+
+
+def mean_over_images(values: np.ndarray) -> Estimate:
+    """Average (S, N) values of S seeds on the same images; ``n`` and interval as in ``report.difference``."""
+    if len(values) >= verdicts.ENOUGH_SEEDS:
+        return metrics.over_seeds(values.mean(axis=1))
+    draws = metrics.resampled(values.mean(axis=0)[:, None], None, 1000, 0)[:, 0]
+    return metrics.estimate(draws / values.shape[1], len(values), 0.95)
 
 
 def _known(records: Sequence[Record], labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -198,35 +198,6 @@ def test_no_verdict_on_other_faces_than_those_of_the_claim(ladder):
     assert table.loc["EmotionCNN", "test"] == "62.5 % [62.5, 62.5]", "what was measured is shown all the same"
 
 
-def test_curve_ends(tmp_path):
-    runs = {"x": [make_record(tmp_path, 20, seed=s, history=two_epochs(1.5 + s)) for s in (0, 1)], "none": [],
-            "hog": [make_record(tmp_path, 20, name="hog_svm", history=NO_EPOCHS)]}  # fmt: skip
-    table = findings.curve_ends(runs)
-    assert list(table.index) == ["x"], "a system without epochs has no curve"
-    assert table.loc["x"].to_dict() == {
-        "epochs": 2, "train_loss": 1.0, "validation_loss": 2.0, "train_accuracy": 0.6, "validation_accuracy": 0.5,
-        "seeds": 2, "gap": 1.0,
-    }  # fmt: skip
-    assert findings.curve_ends({"none": []}).empty
-
-
-def test_transfer_matrix_leaves_gaps(tmp_path):
-    runs = {"a": [make_record(tmp_path, 40, name="a")], "a -> b": [make_record(tmp_path, 20, name="ab")],
-            "b -> a": [make_record(tmp_path, 10, name="ba")], "b": []}  # fmt: skip
-    value, low, high = findings.transfer(runs, ["a", "b"], ["a", "b", "c"], "accuracy")
-    expected = pd.DataFrame([[1.0, 0.5, np.nan], [0.25, np.nan, np.nan]], index=["a", "b"], columns=["a", "b", "c"])
-    pd.testing.assert_frame_equal(value, expected)
-    assert low.isna().equals(value.isna()) and high.isna().equals(value.isna())
-    assert low.loc["a", "b"] < 0.5 < high.loc["a", "b"]
-
-
-def test_images_by_class_of_each_target(tmp_path):
-    runs = {"a": [make_record(tmp_path, 40, name="a")], "a -> b": [make_record(tmp_path, 20, name="ab")], "b": []}
-    table = findings.target_counts(runs, ["a", "b"], ["a", "b", "c"])
-    assert list(table.index) == ["a", "b"], "nothing was scored on c"
-    assert table.loc["b"].tolist() == np.bincount(labels_of(TEST)).tolist()
-
-
 def test_confused_pairs_go_both_ways(tmp_path):
     labels, predicted = labels_of(TEST), predictions(40)
     test = predicted[VALIDATION:]

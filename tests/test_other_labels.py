@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from page_records import FIRST_ROW, TEST, VALIDATION, labels_of, make_record
 
-from fer_study.analysis import metrics
-from fer_study.book.pages import other_labels
+from fer_study.analysis import metrics, other_labels
 
 ROWS = FIRST_ROW + VALIDATION + TEST
 

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from page_records import FIRST_ROW, TEST, VALIDATION, labels_of, make_record, predictions
 
-from fer_study.analysis import metrics, report
+from fer_study.analysis import metrics, other_labels, report
 from fer_study.analysis.metrics import Estimate
-from fer_study.book.pages import findings, other_labels
+from fer_study.book.pages import findings
 from fer_study.data.labels import FER2013
 from fer_study.jobs import stages
 from fer_study.settings.experiment import DataConfig, ModelConfig, RunConfig
@@ -76,6 +76,23 @@ def test_scores_keep_systems_without_records(tmp_path):
     assert list(table.columns) == report.COLUMNS
     assert table[["name", "seeds", "n"]].drop_duplicates().to_numpy().tolist() == [["a", 1, 40], ["b", 0, 0]]
     assert table.set_index(["name", "metric"])["value"].isna().tolist() == [False, False, True, True]
+
+
+def test_groups_of_runs_are_systems(tmp_path):
+    """A network on two targets, with two seeds on one of them; what nobody ran has no row."""
+    ran = [("a", "a", 0, 40), ("a", "a", 1, 20), ("a", "b", 0, 20), ("b", "a", 0, 10)]
+    rows = [
+        [source, target, make_record(tmp_path, hits, name=source + target, seed=seed)] for source, target, seed, hits in ran
+    ]
+    runs = pd.DataFrame(rows, columns=["source", "target", "record"])
+    table = report.score_groups(runs, ["source", "target"], ["accuracy", "log_loss"])
+    assert list(table.columns) == ["source", "target", *report.COLUMNS[1:]]
+    accuracy = table[table["metric"] == "accuracy"].set_index(["source", "target"])
+    assert accuracy["value"].to_dict() == {("a", "a"): 0.75, ("a", "b"): 0.5, ("b", "a"): 0.25}
+    assert accuracy["seeds"].tolist() == [2, 1, 1] and (accuracy["n"] == 40).all()
+    assert accuracy.loc[("a", "b"), "low"] < 0.5 < accuracy.loc[("a", "b"), "high"]
+    nothing = report.score_groups(runs.iloc[:0], ["source", "target"], ["accuracy"])
+    assert nothing.empty and list(nothing.columns) == list(table.columns)
 
 
 def test_a_subset_without_images_is_not_measured(tmp_path):

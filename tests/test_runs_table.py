@@ -83,4 +83,6 @@ def test_what_must_not_be_scored_is_refused(tmp_path):
         InputError, match=r"is not scored on merged in view last_single; it is on test, test_clean, validation$"
     ):
         runs_table.predictions(rows_of(ours), subset="merged")
-    assert runs_table.predictions(rows.iloc[:0]).empty
+    nothing, some = runs_table.predictions(rows.iloc[:0]), runs_table.predictions(rows)
+    assert nothing.empty and list(nothing.columns) == list(some.columns)
+    assert nothing["label"].cat.categories.empty and nothing["row"].dtype == int, "so that a cell can go on"

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from notebook_cells import page_of, run_notebook
 from page_records import TEST, VALIDATION, labels_of, make_record
@@ -130,8 +131,9 @@ def test_the_page_of_an_audit(voted, monkeypatch):
         assert list(names["odds"].index) == list(names["agreement"].index) == [*EIGHT, "all"]
         assert list(names["gains"].index) == list(EIGHT) == list(tables.transitions(found).index)
         assert tables.shares(found)["value"].columns[-1] == "contempt" and names["says"].shape == (8, 8)
-        asked = [table for table in names["said"] if "contempt" in getattr(table, "columns", ())]
-        assert [table.index.name for table in asked] == ["votes: ten columns", "votes: eight emotions"]
+        shown = {table.index.name: table for table in names["said"] if isinstance(table, pd.DataFrame)}
+        for options in ("ten columns", "eight emotions"):
+            assert list(shown[f"votes: {options}"].columns) == [*EIGHT, "all", "images"]
 
 
 def test_heavy_weights_of_eight_classes():

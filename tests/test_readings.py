@@ -8,14 +8,10 @@ from page_records import FIRST_ROW, TEST, VALIDATION, labels_of, make_record, pr
 
 from fer_study.analysis import report
 from fer_study.analysis.metrics import Estimate
-from fer_study.book.pages import design, readings
+from fer_study.book.pages import readings
 from fer_study.data.labels import FER2013
-from fer_study.settings.experiment import PhaseConfig
 
 NAN = float("nan")
-LADDER = ["cbam_cnn", "kernel_cnn", "emotion_cnn", "simple_resnet"]
-
-
 def blind(*classes: int) -> np.ndarray:
     """(50,) predictions: all right but for the classes given, which are taken for the next one."""
     predicted = predictions(40, validation_right=VALIDATION)
@@ -104,45 +100,6 @@ def test_weighting_in_the_other_direction_and_without_effect(tmp_path):
     assert same.endswith("recall is gained in 0 of 7 classes and lost in 0; accuracy not distinguishable**.")
 
 
-def ladder(tmp_path, *hits: int) -> dict:
-    return {report.title(n): [make_record(tmp_path, h, name=n)] for n, h in zip(LADDER, hits, strict=True)}
-
-
-@pytest.mark.parametrize(
-    ("hits", "verdict"),
-    [((40, 30, 20, 10), "reproduced"), ((40, 30, 10, 20), "contradicted"), ((40, 30, 30, 10), "undecided")],
-)
-def test_ordering(tmp_path, hits, verdict):
-    text = readings.ordering(ladder(tmp_path, *hits), LADDER, "fer2013")
-    head, *steps = text.split("\n")
-    assert head.startswith("Stated: CBAM + kernels > CNN + fixed kernels > EmotionCNN > SimpleResNetFER. ")
-    assert f"Verdict: **one seed: {verdict}**." in head
-    assert len(steps) == 3 and steps[0].startswith("- CBAM + kernels minus CNN + fixed kernels: +25.0 [+")
-
-
-def test_ordering_of_three_seeds_that_disagree_is_undecided(tmp_path):
-    """On the images of each seed alone, and of all pooled, the first network leads; over seeds it does not."""
-    runs = {report.title(n): [make_record(tmp_path, h, name=n, seed=s) for s, h in enumerate(hits)]
-            for n, hits in zip(LADDER, ((40, 40, 22), (20, 20, 20), (10, 9, 8), (3, 2, 1)), strict=True)}  # fmt: skip
-    text = readings.ordering(runs, LADDER, "fer2013")
-    assert "Verdict: **undecided**." in text and "points, seeds: 3: " in text
-
-
-def test_ordering_on_other_faces_is_no_verdict(tmp_path):
-    text = readings.ordering(ladder(tmp_path, 40, 30, 20, 10), LADDER, "synthetic")
-    assert "No verdict: the claim is about FER2013." in text and "**" not in text
-    assert "reproduced" not in text and text.count("seeds: 1: as stated") == 3
-    reverse = readings.ordering(ladder(tmp_path / "other", 10, 20, 30, 40), LADDER, "synthetic")
-    assert "contradicted" not in reverse and reverse.count("the other way") == 3
-
-
-def test_ordering_of_short_runs_is_at_our_scale(tmp_path):
-    short = {"phases": (PhaseConfig(epochs=3, lr=1e-3),)}
-    runs = {report.title(n): [make_record(tmp_path, h, name=n, changes=short)] for n, h in zip(LADDER, (40, 30, 20, 10),
-            strict=True)}  # fmt: skip
-    assert "Verdict: **at our scale, one seed: reproduced**." in readings.ordering(runs, LADDER, "fer2013")
-
-
 def test_ablation(tmp_path):
     base = [make_record(tmp_path, 30, name="full")]
     runs = {"full network": base, "without kernels": [make_record(tmp_path, 10, name="no_kernels")],
@@ -201,20 +158,6 @@ def test_transfer(tmp_path, monkeypatch):
     assert "not readable" not in readings.transfer(runs, ["a", "b", "c"], ["a", "b", "c"])
 
 
-def test_errors(tmp_path):
-    predicted = blind(4)
-    predicted[VALIDATION] = 1  # one of the six angry faces
-    maps = {"maps": np.ones((7, 3, 3), np.float16), "counts": np.full(7, 30)}
-    right = make_record(tmp_path, blind(), name="right", cam=maps)
-    runs = {"x": [make_record(tmp_path, predicted, cam=maps)], "right": [right], "none": []}
-    one, right = readings.errors(runs).split("\n")
-    assert one == (
-        "- **x**, 1 seed: confuses surprise <-> sad most (54.5 % of the predictions for these two); recalls disgust best "
-        "(100.0 %) and sad least (0.0 % [0.0, 39.0])."
-    )
-    assert right.startswith("- **right**, 1 seed: confuses nothing; recalls angry best")
-
-
 def test_without_records_nothing_is_claimed(tmp_path):
     record = [make_record(tmp_path, 20)]
     every = np.zeros(FIRST_ROW + VALIDATION + TEST, int)
@@ -222,14 +165,11 @@ def test_without_records_nothing_is_claimed(tmp_path):
         readings.weighting({"no weights": record, "inverse frequency": []}, ["none", "inverse"], "fer2013"),
         readings.weighting({"no weights": [], "inverse frequency": record}, ["none", "inverse"], "fer2013"),
         readings.weighting({}, ["none", "inverse"], "fer2013"),
-        readings.ordering({"CBAM + kernels": record, "EmotionCNN": []}, ["cbam_cnn", "emotion_cnn"], "fer2013"),
         readings.ablation({"full network": [], "with L2 1e-4": record}, []),
         readings.ablation({"full network": record, "with L2 1e-4": []}, record),
         readings.votes({"hard labels": record, "votes of the crowd": []}, every),
         readings.transfer({"a": record, "b": []}, ["a", "b"], ["a", "b"]),
         readings.transfer({"a -> b": record, "b": []}, ["a", "b"], ["a", "b"]),
-        readings.errors({"x": []}),
-        readings.errors({}),
     ]
     assert set(found) == {readings.NOT_YET}
 
@@ -240,14 +180,10 @@ def test_what_was_left_out_is_not_called_missing(tmp_path):
     every = np.zeros(FIRST_ROW + VALIDATION + TEST, int)
     found = [
         readings.weighting({"no weights": record}, ["none"], "fer2013"),
-        readings.ordering({"CBAM + kernels": record}, ["cbam_cnn", "emotion_cnn"], "fer2013"),
-        readings.ordering({"CBAM + kernels": []}, ["cbam_cnn", "emotion_cnn"], "fer2013"),
         readings.ablation({"full network": record}, record),
         readings.votes({"hard labels": record}, every),
         readings.votes({"hard labels": record, "generator": record}, every),
         readings.transfer({"a": record}, ["a"], ["a"]),
-        design.against({"ours": record}, "last_single"),
-        design.argued({"plain": record}),
     ]
     assert set(found) == {readings.LEFT_OUT} != {readings.NOT_YET}
 

@@ -86,21 +86,6 @@ def _recalls(pair: Sequence[Estimate]) -> str:
     return f" Claim weight-03, without weights {words[0]}, with them {words[1]}."
 
 
-def ordering(runs: Runs, order: Sequence[str], edition: str) -> str:
-    """The stated ordering of models, step by step, and its verdict; on other data than FER2013 it is none on the claim."""
-    there = [runs.get(title(name), []) for name in order]
-    if not all(there):
-        return not_yet(runs, *order)
-    pairs = zip(order[:-1], order[1:], there[:-1], there[1:], strict=True)
-    steps = [(title(a), title(b), difference(ours, theirs)) for a, b, ours, theirs in pairs]
-    found = verdicts.ordering([effect for _, _, effect in steps], all(map(findings.as_claimed, there)))
-    verdict = f"Verdict: **{found}**" if edition == "fer2013" else "No verdict: the claim is about FER2013"
-    words = ("as stated", "the other way", "not distinguishable")
-    lines = [f"- {a} minus {b}: {points(effect)}, seeds: {effect.n}: {direction(effect, *words)}" for a, b, effect in steps]
-    stated = " > ".join(title(name) for name in order)
-    return "\n".join([f"Stated: {stated}. {verdict}. Paired differences on the same test images:", *lines])
-
-
 def ablation(runs: Runs, base: Sequence[Record]) -> str:
     """What each removed part was worth."""
     lines = []
@@ -162,26 +147,3 @@ def transfer(runs: Runs, sources: Sequence[str], targets: Sequence[str]) -> str:
         usual = f"always naming {counts.idxmax()} gives {100 * counts.max() / counts.sum():.1f} %"
         lines.append(f"- Scored on **{target}**: {counts.sum():,} test images; {usual}{hidden}.")
     return "\n".join(lines)
-
-
-def errors(runs: Runs) -> str:
-    """The most confused pair and the best and worst recalled classes of each network, and which have no saliency maps."""
-    there = [record for records in runs.values() for record in records]
-    value, low, high = report.recalls(runs, report.classes_of(there))
-    pairs = findings.confused_pairs(runs, top=1)
-    lines = []
-    for name, recall in value.iterrows():
-        best, worst = recall.idxmax(), recall.idxmin()
-        confused = "confuses nothing"
-        if name in pairs.index:
-            pair = pairs.loc[name]
-            confused = f"confuses {pair['pair']} most ({pair['share of both classes']} of the predictions for these two)"
-        bounds = f"[{100 * low.loc[name, worst]:.1f}, {100 * high.loc[name, worst]:.1f}]"
-        seeds = verdicts.seeds([len(runs[name])])
-        lines.append(
-            f"- **{name}**, {seeds}: {confused}; recalls {best} best ({100 * recall[best]:.1f} %) "
-            f"and {worst} least ({100 * recall[worst]:.1f} % {bounds})."
-        )
-        if not any(record.cam for record in runs[name]):
-            lines[-1] += " It has no saliency maps."
-    return "\n".join(lines) if lines else NOT_YET

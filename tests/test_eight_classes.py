@@ -19,9 +19,9 @@ from PIL import Image
 
 from fer_study import audit, store
 from fer_study.analysis import report
+from fer_study.analysis.saliency import mean_maps
 from fer_study.audit import tables
 from fer_study.book.notebook import Page
-from fer_study.book.pages import claimed, findings, readings
 from fer_study.data.labels import EIGHT, FER2013, class_names
 from fer_study.data.twin import synthetic
 from fer_study.jobs import editions
@@ -104,13 +104,7 @@ def test_tables_and_readings_of_records(tmp_path, labels):
     assert (value.loc["CBAM + kernels", "contempt"], value.loc["CBAM + kernels", "disgust"]) == (0, 1)
     missing = [name for name in EIGHT if not (labels[VALIDATION:] == EIGHT.index(name)).any()]
     assert value.columns[value.loc["CBAM + kernels"].isna()].tolist() == missing
-    assert findings.confusion(records).shape == (8, 8)
-    assert findings.confused_pairs(there, top=1)["pair"].tolist() == ["contempt <-> disgust"]
-    assert findings.pair_lead(records, ("contempt", "disgust")).value == pytest.approx(5 / 40)
-    assert [label for _, label in findings.saliency_regions(there).index] == list(EIGHT)
-    assert len(findings.saliency_on_truth(there, np.ones((8, 3, 3)))) == 8
-    assert "contempt least (0.0 %" in readings.errors(there)
-    assert claimed.errors(there, "fer2013").count("**") == 8
+    assert mean_maps(records)[0].shape == (8, 3, 3)
 
 
 @pytest.mark.parametrize("voted", [True, False])

@@ -7,9 +7,8 @@ import pandas as pd
 import pytest
 from page_records import FIRST_ROW, TEST, VALIDATION, labels_of, make_record, predictions
 
-from fer_study.analysis import metrics, other_labels, report
+from fer_study.analysis import curves, metrics, other_labels, report
 from fer_study.analysis.metrics import Estimate
-from fer_study.book.pages import findings
 from fer_study.data.labels import FER2013
 from fer_study.jobs import stages
 from fer_study.settings.experiment import DataConfig, ModelConfig, RunConfig
@@ -36,7 +35,7 @@ def test_score_counts_right_answers_on_each_subset(tmp_path):
 
 def test_seeds_are_pooled_by_image(tmp_path):
     one, other = make_record(tmp_path, 30), make_record(tmp_path, 10, seed=1)
-    logits, labels, rows = findings.pooled([one, other], "last_single", "test")
+    logits, labels, rows = curves.pooled([one, other], "last_single", "test")
     assert logits.shape == (80, 7)
     assert rows.tolist() == 2 * list(range(FIRST_ROW + VALIDATION, FIRST_ROW + VALIDATION + TEST))
     assert labels.tolist() == 2 * labels_of(TEST).tolist()
@@ -51,7 +50,7 @@ def test_a_metric_of_several_seeds_is_its_mean(tmp_path):
     table = report.score(records, names)
     for name in names:
         assert table.loc[name, "value"] == pytest.approx(np.mean([report.stored(r, name) for r in records])), name
-    logits, labels, _ = findings.pooled(records, "last_single", "test")
+    logits, labels, _ = curves.pooled(records, "last_single", "test")
     assert metrics.compute(logits, labels)["macro_f1"] != pytest.approx(table.loc["macro_f1", "value"])
     assert report.difference(records, records, "macro_f1").value == 0
     assert report.difference(records, records[1:], "macro_f1").n == 1, "the seeds that both have"

@@ -6,12 +6,10 @@ import numpy as np
 import pytest
 import torch
 from jobs_by_config import run_job
-from page_records import make_record
 from pytorch_grad_cam import GradCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import nn
 
-from fer_study.book.pages import readings
 from fer_study.jobs import train
 from fer_study.models import FaceModel, create_model
 from fer_study.models.ladder import EmotionCNN
@@ -101,11 +99,3 @@ def test_trying_the_maps_leaves_the_training_as_it_was(runs_folder, tiny_run, mo
         second = run_job(tiny_run())
     for part in ("predictions.parquet", "metrics.json", "last.safetensors"):
         assert (first.folder / part).read_bytes() == (second.folder / part).read_bytes()
-
-
-def test_a_page_says_which_network_has_no_maps(tmp_path):
-    maps = {"maps": np.ones((7, 3, 3), np.float16), "counts": np.full(7, 30)}
-    runs = {"with": [make_record(tmp_path, 20, cam=maps)], "without": [make_record(tmp_path, 20, seed=1)]}
-    said = dict(zip(runs, readings.errors(runs).splitlines(), strict=True))
-    assert said["without"].replace("without", "with").startswith(said["with"])
-    assert "saliency" in said["without"] and "saliency" not in said["with"]

@@ -11,12 +11,12 @@ import pandas as pd
 
 from ... import audit, models, store
 from ...analysis import metrics
+from ...analysis.curves import pooled
 from ...data.faceset import FaceSet
 from ...jobs.train import train_and_predict
 from ...settings.experiment import DataConfig, ModelConfig
 from ...settings.recipes import load_recipe
 from ...training import sources
-from ..pages.findings import pooled
 from .marking import Question
 
 KINDS = ("original", "exact", "brighter", "noisy", "shifted")

@@ -1,1 +1,0 @@
-"""What only the pages of the book need: tables, readings and sheets of single notebooks, and the marking of labs."""

@@ -1,0 +1,34 @@
+"""Curves of several seeds."""
+
+from __future__ import annotations
+
+import pytest
+from page_records import make_record, two_epochs
+
+from fer_study.analysis import curves
+from fer_study.settings.experiment import DataConfig, LossConfig
+
+
+def test_histories_carry_their_seed(tmp_path):
+    records = [make_record(tmp_path, 20, seed=s, history=two_epochs(1.0 + s)) for s in (0, 3)]
+    table = curves.histories(records)
+    assert table["seed"].tolist() == [0, 0, 3, 3]
+    assert table["validation_loss"].tolist() == [1.9, 1.0, 1.9, 4.0]
+
+
+@pytest.mark.parametrize(("changes", "train_accuracy", "words"), [
+    ({}, True, "dashed: training; solid: validation"),
+    ({"loss": {"class_weights": "heavy"}}, True, "with class weights"),
+    ({"loss": {"label_smoothing": 0.1}}, True, "with label smoothing"),
+    ({"loss": {"teacher": 16 * "a", "distribution": "teacher"}}, True, "teacher"),
+    ({"loss": {"mixup": 0.2}}, False, "mixed"),
+    ({"data": DataConfig(dataset="synthetic", faces=100, targets="votes")}, False, "the votes"),
+])  # fmt: skip
+def test_curves_are_of_one_target(tmp_path, changes, train_accuracy, words):
+    """Training that was scored against anything but the labels is not drawn; a loss that is another is named."""
+    if "loss" in changes:
+        changes["loss"] = LossConfig(**changes["loss"])
+    table, note = curves.curves([make_record(tmp_path, 20, changes=changes)])
+    assert words in note and table["validation_accuracy"].tolist() == [0.25, 0.5]
+    for quantity in ("train_accuracy", "train_loss"):
+        assert table[quantity].notna().all() == train_accuracy and table[quantity].isna().all() != train_accuracy

@@ -134,6 +134,19 @@ def test_wrong_input_is_refused(config, words):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", models.registry.names())
+def test_a_choice_that_is_not_offered_is_refused_before_anything_is_built(name):
+    if name == "timm":
+        return
+    for option, offered in registry.choices_of(name).items():
+        assert models.options_of(name)[option] in offered
+        for value in offered:
+            models.resolve(ModelConfig(name=name, options={option: value}))
+        wrong = type(offered[0])(9)
+        with pytest.raises(InputError, match=f"model {name}: {option} is {wrong!r}, allowed: {offered[0]}, "):
+            models.resolve(ModelConfig(name=name, options={option: wrong}))
+
+
 FREE = {"position", "local_kernel"}
 """Numbers that a network checks by itself."""
 

@@ -18,14 +18,14 @@ The blocks are timm's. The penalty is ``attention_weight * mean((W - mean W)^2)`
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from ..settings.errors import InputError
 from .registry import FaceModel, register
-
-CHOICES = {"se": ("none", "before", "after"), "attention": ("none", "batch", "tokens")}
 
 
 class SpatialTransformer(nn.Module):
@@ -100,15 +100,15 @@ class EmoNeXt(FaceModel):
     dims: tuple[int, ...]
     weights: str
 
-    def __init__(self, num_classes: int, in_channels: int, input_size: int, stn: bool = True, se: str = "before",
-                 se_reduction: int = 16, attention: str = "batch", attention_power: float = 0.25,
-                 attention_weight: float = 1.0, drop_path_rate: float = 0.1) -> None:  # fmt: skip
+    def __init__(
+        self, num_classes: int, in_channels: int, input_size: int, stn: bool = True,
+        se: Literal["none", "before", "after"] = "before", se_reduction: int = 16,
+        attention: Literal["none", "batch", "tokens"] = "batch", attention_power: float = 0.25,
+        attention_weight: float = 1.0, drop_path_rate: float = 0.1,
+    ) -> None:  # fmt: skip
         from timm.models.convnext import ConvNeXt  # seconds to import, so not on every start
 
         super().__init__()
-        for option, value in (("se", se), ("attention", attention)):
-            if value not in CHOICES[option]:
-                raise InputError(f"model emonext: {option} is {value!r}, allowed: {', '.join(CHOICES[option])}")
         if input_size < 32:
             raise InputError(f"model emonext: input_size is {input_size}, allowed: 32 and more")
         self.se_place, self.attends, self.attention_weight = se, attention, attention_weight

@@ -22,6 +22,8 @@ DEVIATION: attention scores are divided by sqrt(D / 8), as in Vaswani et al. (eq
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -30,13 +32,6 @@ from ..data.labels import FER2013
 from ..settings.errors import InputError
 from .emonext import SqueezeExcitation
 from .registry import FaceModel, register
-
-CHOICES = {
-    "adapter": ("conv", "duplicate"),
-    "fusion": ("none", "images", "features"),
-    "attention": ("none", "channel", "spatial", "both"),
-    "resnet_features": ("average", "flatten"),
-}
 
 GROUPS = (("happy", "surprise", "neutral"), ("angry", "disgust", "fear", "sad"))
 """Classes of the two branches: the frequent ones and the rare ones (document 003, section 2.3)."""
@@ -130,14 +125,19 @@ class HybridResNet50(FaceModel):
         dropout: after the dense layers.
     """
 
-    def __init__(self, num_classes: int, in_channels: int, input_size: int, adapter: str = "conv", fusion: str = "images",
-                 attention: str = "both", transformer: bool = True, branches: bool = True, dropout: float = 0.3,
-                 resnet_features: str = "average", mlp_ratio: float = 4.0, hidden: int = 128) -> None:  # fmt: skip
+    def __init__(
+        self, num_classes: int, in_channels: int, input_size: int,
+        adapter: Literal["conv", "duplicate"] = "conv",
+        fusion: Literal["none", "images", "features"] = "images",
+        attention: Literal["none", "channel", "spatial", "both"] = "both",
+        transformer: bool = True, branches: bool = True, dropout: float = 0.3,
+        resnet_features: Literal["average", "flatten"] = "average",
+        mlp_ratio: float = 4.0, hidden: int = 128,
+    ) -> None:  # fmt: skip
         import timm  # seconds to import, so not on every start
 
         super().__init__()
-        _check(num_classes, in_channels, input_size, adapter=adapter, fusion=fusion, attention=attention,
-               resnet_features=resnet_features, transformer=transformer, branches=branches)  # fmt: skip
+        _check(num_classes, in_channels, input_size, branches, resnet_features == "flatten" and not transformer)
         self.fuses = fusion
         self.backbone = timm.create_model("resnet50", num_classes=0, global_pool="")
         channels = self.backbone.num_features
@@ -218,20 +218,17 @@ class HybridResNet50(FaceModel):
         return "resnet50", self.backbone
 
 
-def _check(num_classes: int, in_channels: int, input_size: int, **options: object) -> None:
+def _check(num_classes: int, in_channels: int, input_size: int, branches: bool, flat_alone: bool) -> None:
     where = "model hybrid_resnet50:"
-    for option, allowed in CHOICES.items():
-        if options[option] not in allowed:
-            raise InputError(f"{where} {option} is {options[option]!r}, allowed: {', '.join(allowed)}")
     if in_channels not in (1, 3):
         raise InputError(f"{where} images have {in_channels} channels, allowed: 1, 3")
     if input_size < 33:
         raise InputError(f"{where} input_size is {input_size}, allowed: 33 and more")
-    if options["branches"] and num_classes != len(FER2013):
+    if branches and num_classes != len(FER2013):
         raise InputError(
             f"{where} {num_classes} classes, but its branches are for {', '.join(FER2013)}: set branches to false"
         )
-    if options["resnet_features"] == "flatten" and not options["transformer"]:
+    if flat_alone:
         raise InputError(
             f"{where} resnet_features is 'flatten' without transformer (nothing would be attended): allowed: average"
         )

@@ -8,7 +8,7 @@ import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal, get_args, get_origin, get_type_hints
 
 import torch
 from torch import nn
@@ -94,7 +94,8 @@ def start_as_he(model: nn.Module) -> None:
 def register(name: str) -> Callable[[Callable[..., FaceModel]], Callable[..., FaceModel]]:
     """Class decorator: make a network known by ``name``.
 
-    The constructor takes ``num_classes, in_channels, input_size`` and its own options with defaults.
+    The constructor takes ``num_classes, in_channels, input_size`` and its own options with defaults; an option annotated as
+    ``Literal`` takes only the values that it lists.
 
     Raises:
         KeyError: the name is taken.
@@ -195,6 +196,13 @@ def options_of(name: str) -> dict[str, int | float | bool | str]:
     return {key: p.default for key, p in parameters.items() if key not in (*GIVEN, "name")}
 
 
+def choices_of(name: str) -> dict[str, tuple]:
+    """What each option of a network may be, of those that its constructor annotates as ``Literal``."""
+    factory = _lookup(name)
+    hints = get_type_hints(factory.__init__ if inspect.isclass(factory) else factory)
+    return {key: get_args(hint) for key, hint in hints.items() if get_origin(hint) is Literal}
+
+
 def extra_outputs(config: ModelConfig) -> tuple[str, ...]:
     """What a network puts out for training beside its logits; see ``FaceModel.extra_outputs``.
 
@@ -212,7 +220,7 @@ def resolve(config: ModelConfig) -> ModelConfig:
     of a network from outside the package.
 
     Raises:
-        InputError: unknown model or option, or an option of the wrong type or outside ``RANGES``.
+        InputError: unknown model or option, or an option of the wrong type, outside ``RANGES`` or not among its choices.
     """
     if config.name in NOT_NETWORKS:
         return config
@@ -220,7 +228,7 @@ def resolve(config: ModelConfig) -> ModelConfig:
         from .timm_models import check_name  # which registers its networks here
 
         check_name(config.name.removeprefix("timm:"))
-    defaults, given = options_of(config.name), {}
+    defaults, choices, given = options_of(config.name), choices_of(config.name), {}
     for key, value in config.options.items():
         if key not in defaults:
             raise InputError(f"model {config.name}: unknown option {key!r}; allowed: {', '.join(defaults) or 'none'}")
@@ -228,6 +236,8 @@ def resolve(config: ModelConfig) -> ModelConfig:
         if type(value) is not expected and not (expected is float and type(value) is int):
             raise InputError(f"model {config.name}: option {key} is {value!r}, expected {expected.__name__}")
         given[key] = expected(value)  # 1 and 1.0 are one option, so one key
+        if value not in choices.get(key, (value,)):
+            raise InputError(f"model {config.name}: {key} is {value!r}, allowed: {', '.join(map(str, choices[key]))}")
         if key in RANGES and not RANGES[key][0] <= value < RANGES[key][1]:
             below = "" if RANGES[key][1] == math.inf else f", below {RANGES[key][1]}"
             raise InputError(f"model {config.name}: {key} is {value!r}, allowed: {RANGES[key][0]} and more{below}")

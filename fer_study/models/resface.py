@@ -34,6 +34,7 @@ from __future__ import annotations
 
 import re
 from itertools import pairwise
+from typing import Literal
 
 import torch
 from torch import nn
@@ -41,12 +42,6 @@ from torch import nn
 from ..settings.errors import InputError
 from .registry import FaceModel, register, start_as_he
 
-CHOICES = {
-    "local": ("none", "stage2", "last"),
-    "local_kernel": (2, 3, 4),
-    "attention": ("none", "sum", "product"),
-    "branch": ("none", "joint", "sum"),
-}
 STEM = 64
 """Maps of Conv1."""
 
@@ -113,15 +108,14 @@ class ResFace(FaceModel):
     block: str
     expansion: int
 
-    def __init__(self, num_classes: int, in_channels: int, input_size: int, trunk: str = "1-1-1-2", local: str = "stage2",
-                 local_kernel: int = 2, local_channels: int = 256, attention: str = "sum", position: int = 2,
-                 branch: str = "none", branch_weight: float = 1.0,
-                 branch_widths: str = "64-128-256-512") -> None:  # fmt: skip
+    def __init__(
+        self, num_classes: int, in_channels: int, input_size: int, trunk: str = "1-1-1-2",
+        local: Literal["none", "stage2", "last"] = "stage2", local_kernel: Literal[2, 3, 4] = 2,
+        local_channels: int = 256, attention: Literal["none", "sum", "product"] = "sum", position: int = 2,
+        branch: Literal["none", "joint", "sum"] = "none", branch_weight: float = 1.0,
+        branch_widths: str = "64-128-256-512",
+    ) -> None:  # fmt: skip
         super().__init__()
-        given = {"local": local, "local_kernel": local_kernel, "attention": attention, "branch": branch}
-        for option, allowed in CHOICES.items():
-            if given[option] not in allowed:
-                raise InputError(f"model resface: {option} is {given[option]!r}, allowed: {', '.join(map(str, allowed))}")
         depths = _numbers(trunk, "trunk", 2, 4)
         if not 1 <= position <= len(depths):
             raise InputError(f"model resface: position is {position}, allowed: 1..{len(depths)} with trunk {trunk}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from itertools import pairwise
+from typing import Literal
 
 import torch
 from torch import nn
@@ -16,8 +17,6 @@ from torch import nn
 from ..settings.errors import InputError
 from .ladder import FixedKernels
 from .registry import FaceModel, register, start_as_he
-
-SHORTCUTS = ("conv", "average")
 
 
 class _Pooled(FaceModel):
@@ -89,12 +88,10 @@ class FER48(_Pooled):
     """
 
     def __init__(self, num_classes: int, in_channels: int, input_size: int, width: float = 1.0, depths: str = "1-2-2-1",
-                 se: bool = True, shortcut: str = "average", kernels: bool = False, dropout: float = 0.2,
-                 drop_path: float = 0.0) -> None:  # fmt: skip
+                 se: bool = True, shortcut: Literal["conv", "average"] = "average", kernels: bool = False,
+                 dropout: float = 0.2, drop_path: float = 0.0) -> None:  # fmt: skip
         super().__init__()
         _least(input_size, 16, "fer48")
-        if shortcut not in SHORTCUTS:
-            raise InputError(f"model fer48: shortcut is {shortcut!r}, allowed: {', '.join(SHORTCUTS)}")
         if not re.fullmatch(r"[1-9]-[1-9]-[1-9](-[1-9])?", depths):
             raise InputError(f"model fer48: depths is {depths!r}, allowed: blocks of 3 or 4 stages, as in 2-2-2 or 1-2-2-1")
         blocks = [int(depth) for depth in depths.split("-")]

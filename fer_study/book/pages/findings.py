@@ -1,4 +1,4 @@
-"""What single pages need of the records: curves, verdicts on reported numbers, transfer, confusions, saliency."""
+"""What single pages need of the records: curves and their ends, transfer."""
 
 from __future__ import annotations
 

@@ -181,7 +181,9 @@ def counted() -> dict:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("fer_study.book.notebook.open_stage", lambda *_, **__: SimpleNamespace(records=[]))
         cells = ("01", "02", "22", "09", "25", "11")
-        return run_notebook("gallery", only=[*(f"gallery-{c}" for c in cells), "resface-sizes", "resface-operations"])
+        return run_notebook(
+            "gallery", only=[*(f"gallery-{c}" for c in cells), "resface-sizes", "resface-operations", "resface-fitting"]
+        )
 
 
 def test_squeeze_and_excitation_by_hand(counted):

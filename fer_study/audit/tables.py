@@ -13,9 +13,6 @@ import pandas as pd
 from ..data.labels import EIGHT, VOTE_NAMES
 from .crowd import WEIGHED
 
-EXACT_LEAK = ("test in train+validation", "exact")
-"""Relation and kind of the copies that let a network score by remembering."""
-
 
 def classes_of(audit: dict) -> list[str]:
     """List the classes of the audited set, in order."""
@@ -28,7 +25,7 @@ def by_class(audit: dict, stored: Mapping[str, Mapping]) -> pd.DataFrame:
 
 
 def leaked(audit: dict, relation: str, kind: str, name: str = "all") -> dict:
-    """Look up one row of ``audit.leakage``, for example ``leaked(audit, *EXACT_LEAK)["share"]``."""
+    """Look up one row of ``audit.leakage``, such as ``leaked(audit, "test in train", "exact")``."""
     rows = ((row["relation"], row["kind"], row["class"]) for row in audit["leakage"])
     return dict(zip(rows, audit["leakage"], strict=True))[relation, kind, name]
 

@@ -43,6 +43,7 @@ def clone(tmp_path) -> Path:
     """A copy of the checkout with an edition of eight classes, ``eight``, whose pictures lie beside it."""
     for part in ("fer_study", "notebooks", "params"):
         shutil.copytree(ROOT / part, tmp_path / "clone" / part, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path / "clone")  # which makes it a checkout
     folder, drawn = tmp_path / "clone" / "params" / "eight", synthetic.make(200, seed=3, style="lab", processes=1)
     folder.mkdir()
     data = {"dataset": "folders", "classes": 8}

@@ -182,6 +182,7 @@ def shown_reported(found: Finding, stated: str) -> str:
 
 def table(found: Iterable[Verdict]) -> pd.DataFrame:
     """Table verdicts as printed: a row a claim, and one more for each further part of it."""
+    columns = ["id", "verdict", "reported", "measured", "seeds", "page", "of"]
     rows, stated = [], claims.load()["value"]
     for verdict in found:
         parts = [part for part in verdict.parts if part.word != verdicts.OPEN] or verdict.parts[:1]
@@ -196,7 +197,7 @@ def table(found: Iterable[Verdict]) -> pd.DataFrame:
                 "page": verdict.page,
                 "of": part.of,
             })  # fmt: skip
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=columns)
 
 
 def open_table(found: Iterable[Verdict]) -> pd.DataFrame:

@@ -232,3 +232,16 @@ def test_distance_from_a_limit_agrees_with_the_interval():
 
 def test_what_a_test_set_can_tell():
     assert verdicts.resolvable_difference(3589) == pytest.approx(1.95996 * math.sqrt(0.05 / 3589), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("num_seeds", "as_claimed", "limited"),
+    [(3, True, ""), (1, True, "one seed"), (2, False, "at our scale, two seeds"), (5, False, "at our scale")],
+)
+def test_what_limits_a_verdict(num_seeds, as_claimed, limited):
+    assert verdicts.limits(num_seeds, as_claimed) == limited
+
+
+@pytest.mark.parametrize(("counts", "said"), [([1], "1 seed"), ([3, 3], "3 seeds"), ([1, 3], "1-3 seeds")])
+def test_seeds_are_counted_in_words(counts, said):
+    assert verdicts.seeds(counts) == said

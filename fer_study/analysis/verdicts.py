@@ -30,53 +30,6 @@ def limits(num_seeds: int, as_claimed: bool = True) -> str:
     return ", ".join(limit for limit in (None if as_claimed else "at our scale", few) if limit)
 
 
-def qualified(word: str, num_seeds: int, as_claimed: bool = True) -> str:
-    """The word behind what limits it; ``open`` stays as it is."""
-    limit = limits(num_seeds, as_claimed)
-    return f"{limit}: {word}" if limit and word != "open" else word
-
-
-def number(measured: Estimate, reported: float, as_claimed: bool = True, tolerance: float = TOLERANCE) -> str:
-    """Verdict on a reported number.
-
-    Args:
-        measured: ``n`` is its number of seeds.
-        as_claimed: measured with the training and the network that the claim names (see ``qualified``).
-
-    Returns:
-        ``reproduced`` when ``[low, high]`` meets ``reported +- tolerance``, else ``exceeded`` or ``below``; ``open`` when
-        there is no measurement. An interval that is not known (NaN) is taken as the value itself.
-    """
-    if math.isnan(measured.value):
-        return "open"
-    low, high = _bounds(measured)
-    word = "exceeded" if low > reported + tolerance else "below" if high < reported - tolerance else "reproduced"
-    return qualified(word, measured.n, as_claimed)
-
-
-def _bounds(measured: Estimate) -> tuple[float, float]:
-    """The interval; a bound that is not known (NaN) is the value itself."""
-    low, high = (measured.value if math.isnan(bound) else bound for bound in (measured.low, measured.high))
-    return low, high
-
-
-def ordering(differences: Sequence[Estimate], as_claimed: bool = True) -> str:
-    """Verdict on an ordering a > b > c from the paired differences (a - b, b - c), whose ``n`` is the number of seeds.
-
-    Returns:
-        ``reproduced`` when every interval lies above zero, ``contradicted`` when one lies below, else ``undecided``;
-        ``open`` when a difference is missing.
-    """
-    if any(math.isnan(d.value) for d in differences):
-        return "open"
-    against, all_for = any(d.high < 0 for d in differences), all(d.low > 0 for d in differences)
-    word = "contradicted" if against else "reproduced" if all_for else "undecided"
-    return qualified(word, min(d.n for d in differences), as_claimed)
-
-
-# The rule of the ledger: pure functions on arrays. What stands above serves pages that still compose
-# their own verdicts.
-
 TOLERANCE_OF_LOSS = 0.05
 """A reported log loss counts as met within so many nats; every other metric, Cohen's kappa too, within ``TOLERANCE``."""
 
@@ -214,6 +167,12 @@ def judge_number(values: Sequence[float], spread: Spread, reported: float, toler
     if run.low <= reported <= run.high:
         return CONSISTENT
     return HIGHER if mean.value > reported else LOWER
+
+
+def _bounds(measured: Estimate) -> tuple[float, float]:
+    """The interval; a bound that is not known (NaN) is the value itself."""
+    low, high = (measured.value if math.isnan(bound) else bound for bound in measured[3:5])
+    return low, high
 
 
 def judge_range(measured: Estimate, low: float, high: float) -> str:

@@ -209,7 +209,7 @@ def out_of_date(place, monkeypatch):
     write_notebook(place / "notebooks" / "01_first.ipynb", BODY, parameters=parameters)
     (place / "results" / "abc").mkdir(parents=True)
     (place / "results" / "abc" / "done").write_text("config.json 01ab\n")
-    monkeypatch.setattr(freshness, "ROOT", place)
+    monkeypatch.setattr(freshness, "PACKAGE", place / "fer_study")
     monkeypatch.setattr("fer_study.store.published_root", lambda: place / "results")
     made = []
 

@@ -245,7 +245,7 @@ def test_a_copied_folder_is_an_edition_of_its_own(fer, params, capsys):
     shared = [job for job in stages.edition_jobs("ours") if job.key in published]
     read = {data.dataset for job in shared if job.model != "transfer" for data in job.data()}
     assert read == {"fer2013", "muxspace"}, "what another edition reads too has one key"
-    assert stages.first_stage("ours").jobs()[0].config.data.faces == 700
+    assert stages.own_audit("ours").config.data.faces == 700
     assert execute.tasks("ours", ["03"], {})[0].parameters["edition"] == "ours"
 
 

@@ -198,7 +198,7 @@ def test_a_form_is_part_of_the_key(small):
 
 
 def test_an_older_published_record_without_data_is_refused(runs_folder, tmp_path, monkeypatch):
-    config = stages.first_stage("fer2013").jobs()[0].config
+    config = stages.own_audit("fer2013").config
     published = tmp_path / "results" / config.key
     published.mkdir(parents=True)
     write_parts(published, {"audit.json": '{"images": 1}'})

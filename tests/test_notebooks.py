@@ -146,4 +146,4 @@ def test_the_recipe_for_other_data_works_to_the_letter(without_validation, tmp_p
     assert "missing" in out and out.count("data: ") == 1 == out.count("data: folders is in")
     trained = [job for job in stages.edition_jobs(name) if not job.on_page]
     data = {config.dataset for job in trained for config in job.data()}
-    assert data == {"folders"} == {stages.first_stage(name).jobs()[0].config.data.dataset}
+    assert data == {"folders"} == {stages.own_audit(name).config.data.dataset}

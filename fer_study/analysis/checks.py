@@ -11,10 +11,8 @@ import numpy as np
 from . import arithmetic, claim_rows, verdicts
 from .evidence import Evidence
 from .measurements import NUMBER, POINTS, SHARE, unit_of
-from .metrics import Estimate
+from .metrics import MISSING, Estimate
 from .verdicts import Effect
-
-MISSING = Estimate(math.nan, math.nan, 0, math.nan, math.nan)
 
 
 class Finding(NamedTuple):

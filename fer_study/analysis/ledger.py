@@ -77,6 +77,12 @@ def ledger(names: Iterable[str] | None = None) -> list[Verdict]:
     return [judge(name, rows[name], evidence, table.loc[name, "kind"]) for name in asked]
 
 
+def claims_of(page: str) -> list[str]:
+    """Name the claims that a page is about, in the order of the claims table."""
+    _, rows = read_rows()
+    return [name for name in claims.load().index if rows[name].row.page == page]
+
+
 def runs_of(systems: dict[str, System], records: Iterable[Record]) -> pd.DataFrame:
     """Find the records of every system (``RUN_COLUMNS``), of any seed, listed by a stage or not.
 

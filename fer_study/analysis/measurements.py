@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import scipy
 
 from ..data.labels import EIGHT, class_names
 from ..store import Record
@@ -68,8 +67,7 @@ class Scored:
     @cached_property
     def confusion(self) -> np.ndarray:
         """(K, K) int64 counts, label in rows."""
-        k = self.logits.shape[1]
-        return np.bincount(self.labels * k + self.predicted, minlength=k * k).reshape(k, k)
+        return metrics.confusion(self.logits, self.labels)
 
     def place(self, name: str) -> int:
         """Index of a class of this record."""
@@ -149,7 +147,7 @@ def unit_of(text: str) -> str:
     name, _ = parsed(text)
     if name in MEASUREMENTS:
         return MEASUREMENTS[name].unit
-    return NUMBER if name in ("log_loss", "brier", "cohen_kappa") else SHARE
+    return NUMBER if name in metrics.UNSCALED else SHARE
 
 
 def measure(text: str, scored: Scored) -> float:
@@ -272,11 +270,7 @@ def calibration_gain(scored: Scored) -> float:
     predictions = scored.record.predictions
     every, labels = predictions.views[scored.view].astype(np.float64), predictions.table["label"].to_numpy(np.int64)
     fitted_on = np.flatnonzero(predictions.subset("validation"))
-
-    def loss(temperature: float) -> float:
-        return -metrics.log_softmax(every[fitted_on] / temperature)[np.arange(len(fitted_on)), labels[fitted_on]].mean()
-
-    temperature = scipy.optimize.minimize_scalar(loss, bounds=(0.25, 4), method="bounded").x
+    temperature = metrics.temperature(every[fitted_on], labels[fitted_on])
     return calibration_error(every[scored.mask], scored.labels) - calibration_error(
         every[scored.mask] / temperature, scored.labels
     )

@@ -35,6 +35,13 @@ class Estimate(NamedTuple):
     high: float
 
 
+MISSING = Estimate(float("nan"), float("nan"), 0, float("nan"), float("nan"))
+"""What was not measured."""
+
+UNSCALED = ("log_loss", "brier", "cohen_kappa")
+"""Metrics that are not shares; all others are printed in per cent, their differences in points."""
+
+
 class Sums(NamedTuple):
     """Sums over images, float64, from which every metric follows; leading axes (...) are bootstrap repetitions."""
 
@@ -147,6 +154,24 @@ def accuracy(logits: np.ndarray, labels: np.ndarray) -> float:
 def log_loss(logits: np.ndarray, labels: np.ndarray) -> float:
     """Mean negative log-likelihood of the label, in nats, in [0, inf) (Good, 1952)."""
     return float(SCALARS["log_loss"](_total(logits, labels)))
+
+
+def temperature(scores: np.ndarray, labels: np.ndarray) -> float:
+    """Fit the factor by which scores are divided before the softmax: the one of least log loss (Guo et al.,
+    2017, section 4.2).
+
+    It changes no prediction. 1 where there is nothing to fit it on.
+
+    Args:
+        scores: (N, K) float, of any scale, such as logits.
+        labels: (N,) int64.
+    """
+    if not len(labels):
+        return 1.0
+    found = scipy.optimize.minimize_scalar(
+        lambda t: log_loss(scores / np.exp(t), labels), bounds=(-5.0, 5.0), method="bounded"
+    )
+    return float(np.exp(found.x))
 
 
 def _total(logits: np.ndarray, labels: np.ndarray, classes: Sequence[str] | None = None) -> Sums:

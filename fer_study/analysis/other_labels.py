@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from . import metrics, verdicts
-from .metrics import Estimate
-from .report import COLUMNS, MISSING, Record, Runs, paired, stacked, with_intervals
+from .metrics import MISSING, Estimate
+from .report import COLUMNS, Record, Runs, paired, stacked, with_intervals
 
 
 def as_shares(labels: np.ndarray, classes: int) -> np.ndarray:

@@ -12,7 +12,7 @@ from ..settings.checkout import other_code
 from ..settings.experiment import RunConfig, TransferConfig
 from ..store import Record
 from . import metrics, verdicts
-from .metrics import Estimate
+from .metrics import MISSING, UNSCALED, Estimate
 
 NAMES = {
     "emotion_cnn": "EmotionCNN", "kernel_cnn": "CNN + fixed kernels", "simple_resnet": "SimpleResNetFER",
@@ -27,10 +27,6 @@ SUBSET_NAMES = {
     "validation": "validation", "test": "test", "test_clean": "test, no copy in train or validation",
     "merged": "merged (validation + test)", "merged_clean": "merged, no copy in train",
 }  # fmt: skip
-UNSCALED = ("log_loss", "brier", "cohen_kappa")
-"""Metrics that are not shares; all others are printed in per cent, their differences in points."""
-
-MISSING = Estimate(float("nan"), float("nan"), 0, float("nan"), float("nan"))
 Runs = dict[str, list[Record]]
 
 

@@ -56,9 +56,9 @@ def runs_table(jobs: Iterable[Listed], missing: bool = False) -> pd.DataFrame:
 
 def row_of(job: Listed) -> dict[str, object]:
     """Describe one job."""
-    run = job.config.run if isinstance(job.config, TransferConfig) else job.config
-    source = dataset_name(run.data)
     transferred = isinstance(job.config, TransferConfig)
+    run = job.config.run if transferred else job.config
+    source = dataset_name(run.data)
     return {
         "stage": job.stage,
         "arm": job.arm,

@@ -82,8 +82,7 @@ class Page:
             index ``id``, empty for a further part of a claim; columns ``statement, verdict,
             reported, measured, seeds, of``.
         """
-        mine = [verdict for verdict in ledger.ledger() if verdict.page == self.stage]
-        table = ledger.table(mine).drop(columns="page").set_index("id")
+        table = ledger.table(ledger.ledger(ledger.claims_of(self.stage))).drop(columns="page").set_index("id")
         statements = claims.load()["statement"].reindex(table.index).fillna("")
         table.insert(0, "statement", statements.to_numpy())
         return table

@@ -12,18 +12,17 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import scipy
 
 from .. import store
-from ..analysis.metrics import log_loss, log_softmax
+from ..analysis.metrics import log_softmax, temperature
 from ..settings.environment import environment
 from ..settings.errors import InputError
-from ..settings.experiment import DataConfig, RunConfig
-from ..training.protocol import split, training_images
+from ..settings.experiment import RunConfig
+from ..training.protocol import split
 from ..training.sources import faces_of
 from .evaluation import prediction_table, score, stored
 from .job import BASELINE as NAME
-from .job import Job
+from .job import Run
 
 log = logging.getLogger(__name__)
 
@@ -62,38 +61,8 @@ def features(images: np.ndarray, pixels_per_cell: int = 8, orientations: int = 9
     return np.stack(rows) if rows else np.empty((0, 0), np.float32)
 
 
-def temperature(scores: np.ndarray, labels: np.ndarray) -> float:
-    """The factor by which scores are divided before the softmax: the one of least log loss (Guo et al., 2017, section 4.2).
-
-    It changes no prediction. 1 where there is nothing to fit it on.
-
-    Args:
-        scores: (N, K) float, one against the rest.
-        labels: (N,) int64.
-    """
-    if not len(labels):
-        return 1.0
-    found = scipy.optimize.minimize_scalar(
-        lambda t: log_loss(scores / np.exp(t), labels), bounds=(-5.0, 5.0), method="bounded"
-    )
-    return float(np.exp(found.x))
-
-
-class Baseline(Job):
+class Baseline(Run):
     """Train the pipeline; its record has the single view ``last_single`` and no epochs."""
-
-    config: RunConfig
-
-    @property
-    def model(self) -> str:
-        return NAME
-
-    def data(self) -> tuple[DataConfig, ...]:
-        return (self.config.data,)
-
-    def seconds(self, speeds: dict[str, float]) -> float:
-        rate, images = speeds.get(NAME), training_images(self.config.data)
-        return images / rate if images and rate else float("nan")
 
     def make(self, folder: Path, root: str | None = None, deadline: float | None = None) -> store.Record:
         """Make its record. Scores become probabilities by a softmax whose temperature is fitted on validation; the test

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from typing import ClassVar
 from .. import store
 from ..settings.experiment import AuditConfig, CostConfig, DataConfig, RunConfig, TransferConfig
 from ..settings.frozen import Frozen
+from ..training.protocol import training_images
 
 BASELINE = "hog_svm"
 """The model of a ``RunConfig`` that is no network (``baseline.py``)."""
@@ -84,8 +86,12 @@ class Job(ABC):
         """
         return float("nan")
 
-    def refusal(self) -> str:
-        """Say why it cannot be made though its data is there, as far as is known before it begins; empty: nothing is."""
+    def refusal(self, judged: dict[str, str]) -> str:
+        """Say why it cannot be made though its data is there, as far as is known before it begins; empty: nothing is.
+
+        Args:
+            judged: what was said of what several jobs share, such as initial weights; it is added to.
+        """
         return ""
 
     @abstractmethod
@@ -100,6 +106,29 @@ class Job(ABC):
         Raises:
             InputError: the data is missing or is not what the config names, or the config does not fit it.
         """
+
+
+class Run(Job):
+    """A system that is trained on one set of images."""
+
+    config: RunConfig
+
+    @property
+    def model(self) -> str:
+        return self.config.model.name
+
+    def data(self) -> tuple[DataConfig, ...]:
+        return (self.config.data,)
+
+    def seconds(self, speeds: dict[str, float]) -> float:
+        rate = speeds.get(network(self.config)) or speeds.get(self.model)
+        images = training_images(self.config.data)
+        return images * max(self.config.epochs, 1) / rate if images and rate else float("nan")
+
+
+def network(config: RunConfig) -> str:
+    """Describe the network of a run with its options and input size, as text: what its speed depends on."""
+    return json.dumps(config.model.resolved(), sort_keys=True)
 
 
 def job_for(config: Frozen, **place: str) -> Job:

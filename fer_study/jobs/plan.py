@@ -13,10 +13,9 @@ from ..settings.errors import InputError
 from ..settings.experiment import RunConfig
 from ..training.checkpoint import CHECKPOINT
 from .editions import load_edition
-from .job import Job
+from .job import Job, network
 from .obstacles import Obstacle, obstacles
 from .queue import by_reason, outcomes_of
-from .train import network
 
 log = logging.getLogger(__name__)
 

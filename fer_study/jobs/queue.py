@@ -103,9 +103,9 @@ def outcomes_of(jobs: list[Job], deadline: float | None = None, parallel: int = 
 def refused(jobs: list[Job], root: str | None, elsewhere: bool) -> Iterator[tuple[Job, str]]:
     """Find the jobs of which is known before any is made that they cannot be, each with the reason: their data, or initial
     weights that are not there or do not fit."""
-    against = obstacles(jobs, root, elsewhere)
+    against, judged = obstacles(jobs, root, elsewhere), {}
     for job in jobs:
-        if reason := against[job.key].reason if job.key in against else job.refusal():
+        if reason := against[job.key].reason if job.key in against else job.refusal(judged):
             yield job, reason
 
 

@@ -107,7 +107,7 @@ class Stage(Frozen):
 
     def audit(self) -> Job:
         """Make the job that audits the edition's own data, as its first stage does."""
-        return first_stage(self.edition).jobs()[0].moved(self.stage)
+        return own_audit(self.edition).moved(self.stage)
 
 
 class Trained(Stage):
@@ -153,11 +153,15 @@ class DatasetAudit(Stage):
 
     def jobs(self) -> list[Job]:
         edition = load_edition(self.edition)
-        data = {"": edition.data} | {name: dataset_config(name, edition) for name in self.others}
-        return [
-            self.job(build(AuditConfig, {"data": config, "threshold": self.near_threshold}), name or self.edition)
-            for name, config in data.items()
-        ]
+        return [self.own(), *(self.of(dataset_config(name, edition), name) for name in self.others)]
+
+    def own(self) -> Job:
+        """Make the job that audits the edition's own data; that of the others may have to be read for their configs."""
+        return self.of(load_edition(self.edition).data, self.edition)
+
+    def of(self, data: DataConfig, name: str) -> Job:
+        """Make the job that audits a dataset."""
+        return self.job(build(AuditConfig, {"data": data, "threshold": self.near_threshold}), name)
 
 
 class ClassWeighting(Trained):
@@ -352,7 +356,7 @@ class Twin(Stage):
         dataset = load_edition(self.edition).data.dataset
         if dataset != "synthetic":
             raise InputError(f"stage twin draws faces: edition {self.edition} has {dataset}, allowed: synthetic")
-        return [self.audit(), first_stage("fer2013").jobs()[0].moved(self.stage)]
+        return [self.audit(), own_audit("fer2013").moved(self.stage)]
 
 
 STAGES: dict[str, type[Stage]] = {
@@ -387,9 +391,9 @@ def read_stage(edition: str, stage: str) -> Stage:
     return check_stage(stage, given, f"params/{edition}/{stage}.yaml")
 
 
-def first_stage(edition: str) -> DatasetAudit:
-    """Read the stage of an edition that audits its data."""
-    return read_stage(edition, DatasetAudit.stage)
+def own_audit(edition: str) -> Job:
+    """Make the job that audits the data of an edition, as its first stage says."""
+    return read_stage(edition, DatasetAudit.stage).own()
 
 
 def listed_jobs(edition: str) -> list[Job]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from pathlib import Path
@@ -18,7 +17,7 @@ from ..models import FaceModel, create_model
 from ..models.registry import code_of
 from ..settings.checkout import sha256
 from ..settings.errors import InputError
-from ..settings.experiment import RUN, DataConfig, RunConfig
+from ..settings.experiment import RUN, RunConfig
 from ..store.record_files import listed, write_atomically, write_parts
 from ..training import weights as initial_weights
 from ..training.batches import Batches
@@ -27,12 +26,12 @@ from ..training.device import device_environment, make_fabric, memory_format
 from ..training.explain import has_maps, said, saliency_of
 from ..training.loop import OnEpoch, TrainedStates, check_finite, fit
 from ..training.predict import TTA, log_probabilities
-from ..training.protocol import Split, split, training_images
+from ..training.protocol import Split, split
 from ..training.sources import faces_of
 from ..training.weights import load, save, trained_network
 from . import transfer
 from .evaluation import prediction_table, score, stored
-from .job import Job
+from .job import Run, network
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -40,14 +39,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class Training(Job):
+class Training(Run):
     """Train a network once."""
-
-    config: RunConfig
-
-    @property
-    def model(self) -> str:
-        return self.config.model.name
 
     def needs(self) -> tuple[str, ...]:
         """Name the run that it starts from and the one that teaches it."""
@@ -55,39 +48,29 @@ class Training(Job):
         keys = (self.config.loss.teacher, source["key"] if source else "")
         return tuple(key for key in keys if key)
 
-    def data(self) -> tuple[DataConfig, ...]:
-        return (self.config.data,)
-
     def record(self) -> store.Record | None:
         """Find its record, None where its maps are still to be made."""
         record = super().record()
         return None if record is None or maps_pending(record) else record
 
-    def seconds(self, speeds: dict[str, float]) -> float:
-        rate = speeds.get(network(self.config)) or speeds.get(self.model)
-        images = training_images(self.config.data)
-        return images * max(self.config.epochs, 1) / rate if images and rate else float("nan")
-
-    def refusal(self) -> str:
-        """Say what is wrong with its initial weights; one that has begun needs them no more."""
+    def refusal(self, judged: dict[str, str]) -> str:
+        """Say what is wrong with its initial weights, which all seeds share; one that has begun needs them no more."""
         if (store.local_root() / self.key / CHECKPOINT).is_file():
             return ""
-        try:
-            initial_weights.check([self.config])
-        except InputError as error:
-            return str(error)
-        return ""
+        wanted = network(self.config)
+        if wanted not in judged:
+            try:
+                initial_weights.check([self.config])
+                judged[wanted] = ""
+            except InputError as error:
+                judged[wanted] = str(error)
+        return judged[wanted]
 
     def make(self, folder: Path, root: str | None = None, deadline: float | None = None) -> store.Record:
         """Train, or go on where it stopped, or make the maps that its record lacks."""
         if record := store.lookup(self.key):
             return add_maps(record, root)
         return train_and_predict(self.config, faces_of(self.config.data, root), folder, deadline)
-
-
-def network(config: RunConfig) -> str:
-    """Describe the network of a run with its options and input size, as text: what its speed depends on."""
-    return json.dumps(config.model.resolved(), sort_keys=True)
 
 
 def train_and_predict(

@@ -1,4 +1,5 @@
-"""The command ``fer-study``: exit code 0 done, 1 failed work, 2 wrong input; errors are one line."""
+"""The command ``fer-study``: exit code 0 done, 1 failed work, 2 wrong input; errors are one
+line."""
 
 from __future__ import annotations
 
@@ -21,8 +22,13 @@ from .settings.errors import InputError
 
 log = logging.getLogger("fer_study")
 
-_DOCTOR_CODES = "Exit codes: 0 no problems (notes are none), 2 problems, or nothing that can be read."
-_IMPORT_CODES = "Exit codes: 0 written, and the doctor's problems are counted; 2 wrong input, and nothing is written."
+_DOCTOR_CODES = (
+    "Exit codes: 0 no problems (notes are none), 2 problems, or nothing that can be read."
+)
+_IMPORT_CODES = (
+    "Exit codes: 0 written, and the doctor's problems are counted; "
+    "2 wrong input, and nothing is written."
+)
 
 
 def duration(text: str) -> float:
@@ -53,32 +59,46 @@ class Parser(argparse.ArgumentParser):
 def build_parser() -> argparse.ArgumentParser:
     """All commands and their options."""
     parser = Parser(prog="fer-study", description=__doc__)
-    parser.add_argument("--data", help="data root; default: $FER_STUDY_DATA, then data/ of the checkout")
+    parser.add_argument(
+        "--data", help="data root; default: $FER_STUDY_DATA, then data/ of the checkout"
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     actions = commands.add_parser("data", help="look at a dataset, or import it").add_subparsers(
         dest="action", required=True
     )
-    doctor = actions.add_parser("doctor", help="what is there, what is wrong, how to mend it", description=_DOCTOR_CODES)
+    doctor = actions.add_parser(
+        "doctor", help="what is there, what is wrong, how to mend it", description=_DOCTOR_CODES
+    )
     doctor.format_help = lambda: f"{argparse.ArgumentParser.format_help(doctor)}\n{_layouts()}\n"
     doctor.add_argument("--json", action="store_true")
     words = "write a dataset in canonical form, once, so that later loads are instant"
     importer = actions.add_parser("import", help=words, description=_IMPORT_CODES)
-    importer.add_argument("--to", metavar="FOLDER", help="default: <dataset>.faces in the data root")
+    importer.add_argument(
+        "--to", metavar="FOLDER", help="default: <dataset>.faces in the data root"
+    )
     importer.add_argument("--size", type=int, default=48, help="side of the images; default: 48")
     importer.add_argument("--colour", action="store_true", help="three channels instead of gray")
-    importer.add_argument("--skip-bad", action="store_true", help="leave out wrong rows and count them, by reason")
+    importer.add_argument(
+        "--skip-bad", action="store_true", help="leave out wrong rows and count them, by reason"
+    )
     for command in (doctor, importer):
         command.add_argument("path")
         command.add_argument("--dataset", help="where the files could be several, e.g. ferplus")
         command.add_argument("--classes", type=int, default=7, help="7, or 8 with contempt")
         command.add_argument(
-            "--annotation", default="majority", help="of FER+: majority, probability, crossentropy, multi_target"
+            "--annotation",
+            default="majority",
+            help="of FER+: majority, probability, crossentropy, multi_target",
         )
 
-    plan = commands.add_parser("plan", help="what an edition, or a page of it, still needs, and what it costs")
+    plan = commands.add_parser(
+        "plan", help="what an edition, or a page of it, still needs, and what it costs"
+    )
     train = commands.add_parser("train", help="train what an edition, or a page of it, still needs")
-    train.add_argument("--minutes", type=duration, help="stop after so many minutes; a later call goes on")
+    train.add_argument(
+        "--minutes", type=duration, help="stop after so many minutes; a later call goes on"
+    )
     train.add_argument("--only", metavar="PATTERN", help="shell pattern over name/model/seed/key")
     train.add_argument("--jobs", type=at_least_one, default=1, help="processes on this machine")
     train.add_argument("--scheduler-file", help="of a Dask cluster, instead of processes here")
@@ -86,20 +106,47 @@ def build_parser() -> argparse.ArgumentParser:
     execute = commands.add_parser("execute", help="execute the notebooks of an edition")
     for command in (plan, train, execute):
         command.add_argument("edition")
-        command.add_argument("stage", nargs="*", help="e.g. 03_model_comparison or 03; default: all")
-        command.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help="other parameters")
+        command.add_argument(
+            "stage", nargs="*", help="e.g. 03_model_comparison or 03; default: all"
+        )
+        command.add_argument(
+            "-p",
+            nargs=2,
+            action="append",
+            default=[],
+            metavar=("NAME", "VALUE"),
+            help="other parameters",
+        )
 
-    labs = commands.add_parser("labs", help="student and solution versions of the labs, written to labs/")
-    labs.add_argument("--pages", action="store_true", help="also execute the solutions into the book where out of date")
-    labs.add_argument("--rehearse", action="store_true", help="execute the solutions: how long each takes, and its points")
+    labs = commands.add_parser(
+        "labs", help="student and solution versions of the labs, written to labs/"
+    )
+    labs.add_argument(
+        "--pages",
+        action="store_true",
+        help="also execute the solutions into the book where out of date",
+    )
+    labs.add_argument(
+        "--rehearse",
+        action="store_true",
+        help="execute the solutions: how long each takes, and its points",
+    )
 
     publish = commands.add_parser("publish", help="copy an edition's records to results/")
     publish.add_argument("edition")
 
     claims = commands.add_parser("claims", help="the verdict on every claim of the sources")
-    claims.add_argument("--id", metavar="PATTERN", default="*", help="shell pattern over ids, e.g. 'ladder-*'")
-    claims.add_argument("--open", action="store_true", help="what is missing, and the command that would settle it")
-    claims.add_argument("--json", action="store_true", help="everything: quotations, parts, intervals, keys of records")
+    claims.add_argument(
+        "--id", metavar="PATTERN", default="*", help="shell pattern over ids, e.g. 'ladder-*'"
+    )
+    claims.add_argument(
+        "--open", action="store_true", help="what is missing, and the command that would settle it"
+    )
+    claims.add_argument(
+        "--json",
+        action="store_true",
+        help="everything: quotations, parts, intervals, keys of records",
+    )
 
     diff = commands.add_parser("diff", help="compare two records; exit code 1 where they differ")
     diff.add_argument("a", metavar="A", help="a key or a folder")
@@ -122,15 +169,23 @@ def data_command(args: argparse.Namespace) -> int:
         options = data.Options(args.size, args.classes, args.colour, args.annotation, args.skip_bad)
         faces, target = data.import_to(args.path, args.to, args.dataset, options)
         about = data.official.DATASETS[faces.name]
-        log.info("%d images of %s (labels: %s) written to %s, fingerprint %s", len(faces), about.title, about.labels, target,
-                 faces.fingerprint)  # fmt: skip
+        log.info(
+            "%d images of %s (labels: %s) written to %s, fingerprint %s",
+            len(faces),
+            about.title,
+            about.labels,
+            target,
+            faces.fingerprint,
+        )
         report = judge(faces)
         if report["blank"]["images"]:
             log.warning("%s", blank_fault(report["blank"])[0])
         problems = data.pluralise(len(report["problems"]) + bool(doubt_of(target)), "problem")
         log.info("%s in it; see `fer-study data doctor %s`", problems, args.path)
         return 0
-    report = doctor(args.path, args.dataset, data.Options(classes=args.classes, annotation=args.annotation))
+    report = doctor(
+        args.path, args.dataset, data.Options(classes=args.classes, annotation=args.annotation)
+    )
     sys.stdout.write(json.dumps(report, indent=1) + "\n" if args.json else render(report) + "\n")
     return 2 if report["problems"] else 0
 
@@ -145,14 +200,20 @@ def plan_command(args: argparse.Namespace) -> int:
         return 0
     table = plan.table(jobs)
     left = table[~table["state"].isin(["done", "published", "impossible"])]
-    missing = [job for job, state in zip(jobs, table["state"], strict=True) if state not in ("done", "published")]
+    missing = [
+        job
+        for job, state in zip(jobs, table["state"], strict=True)
+        if state not in ("done", "published")
+    ]
     shown = table.drop(columns="reason")
     sys.stdout.write(shown.to_string(index=False, float_format="%.0f", na_rep="-") + "\n")
     timed, untimed = left["seconds"].dropna(), int(left["seconds"].isna().sum())
     minutes = f", about {timed.sum() / 60:.0f} minutes" if len(timed) else ""
     unknown = f", {untimed} of them never timed" if untimed else ""
     sys.stdout.write(f"{len(left)} of {len(table)} jobs left{minutes}{unknown}\n")
-    sys.stdout.writelines(f"{line}\n" for line in (*plan.obstacle_lines(table), *plan.data_lines(missing)))
+    sys.stdout.writelines(
+        f"{line}\n" for line in (*plan.obstacle_lines(table), *plan.data_lines(missing))
+    )
     return 0
 
 
@@ -161,12 +222,21 @@ def train_command(args: argparse.Namespace) -> int:
     from .jobs import plan
 
     start = time.monotonic()
-    jobs = [x for x in execute.needed(args.edition, args.stage, dict(args.p)) if plan.matches(x, args.only)]
+    jobs = [
+        x
+        for x in execute.needed(args.edition, args.stage, dict(args.p))
+        if plan.matches(x, args.only)
+    ]
     if args.only and not jobs:
         raise InputError(f"--only {args.only!r} matches no run; fer-study plan lists them")
     deadline = None if args.minutes is None else start + 60 * args.minutes
-    made, left = plan.train_jobs(jobs, deadline=deadline, parallel=args.jobs, scheduler_file=args.scheduler_file,
-                                 root=args.data)  # fmt: skip
+    made, left = plan.train_jobs(
+        jobs,
+        deadline=deadline,
+        parallel=args.jobs,
+        scheduler_file=args.scheduler_file,
+        root=args.data,
+    )
     log.info("%d runs made in %.0f s, %d left", made, time.monotonic() - start, left)
     return 0
 
@@ -190,7 +260,10 @@ def publish_command(args: argparse.Namespace) -> int:
     from .settings.checkout import CHECKOUT
 
     if CHECKOUT is None:
-        raise InputError("publish: records are published to a checkout of the repository, and this is an installed package")
+        raise InputError(
+            "publish: records are published to a checkout of the repository, and this is an "
+            "installed package"
+        )
     queue.check_store(store.published_root())
     everything = stages.edition_jobs(args.edition)
     found = [record for job in everything if (record := job.record()) and not record.published]
@@ -212,11 +285,17 @@ def claims_command(args: argparse.Namespace) -> int:
 
     verdicts = ledger.ledger(names=claims.matching(args.id).index)
     if args.json:
-        sys.stdout.write(json.dumps([ledger.as_dict(verdict) for verdict in verdicts], indent=1) + "\n")
+        sys.stdout.write(
+            json.dumps([ledger.as_dict(verdict) for verdict in verdicts], indent=1) + "\n"
+        )
         return 0
-    sys.stdout.write(ledger.render(ledger.open_table(verdicts) if args.open else ledger.table(verdicts)))
+    sys.stdout.write(
+        ledger.render(ledger.open_table(verdicts) if args.open else ledger.table(verdicts))
+    )
     counts = collections.Counter(verdict.category for verdict in verdicts)
-    log.info("%d claims: %s", len(verdicts), ", ".join(f"{n} {word}" for word, n in counts.most_common()))
+    log.info(
+        "%d claims: %s", len(verdicts), ", ".join(f"{n} {word}" for word, n in counts.most_common())
+    )
     return 0
 
 
@@ -258,7 +337,8 @@ def called(command: Callable[[argparse.Namespace], int], args: argparse.Namespac
 
 
 def settle_places(args: argparse.Namespace) -> None:
-    """Make absolute what is relative to the folder of the call: notebooks and workers run in others.
+    """Make absolute what is relative to the folder of the call: notebooks and workers run in
+    others.
 
     Raises:
         InputError: there is nothing at ``--data``, or no folder where records are to be written.
@@ -273,7 +353,9 @@ def settle_places(args: argparse.Namespace) -> None:
     store = os.environ.get("FER_STUDY_RUNS", "")
     there = next((p for p in (store, *map(str, Path(store).parents)) if os.path.exists(p)), "")
     if store and not os.path.isdir(there):
-        raise InputError(f"FER_STUDY_RUNS={store}: {there} is a file, allowed: a folder for records")
+        raise InputError(
+            f"FER_STUDY_RUNS={store}: {there} is a file, allowed: a folder for records"
+        )
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -282,9 +364,16 @@ def main(arguments: list[str] | None = None) -> int:
     for noisy in ("distributed", "papermill"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     args = build_parser().parse_args(arguments)
-    commands = {"data": data_command, "plan": plan_command, "train": train_command, "execute": execute_command,
-                "labs": labs_command,
-                "publish": publish_command, "claims": claims_command, "diff": diff_command}  # fmt: skip
+    commands = {
+        "data": data_command,
+        "plan": plan_command,
+        "train": train_command,
+        "execute": execute_command,
+        "labs": labs_command,
+        "publish": publish_command,
+        "claims": claims_command,
+        "diff": diff_command,
+    }
     try:
         with terminable():
             return called(commands[args.command], args)

@@ -4,9 +4,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from dataset_trees import encoded
 from PIL import Image
 
+from dataset_trees import encoded
 from fer_study.data import Options, load
 from fer_study.data.labels import FER2013, FERPLUS_COLUMNS, VOTE_NAMES
 from fer_study.settings.errors import InputError

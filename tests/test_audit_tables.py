@@ -8,12 +8,12 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from notebook_cells import page_of, run_notebook
 
 from fer_study import audit, store
 from fer_study.audit import tables
 from fer_study.data.faceset import FaceSet
 from fer_study.data.labels import FER2013, VOTE_NAMES
+from notebook_cells import page_of, run_notebook
 
 COUNTS = {"train": 28, "validation": 7, "test": 14}
 

@@ -7,7 +7,6 @@ import json
 
 import numpy as np
 import pytest
-from jobs_by_config import run_job
 
 from fer_study import store
 from fer_study.analysis.metrics import log_loss
@@ -15,6 +14,7 @@ from fer_study.data.labels import FER2013
 from fer_study.jobs import baseline, evaluation
 from fer_study.settings.errors import InputError
 from fer_study.settings.experiment import ModelConfig
+from jobs_by_config import run_job
 
 
 @pytest.fixture

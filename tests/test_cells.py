@@ -10,7 +10,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from page_records import TEST, VALIDATION, labels_of, log_probabilities, make_record, predictions, two_epochs
 
 from fer_study import store
 from fer_study.analysis import report
@@ -20,6 +19,7 @@ from fer_study.book.execute import NOTEBOOKS
 from fer_study.data.labels import FER2013, class_names
 from fer_study.jobs import evaluation
 from fer_study.settings.experiment import AuditConfig
+from page_records import TEST, VALIDATION, labels_of, log_probabilities, make_record, predictions, two_epochs
 
 SET_UP = {"03_model_comparison": "03-02", "07_error_analysis": "07-02", "design": "design-02"}
 

@@ -10,7 +10,6 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-from reader_trees import csv_rows, random_images, write_csv
 
 from fer_study import cli, data, store
 from fer_study.book import execute
@@ -18,6 +17,7 @@ from fer_study.jobs import editions, plan, queue, stages
 from fer_study.jobs.job import job_for
 from fer_study.settings import environment, experiment, recipes
 from fer_study.training import loop
+from reader_trees import csv_rows, random_images, write_csv
 
 
 @pytest.fixture

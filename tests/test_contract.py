@@ -7,7 +7,6 @@ import inspect
 import numpy as np
 import pytest
 import torch
-from network_checks import UNMOVED, awake, comes_back, silent
 from torch import nn
 
 from fer_study import models
@@ -17,6 +16,7 @@ from fer_study.settings.errors import InputError
 from fer_study.settings.experiment import PARAMS, AugmentConfig, ModelConfig
 from fer_study.settings.yaml_files import read_yaml
 from fer_study.training.explain import grad_cam
+from network_checks import UNMOVED, awake, comes_back, silent
 
 SIDES = {
     **dict.fromkeys(["emotion_cnn", "kernel_cnn", "baseline_cnn", "cbam_cnn"], (16, 8)),

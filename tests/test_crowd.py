@@ -7,8 +7,6 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from jobs_by_config import run_job
-from notebook_cells import page_of, run_notebook
 
 from fer_study import audit, store
 from fer_study.audit import tables
@@ -20,6 +18,8 @@ from fer_study.jobs import stages
 from fer_study.settings.errors import InputError
 from fer_study.settings.experiment import AuditConfig, DataConfig
 from fer_study.store.record_files import write_parts
+from jobs_by_config import run_job
+from notebook_cells import page_of, run_notebook
 
 
 def faces_of(votes: np.ndarray, labels: np.ndarray, split: str = "test", **rest) -> FaceSet:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from page_records import make_record, two_epochs
 
 from fer_study.analysis import curves
 from fer_study.settings.experiment import DataConfig, LossConfig
+from page_records import make_record, two_epochs
 
 
 def test_histories_carry_their_seed(tmp_path):

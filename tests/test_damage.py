@@ -9,8 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from jobs_by_config import run_job
-from page_records import make_record, rewrite
 
 from fer_study import cli, store
 from fer_study.jobs import train
@@ -20,6 +18,8 @@ from fer_study.settings.experiment import TransferConfig
 from fer_study.store import record_files
 from fer_study.training import explain, sources
 from fer_study.training.checkpoint import CHECKPOINT
+from jobs_by_config import run_job
+from page_records import make_record, rewrite
 
 PARTS = ("config.json", "history.csv", "predictions.parquet", "metrics.json", "env.json", "cam.npz", "done")
 CAM = {"maps": np.zeros((7, 4, 4), np.float16), "counts": np.arange(7)}

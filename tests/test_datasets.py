@@ -5,9 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dataset_trees import FACES, TREES, dropped, tree, truth
-from jobs_by_config import run_job
 
+from dataset_trees import FACES, TREES, dropped, tree, truth
 from fer_study.data import LAYOUTS, Options, find, import_to, load, official
 from fer_study.data.doctor import doctor, render
 from fer_study.data.labels import EIGHT, NATIVE, VOTE_NAMES, label_map
@@ -16,6 +15,7 @@ from fer_study.data.readers.ferplus import distribution
 from fer_study.data.readers.people import hashed, split_by_group
 from fer_study.jobs import editions
 from fer_study.settings.experiment import DataConfig
+from jobs_by_config import run_job
 
 LOSSLESS = {"fer2013", "ferplus", "ckplus", "jaffe", "folders"}
 

@@ -8,12 +8,12 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from page_records import make_record, predictions, rewrite
 
 from fer_study import cli, store
 from fer_study.settings.errors import InputError
 from fer_study.store import diff, record_files
 from fer_study.store.predictions import write_predictions
+from page_records import make_record, predictions, rewrite
 
 
 def change(record: store.Record, **files: object) -> store.Record:

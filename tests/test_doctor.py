@@ -4,15 +4,15 @@ import json
 
 import numpy as np
 import pytest
-from dataset_trees import class_folders, put, tree
-from reader_trees import SKIP, csv_rows, fails, random_images, random_votes, write_csv, write_parquet
 
+from dataset_trees import class_folders, put, tree
 from fer_study import cli
 from fer_study.data import load, official
 from fer_study.data.doctor import doctor, render
 from fer_study.data.faceset import FaceSet
 from fer_study.data.labels import ALIASES, EIGHT, FER2013
 from fer_study.settings.errors import InputError
+from reader_trees import SKIP, csv_rows, fails, random_images, random_votes, write_csv, write_parquet
 
 
 def test_doctor(tmp_path):

@@ -13,8 +13,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from notebook_cells import page_of, run_notebook
-from page_records import TEST, VALIDATION, labels_of, make_record
 from PIL import Image
 
 from fer_study import audit, store
@@ -29,6 +27,8 @@ from fer_study.settings.checkout import ROOT
 from fer_study.settings.errors import InputError
 from fer_study.settings.experiment import DataConfig
 from fer_study.training.losses import class_weights
+from notebook_cells import page_of, run_notebook
+from page_records import TEST, VALIDATION, labels_of, make_record
 
 STAGES = {
     "01_dataset_audit": {"near_threshold": 0.95, "others": []},

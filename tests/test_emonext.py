@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 import timm
 import torch
-from emonext_weights import fill, published_name, seeded_images
-from network_checks import UNMOVED, awake, silent
 
+from emonext_weights import fill, published_name, seeded_images
 from fer_study.models import create_model
 from fer_study.models.emonext import AttentionPenalty
 from fer_study.settings.errors import InputError
 from fer_study.settings.experiment import ModelConfig
 from fer_study.training.losses import soft_cross_entropy
 from fer_study.training.objectives import Penalised
+from network_checks import UNMOVED, awake, silent
 
 PUBLISHED = json.loads((Path(__file__).parent / "emonext_logits.json").read_text())
 COUNTS = {"tiny": 30_564_331, "small": 52_198_891, "base": 91_765_259, "large": 204_582_475, "xlarge": 362_312_331}

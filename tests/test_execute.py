@@ -12,7 +12,6 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from page_records import make_record
 
 from fer_study import cli
 from fer_study.book import execute, freshness
@@ -20,6 +19,7 @@ from fer_study.jobs import editions
 from fer_study.settings import experiment
 from fer_study.settings.errors import InputError
 from fer_study.store import as_json
+from page_records import make_record
 
 PARAMETERS = 'edition = "smoke"\nscale = 1.0\nseeds = [0]\nmodel = "cbam_cnn"\nfull = True'
 EDITION = "title: Small\ndata: {dataset: synthetic, faces: 600, style: wild}\nlive: {recipe: live}\n"

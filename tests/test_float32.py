@@ -21,10 +21,7 @@ from fer_study.models import cost
 from fer_study.settings.experiment import ModelConfig
 from fer_study.training.device import make_fabric, memory_format
 
-FEW = {
-    "simple_resnet": {"width": 0.125},
-    "fer48": {"width": 0.125, "shortcut": "conv", "se": False},
-}
+FEW = {"simple_resnet": {"width": 0.125}, "fer48": {"width": 0.125, "shortcut": "conv", "se": False}}
 """Networks that shrink their shortcuts by 1x1 convolutions of few channels."""
 
 

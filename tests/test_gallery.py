@@ -9,9 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from jobs_by_config import run_job
-from notebook_cells import run_notebook
-from page_records import rewrite
 from torch import nn
 
 from fer_study import models, plots, store
@@ -25,6 +22,9 @@ from fer_study.models.trace import trace
 from fer_study.settings.errors import InputError
 from fer_study.settings.experiment import CostConfig, ModelConfig
 from fer_study.store import lookup
+from jobs_by_config import run_job
+from notebook_cells import run_notebook
+from page_records import rewrite
 
 
 class Tiny(FaceModel):

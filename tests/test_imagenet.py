@@ -7,7 +7,6 @@ import pytest
 import timm
 import torch
 from safetensors.torch import save_file
-from weight_files import EMOTION, network, one_line, timm_file
 
 from fer_study.models import create_model, names
 from fer_study.models.timm_models import build
@@ -16,6 +15,7 @@ from fer_study.settings.experiment import ModelConfig
 from fer_study.store.record_files import sha256
 from fer_study.training import weights
 from fer_study.training.checkpoint import copy_state
+from weight_files import EMOTION, network, one_line, timm_file
 
 TIMM = ["test_resnet", "test_convnext", "test_efficientnet", "test_vit"]
 

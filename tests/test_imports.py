@@ -14,14 +14,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from dataset_trees import TREES, class_folders, put, tree
-from reader_trees import SKIP, fails
 
+from dataset_trees import TREES, class_folders, put, tree
 from fer_study import cli
 from fer_study.data import Options, canonical, find, import_to, load
 from fer_study.data.doctor import doctor
 from fer_study.data.fingerprints import fingerprint_of
 from fer_study.settings.errors import InputError
+from reader_trees import SKIP, fails
 
 ROOT = Path(__file__).parents[1]
 

@@ -10,12 +10,12 @@ import pytest
 import timm  # its import is not part of building
 import torch
 import torchvision.models
-from network_checks import UNMOVED, awake, comes_back, silent
 
 from fer_study import models
 from fer_study.jobs import stages
 from fer_study.settings.experiment import AugmentConfig, ModelConfig
 from fer_study.training.explain import grad_cam
+from network_checks import UNMOVED, awake, comes_back, silent
 
 assert timm and torchvision.models
 pytestmark = pytest.mark.bench

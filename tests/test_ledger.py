@@ -12,7 +12,6 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from page_records import make_record, predictions, two_epochs
 
 from fer_study import cli, store
 from fer_study.analysis import arithmetic, claim_rows, claims, evidence, ledger
@@ -23,6 +22,7 @@ from fer_study.jobs.stages import listed_jobs
 from fer_study.settings.errors import InputError
 from fer_study.settings.experiment import AuditConfig, CostConfig, DataConfig, LossConfig, ModelConfig
 from fer_study.settings.yaml_files import read_yaml
+from page_records import make_record, predictions, two_epochs
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 SYSTEMS = {name: claim_rows.System(stage="s", arm=name, model=ModelConfig(name=name)) for name in ("a", "b", "c", "svm")}

@@ -10,14 +10,14 @@ import subprocess
 import matplotlib
 import matplotlib.pyplot as plt
 import pytest
-from dataset_trees import FACES, LABELS, encoded, put
-from notebook_cells import run_cell
 
+from dataset_trees import FACES, LABELS, encoded, put
 from fer_study import cli, store
 from fer_study.book import execute
 from fer_study.book import notebook as page
 from fer_study.jobs import editions, plan, stages
 from fer_study.settings import experiment
+from notebook_cells import run_cell
 
 NOTEBOOKS = sorted(path.stem for path in execute.NOTEBOOKS.glob("*.ipynb"))
 ONE = {"model": "emotion_cnn"}

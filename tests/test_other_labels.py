@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from page_records import FIRST_ROW, TEST, VALIDATION, labels_of, make_record
 
 from fer_study.analysis import metrics, other_labels
+from page_records import FIRST_ROW, TEST, VALIDATION, labels_of, make_record
 
 ROWS = FIRST_ROW + VALIDATION + TEST
 

@@ -8,9 +8,7 @@ from types import ModuleType
 
 import nbformat
 import pytest
-from jobs_by_config import run_job
 from nbclient import NotebookClient
-from page_records import make_record, rewrite
 
 from fer_study import models, store
 from fer_study.analysis import report
@@ -20,6 +18,8 @@ from fer_study.models import registry
 from fer_study.settings import checkout
 from fer_study.settings.errors import InputError
 from fer_study.settings.experiment import CostConfig, ModelConfig, RunConfig
+from jobs_by_config import run_job
+from page_records import make_record, rewrite
 
 NETWORK = """
 from torch import nn

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 
 import pytest
-from page_records import make_record, two_epochs
 
 from fer_study.book.notebook import Page
 from fer_study.data.labels import FER2013
 from fer_study.settings.checkout import ROOT
+from page_records import make_record, two_epochs
 
 
 def test_the_time_of_a_training_is_at_least_that_of_its_epochs(tmp_path):

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from dataset_trees import FACES as DRAWN
-from dataset_trees import LABELS, encoded, put
 from PIL import Image, ImageOps
 
+from dataset_trees import FACES as DRAWN
+from dataset_trees import LABELS, encoded, put
 from fer_study import audit, cli
 from fer_study.data import official
 from fer_study.data.copies import correlation, mirror_pairs

@@ -9,12 +9,12 @@ import zlib
 
 import numpy as np
 import pytest
-from dataset_trees import FACES, encoded, put
 from PIL import Image
-from reader_trees import SKIP, fails
 
+from dataset_trees import FACES, encoded, put
 from fer_study import cli
 from fer_study.data import load
+from reader_trees import SKIP, fails
 
 FACE = FACES[3]
 COLOURS = np.stack([FACE, FACE // 2, 255 - FACE], axis=-1)

@@ -8,8 +8,6 @@ from types import SimpleNamespace
 
 import pytest
 from PIL import Image
-from reader_trees import csv_rows, random_images, random_votes, write_csv, write_votes
-from test_cli import params  # noqa: F401
 
 from fer_study import cli, data, store
 from fer_study.book import execute
@@ -20,6 +18,8 @@ from fer_study.jobs.job import job_for
 from fer_study.settings.errors import InputError
 from fer_study.settings.experiment import DataConfig, TransferConfig
 from fer_study.training import sources
+from reader_trees import csv_rows, random_images, random_votes, write_csv, write_votes
+from test_cli import params  # noqa: F401
 
 
 @pytest.fixture

@@ -8,8 +8,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from dataset_trees import FACES, class_folders, code, encoded, fer2013_numbers, kept, put
 from PIL import Image
+
+from dataset_trees import FACES, class_folders, code, encoded, fer2013_numbers, kept, put
+from fer_study.data import Options, find, import_to, load, official, recognise
+from fer_study.data.doctor import doctor, render
+from fer_study.data.labels import EIGHT, FER2013, FERPLUS_COLUMNS, VOTE_NAMES
+from fer_study.data.readers import collect, muxspace, pictures
+from fer_study.data.readers.people import hashed
+from fer_study.settings.errors import InputError
 from reader_trees import (
     EMOTIONS,
     LABELS,
@@ -30,13 +37,6 @@ from reader_trees import (
     write_parquet,
     write_votes,
 )
-
-from fer_study.data import Options, find, import_to, load, official, recognise
-from fer_study.data.doctor import doctor, render
-from fer_study.data.labels import EIGHT, FER2013, FERPLUS_COLUMNS, VOTE_NAMES
-from fer_study.data.readers import collect, muxspace, pictures
-from fer_study.data.readers.people import hashed
-from fer_study.settings.errors import InputError
 
 REAL = Path(os.environ.get("FER_STUDY_DATA") or Path(__file__).parents[1] / "data")
 ALPHABET = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dataset_trees import FACES, LABELS, TREES, VOTES
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from dataset_trees import FACES, LABELS, TREES, VOTES
 from fer_study.data import Options, load
 from fer_study.data.doctor import doctor, render
 from fer_study.data.labels import EIGHT

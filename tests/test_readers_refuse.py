@@ -11,8 +11,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 from dataset_trees import FACES, class_folders, encoded, put, tree
 from dataset_trees import LABELS as CLASSES
+from fer_study.data import import_to, load
+from fer_study.data.doctor import doctor
+from fer_study.data.labels import FER2013
+from fer_study.settings.errors import InputError
 from reader_trees import (
     EMOTIONS,
     LABELS,
@@ -29,11 +34,6 @@ from reader_trees import (
     write_parquet,
     write_votes,
 )
-
-from fer_study.data import import_to, load
-from fer_study.data.doctor import doctor
-from fer_study.data.labels import FER2013
-from fer_study.settings.errors import InputError
 
 
 @pytest.fixture

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from page_records import FIRST_ROW, TEST, VALIDATION, labels_of, make_record, predictions
 
 from fer_study.analysis import curves, metrics, other_labels, report
 from fer_study.analysis.metrics import Estimate
 from fer_study.data.labels import FER2013
 from fer_study.jobs import stages
 from fer_study.settings.experiment import DataConfig, ModelConfig, RunConfig
+from page_records import FIRST_ROW, TEST, VALIDATION, labels_of, make_record, predictions
 
 NAN = float("nan")
 

@@ -9,7 +9,6 @@ from itertools import chain, pairwise
 import pytest
 import torch
 import torch.nn.functional as F
-from jobs_by_config import run_job
 from safetensors.torch import load_file, save_file
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -22,6 +21,7 @@ from fer_study.settings.experiment import AugmentConfig, LossConfig, ModelConfig
 from fer_study.training.explain import grad_cam
 from fer_study.training.losses import label_distribution_loss, soft_cross_entropy
 from fer_study.training.objectives import JointGenerator, Supervised, check_objective
+from jobs_by_config import run_job
 
 NAMES = ("resface18", "resface50", "ldg")
 PLAIN = {"local": "none", "attention": "none"}

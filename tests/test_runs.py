@@ -9,7 +9,6 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from page_records import rewrite
 
 from fer_study import store
 from fer_study.data.labels import FER2013
@@ -18,6 +17,7 @@ from fer_study.settings.errors import InputError
 from fer_study.settings.experiment import ModelConfig, TransferConfig
 from fer_study.store import record_files
 from fer_study.store.predictions import SUBSETS, Predictions, read_predictions, write_predictions
+from page_records import rewrite
 
 
 def small_table(n: int = 40) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:

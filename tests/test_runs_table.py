@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
-from page_records import make_record, predictions
 
 from fer_study.analysis import runs_table
 from fer_study.analysis.runs_table import COLUMNS
 from fer_study.jobs import stages
 from fer_study.settings.errors import InputError
 from fer_study.settings.experiment import DataConfig, RunConfig
+from page_records import make_record, predictions
 
 
 @pytest.fixture(scope="module")

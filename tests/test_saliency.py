@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from jobs_by_config import run_job
 from pytorch_grad_cam import GradCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import nn
@@ -16,6 +15,7 @@ from fer_study.models.ladder import EmotionCNN
 from fer_study.settings.experiment import AugmentConfig, ModelConfig
 from fer_study.training.augment import evaluation_views
 from fer_study.training.explain import NoMap, class_saliency, grad_cam
+from jobs_by_config import run_job
 
 IMAGES = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (40, 1, 64, 64), dtype=np.uint8))
 

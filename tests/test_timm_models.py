@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import timm
 import torch
-from network_checks import awake, silent
 
 from fer_study.cli import main
 from fer_study.models import FaceModel, create_model, resolve
 from fer_study.settings.errors import InputError
 from fer_study.settings.experiment import AugmentConfig, ModelConfig
 from fer_study.training.explain import grad_cam
+from network_checks import awake, silent
 
 MAPS = {
     "resnet50": (2048, 2, 7),

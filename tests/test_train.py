@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from jobs_by_config import run_job
 from torch import nn
 
 from fer_study import store
@@ -26,6 +25,7 @@ from fer_study.training.augment import cutmix, mixup
 from fer_study.training.batches import Batches, sample_targets
 from fer_study.training.checkpoint import Progress, copy_state
 from fer_study.training.device import make_fabric
+from jobs_by_config import run_job
 
 TIMING = ["seconds", "images_per_second"]
 FULL = {

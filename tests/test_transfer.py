@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from jobs_by_config import run_job
 
 from fer_study import store
 from fer_study.data.twin import synthetic
@@ -12,6 +11,7 @@ from fer_study.jobs import plan, stages, train, transfer
 from fer_study.jobs.job import job_for
 from fer_study.settings.experiment import TransferConfig
 from fer_study.training.weights import SourceMissing
+from jobs_by_config import run_job
 
 
 @pytest.fixture

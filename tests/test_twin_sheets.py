@@ -6,11 +6,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from notebook_cells import run_notebook
 
 from fer_study.data.labels import FER2013
 from fer_study.data.twin import synthetic
 from fer_study.data.twin.portraits import draw_portraits
+from notebook_cells import run_notebook
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from dataset_trees import tree
-from reader_trees import SKIP, csv_rows, fails, random_images, random_votes, structs, write_csv, write_parquet, write_votes
 
+from dataset_trees import tree
 from fer_study.data import Options, find, fingerprints, import_to, load, official, votes
 from fer_study.data.doctor import doctor, examine
 from fer_study.data.faceset import FaceSet
@@ -17,6 +16,7 @@ from fer_study.data.rows import Face
 from fer_study.settings.errors import InputError
 from fer_study.settings.experiment import DataConfig
 from fer_study.training import sources
+from reader_trees import SKIP, csv_rows, fails, random_images, random_votes, structs, write_csv, write_parquet, write_votes
 
 USAGE = ["Training"] * 600 + ["PublicTest"] * 250 + ["PrivateTest"] * 250
 SPLIT = ["train"] * 600 + ["validation"] * 250 + ["test"] * 250

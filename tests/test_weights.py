@@ -7,9 +7,7 @@ import pickle
 
 import pytest
 import torch
-from jobs_by_config import run_job
 from safetensors.torch import save_file
-from weight_files import EMOTION, NARROW, from_file, load_into, network, one_line
 
 from fer_study.settings.errors import InputError
 from fer_study.settings.experiment import ModelConfig, RunConfig
@@ -17,6 +15,8 @@ from fer_study.settings.frozen import parse
 from fer_study.store.record_files import sha256
 from fer_study.training import weights
 from fer_study.training.checkpoint import copy_state
+from jobs_by_config import run_job
+from weight_files import EMOTION, NARROW, from_file, load_into, network, one_line
 
 
 @pytest.fixture

@@ -9,14 +9,11 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from conftest import OPTIONS
-from jobs_by_config import run_job
-from page_records import rewrite
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from safetensors.torch import save as as_safetensors
-from weight_files import EMOTION, load_into, one_line
 
+from conftest import OPTIONS
 from fer_study import cli, store
 from fer_study.analysis.metrics import log_loss
 from fer_study.book import execute
@@ -29,6 +26,9 @@ from fer_study.training import loop, weights
 from fer_study.training.checkpoint import copy_state
 from fer_study.training.sources import faces_of
 from fer_study.training.weights import SourceMissing, trained_network
+from jobs_by_config import run_job
+from page_records import rewrite
+from weight_files import EMOTION, load_into, one_line
 
 
 @pytest.fixture(scope="module")

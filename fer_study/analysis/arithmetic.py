@@ -10,15 +10,26 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 OPERATORS: dict[type[ast.AST], Callable] = {
-    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv, ast.Pow: operator.pow,
-    ast.USub: operator.neg, ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge,
-    ast.Eq: operator.eq, ast.NotEq: operator.ne,
-}  # fmt: skip
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.Pow: operator.pow,
+    ast.USub: operator.neg,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+}
 
 
 def total_variation(before: Mapping[str, float], after: Mapping[str, float]) -> float:
     """Half the summed difference of two distributions over the same names, in [0, 1]."""
-    first, second = ({name: n / sum(table.values()) for name, n in table.items()} for table in (before, after))
+    first, second = (
+        {name: n / sum(table.values()) for name, n in table.items()} for table in (before, after)
+    )
     return sum(abs(first.get(name, 0) - second.get(name, 0)) for name in {**first, **second}) / 2
 
 
@@ -33,11 +44,33 @@ def without(table: Mapping[str, float], *names: float) -> dict[str, float]:
 
 
 FUNCTIONS: dict[str, Callable] = {
-    "abs": abs, "round": round, "min": min, "max": max, "sum": sum, "log": math.log, "mean": np.mean, "variance": np.var,
-    "total_variation": total_variation, "imbalance": imbalance, "without": without,
-}  # fmt: skip
-ALLOWED = (ast.Expression, ast.BinOp, ast.UnaryOp, ast.Compare, ast.BoolOp, ast.And, ast.Or, ast.Call, ast.Name, ast.Load,
-           ast.Constant, ast.List, *OPERATORS)  # fmt: skip
+    "abs": abs,
+    "round": round,
+    "min": min,
+    "max": max,
+    "sum": sum,
+    "log": math.log,
+    "mean": np.mean,
+    "variance": np.var,
+    "total_variation": total_variation,
+    "imbalance": imbalance,
+    "without": without,
+}
+ALLOWED = (
+    ast.Expression,
+    ast.BinOp,
+    ast.UnaryOp,
+    ast.Compare,
+    ast.BoolOp,
+    ast.And,
+    ast.Or,
+    ast.Call,
+    ast.Name,
+    ast.Load,
+    ast.Constant,
+    ast.List,
+    *OPERATORS,
+)
 
 
 def names_in(text: str) -> set[str]:
@@ -51,8 +84,15 @@ def names_in(text: str) -> set[str]:
     except SyntaxError:
         raise ValueError(f"{text!r} is no expression") from None
     if wrong := [node for node in nodes if not isinstance(node, ALLOWED)]:
-        raise ValueError(f"{text!r} holds a {type(wrong[0]).__name__}, allowed: arithmetic, comparisons and functions")
-    called = {node.func.id if isinstance(node.func, ast.Name) else "" for node in nodes if isinstance(node, ast.Call)}
+        raise ValueError(
+            f"{text!r} holds a {type(wrong[0]).__name__}, allowed: arithmetic, comparisons and "
+            "functions"
+        )
+    called = {
+        node.func.id if isinstance(node.func, ast.Name) else ""
+        for node in nodes
+        if isinstance(node, ast.Call)
+    }
     if unknown := called - FUNCTIONS.keys():
         raise ValueError(f"unknown function {min(unknown)!r}; known: {', '.join(FUNCTIONS)}")
     return {node.id for node in nodes if isinstance(node, ast.Name)} - FUNCTIONS.keys()
@@ -76,8 +116,12 @@ def _value(node: ast.expr, values: Mapping[str, object]) -> object:
         case ast.BinOp():
             return OPERATORS[type(node.op)](_value(node.left, values), _value(node.right, values))
         case ast.BoolOp():
-            return (all if isinstance(node.op, ast.And) else any)(_value(part, values) for part in node.values)
+            return (all if isinstance(node.op, ast.And) else any)(
+                _value(part, values) for part in node.values
+            )
         case ast.Call():
             return FUNCTIONS[node.func.id](*(_value(part, values) for part in node.args))
     parts = [_value(part, values) for part in (node.left, *node.comparators)]
-    return all(OPERATORS[type(op)](a, b) for op, a, b in zip(node.ops, parts[:-1], parts[1:], strict=True))
+    return all(
+        OPERATORS[type(op)](a, b) for op, a, b in zip(node.ops, parts[:-1], parts[1:], strict=True)
+    )

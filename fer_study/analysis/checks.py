@@ -151,7 +151,9 @@ def check_range(check: claim_rows.Range, evidence: Evidence) -> Finding:
         return Finding(verdicts.OPEN, reported=reported)
     words = dict.fromkeys(verdicts.judge_range(number, *reported) for number, _ in found)
     keys, unit = dict.fromkeys(record.key for _, record in found), "%" if check.high <= 1 else ""
-    return Finding("; ".join(words), reported=reported, measured=found[0][0], evidence=tuple(keys), unit=unit)
+    return Finding(
+        "; ".join(words), reported=reported, measured=found[0][0], evidence=tuple(keys), unit=unit
+    )
 
 
 def check_count(check: claim_rows.Count, evidence: Evidence) -> Finding:
@@ -197,7 +199,9 @@ def check_own_test_set(check: claim_rows.OwnTestSet, evidence: Evidence) -> Find
         needs = "runs of ours, for its test set could tell these steps"
         return Finding(verdicts.OPEN, reported=reported, needs=needs)
     measured = MISSING._replace(value=smallest)
-    return Finding(verdicts.UNRESOLVED, reported=reported, measured=measured, detectable=least, unit="points")
+    return Finding(
+        verdicts.UNRESOLVED, reported=reported, measured=measured, detectable=least, unit="points"
+    )
 
 
 def check_open(check: claim_rows.Open, evidence: Evidence) -> Finding:

@@ -36,9 +36,16 @@ Place = Annotated[str, AfterValidator(_known_place)]
 Names = Annotated[list[str], Field(min_length=1)]
 Subset = Literal["validation", "test", "test_clean", "merged", "merged_clean"]
 View = Literal[
-    "last_single", "last_flip", "last_ten_crop", "best_single", "best_flip", "best_ten_crop",
-    "ema_single", "ema_flip", "ema_ten_crop",
-]  # fmt: skip
+    "last_single",
+    "last_flip",
+    "last_ten_crop",
+    "best_single",
+    "best_flip",
+    "best_ten_crop",
+    "ema_single",
+    "ema_flip",
+    "ema_ten_crop",
+]
 Text = Annotated[str, Field(min_length=1)]
 
 
@@ -226,7 +233,9 @@ class Formula(Check):
         known = {*self.values, *self.constants, *self.measured}
         for text in filter(None, (self.holds, self.show)):
             if unknown := arithmetic.names_in(text) - known:
-                raise ValueError(f"unknown name {min(unknown)!r} in {text!r}; known: {', '.join(sorted(known))}")
+                raise ValueError(
+                    f"unknown name {min(unknown)!r} in {text!r}; known: {', '.join(sorted(known))}"
+                )
         return self
 
 
@@ -306,11 +315,15 @@ def read_rows(path: Path = PATH) -> tuple[dict[str, System], dict[str, Claim]]:
     whole = [name for name, system in systems.items() if not system.base]
     for name, system in systems.items():
         if system.base and system.base not in whole:
-            raise InputError(f"{path}: system {name}: unknown base {system.base!r}; known: {', '.join(whole)}")
+            raise InputError(
+                f"{path}: system {name}: unknown base {system.base!r}; known: {', '.join(whole)}"
+            )
     for name in [*content.claims, *known]:
         if name not in known or name not in content.claims:
             raise InputError(f"{path}: {name} {'has no row' if name in known else 'is no claim'}")
-    found = {name: read_row(given, systems, f"{path}: {name}") for name, given in content.claims.items()}
+    found = {
+        name: read_row(given, systems, f"{path}: {name}") for name, given in content.claims.items()
+    }
     return systems, found
 
 
@@ -318,7 +331,10 @@ def read_row(given: dict, systems: dict[str, System], where: str) -> Claim:
     """Read one row, held against the systems that are known."""
     row, checks = parse(Row, given, where), []
     for part in row.checks:
-        kind, rest = part.get("check"), {key: value for key, value in part.items() if key != "check"}
+        kind, rest = (
+            part.get("check"),
+            {key: value for key, value in part.items() if key != "check"},
+        )
         if kind not in CHECKS:
             raise InputError(f"{where}: unknown check {kind!r}; known: {', '.join(CHECKS)}")
         checks.append(parse(CHECKS[kind], rest, where))

@@ -16,7 +16,8 @@ KINDS = ("number", "ordering", "behaviour", "recipe", "question", "count", "form
 
 @functools.cache
 def load() -> pd.DataFrame:
-    """Every claim, by ``id``: ``source, kind, system, dataset, split, metric, value, statement`` (str)."""
+    """Every claim, by ``id``: ``source, kind, system, dataset, split, metric, value, statement``
+    (str)."""
     return pd.read_csv(PATH, dtype=str, keep_default_na=False).set_index("id")
 
 
@@ -30,7 +31,10 @@ def matching(pattern: str) -> pd.DataFrame:
     found = table[[fnmatch.fnmatchcase(claim, pattern) for claim in table.index]]
     if found.empty:
         families = dict.fromkeys(claim.rpartition("-")[0] for claim in table.index)
-        raise InputError(f"no claim matches {pattern!r}; ids are {', '.join(f'{name}-01' for name in families)} and on")
+        raise InputError(
+            f"no claim matches {pattern!r}; ids are "
+            f"{', '.join(f'{name}-01' for name in families)} and on"
+        )
     return found
 
 
@@ -46,4 +50,6 @@ def reported(claim: str) -> float:
     try:
         return float(table.loc[claim, "value"])
     except ValueError:
-        raise InputError(f"claim {claim}: {table.loc[claim, 'value']!r} is no single number") from None
+        raise InputError(
+            f"claim {claim}: {table.loc[claim, 'value']!r} is no single number"
+        ) from None

@@ -18,24 +18,36 @@ def histories(records: Sequence[Record]) -> pd.DataFrame:
 def curves(records: Sequence[Record]) -> tuple[pd.DataFrame, str]:
     """Prepare ``histories`` for a figure, and the note below its title.
 
-    Validation is scored against the labels. Training that was scored against something else is left out (NaN); a loss with
-    weights and the like is named.
+    Validation is scored against the labels. Training that was scored against something else is left
+    out (NaN); a loss with weights and the like is named.
     """
     table, config = histories(records), records[0].config
-    other = "the votes" if config.data.targets == "votes" else "mixed labels" if config.loss.mixup else ""
+    other = (
+        "the votes"
+        if config.data.targets == "votes"
+        else "mixed labels"
+        if config.loss.mixup
+        else ""
+    )
     if other:
         note = f"validation, against the labels; training was scored against {other}: left out"
         return table.assign(train_loss=np.nan, train_accuracy=np.nan), note
     loss = config.loss
-    ways = {"against its teacher": loss.teacher, "with class weights": loss.class_weights != "none",
-            "with label smoothing": loss.label_smoothing}  # fmt: skip
+    ways = {
+        "against its teacher": loss.teacher,
+        "with class weights": loss.class_weights != "none",
+        "with label smoothing": loss.label_smoothing,
+    }
     used = " and ".join(way for way, on in ways.items() if on)
     if not used:
         return table, "dashed: training; solid: validation"
     return table, f"dashed: training, its loss {used}; solid: validation, its loss without"
 
 
-def pooled(records: Sequence[Record], view: str, subset: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Stack predictions (``report.stacked``), one seed under the other: logits (n, K), labels (n,), image rows (n,)."""
+def pooled(
+    records: Sequence[Record], view: str, subset: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Stack predictions (``report.stacked``), one seed under the other: logits (n, K), labels (n,),
+    image rows (n,)."""
     logits, labels, rows = stacked(records, view, subset)
     return np.concatenate(logits), np.tile(labels, len(logits)), np.tile(rows, len(logits))

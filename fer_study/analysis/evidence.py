@@ -37,7 +37,7 @@ class Evidence:
 
     def __init__(
         self, dataset: str, runs: pd.DataFrame, others: Sequence[Record], stages: dict[str, str]
-    ):  # fmt: skip
+    ):
         """
         Args:
             dataset: that the claims are about, as ``runs_table.dataset_name`` has it.
@@ -78,7 +78,11 @@ class Evidence:
         for record in self.others:
             config = record.config
             wanted = isinstance(config, CostConfig) and config.model.name == model
-            if not wanted or config.model.input_size != int(side) or (part and part != _removed(config)):
+            if (
+                not wanted
+                or config.model.input_size != int(side)
+                or (part and part != _removed(config))
+            ):
                 continue
             cost = dict(record.cost)
             cost["parameters_ratio"] = cost["parameters"] / cost.get("parameters_without", math.nan)
@@ -119,7 +123,9 @@ class Evidence:
         """Measure every run of a recipe."""
         return self.measured(self.runs[self.runs["recipe"] == recipe], metric, check)
 
-    def seeds_and_spread(self, name: str, metric: str, check: OnRuns) -> tuple[pd.DataFrame, Spread]:
+    def seeds_and_spread(
+        self, name: str, metric: str, check: OnRuns
+    ) -> tuple[pd.DataFrame, Spread]:
         """Measure a system, and pool the spread over all systems of its recipe."""
         rows = self.measured(self.runs[self.runs["name"] == name], metric, check)
         recipe = rows["recipe"].iloc[0] if len(rows) else ""
@@ -130,7 +136,7 @@ class Evidence:
 
     def compare(
         self, a: str, b: str, metric: str, base_metric: str, check: OnRuns
-    ) -> tuple[Effect, list[str]]:  # fmt: skip
+    ) -> tuple[Effect, list[str]]:
         """Estimate system a minus system b, and name the records behind it: in one layout where
         they share recipe and measurement."""
         ours, of_ours = self.seeds_and_spread(a, metric, check)

@@ -93,7 +93,9 @@ MEASUREMENTS: dict[str, Measurement] = {}
 SHARE, POINTS, NUMBER = "share", "points", "number"
 
 
-def measurement(unit: str, *arguments: str) -> Callable[[Callable[..., float]], Callable[..., float]]:
+def measurement(
+    unit: str, *arguments: str
+) -> Callable[[Callable[..., float]], Callable[..., float]]:
     """Register a function by its name; ``arguments`` are kinds of ``ARGUMENTS``."""
 
     def add(function: Callable[..., float]) -> Callable[..., float]:
@@ -122,8 +124,14 @@ def parsed(text: str) -> tuple[str, list[str]]:
         ValueError: an unknown name, or arguments of the wrong number or kind.
     """
     found = re.fullmatch(r"(\w+)(?:\[([^\]]*)\])?", text)
-    name, arguments = (found[1], [part.strip() for part in (found[2] or "").split(",") if part]) if found else (text, [])
-    stored = name in metrics.SCALARS or (name.startswith("recall_") and name.removeprefix("recall_") in EIGHT)
+    name, arguments = (
+        (found[1], [part.strip() for part in (found[2] or "").split(",") if part])
+        if found
+        else (text, [])
+    )
+    stored = name in metrics.SCALARS or (
+        name.startswith("recall_") and name.removeprefix("recall_") in EIGHT
+    )
     if stored and not arguments:
         return name, arguments
     if stored:
@@ -133,7 +141,9 @@ def parsed(text: str) -> tuple[str, list[str]]:
         raise ValueError(f"unknown metric {name!r}; known: {known}")
     kinds = MEASUREMENTS[name].arguments
     if len(kinds) != len(arguments):
-        raise ValueError(f"metric {text!r} has {len(arguments)} arguments, allowed: {name}[{', '.join(kinds)}]")
+        raise ValueError(
+            f"metric {text!r} has {len(arguments)} arguments, allowed: {name}[{', '.join(kinds)}]"
+        )
     for kind, argument in zip(kinds, arguments, strict=True):
         try:
             ARGUMENTS[kind](argument)
@@ -151,8 +161,8 @@ def unit_of(text: str) -> str:
 
 
 def measure(text: str, scored: Scored) -> float:
-    """The value of a measurement; NaN where the record was not, or must not be, scored there, or has no
-    such class."""
+    """The value of a measurement; NaN where the record was not, or must not be, scored there, or
+    has no such class."""
     name, arguments = parsed(text)
     if not scored.allowed:
         return float("nan")
@@ -198,7 +208,9 @@ def recall_lead(scored: Scored, name: str) -> float:
 @measurement(POINTS)
 def recall_spread(scored: Scored) -> float:
     """Standard deviation of the recalls over the classes."""
-    return np.nanstd(metrics.ratio(np.diag(scored.confusion).astype(float), scored.confusion.sum(axis=1)))
+    return np.nanstd(
+        metrics.ratio(np.diag(scored.confusion).astype(float), scored.confusion.sum(axis=1))
+    )
 
 
 @measurement(NUMBER, "class")
@@ -268,7 +280,10 @@ def calibration_gain(scored: Scored) -> float:
     """Calibration error before minus after a temperature that validation chose (Guo et al.,
     2017)."""
     predictions = scored.record.predictions
-    every, labels = predictions.views[scored.view].astype(np.float64), predictions.table["label"].to_numpy(np.int64)
+    every, labels = (
+        predictions.views[scored.view].astype(np.float64),
+        predictions.table["label"].to_numpy(np.int64),
+    )
     fitted_on = np.flatnonzero(predictions.subset("validation"))
     temperature = metrics.temperature(every[fitted_on], labels[fitted_on])
     return calibration_error(every[scored.mask], scored.labels) - calibration_error(
@@ -278,4 +293,6 @@ def calibration_gain(scored: Scored) -> float:
 
 def calibration_error(logits: np.ndarray, labels: np.ndarray) -> float:
     """Expected calibration error (Guo et al., 2017, eq. 3)."""
-    return metrics.compute(logits, labels, class_names(logits.shape[1]))["expected_calibration_error"]
+    return metrics.compute(logits, labels, class_names(logits.shape[1]))[
+        "expected_calibration_error"
+    ]

@@ -1,12 +1,16 @@
-"""Metrics of a classifier, each computed from ``logits`` (N, K) float, finite, and ``labels`` (N,) int in 0..K-1.
+"""Metrics of a classifier, each computed from ``logits`` (N, K) float, finite, and ``labels`` (N,)
+int in 0..K-1.
 
-The prediction is the class of the largest logit (the first of equals). Every metric is a function of sums over images, so
-that a bootstrap only re-weights these. A share is in [0, 1]. What is undefined is NaN, never 0: everything where N = 0; the
-recall of a class without images; the precision of a class never predicted; Cohen's kappa where labels and predictions are
-all one class. ``balanced_accuracy`` averages recall over the classes with images; ``macro_f1`` averages F1 over the classes
-with an image or a prediction (F1 is 0, not undefined, for a class with images that is never predicted).
+The prediction is the class of the largest logit (the first of equals). Every metric is a function
+of sums over images, so that a bootstrap only re-weights these. A share is in [0, 1]. What is
+undefined is NaN, never 0: everything where N = 0; the recall of a class without images; the
+precision of a class never predicted; Cohen's kappa where labels and predictions are all one class.
+``balanced_accuracy`` averages recall over the classes with images; ``macro_f1`` averages F1 over
+the classes with an image or a prediction (F1 is 0, not undefined, for a class with images that is
+never predicted).
 
-Where several labels of an image are right, ``compute`` and the bootstrap take (N, K) shares that sum to 1 in place of the
+Where several labels of an image are right, ``compute`` and the bootstrap take (N, K) shares that
+sum to 1 in place of the
 labels: a tie of two classes counts as half an image of each.
 """
 
@@ -26,7 +30,8 @@ BINS = 15  # of the expected calibration error (Guo et al., 2017)
 
 
 class Estimate(NamedTuple):
-    """A value over ``n`` images or seeds, its ``sd`` (of the seeds, or of the bootstrap) and its interval."""
+    """A value over ``n`` images or seeds, its ``sd`` (of the seeds, or of the bootstrap) and its
+    interval."""
 
     value: float
     sd: float
@@ -43,7 +48,8 @@ UNSCALED = ("log_loss", "brier", "cohen_kappa")
 
 
 class Sums(NamedTuple):
-    """Sums over images, float64, from which every metric follows; leading axes (...) are bootstrap repetitions."""
+    """Sums over images, float64, from which every metric follows; leading axes (...) are bootstrap
+    repetitions."""
 
     hits: np.ndarray  # (..., K) right predictions by class
     images: np.ndarray  # (..., K) images by class
@@ -56,33 +62,46 @@ class Sums(NamedTuple):
     def unpack(cls, flat: np.ndarray) -> Sums:
         """From (..., 3 K + BINS + 2) float64, sums over rows of ``_per_image``."""
         k = (flat.shape[-1] - BINS - 2) // 3
-        return cls(*np.split(flat[..., :-2], [k, 2 * k, 3 * k], axis=-1), flat[..., -2], flat[..., -1])
+        return cls(
+            *np.split(flat[..., :-2], [k, 2 * k, 3 * k], axis=-1), flat[..., -2], flat[..., -1]
+        )
 
 
 Metric = Callable[[Sums], np.ndarray]
 
 
-def check(logits: np.ndarray, labels: np.ndarray, classes: Sequence[str] | None = None) -> tuple[np.ndarray, np.ndarray]:
+def check(
+    logits: np.ndarray, labels: np.ndarray, classes: Sequence[str] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """``logits`` as (N, K) float64 and ``labels`` as (N,) int64.
 
     Raises:
-        InputError: wrong shape, labels that are no integers or out of range, logits that are not finite.
+        InputError: wrong shape, labels that are no integers or out of range, logits that are not
+            finite.
     """
     logits, labels = np.asarray(logits), np.asarray(labels)
     if logits.ndim != 2 or logits.shape[1] < 2:
         raise InputError(f"logits must be (N, K) with K >= 2, got {logits.shape}")
     if classes is not None and logits.shape[1] != len(classes):
-        raise InputError(f"logits {logits.shape} must have one column for each of {len(classes)} classes")
+        raise InputError(
+            f"logits {logits.shape} must have one column for each of {len(classes)} classes"
+        )
     if labels.shape != logits.shape[:1]:
-        raise InputError(f"labels must be ({len(logits)},) to match logits {logits.shape}, got {labels.shape}")
+        raise InputError(
+            f"labels must be ({len(logits)},) to match logits {logits.shape}, got {labels.shape}"
+        )
     if not np.issubdtype(labels.dtype, np.integer):
         raise InputError(f"labels must be integers, got {labels.dtype}")
     if len(labels) and (labels.min() < 0 or labels.max() >= logits.shape[1]):
-        raise InputError(f"labels span {labels.min()}..{labels.max()}, allowed 0..{logits.shape[1] - 1}")
+        raise InputError(
+            f"labels span {labels.min()}..{labels.max()}, allowed 0..{logits.shape[1] - 1}"
+        )
     logits = logits.astype(np.float64)
     if not np.isfinite(logits).all():
         row, column = np.argwhere(~np.isfinite(logits))[0]
-        raise InputError(f"logits must be finite, row {row} class {column} is {logits[row, column]}")
+        raise InputError(
+            f"logits must be finite, row {row} class {column} is {logits[row, column]}"
+        )
     return logits, labels.astype(np.int64)
 
 
@@ -92,15 +111,29 @@ def log_softmax(logits: np.ndarray) -> np.ndarray:
     return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
 
 
-def _per_image(logits: np.ndarray, labels: np.ndarray, classes: Sequence[str] | None = None) -> np.ndarray:
-    """(N, 3 K + BINS + 2) float64: what each image adds to ``Sums``; labels may be shares (N, K)."""
+def _per_image(
+    logits: np.ndarray, labels: np.ndarray, classes: Sequence[str] | None = None
+) -> np.ndarray:
+    """(N, 3 K + BINS + 2) float64: what each image adds to ``Sums``; labels may be shares (N,
+    K)."""
     shares = np.asarray(labels, np.float64) if np.ndim(labels) == 2 else None
     logits, labels = check(logits, labels if shares is None else shares.argmax(axis=1), classes)
-    eye, predicted, log_probabilities = np.eye(logits.shape[1]), logits.argmax(axis=1), log_softmax(logits)
-    target, chosen, probabilities = eye[labels] if shares is None else shares, eye[predicted], np.exp(log_probabilities)
+    eye, predicted, log_probabilities = (
+        np.eye(logits.shape[1]),
+        logits.argmax(axis=1),
+        log_softmax(logits),
+    )
+    target, chosen, probabilities = (
+        eye[labels] if shares is None else shares,
+        eye[predicted],
+        np.exp(log_probabilities),
+    )
     hits, confidence = target * chosen, probabilities.max(axis=1)
     gaps = np.eye(BINS)[_bin_of(confidence, BINS)] * (hits.sum(axis=1) - confidence)[:, None]
-    log_loss, brier = -(target * log_probabilities).sum(axis=1), ((probabilities - target) ** 2).sum(axis=1)
+    log_loss, brier = (
+        -(target * log_probabilities).sum(axis=1),
+        ((probabilities - target) ** 2).sum(axis=1),
+    )
     return np.column_stack([hits, target, chosen, gaps, log_loss, brier])
 
 
@@ -110,7 +143,9 @@ def _bin_of(confidence: np.ndarray, bins: int) -> np.ndarray:
 
 
 def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
-    return np.divide(numerator, denominator, out=np.full(np.shape(denominator), np.nan), where=denominator > 0)
+    return np.divide(
+        numerator, denominator, out=np.full(np.shape(denominator), np.nan), where=denominator > 0
+    )
 
 
 def _per_n(total: np.ndarray, sums: Sums) -> np.ndarray:
@@ -133,8 +168,8 @@ BY_CLASS: dict[str, Metric] = {
     "precision": lambda sums: ratio(sums.hits, sums.predicted),
 }  # each gives (..., K) float64
 
-# Brodersen et al. (2010); Sokolova and Lapalme (2009); Good (1952); Cohen (1960); Brier (1950), in [0, 2]; Guo et al. (2017,
-# eq. 3), over ``BINS`` equal bins of the top probability, by size
+# Brodersen et al. (2010); Sokolova and Lapalme (2009); Good (1952); Cohen (1960); Brier (1950), in
+# [0, 2]; Guo et al. (2017, eq. 3), over ``BINS`` equal bins of the top probability, by size
 SCALARS: dict[str, Metric] = {
     "accuracy": lambda sums: _per_n(sums.hits.sum(axis=-1), sums),
     "balanced_accuracy": lambda sums: _mean_defined(BY_CLASS["recall"](sums)),
@@ -157,8 +192,8 @@ def log_loss(logits: np.ndarray, labels: np.ndarray) -> float:
 
 
 def temperature(scores: np.ndarray, labels: np.ndarray) -> float:
-    """Fit the factor by which scores are divided before the softmax: the one of least log loss (Guo et al.,
-    2017, section 4.2).
+    """Fit the factor by which scores are divided before the softmax: the one of least log loss (Guo
+    et al., 2017, section 4.2).
 
     It changes no prediction. 1 where there is nothing to fit it on.
 
@@ -189,22 +224,33 @@ def reliability(logits: np.ndarray, labels: np.ndarray, bins: int = BINS) -> pd.
     """Accuracy by confidence, the table behind a reliability diagram (Guo et al., 2017, fig. 1).
 
     Returns:
-        ``bins`` rows: edges ``low`` (excluded) and ``high``, ``n``, mean ``confidence`` and ``accuracy`` (NaN where n is 0).
+        ``bins`` rows: edges ``low`` (excluded) and ``high``, ``n``, mean ``confidence`` and
+        ``accuracy`` (NaN where n is 0).
     """
     logits, labels = check(logits, labels)
     confidence = np.exp(log_softmax(logits).max(axis=1))
     where = _bin_of(confidence, bins)
     n, edges = np.bincount(where, minlength=bins), np.arange(bins + 1) / bins
-    means = [ratio(np.bincount(where, x, bins), n) for x in (confidence, logits.argmax(axis=1) == labels)]
-    return pd.DataFrame({"low": edges[:-1], "high": edges[1:], "n": n, "confidence": means[0], "accuracy": means[1]})
+    means = [
+        ratio(np.bincount(where, x, bins), n) for x in (confidence, logits.argmax(axis=1) == labels)
+    ]
+    return pd.DataFrame(
+        {"low": edges[:-1], "high": edges[1:], "n": n, "confidence": means[0], "accuracy": means[1]}
+    )
 
 
-def compute(logits: np.ndarray, labels: np.ndarray, classes: Sequence[str] = FER2013) -> dict[str, float]:
+def compute(
+    logits: np.ndarray, labels: np.ndarray, classes: Sequence[str] = FER2013
+) -> dict[str, float]:
     """``n``, every metric of ``SCALARS`` and ``recall_<class>`` of each class."""
     sums = _total(logits, labels, classes)
     recalls = zip(classes, BY_CLASS["recall"](sums), strict=True)
     scalars = {name: float(metric(sums)) for name, metric in SCALARS.items()}
-    return {"n": len(labels), **scalars, **{f"recall_{name}": float(recall) for name, recall in recalls}}
+    return {
+        "n": len(labels),
+        **scalars,
+        **{f"recall_{name}": float(recall) for name, recall in recalls},
+    }
 
 
 def _metric(name: str, classes: Sequence[str]) -> Metric:
@@ -218,12 +264,17 @@ def _metric(name: str, classes: Sequence[str]) -> Metric:
     return lambda sums: BY_CLASS[family](sums)[..., list(classes).index(of)]
 
 
-def resampled(per_image: np.ndarray, groups: np.ndarray | None, repetitions: int, seed: int) -> np.ndarray:
-    """(N, D) -> (1 + repetitions, D): the sum over images, then sums over images (or groups) drawn with replacement."""
+def resampled(
+    per_image: np.ndarray, groups: np.ndarray | None, repetitions: int, seed: int
+) -> np.ndarray:
+    """(N, D) -> (1 + repetitions, D): the sum over images, then sums over images (or groups) drawn
+    with replacement."""
     if groups is not None:
         if np.shape(groups) != per_image.shape[:1]:
             raise InputError(f"groups must be ({len(per_image)},), got {np.shape(groups)}")
-        per_image = pd.DataFrame(per_image).groupby(np.asarray(groups), dropna=False).sum().to_numpy()
+        per_image = (
+            pd.DataFrame(per_image).groupby(np.asarray(groups), dropna=False).sum().to_numpy()
+        )
     sums = [per_image.sum(axis=0, keepdims=True)]
     n, rng = len(per_image), np.random.default_rng(seed)
     step = max(1, 2**22 // max(n, 1))  # at most 32 MiB of weights at a time
@@ -235,7 +286,8 @@ def resampled(per_image: np.ndarray, groups: np.ndarray | None, repetitions: int
 
 
 def estimate(values: np.ndarray, n: int, level: float) -> Estimate:
-    """From (1 + R,) the value, then its bootstrap draws: the percentile interval of the draws that are defined."""
+    """From (1 + R,) the value, then its bootstrap draws: the percentile interval of the draws that
+    are defined."""
     value, draws = float(values[0]), values[1:][~np.isnan(values[1:])]
     if len(draws) < 2 or np.isnan(value):
         return Estimate(value, np.nan, n, np.nan, np.nan)
@@ -244,30 +296,46 @@ def estimate(values: np.ndarray, n: int, level: float) -> Estimate:
 
 
 def _drawn(
-    systems: Sequence[np.ndarray], labels: np.ndarray, groups: np.ndarray | None, repetitions: int, seed: int,
+    systems: Sequence[np.ndarray],
+    labels: np.ndarray,
+    groups: np.ndarray | None,
+    repetitions: int,
+    seed: int,
     classes: Sequence[str],
-) -> list[Sums]:  # fmt: skip
-    """``Sums`` (1 + repetitions, S, ...) of systems of logits (N, K) or (S, N, K), all on the same drawn images."""
+) -> list[Sums]:
+    """``Sums`` (1 + repetitions, S, ...) of systems of logits (N, K) or (S, N, K), all on the same
+    drawn images."""
     systems = [logits[None] if np.ndim(logits) == 2 else logits for logits in systems]
     parts = [_per_image(one, labels, classes) for logits in systems for one in logits]
-    sums = resampled(np.concatenate(parts, axis=1), groups, repetitions, seed).reshape(-1, len(parts), parts[0].shape[1])
+    sums = resampled(np.concatenate(parts, axis=1), groups, repetitions, seed).reshape(
+        -1, len(parts), parts[0].shape[1]
+    )
     ends = np.cumsum([len(logits) for logits in systems])[:-1]
     return [Sums.unpack(part) for part in np.split(sums, ends, axis=1)]
 
 
 def bootstrap_interval(
-    logits: np.ndarray, labels: np.ndarray, metric_names: Sequence[str], groups: np.ndarray | None = None,
-    repetitions: int = 1000, seed: int = 0, level: float = 0.95, classes: Sequence[str] = FER2013,
-) -> pd.DataFrame:  # fmt: skip
-    """Percentile bootstrap (Efron and Tibshirani, 1993, ch. 13) over images, or over groups where given.
+    logits: np.ndarray,
+    labels: np.ndarray,
+    metric_names: Sequence[str],
+    groups: np.ndarray | None = None,
+    repetitions: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+    classes: Sequence[str] = FER2013,
+) -> pd.DataFrame:
+    """Percentile bootstrap (Efron and Tibshirani, 1993, ch. 13) over images, or over groups where
+    given.
 
     Args:
-        logits: (N, K), or (S, N, K) of S seeds: the mean of their metrics, all seeds of an image drawn together.
+        logits: (N, K), or (S, N, K) of S seeds: the mean of their metrics, all seeds of an image
+            drawn together.
         metric_names: names of ``SCALARS``, ``recall_<class>`` or ``precision_<class>``.
         groups: (N,) of any type; images of equal value (say, duplicates) are drawn together.
 
     Returns:
-        One row a metric (the index): ``value, sd, n, low, high``; the interval of an undefined metric is NaN.
+        One row a metric (the index): ``value, sd, n, low, high``; the interval of an undefined
+            metric is NaN.
     """
     functions = [_metric(name, classes) for name in metric_names]
     sums = _drawn([logits], labels, groups, repetitions, seed, classes)[0]
@@ -276,30 +344,49 @@ def bootstrap_interval(
 
 
 def paired_bootstrap_difference(
-    logits_a: np.ndarray, logits_b: np.ndarray, labels: np.ndarray, metric: str = "accuracy",
-    groups: np.ndarray | None = None, repetitions: int = 1000, seed: int = 0, level: float = 0.95,
+    logits_a: np.ndarray,
+    logits_b: np.ndarray,
+    labels: np.ndarray,
+    metric: str = "accuracy",
+    groups: np.ndarray | None = None,
+    repetitions: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
     classes: Sequence[str] = FER2013,
-) -> Estimate:  # fmt: skip
-    """Metric of a minus metric of b, both on the same drawn images; arguments as in ``bootstrap_interval``."""
+) -> Estimate:
+    """Metric of a minus metric of b, both on the same drawn images; arguments as in
+    ``bootstrap_interval``."""
     function = _metric(metric, classes)
-    a, b = (function(sums) for sums in _drawn([logits_a, logits_b], labels, groups, repetitions, seed, classes))
+    a, b = (
+        function(sums)
+        for sums in _drawn([logits_a, logits_b], labels, groups, repetitions, seed, classes)
+    )
     return estimate((a - b).mean(axis=1), len(labels), level)
 
 
 def median(values: Sequence[float], level: float = 0.95) -> Estimate:
-    """Median of ``n`` values and its interval between two of them, whatever their distribution (Conover, 1999, section 3.2):
-    at least ``level`` from six values on, all of them below that."""
+    """Median of ``n`` values and its interval between two of them, whatever their distribution
+    (Conover, 1999, section 3.2): at least ``level`` from six values on, all of them below that."""
     ordered = np.sort(values)
-    k = int(max(scipy.stats.binom.ppf((1 - level) / 2, len(ordered), 0.5), 1))  # the k-th smallest and the k-th largest
-    return Estimate(float(np.median(ordered)), float(np.std(ordered, ddof=1)), len(ordered), float(ordered[k - 1]),
-                    float(ordered[-k]))  # fmt: skip
+    k = int(
+        max(scipy.stats.binom.ppf((1 - level) / 2, len(ordered), 0.5), 1)
+    )  # the k-th smallest and the k-th largest
+    return Estimate(
+        float(np.median(ordered)),
+        float(np.std(ordered, ddof=1)),
+        len(ordered),
+        float(ordered[k - 1]),
+        float(ordered[-k]),
+    )
 
 
 def over_seeds(values: Sequence[float], level: float = 0.95, share: bool = False) -> Estimate:
-    """Mean over seeds with Student's t-interval; NaN interval for fewer than two seeds or an undefined value.
+    """Mean over seeds with Student's t-interval; NaN interval for fewer than two seeds or an
+    undefined value.
 
     Args:
-        share: of values in [0, 1] the interval is made on the logit scale (delta method) and stays in [0, 1].
+        share: of values in [0, 1] the interval is made on the logit scale (delta method) and stays
+            in [0, 1].
     """
     x, n = np.asarray(values, dtype=np.float64), len(values)
     mean, sd = float(x.mean()) if n else np.nan, float(x.std(ddof=1)) if n > 1 else np.nan
@@ -310,8 +397,11 @@ def over_seeds(values: Sequence[float], level: float = 0.95, share: bool = False
     return Estimate(mean, sd, n, *map(float, scipy.special.expit(ends)))
 
 
-def difference_over_seeds(a: Mapping[int, float], b: Mapping[int, float], level: float = 0.95) -> Estimate:
-    """``over_seeds`` of a minus b, seed by seed, for the seeds (keys, or index of a Series) that both have."""
+def difference_over_seeds(
+    a: Mapping[int, float], b: Mapping[int, float], level: float = 0.95
+) -> Estimate:
+    """``over_seeds`` of a minus b, seed by seed, for the seeds (keys, or index of a Series) that
+    both have."""
     return over_seeds([a[seed] - b[seed] for seed in sorted(set(a.keys()) & set(b.keys()))], level)
 
 

@@ -1,7 +1,7 @@
 """Score predictions against other labels than those of the set: what the crowd sees, or the truth.
 
-Such labels are given by row of the FaceSet: (N,) int, where -1 leaves an image out, or (N, K) shares of the classes that are
-right, as of a crowd that is tied, where a row of zeros does.
+Such labels are given by row of the FaceSet: (N,) int, where -1 leaves an image out, or (N, K)
+shares of the classes that are right, as of a crowd that is tied, where a row of zeros does.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ def scores(runs: Runs, labels: np.ndarray, names: Sequence[str]) -> pd.DataFrame
         if records:
             logits, target = _known(records, labels)
             table = with_intervals(logits, target, names)
-        parts.append(table.rename_axis("metric").reset_index().assign(name=name, seeds=len(records)))
+        parts.append(
+            table.rename_axis("metric").reset_index().assign(name=name, seeds=len(records))
+        )
     return pd.concat(parts, ignore_index=True)[COLUMNS]
 
 
@@ -43,11 +45,14 @@ def difference(a: Sequence[Record], b: Sequence[Record], labels: np.ndarray) -> 
         return MISSING
     (ours, target), (theirs, _) = (_known(records, labels) for records in pair)
     place = np.arange(len(target))
-    return mean_over_images(target[place, ours.argmax(axis=2)] - target[place, theirs.argmax(axis=2)])
+    return mean_over_images(
+        target[place, ours.argmax(axis=2)] - target[place, theirs.argmax(axis=2)]
+    )
 
 
 def mean_over_images(values: np.ndarray) -> Estimate:
-    """Average (S, N) values of S seeds on the same images; ``n`` and interval as in ``report.difference``."""
+    """Average (S, N) values of S seeds on the same images; ``n`` and interval as in
+    ``report.difference``."""
     if len(values) >= verdicts.ENOUGH_SEEDS:
         return metrics.over_seeds(values.mean(axis=1))
     draws = metrics.resampled(values.mean(axis=0)[:, None], None, 1000, 0)[:, 0]

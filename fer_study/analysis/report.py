@@ -1,4 +1,5 @@
-"""From records to the tables and sentences of a page. Nothing here trains, and nothing is typed in that was measured."""
+"""From records to the tables and sentences of a page. Nothing here trains, and nothing is typed in
+that was measured."""
 
 from __future__ import annotations
 
@@ -15,18 +16,22 @@ from . import metrics, verdicts
 from .metrics import MISSING, UNSCALED, Estimate
 
 NAMES = {
-    "emotion_cnn": "EmotionCNN", "kernel_cnn": "CNN + fixed kernels", "simple_resnet": "SimpleResNetFER",
-    "cbam_cnn": "CBAM + kernels", "hog_svm": "HOG + SVM",
+    "emotion_cnn": "EmotionCNN", "kernel_cnn": "CNN + fixed kernels",
+    "simple_resnet": "SimpleResNetFER", "cbam_cnn": "CBAM + kernels", "hog_svm": "HOG + SVM",
     "none": "no weights", "inverse": "inverse frequency", "heavy": "heavy (disgust x15, fear x8)",
-    "full": "full network", "no_cbam": "without CBAM", "no_kernels": "without kernels", "l2": "with L2 1e-4",
-    "longer": "more epochs (x1.5)", "labels": "hard labels", "votes": "votes of the crowd",
+    "full": "full network", "no_cbam": "without CBAM", "no_kernels": "without kernels",
+    "l2": "with L2 1e-4", "longer": "more epochs (x1.5)", "labels": "hard labels",
+    "votes": "votes of the crowd",
 }  # fmt: skip
 """Name of a model or arm in tables and figures."""
 
 SUBSET_NAMES = {
-    "validation": "validation", "test": "test", "test_clean": "test, no copy in train or validation",
-    "merged": "merged (validation + test)", "merged_clean": "merged, no copy in train",
-}  # fmt: skip
+    "validation": "validation",
+    "test": "test",
+    "test_clean": "test, no copy in train or validation",
+    "merged": "merged (validation + test)",
+    "merged_clean": "merged, no copy in train",
+}
 Runs = dict[str, list[Record]]
 
 
@@ -37,7 +42,8 @@ def title(name: str) -> str:
 
 
 def by_name(jobs: Sequence[RunConfig | TransferConfig], records: Sequence[Record | None]) -> Runs:
-    """Name -> its records, one per seed, in the order of the jobs; names without any record are kept, empty."""
+    """Name -> its records, one per seed, in the order of the jobs; names without any record are
+    kept, empty."""
     found: Runs = {title(job.name): [] for job in jobs}
     for job, record in zip(jobs, records, strict=True):
         if record is not None:
@@ -46,35 +52,45 @@ def by_name(jobs: Sequence[RunConfig | TransferConfig], records: Sequence[Record
 
 
 def by_recipe(runs: Runs, recipes: Sequence[str]) -> dict[str, Runs]:
-    """Recipe -> its records, by names without the recipe; what has no recipe in its name belongs to each."""
+    """Recipe -> its records, by names without the recipe; what has no recipe in its name belongs to
+    each."""
     if len(recipes) == 1:
         return {recipes[0]: runs}
     parts: dict[str, Runs] = {recipe: {} for recipe in recipes}
     for name, records in runs.items():
-        arm, _, of = name.rpartition(", ") if name.endswith(tuple(f", {r}" for r in recipes)) else (name, "", "")
+        arm, _, of = (
+            name.rpartition(", ")
+            if name.endswith(tuple(f", {r}" for r in recipes))
+            else (name, "", "")
+        )
         for recipe in [of] if of else recipes:
             parts[recipe][arm] = records
     return parts
 
 
-def coverage(jobs: Sequence[RunConfig | TransferConfig], records: Sequence[Record | None]) -> pd.DataFrame:
-    """One row a name: seeds asked for, seeds there, where the records come from, epochs, device; no times, for they tell of
-    what else the machine did."""
+def coverage(
+    jobs: Sequence[RunConfig | TransferConfig], records: Sequence[Record | None]
+) -> pd.DataFrame:
+    """One row a name: seeds asked for, seeds there, where the records come from, epochs, device; no
+    times, for they tell of what else the machine did."""
     rows = []
     for name in dict.fromkeys(job.name for job in jobs):
         mine = [(j, r) for j, r in zip(jobs, records, strict=True) if j.name == name]
         there = [r for _, r in mine if r]
         origin = {True: "published record", False: "trained here"}
+        origins = [origin[record.published] + other_code(record.env) for record in there]
         rows.append({
             "system": title(name), "seeds": len({j.seed for j, _ in mine}), "records": len(there),
-            "origin": ", ".join(dict.fromkeys(origin[r.published] + other_code(r.env) for r in there)) or "missing",
+            "origin": ", ".join(dict.fromkeys(origins)) or "missing",
             "epochs": next((len(r.history) for r in there), "-"),
             "device": ", ".join(dict.fromkeys(r.env["device"] for r in there)),
         })  # fmt: skip
     return pd.DataFrame(rows).set_index("system")
 
 
-def stacked(records: Sequence[Record], view: str, subset: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def stacked(
+    records: Sequence[Record], view: str, subset: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Predictions of all seeds on a subset: logits (S, N, K), labels (N,), image rows (N,).
 
     Raises:
@@ -83,26 +99,37 @@ def stacked(records: Sequence[Record], view: str, subset: str) -> tuple[np.ndarr
     parts = [(record.predictions, record.predictions.subset(subset)) for record in records]
     table, *others = (predictions.table[mask] for predictions, mask in parts)
     if any(not np.array_equal(table["row"], other["row"]) for other in others):
-        raise ValueError("the seeds were scored on different images, allowed: the same images in the same order")
+        raise ValueError(
+            "the seeds were scored on different images, allowed: the same images in the same order"
+        )
     logits = np.stack([predictions.views[view][mask] for predictions, mask in parts])
     return logits, table["label"].to_numpy(np.int64), table["row"].to_numpy()
 
 
 def stored(record: Record, metric: str, view: str = "last_single", subset: str = "test") -> float:
-    """A metric as the record stores it; NaN where it was not to be measured (see ``evaluation.scored_on``)."""
+    """A metric as the record stores it; NaN where it was not to be measured (see
+    ``evaluation.scored_on``)."""
     return record.metrics.get(view, {}).get(subset, {}).get(metric, float("nan"))
 
 
 def classes_of(records: Sequence[Record]) -> tuple[str, ...]:
     """The classes that predictions of records are of; FER2013's where there is no record."""
-    return class_names(next(iter(records[0].predictions.views.values())).shape[1]) if records else FER2013
+    return (
+        class_names(next(iter(records[0].predictions.views.values())).shape[1])
+        if records
+        else FER2013
+    )
 
 
-def score(records: Sequence[Record], names: Sequence[str], view: str = "last_single", subset: str = "test") -> pd.DataFrame:
-    """Metrics with 95 % intervals by the rule (see ``with_intervals``), NaN where a record has none stored.
+def score(
+    records: Sequence[Record], names: Sequence[str], view: str = "last_single", subset: str = "test"
+) -> pd.DataFrame:
+    """Metrics with 95 % intervals by the rule (see ``with_intervals``), NaN where a record has none
+    stored.
 
     Returns:
-        index ``metric``; columns ``value`` (mean over seeds), ``sd`` (between seeds), ``low``, ``high``, ``n`` (images).
+        index ``metric``; columns ``value`` (mean over seeds), ``sd`` (between seeds), ``low``,
+        ``high``, ``n`` (images).
     """
     known = bool(records) and all(subset in record.metrics.get(view, {}) for record in records)
     if not known:
@@ -118,8 +145,9 @@ def score(records: Sequence[Record], names: Sequence[str], view: str = "last_sin
 def with_intervals(logits: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> pd.DataFrame:
     """Mean over seeds with 95 % intervals by the rule.
 
-    From three seeds on over seeds, on the logit scale for what lies in [0, 1]. Below over images: bootstrap, all seeds of an
-    image drawn together. For a share of the images of one seed, and for 0 and 1, where these have no width, Wilson's.
+    From three seeds on over seeds, on the logit scale for what lies in [0, 1]. Below over images:
+    bootstrap, all seeds of an image drawn together. For a share of the images of one seed, and for
+    0 and 1, where these have no width, Wilson's.
 
     Args:
         logits: (S, N, K) of S seeds.
@@ -130,7 +158,10 @@ def with_intervals(logits: np.ndarray, labels: np.ndarray, names: Sequence[str])
     """
     classes = class_names(logits.shape[2])
     each = [metrics.compute(one, labels, classes) for one in logits]
-    found = [metrics.over_seeds([seed[name] for seed in each], share=name not in UNSCALED) for name in names]
+    found = [
+        metrics.over_seeds([seed[name] for seed in each], share=name not in UNSCALED)
+        for name in names
+    ]
     table = pd.DataFrame(found, index=pd.Index(names, name="metric")).assign(n=len(labels))
     drawn = [name for name in names if len(logits) > 1 or not is_share(name)]
     if drawn and len(logits) < verdicts.ENOUGH_SEEDS:
@@ -139,7 +170,9 @@ def with_intervals(logits: np.ndarray, labels: np.ndarray, names: Sequence[str])
     for name in filter(is_share, names):
         value, n = table.loc[name, "value"], images_of(name, labels, classes)
         if len(logits) == 1 or value in (0, 1):
-            table.loc[name, ["low", "high"]] = metrics.wilson_interval(round(value * n) if n else 0, n)
+            table.loc[name, ["low", "high"]] = metrics.wilson_interval(
+                round(value * n) if n else 0, n
+            )
     return table
 
 
@@ -159,28 +192,39 @@ def images_of(metric: str, labels: np.ndarray, classes: Sequence[str]) -> int:
 COLUMNS = ["name", "metric", "value", "sd", "low", "high", "n", "seeds"]
 
 
-def scores(runs: Runs, names: Sequence[str], view: str = "last_single", subset: str = "test") -> pd.DataFrame:
+def scores(
+    runs: Runs, names: Sequence[str], view: str = "last_single", subset: str = "test"
+) -> pd.DataFrame:
     """``score`` of every system: columns ``COLUMNS``, NaN where there is no record."""
     parts = [
-        score(records, names, view, subset).rename_axis("metric").reset_index().assign(name=name, seeds=len(records))
+        score(records, names, view, subset)
+        .rename_axis("metric")
+        .reset_index()
+        .assign(name=name, seeds=len(records))
         for name, records in runs.items()
     ]
     return pd.concat(parts, ignore_index=True)[COLUMNS]
 
 
 def score_groups(
-    runs: pd.DataFrame, by: Sequence[str], names: Sequence[str], view: str = "last_single", subset: str = "test"
+    runs: pd.DataFrame,
+    by: Sequence[str],
+    names: Sequence[str],
+    view: str = "last_single",
+    subset: str = "test",
 ) -> pd.DataFrame:
     """Score every group of runs as ``score`` does; those of a group are the seeds of one system.
 
-    For example, every source on every target: ``score_groups(page.runs, ["source", "target"], ["accuracy"])``.
+    For example, every source on every target: ``score_groups(page.runs, ["source", "target"],
+    ["accuracy"])``.
 
     Args:
         runs: rows of ``runs_table``.
         by: its columns that tell the systems apart.
 
     Returns:
-        The columns ``by``, then ``metric, value, sd, low, high, n, seeds``; no row for what has no record.
+        The columns ``by``, then ``metric, value, sd, low, high, n, seeds``; no row for what has no
+        record.
     """
     parts = [
         score(list(rows["record"]), names, view, subset)
@@ -194,14 +238,16 @@ def score_groups(
 
 
 def wide(table: pd.DataFrame) -> pd.DataFrame:
-    """``scores`` for reading: a row a system, a column a metric, cells such as ``62.2 ± 0.4 [60.6, 63.8]``: value, standard
-    deviation between seeds where there are several, interval."""
+    """``scores`` for reading: a row a system, a column a metric, cells such as ``62.2 ± 0.4 [60.6,
+    63.8]``: value, standard deviation between seeds where there are several, interval."""
 
     def cell(row: pd.Series) -> str:
         if np.isnan(row["value"]):
             return "-"
         scale, digits = (1, 3) if row["metric"] in UNSCALED else (100, 1)
-        value, sd, low, high = (f"{scale * row[part]:.{digits}f}" for part in ("value", "sd", "low", "high"))
+        value, sd, low, high = (
+            f"{scale * row[part]:.{digits}f}" for part in ("value", "sd", "low", "high")
+        )
         value += "" if np.isnan(row["sd"]) else f" ± {sd}"
         return value if np.isnan(row["low"]) else f"{value} [{low}, {high}]"
 
@@ -216,18 +262,26 @@ def wide(table: pd.DataFrame) -> pd.DataFrame:
 def recalls(
     runs: Runs, classes: Sequence[str], view: str = "last_single", subset: str = "test"
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Recall by class: value, low, high, each with a row per system that has records and a column per class."""
+    """Recall by class: value, low, high, each with a row per system that has records and a column
+    per class."""
     names = [f"recall_{c}" for c in classes]
     there = {name: score(records, names, view, subset) for name, records in runs.items() if records}
     value, low, high = (
-        pd.DataFrame([table[part].to_numpy(float) for table in there.values()], index=list(there), columns=list(classes))
+        pd.DataFrame(
+            [table[part].to_numpy(float) for table in there.values()],
+            index=list(there),
+            columns=list(classes),
+        )
         for part in ("value", "low", "high")
     )
     return value, low, high
 
 
 def interval(
-    records: Sequence[Record], metric: str = "accuracy", view: str = "last_single", subset: str = "test"
+    records: Sequence[Record],
+    metric: str = "accuracy",
+    view: str = "last_single",
+    subset: str = "test",
 ) -> Estimate:
     """What verdicts use: a row of ``score``, with the number of seeds as its ``n``."""
     row = score(records, [metric], view, subset).loc[metric]
@@ -241,31 +295,46 @@ def paired(a: Sequence[Record], b: Sequence[Record]) -> tuple[list[Record], list
     return [ours[seed] for seed in seeds], [theirs[seed] for seed in seeds]
 
 
-def difference(a: Sequence[Record], b: Sequence[Record], metric: str = "accuracy", view: str = "last_single",
-               subset: str = "test") -> Estimate:  # fmt: skip
+def difference(
+    a: Sequence[Record],
+    b: Sequence[Record],
+    metric: str = "accuracy",
+    view: str = "last_single",
+    subset: str = "test",
+) -> Estimate:
     """a minus b on the same images, for the seeds that both have; ``n`` is their number.
 
-    From three seeds on, the paired t interval over seeds; below, the paired bootstrap over images. Where that has no
-    width (a share, every image the same) Wilson's interval for 0 of n images bounds what was not seen.
+    From three seeds on, the paired t interval over seeds; below, the paired bootstrap over images.
+    Where that has no width (a share, every image the same) Wilson's interval for 0 of n images
+    bounds what was not seen.
 
     Raises:
         ValueError: the two were scored on different images.
     """
     a, b = paired(a, b)
-    of_a, of_b = ({r.config.seed: stored(r, metric, view, subset) for r in those} for those in (a, b))
+    of_a, of_b = (
+        {r.config.seed: stored(r, metric, view, subset) for r in those} for those in (a, b)
+    )
     if not a or np.isnan([*of_a.values(), *of_b.values()]).any():
         return MISSING
     logits_a, labels, rows = stacked(a, view, subset)
     logits_b, _, rows_b = stacked(b, view, subset)
     if not np.array_equal(rows, rows_b):
-        raise ValueError("the two systems were scored on different images, allowed: the same images in the same order")
+        raise ValueError(
+            "the two systems were scored on different images, allowed: the same images in the "
+            "same order"
+        )
     if len(a) >= verdicts.ENOUGH_SEEDS:
         return metrics.difference_over_seeds(of_a, of_b)
     classes = class_names(logits_a.shape[2])
-    found = metrics.paired_bootstrap_difference(logits_a, logits_b, labels, metric, classes=classes)._replace(n=len(a))
+    found = metrics.paired_bootstrap_difference(
+        logits_a, logits_b, labels, metric, classes=classes
+    )._replace(n=len(a))
     if is_share(metric) and found.low == found.high:
         _, above = metrics.wilson_interval(0, images_of(metric, labels, classes))
-        found = found._replace(low=max(found.value - above, -1.0), high=min(found.value + above, 1.0))
+        found = found._replace(
+            low=max(found.value - above, -1.0), high=min(found.value + above, 1.0)
+        )
     return found
 
 
@@ -278,17 +347,24 @@ def percent(estimate: Estimate, digits: int = 1) -> str:
     """A share in per cent with its interval: ``62.2 % [60.6, 63.8]``."""
     if np.isnan(estimate.value):
         return "not measured"
-    bounds = "" if np.isnan(estimate.low) else f" [{100 * estimate.low:.{digits}f}, {100 * estimate.high:.{digits}f}]"
+    bounds = (
+        ""
+        if np.isnan(estimate.low)
+        else f" [{100 * estimate.low:.{digits}f}, {100 * estimate.high:.{digits}f}]"
+    )
     return f"{100 * estimate.value:.{digits}f} %{bounds}"
 
 
 def note(runs: Runs, subset: str = "test", view: str = "last_single", pooled: bool = False) -> str:
-    """The line under a figure: images, split, seeds, and what its intervals are over; ``pooled``: the figure has none and
-    counts the predictions of all seeds."""
+    """The line under a figure: images, split, seeds, and what its intervals are over; ``pooled``:
+    the figure has none and counts the predictions of all seeds."""
     there = [r for records in runs.values() for r in records]
     if not there:
         return "no record yet"
-    n, seeds = int(there[0].predictions.subset(subset).sum()), verdicts.seeds(len(v) for v in runs.values() if v)
+    n, seeds = (
+        int(there[0].predictions.subset(subset).sum()),
+        verdicts.seeds(len(v) for v in runs.values() if v),
+    )
     said = f"n = {n:,} images, {SUBSET_NAMES[subset]}; {seeds}; {of_view(view)}"
     return f"{n * len(there):,} predictions: {said}" if pooled else f"{said}; 95 % {over(runs)}"
 
@@ -302,14 +378,22 @@ def over(runs: Runs) -> str:
 
 
 def effects(
-    runs: Runs, base: Sequence[Record], names: Sequence[str], view: str = "last_single", subset: str = "test"
+    runs: Runs,
+    base: Sequence[Record],
+    names: Sequence[str],
+    view: str = "last_single",
+    subset: str = "test",
 ) -> pd.DataFrame:
-    """Every system minus the base (see ``difference``): ``+1.2 [+0.3, +2.1]`` in points (``UNSCALED``: as it is)."""
+    """Every system minus the base (see ``difference``): ``+1.2 [+0.3, +2.1]`` in points
+    (``UNSCALED``: as it is)."""
     rows = {}
     for name, records in runs.items():
         if records and base and records[0] is not base[0]:
             found = {m: difference(records, base, m, view, subset) for m in names}
-            rows[name] = {m.replace("_", " "): points(d) if m not in UNSCALED else plain(d) for m, d in found.items()}
+            rows[name] = {
+                m.replace("_", " "): points(d) if m not in UNSCALED else plain(d)
+                for m, d in found.items()
+            }
             rows[name]["seeds"] = max(d.n for d in found.values())
     return pd.DataFrame(rows).T.rename_axis("minus the first row")
 
@@ -318,5 +402,9 @@ def plain(estimate: Estimate, digits: int = 3) -> str:
     """A difference as it is, with its sign and interval where there is one."""
     if np.isnan(estimate.value):
         return "not measured"
-    bounds = "" if np.isnan(estimate.low) else f" [{estimate.low:+.{digits}f}, {estimate.high:+.{digits}f}]"
+    bounds = (
+        ""
+        if np.isnan(estimate.low)
+        else f" [{estimate.low:+.{digits}f}, {estimate.high:+.{digits}f}]"
+    )
     return f"{estimate.value:+.{digits}f}{bounds}"

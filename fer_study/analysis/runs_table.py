@@ -39,7 +39,8 @@ def runs_table(jobs: Iterable[Listed], missing: bool = False) -> pd.DataFrame:
     """Table the records of trainings and transfers; audits and costs are left out.
 
     A record that several stages list has a row in each; count it once by ``key``. For example, the
-    seeds of every arm: ``runs_table(jobs).groupby(["stage", "arm", "recipe"])["seed"].apply(list)``.
+    seeds of every arm: ``runs_table(jobs).groupby(["stage", "arm",
+    "recipe"])["seed"].apply(list)``.
 
     Args:
         jobs: of a stage, or of all stages of an edition.
@@ -81,11 +82,15 @@ def scored_subsets(record: Record, view: str) -> list[str]:
     """The subsets that a record was scored on in a view and may be shown on; none where it has no
     such view."""
     subsets = list(record.metrics.get(view, {}))
-    chosen = isinstance(record.config, RunConfig) and record.config.model.name in CHOSEN_ON_VALIDATION
+    chosen = (
+        isinstance(record.config, RunConfig) and record.config.model.name in CHOSEN_ON_VALIDATION
+    )
     return [name for name in subsets if not (chosen and "merged" in name)]
 
 
-def predictions(runs: pd.DataFrame, view: str = "last_single", subset: str = "test") -> pd.DataFrame:
+def predictions(
+    runs: pd.DataFrame, view: str = "last_single", subset: str = "test"
+) -> pd.DataFrame:
     """Table what runs predict: one row an image and run.
 
     For example, the recall by class of every model: ``p = predictions(runs)``, then
@@ -112,7 +117,13 @@ def predictions(runs: pd.DataFrame, view: str = "last_single", subset: str = "te
 def _no_predictions() -> pd.DataFrame:
     """The table without a row, its columns of the types that they have with some."""
     text = dict.fromkeys(("model", "arm", "recipe"), str)
-    rest = {"seed": int, "row": int, "label": "category", "predicted": "category", "confidence": np.float32}
+    rest = {
+        "seed": int,
+        "row": int,
+        "label": "category",
+        "predicted": "category",
+        "confidence": np.float32,
+    }
     return pd.DataFrame(columns=[*text, *rest]).astype(text | rest)
 
 
@@ -120,14 +131,20 @@ def _predicted(run: tuple, view: str, subset: str) -> pd.DataFrame:
     """One run's rows of ``predictions``."""
     record = run.record
     if view not in record.metrics:
-        raise InputError(f"record {record.key} has no view {view!r}; it has {', '.join(record.metrics)}")
+        raise InputError(
+            f"record {record.key} has no view {view!r}; it has {', '.join(record.metrics)}"
+        )
     if subset not in (scored := scored_subsets(record, view)):
-        raise InputError(f"record {record.key} is not scored on {subset} in view {view}; it is on {', '.join(scored)}")
+        raise InputError(
+            f"record {record.key} is not scored on {subset} in view {view}; it is on "
+            f"{', '.join(scored)}"
+        )
     rows, logits = record.predictions.subset(subset), record.predictions.views[view]
     table, logits = record.predictions.table[rows], log_softmax(logits[rows].astype(np.float64))
     names, best = np.array(class_names(logits.shape[1])), logits.argmax(axis=1)
     return pd.DataFrame({
-        "model": run.model, "arm": run.arm, "recipe": run.recipe, "seed": run.seed, "row": table["row"].to_numpy(),
+        "model": run.model, "arm": run.arm, "recipe": run.recipe, "seed": run.seed,
+        "row": table["row"].to_numpy(),
         "label": pd.Categorical(names[table["label"]], categories=names),
         "predicted": pd.Categorical(names[best], categories=names),
         "confidence": np.exp(logits.max(axis=1)).astype(np.float32),

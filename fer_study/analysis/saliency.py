@@ -13,14 +13,15 @@ from .report import classes_of
 def mean_maps(records: Sequence[Record]) -> tuple[np.ndarray, np.ndarray]:
     """Average the class-mean Grad-CAM over the seeds that have one.
 
-    For example, the share of a map in the upper half: ``maps[:, :24].sum((1, 2)) / maps.sum((1, 2))``.
+    For example, the share of a map in the upper half: ``maps[:, :24].sum((1, 2)) / maps.sum((1,
+    2))``.
 
     Args:
         records: of one system, a seed each.
 
     Returns:
-        Maps (K, h, w) float32, >= 0, NaN where no seed has one; and (K,) int how many single maps, an
-        image and a seed each, stand behind them.
+        Maps (K, h, w) float32, >= 0, NaN where no seed has one; and (K,) int how many single maps,
+        an image and a seed each, stand behind them.
     """
     stored = [record.cam for record in records if record.cam]
     if not stored:

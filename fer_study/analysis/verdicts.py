@@ -15,7 +15,8 @@ TOLERANCE = 0.02
 """A reported number counts as met within two points."""
 
 ENOUGH_SEEDS = 3
-"""From so many seeds on, an interval is one over seeds; below, it is one over images, and the verdict says so."""
+"""From so many seeds on, an interval is one over seeds; below, it is one over images, and the
+verdict says so."""
 
 
 def seeds(counts: Iterable[int]) -> str:
@@ -25,19 +26,22 @@ def seeds(counts: Iterable[int]) -> str:
 
 
 def limits(num_seeds: int, as_claimed: bool = True) -> str:
-    """What limits a verdict: ``at our scale``, ``one seed`` or ``two seeds``; empty where nothing does."""
+    """What limits a verdict: ``at our scale``, ``one seed`` or ``two seeds``; empty where nothing
+    does."""
     few = {1: "one seed", 2: "two seeds"}.get(num_seeds)
     return ", ".join(limit for limit in (None if as_claimed else "at our scale", few) if limit)
 
 
 TOLERANCE_OF_LOSS = 0.05
-"""A reported log loss counts as met within so many nats; every other metric, Cohen's kappa too, within ``TOLERANCE``."""
+"""A reported log loss counts as met within so many nats; every other metric, Cohen's kappa too,
+within ``TOLERANCE``."""
 
 LEVEL, EQUIVALENCE_LEVEL, POWER = 0.95, 0.90, 0.80
 NOTHING = 1e-12
 
 EDGE = 0.005
-"""Runs whose mean share is 0 or 1 are taken to scatter as at half a point from it: never seen is not never."""
+"""Runs whose mean share is 0 or 1 are taken to scatter as at half a point from it: never seen is
+not never."""
 
 REPRODUCED, CONSISTENT = "reproduced", "consistent"
 HIGHER, LOWER = "higher than reported", "lower than reported"
@@ -47,11 +51,11 @@ UNRESOLVED = "undecided by its own test set"
 
 
 class Spread(NamedTuple):
-    """Spread between seeds, pooled over systems: standard deviation and degrees of freedom; NaN and 0
-    where nothing ran twice.
+    """Spread between seeds, pooled over systems: standard deviation and degrees of freedom; NaN and
+    0 where nothing ran twice.
 
-    Of shares ``sd`` is in units of sqrt(m (1 - m)), for seeds scatter less near 0 and 1; ``at`` gives it
-    for a mean m.
+    Of shares ``sd`` is in units of sqrt(m (1 - m)), for seeds scatter less near 0 and 1; ``at``
+    gives it for a mean m.
     """
 
     sd: float
@@ -65,7 +69,8 @@ class Spread(NamedTuple):
 
 
 class Effect(NamedTuple):
-    """A difference or a distance from a limit, with its standard error on ``df`` degrees of freedom, from ``n`` seeds."""
+    """A difference or a distance from a limit, with its standard error on ``df`` degrees of
+    freedom, from ``n`` seeds."""
 
     value: float
     se: float
@@ -98,8 +103,8 @@ def t_quantile(probability: float, df: float) -> float:
 
 
 def pooled_spread(systems: Iterable[Sequence[float]], share: bool = False) -> Spread:
-    """Pool the spread between seeds over systems of one recipe: the root of the mean variance within,
-    by degrees of freedom.
+    """Pool the spread between seeds over systems of one recipe: the root of the mean variance
+    within, by degrees of freedom.
 
     Args:
         systems: the values of a system, one a seed; those with one value add nothing.
@@ -114,9 +119,11 @@ def pooled_spread(systems: Iterable[Sequence[float]], share: bool = False) -> Sp
     return Spread(math.sqrt(squares / df) if df else math.nan, df, share)
 
 
-def interval(values: Sequence[float], spread: Spread, level: float = LEVEL, one_more: bool = False) -> Estimate:
-    """Bound the mean over seeds by the pooled spread; of shares on the logit scale (delta method), so
-    inside [0, 1].
+def interval(
+    values: Sequence[float], spread: Spread, level: float = LEVEL, one_more: bool = False
+) -> Estimate:
+    """Bound the mean over seeds by the pooled spread; of shares on the logit scale (delta method),
+    so inside [0, 1].
 
     Args:
         values: one a seed, at least one.
@@ -146,15 +153,17 @@ def distance(values: Sequence[float], spread: Spread, limit: float) -> Effect:
     return Effect(float(away), se / (mean * (1 - mean)), spread.df, n)
 
 
-def judge_number(values: Sequence[float], spread: Spread, reported: float, tolerance: float = TOLERANCE) -> str:
+def judge_number(
+    values: Sequence[float], spread: Spread, reported: float, tolerance: float = TOLERANCE
+) -> str:
     """Judge a reported number by runs of one system.
 
     Returns:
         ``reproduced`` by equivalence: the 90 % interval of the mean lies within the tolerance (two
-        one-sided tests at 5 %); else ``consistent`` where one more run could give the reported value
-        (95 % prediction interval), for its source ran once; else ``higher`` or ``lower than reported``;
-        ``undecided`` where no spread between seeds is known; ``open`` without a value. More noise widens
-        both intervals: it never earns ``reproduced``.
+        one-sided tests at 5 %); else ``consistent`` where one more run could give the reported
+        value (95 % prediction interval), for its source ran once; else ``higher`` or ``lower than
+        reported``; ``undecided`` where no spread between seeds is known; ``open`` without a value.
+        More noise widens both intervals: it never earns ``reproduced``.
     """
     if not len(values):
         return OPEN
@@ -179,14 +188,22 @@ def judge_range(measured: Estimate, low: float, high: float) -> str:
     """Judge a stated range.
 
     Returns:
-        ``right`` when the interval lies in it, ``lower`` or ``higher than reported`` when it lies outside,
-        else ``undecided``; ``open`` without a value. A bound that is not known (NaN) is the value itself,
-        as of a count.
+        ``right`` when the interval lies in it, ``lower`` or ``higher than reported`` when it lies
+        outside, else ``undecided``; ``open`` without a value. A bound that is not known (NaN) is
+        the value itself, as of a count.
     """
     if math.isnan(measured.value):
         return OPEN
     least, most = _bounds(measured)
-    return LOWER if most < low else HIGHER if least > high else RIGHT if low <= least and most <= high else UNDECIDED
+    return (
+        LOWER
+        if most < low
+        else HIGHER
+        if least > high
+        else RIGHT
+        if low <= least and most <= high
+        else UNDECIDED
+    )
 
 
 def holm(p_values: Sequence[float]) -> np.ndarray:
@@ -205,22 +222,29 @@ def judge_effects(effects: Sequence[Effect], level: float = LEVEL) -> str:
     """Judge a family of effects that are stated to be positive.
 
     Returns:
-        ``confirmed`` when each is positive and significant after Holm's correction, ``contradicted`` when
-        one is so in the other direction, else ``undecided``; ``open`` when one is missing (NaN).
+        ``confirmed`` when each is positive and significant after Holm's correction,
+        ``contradicted`` when one is so in the other direction, else ``undecided``; ``open`` when
+        one is missing (NaN).
     """
     if not effects or any(math.isnan(effect.value) for effect in effects):
         return OPEN
     found = holm([effect.p_value for effect in effects]) < 1 - level
     signs = np.array([effect.value for effect in effects])
-    return CONTRADICTED if (found & (signs < 0)).any() else CONFIRMED if (found & (signs > 0)).all() else UNDECIDED
+    return (
+        CONTRADICTED
+        if (found & (signs < 0)).any()
+        else CONFIRMED
+        if (found & (signs > 0)).all()
+        else UNDECIDED
+    )
 
 
 def judge_no_gain(effect: Effect, tolerance: float = TOLERANCE) -> str:
     """Judge a stated lack of gain.
 
     Returns:
-        ``contradicted`` when the whole interval is a gain, ``confirmed`` when the 90 % interval rules out
-        a gain beyond the tolerance, else ``undecided``; ``open`` when it is missing.
+        ``contradicted`` when the whole interval is a gain, ``confirmed`` when the 90 % interval
+        rules out a gain beyond the tolerance, else ``undecided``; ``open`` when it is missing.
     """
     if math.isnan(effect.value):
         return OPEN
@@ -229,17 +253,20 @@ def judge_no_gain(effect: Effect, tolerance: float = TOLERANCE) -> str:
     return CONFIRMED if effect.estimate(EQUIVALENCE_LEVEL).high < tolerance else UNDECIDED
 
 
-def compare_systems(systems: Sequence[str], seeds: Sequence[int], values: Sequence[float], a: str, b: str) -> Effect:
+def compare_systems(
+    systems: Sequence[str], seeds: Sequence[int], values: Sequence[float], a: str, b: str
+) -> Effect:
     """Estimate a minus b from all runs of a recipe, each a system at a seed (equal lengths).
 
-    System and seed add up (two-way layout, least squares): what a seed does to every system, its order
-    of batches, cancels, and every seed of either system counts, also one that the other lacks. With one
-    seed each, the interval is the band in which one configuration with two seeds would differ from
-    itself. Where no seeds link the two, the spread within systems is taken instead.
+    System and seed add up (two-way layout, least squares): what a seed does to every system, its
+    order of batches, cancels, and every seed of either system counts, also one that the other
+    lacks. With one seed each, the interval is the band in which one configuration with two seeds
+    would differ from itself. Where no seeds link the two, the spread within systems is taken
+    instead.
 
     Returns:
-        The effect, its ``n`` the seeds of the system that has fewer; NaN without a run of either; ``df``
-        0 where nothing was run twice.
+        The effect, its ``n`` the seeds of the system that has fewer; NaN without a run of either;
+        ``df`` 0 where nothing was run twice.
     """
     names, columns = np.asarray(systems, dtype=object), np.asarray(values, dtype=np.float64)
     n = min(int((names == a).sum()), int((names == b).sum()))
@@ -251,32 +278,43 @@ def compare_systems(systems: Sequence[str], seeds: Sequence[int], values: Sequen
     for design in (np.hstack([of_system, of_seed]), of_system):
         contrast = np.zeros(design.shape[1])
         contrast[[order.index(a), order.index(b)]] = 1, -1
-        df, inverse = len(columns) - int(np.linalg.matrix_rank(design)), np.linalg.pinv(design.T @ design)
-        if df >= 2 and np.allclose(inverse @ design.T @ design @ contrast, contrast):  # seeds link the two
+        df, inverse = (
+            len(columns) - int(np.linalg.matrix_rank(design)),
+            np.linalg.pinv(design.T @ design),
+        )
+        # seeds link the two
+        if df >= 2 and np.allclose(inverse @ design.T @ design @ contrast, contrast):
             break
     fitted = inverse @ design.T @ columns
     residual = columns - design @ fitted
     variance = float(residual @ residual) / df if df else math.nan
-    return Effect(float(contrast @ fitted), math.sqrt(variance * float(contrast @ inverse @ contrast)), df, n)
+    return Effect(
+        float(contrast @ fitted), math.sqrt(variance * float(contrast @ inverse @ contrast)), df, n
+    )
 
 
 def compare_apart(a: Sequence[float], of_a: Spread, b: Sequence[float], of_b: Spread) -> Effect:
-    """Estimate the mean of a minus the mean of b where they share no spread: another recipe, or another measurement.
+    """Estimate the mean of a minus the mean of b where they share no spread: another recipe, or
+    another measurement.
 
-    The two variances add up, their degrees of freedom as of Welch (1947). What is the same in every run,
-    such as a pipeline without a seed, has ``Spread(0.0, 1)``.
+    The two variances add up, their degrees of freedom as of Welch (1947). What is the same in every
+    run, such as a pipeline without a seed, has ``Spread(0.0, 1)``.
     """
     if not len(a) or not len(b):
         return Effect(math.nan, math.nan, 0, 0)
     value, n = float(np.mean(a) - np.mean(b)), min(len(a), len(b))
     if not of_a.df or not of_b.df:
         return Effect(value, math.nan, 0, n)
-    parts = [(spread.at(float(np.mean(x))) ** 2 / len(x), spread.df) for x, spread in ((a, of_a), (b, of_b))]
+    parts = [
+        (spread.at(float(np.mean(x))) ** 2 / len(x), spread.df)
+        for x, spread in ((a, of_a), (b, of_b))
+    ]
     variance, weights = sum(v for v, _ in parts), sum(v**2 / df for v, df in parts)
     return Effect(value, math.sqrt(variance), variance**2 / weights if weights else of_a.df, n)
 
 
 def resolvable_difference(images: int, discordance: float = 0.05, level: float = LEVEL) -> float:
-    """Say which difference of accuracies a test set of so many images tells from chance, between two
-    networks of which one alone is right in a share ``discordance`` of the images (McNemar, 1947)."""
+    """Say which difference of accuracies a test set of so many images tells from chance, between
+    two networks of which one alone is right in a share ``discordance`` of the images (McNemar,
+    1947)."""
     return float(scipy.special.ndtri((1 + level) / 2)) * math.sqrt(discordance / images)

@@ -1,7 +1,7 @@
 """Audit of a dataset: copies and leakage, blank images, label noise, class balance, class weights.
 
-``run(faces)`` computes everything once; ``summary(faces)`` is the same as plain numbers. Where a generator planted the
-faults (``faces.truth``), the audit itself is scored against them.
+``run(faces)`` computes everything once; ``summary(faces)`` is the same as plain numbers. Where a
+generator planted the faults (``faces.truth``), the audit itself is scored against them.
 """
 
 from __future__ import annotations
@@ -33,9 +33,12 @@ from .copies import RELATIONS, blank, count_copies, has_copy, leakage
 from .crowd import human_ceiling, label_gaps, label_noise
 
 __all__ = [
-    "NEAR", "NEARLY_BLANK", "PRINTED_WEIGHTS", "RELATIONS", "VOTE_OPTIONS", "AuditReport", "agreement", "balance",
-    "blank", "class_weights", "copy_groups", "count_copies", "duplicate_groups", "gains", "has_copy",
-    "human_ceiling", "inverse_frequency", "label_gaps", "label_noise", "leakage", "majority", "majority_shares",
+    "NEAR", "NEARLY_BLANK", "PRINTED_WEIGHTS", "RELATIONS", "VOTE_OPTIONS", "AuditReport",
+    "agreement", "balance",
+    "blank", "class_weights", "copy_groups", "count_copies", "duplicate_groups", "gains",
+    "has_copy",
+    "human_ceiling", "inverse_frequency", "label_gaps", "label_noise", "leakage", "majority",
+    "majority_shares",
     "near_pairs", "run", "score_against_truth", "summary", "transitions",
 ]  # fmt: skip
 
@@ -59,9 +62,10 @@ class AuditReport:
         transitions: key of ``VOTE_OPTIONS`` -> table (``transitions``); empty without votes.
         gains: key of ``VOTE_OPTIONS`` -> table (``gains``); empty without votes.
         noise: label noise by class (``label_noise``); empty without votes.
-        ceiling: key of ``VOTE_OPTIONS`` -> how well people do (``human_ceiling``); empty without votes. As above, only
-            options that hold all classes of the set.
-        gaps: labels by group of an attribute (``label_gaps``); empty without votes, attributes or truth.
+        ceiling: key of ``VOTE_OPTIONS`` -> how well people do (``human_ceiling``); empty without
+            votes. As above, only options that hold all classes of the set.
+        gaps: labels by group of an attribute (``label_gaps``); empty without votes, attributes or
+            truth.
         truth: scores of the audit (``score_against_truth``); empty for real data.
         doctor: what the doctor says of the set (``data.doctor.examine``).
     """
@@ -86,7 +90,8 @@ class AuditReport:
     doctor: dict[str, object]
 
     def summary(self) -> dict:
-        """The report without its rows of single images: plain dicts, lists, numbers and strings; undefined is None."""
+        """The report without its rows of single images: plain dicts, lists, numbers and strings;
+        undefined is None."""
         levels, per_class = self.blanks["levels"], self.balance.drop(columns="total")
         report = {
             "name": self.name,
@@ -96,11 +101,19 @@ class AuditReport:
             "exact": _count_groups(self.groups),
             "exact_without_blank": _count_groups(self.groups[~self.groups["blank"]]),
             "near_pairs": len(self.pairs),
-            "blank": self.blanks[levels == 0]["split"].value_counts().reindex(SPLITS, fill_value=0).to_dict(),
-            "nearly_blank": self.blanks[levels > 0]["split"].value_counts().reindex(SPLITS, fill_value=0).to_dict(),
+            "blank": self.blanks[levels == 0]["split"]
+            .value_counts()
+            .reindex(SPLITS, fill_value=0)
+            .to_dict(),
+            "nearly_blank": self.blanks[levels > 0]["split"]
+            .value_counts()
+            .reindex(SPLITS, fill_value=0)
+            .to_dict(),
             "leakage": self.leakage.to_dict("records"),
             "balance": self.balance,
-            "class_share": per_class.div(self.balance["total"].where(self.balance["total"] > 0), axis=0),
+            "class_share": per_class.div(
+                self.balance["total"].where(self.balance["total"] > 0), axis=0
+            ),
             "weights": self.weights,
             "agreement": self.agreement,
             "transitions": self.transitions,
@@ -120,11 +133,16 @@ def run(faces: FaceSet, threshold: float = NEAR, score: bool = True) -> AuditRep
     Args:
         faces: the dataset.
         threshold: correlation from which two images are near copies.
-        score: score the audit where the truth is known; False for a selection of a generated dataset.
+        score: score the audit where the truth is known; False for a selection of a generated
+            dataset.
     """
     group, pairs = copy_groups(faces.images), near_pairs(faces.images, threshold)
     weights = class_weights(faces)
-    options = {} if faces.votes is None else {name: n for name, n in VOTE_OPTIONS.items() if n >= faces.num_classes}
+    options = (
+        {}
+        if faces.votes is None
+        else {name: n for name, n in VOTE_OPTIONS.items() if n >= faces.num_classes}
+    )
     knows_groups = bool(options) and len(faces.attributes) > 0 and "true_label" in faces.truth
     return AuditReport(
         name=faces.name,
@@ -153,19 +171,24 @@ def summary(faces: FaceSet, threshold: float = NEAR) -> dict:
     return run(faces, threshold).summary()
 
 
-def score_against_truth(faces: FaceSet, group: np.ndarray, pairs: pd.DataFrame) -> dict[str, dict[str, float]]:
-    """How well the audit finds the faults that a generator planted and recorded; only those on record are scored.
+def score_against_truth(
+    faces: FaceSet, group: np.ndarray, pairs: pd.DataFrame
+) -> dict[str, dict[str, float]]:
+    """How well the audit finds the faults that a generator planted and recorded; only those on
+    record are scored.
 
     Args:
-        faces: a whole generated dataset: ``truth["duplicate_of"]`` counts its rows, so a selection cannot be scored.
+        faces: a whole generated dataset: ``truth["duplicate_of"]`` counts its rows, so a selection
+            cannot be scored.
         group: (N,) int64 from ``copy_groups``.
         pairs: from ``near_pairs``.
 
     Returns:
-        ``exact_copies`` and ``near_copies``, over pairs of images that are not blank, where copies of one original are
-        pairs too; ``blank``, over images. Each has ``planted``, ``found``, ``precision``, ``recall``; the recall of near
-        copies is NaN where every planted pair is exact, for then it says nothing of near ones. Label noise is scored where
-        it is estimated (``label_noise``).
+        ``exact_copies`` and ``near_copies``, over pairs of images that are not blank, where copies
+        of one original are pairs too; ``blank``, over images. Each has ``planted``, ``found``,
+        ``precision``, ``recall``; the recall of near copies is NaN where every planted pair is
+        exact, for then it says nothing of near ones. Label noise is scored where it is estimated
+        (``label_noise``).
 
     Raises:
         InputError: a row in ``duplicate_of`` is not in the dataset.
@@ -199,11 +222,13 @@ def _score(right: int, found: int, planted: int) -> dict[str, float]:
 
 
 def _roots(duplicate_of: np.ndarray) -> np.ndarray:
-    """(N,) int64: first original of each image, itself where it is no duplicate; chains are followed."""
+    """(N,) int64: first original of each image, itself where it is no duplicate; chains are
+    followed."""
     n = len(duplicate_of)
     if n and duplicate_of.max() >= n:
         raise InputError(
-            f"truth['duplicate_of'] names row {duplicate_of.max()} of {n}: a selection cannot be scored (score=False)"
+            f"truth['duplicate_of'] names row {duplicate_of.max()} of {n}: a selection cannot be "
+            "scored (score=False)"
         )
     own = np.arange(n)
     parent = np.where(duplicate_of < 0, own, duplicate_of)
@@ -217,13 +242,22 @@ def _blanks(faces: FaceSet) -> pd.DataFrame:
     rows = np.flatnonzero(blank(faces.images, NEARLY_BLANK))
     flat = faces.images[rows].reshape(len(rows), int(np.prod(faces.images.shape[1:])))
     classes = np.array(faces.classes, dtype=str)[faces.labels[rows]]
-    return pd.DataFrame({"row": rows, "split": faces.split[rows], "class": classes, "levels": np.ptp(flat, axis=1)})
+    return pd.DataFrame(
+        {"row": rows, "split": faces.split[rows], "class": classes, "levels": np.ptp(flat, axis=1)}
+    )
 
 
 def _count_groups(groups: pd.DataFrame) -> dict[str, int]:
-    """Groups, images in them, groups across splits, groups with several labels, groups across each pair of splits."""
-    across = {f"{a}+{b}": ((groups[a] > 0) & (groups[b] > 0)).sum() for a, b in itertools.combinations(SPLITS, 2)}
-    sums = {"images": groups["images"].sum(), **{c: groups[c].sum() for c in ("crosses", "conflicting")}}
+    """Groups, images in them, groups across splits, groups with several labels, groups across each
+    pair of splits."""
+    across = {
+        f"{a}+{b}": ((groups[a] > 0) & (groups[b] > 0)).sum()
+        for a, b in itertools.combinations(SPLITS, 2)
+    }
+    sums = {
+        "images": groups["images"].sum(),
+        **{c: groups[c].sum() for c in ("crosses", "conflicting")},
+    }
     return {"groups": len(groups), **sums, "across": across}
 
 

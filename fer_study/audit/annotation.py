@@ -25,10 +25,11 @@ def agreement(faces: FaceSet, num_options: int = 10) -> pd.DataFrame:
     """Label against crowd votes, by class of the label and for all classes.
 
     Returns:
-        Table of ``images``, ``voted`` (images with a vote for one of the options) and shares of these: ``equal`` (label is
-        the majority, ties as in ``majority``), ``equal_strict`` (a tie counts as disagreement), ``equal_lenient`` (a tie
-        that the label takes part in counts as agreement), ``tied``; and ``no_vote``, the share of all images whose label
-        has no vote.
+        Table of ``images``, ``voted`` (images with a vote for one of the options) and shares of
+        these: ``equal`` (label is the majority, ties as in ``majority``), ``equal_strict`` (a tie
+            counts as disagreement), ``equal_lenient`` (a tie
+        that the label takes part in counts as agreement), ``tied``; and ``no_vote``, the share of
+        all images whose label has no vote.
     """
     classes, votes = crowd_columns(faces)
     options = np.where(np.arange(len(VOTE_NAMES)) < num_options, votes, 0)
@@ -42,7 +43,16 @@ def agreement(faces: FaceSet, num_options: int = 10) -> pd.DataFrame:
         use = mask & voted
         shares = [share(x[use]) for x in (equal, top[own] & ~tied, top[own], tied)]
         rows.append([name, mask.sum(), use.sum(), *shares, share(votes[own][mask] == 0)])
-    names = ["class", "images", "voted", "equal", "equal_strict", "equal_lenient", "tied", "no_vote"]
+    names = [
+        "class",
+        "images",
+        "voted",
+        "equal",
+        "equal_strict",
+        "equal_lenient",
+        "tied",
+        "no_vote",
+    ]
     return pd.DataFrame(rows, columns=names).set_index("class")
 
 
@@ -56,43 +66,55 @@ def crowd_columns(faces: FaceSet) -> tuple[np.ndarray, np.ndarray]:
 
 
 def majority_shares(votes: np.ndarray) -> np.ndarray:
-    """(N, M) votes -> (N, M) float64: all of an image to the option with most votes, a tie shared evenly; zeros where none
-    has a vote."""
+    """(N, M) votes -> (N, M) float64: all of an image to the option with most votes, a tie shared
+    evenly; zeros where none has a vote."""
     top = (votes == votes.max(axis=1, keepdims=True)) & (votes > 0)
     return top / np.maximum(top.sum(axis=1, keepdims=True), 1)
 
 
 def transitions(faces: FaceSet, num_options: int = 10) -> pd.DataFrame:
-    """Images by label (rows) and majority vote (columns, ``none`` where no option has a vote); totals in row ``all``."""
+    """Images by label (rows) and majority vote (columns, ``none`` where no option has a vote);
+    totals in row ``all``."""
     _, votes = crowd_columns(faces)
     names = (*VOTE_NAMES[:num_options], "none")
     table = np.zeros((faces.num_classes, len(names)), np.int64)
-    np.add.at(table, (faces.labels, majority(votes, num_options)), 1)  # -1, no majority, is the last column
-    table = pd.DataFrame(table, pd.Index(faces.classes, name="label"), pd.Index(names, name="majority"))
+    np.add.at(
+        table, (faces.labels, majority(votes, num_options)), 1
+    )  # -1, no majority, is the last column
+    table = pd.DataFrame(
+        table, pd.Index(faces.classes, name="label"), pd.Index(names, name="majority")
+    )
     table.loc["all"] = table.sum()
     return table
 
 
 def gains(faces: FaceSet, num_options: int = 10) -> pd.DataFrame:
-    """By class, images that the crowd gives it minus images with its label, over the images with a vote for an option.
+    """By class, images that the crowd gives it minus images with its label, over the images with a
+    vote for an option.
 
     Returns:
-        Table of ``ties_first`` (a tie goes to one option, as in ``majority``) and ``ties_shared`` (evenly to all of them).
+        Table of ``ties_first`` (a tie goes to one option, as in ``majority``) and ``ties_shared``
+        (evenly to all of them).
     """
     classes, votes = crowd_columns(faces)
     options = votes[:, :num_options]
     options, labels = (x[options.any(axis=1)] for x in (options, faces.labels))
     first = np.bincount(majority(options, num_options), minlength=len(VOTE_NAMES))[classes]
-    shared = np.pad(majority_shares(options).sum(axis=0), (0, len(VOTE_NAMES) - num_options))[classes]
+    shared = np.pad(majority_shares(options).sum(axis=0), (0, len(VOTE_NAMES) - num_options))[
+        classes
+    ]
     labelled = np.bincount(labels, minlength=faces.num_classes)
-    return pd.DataFrame({"ties_first": first - labelled, "ties_shared": shared - labelled}, pd.Index(faces.classes))
+    return pd.DataFrame(
+        {"ties_first": first - labelled, "ties_shared": shared - labelled}, pd.Index(faces.classes)
+    )
 
 
-# --------------------------------------------------------------------------------------------------------------- balance
+# ------------------------------------------------------------------------------------------ balance
 
 
 def balance(faces: FaceSet) -> pd.DataFrame:
-    """Images by split (rows; also ``validation+test`` and ``all``) and class (columns; also ``total``)."""
+    """Images by split (rows; also ``validation+test`` and ``all``) and class (columns; also
+    ``total``)."""
     table = faces.counts().reindex(list(SPLITS), fill_value=0)
     table.loc["validation+test"] = table.loc["validation"] + table.loc["test"]
     table.loc["all"] = table.loc["train"] + table.loc["validation+test"]
@@ -112,7 +134,8 @@ def inverse_frequency(counts: np.ndarray, total: float | None = None) -> np.ndar
 
 
 def class_weights(faces: FaceSet) -> pd.DataFrame:
-    """Class weights (columns: classes) by where N and n_c come from (rows); on FER2013 also as printed in the source."""
+    """Class weights (columns: classes) by where N and n_c come from (rows); on FER2013 also as
+    printed in the source."""
     table = balance(faces).drop(columns="total")
     rows = {
         "N and n_c of train": inverse_frequency(table.loc["train"]),

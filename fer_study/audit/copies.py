@@ -1,7 +1,8 @@
 """Copies within and across splits, and blank images.
 
-Two kinds of copies. *Exact*: every pixel is equal. *Near*: exact, or the Pearson correlation of the pixels is at least a
-threshold; it does not see a change of brightness or contrast. A blank image has no correlation, so only exact copies.
+Two kinds of copies. *Exact*: every pixel is equal. *Near*: exact, or the Pearson correlation of the
+pixels is at least a threshold; it does not see a change of brightness or contrast. A blank image
+has no correlation, so only exact copies.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ def _check_splits(*names: Sequence[str]) -> None:
         raise InputError(f"unknown split {unknown[0]!r}; allowed: {', '.join(SPLITS)}")
 
 
-def count_copies(faces: FaceSet, in_: Sequence[str], group: np.ndarray, pairs: pd.DataFrame | None = None) -> np.ndarray:
+def count_copies(
+    faces: FaceSet, in_: Sequence[str], group: np.ndarray, pairs: pd.DataFrame | None = None
+) -> np.ndarray:
     """Copies of each image among the other images of some splits.
 
     Args:
@@ -75,7 +78,8 @@ def has_copy(
         of: splits whose images are asked about.
         in_: splits in which a copy counts.
         threshold: correlation from which an image is a copy; None takes exact copies only.
-        pairs: ``near_pairs(faces.images, t)`` with t <= threshold, where it is at hand; else it is computed.
+        pairs: ``near_pairs(faces.images, t)`` with t <= threshold, where it is at hand; else it is
+            computed.
 
     Returns:
         (N,) bool, False outside ``of``.
@@ -84,7 +88,11 @@ def has_copy(
     if threshold is None:
         pairs = None
     else:
-        pairs = near_pairs(faces.images, threshold) if pairs is None else pairs[pairs["correlation"] >= threshold]
+        pairs = (
+            near_pairs(faces.images, threshold)
+            if pairs is None
+            else pairs[pairs["correlation"] >= threshold]
+        )
     counts = count_copies(faces, in_, copy_groups(faces.images), pairs)
     return (counts[:, 0] > 0) & np.isin(faces.split, of)
 
@@ -95,10 +103,12 @@ def share(mask: np.ndarray) -> float:
 
 
 def leakage(faces: FaceSet, group: np.ndarray, pairs: pd.DataFrame) -> pd.DataFrame:
-    """Images with a copy elsewhere, for every relation of ``RELATIONS``, exact and near, by class and for all classes.
+    """Images with a copy elsewhere, for every relation of ``RELATIONS``, exact and near, by class
+    and for all classes.
 
     Returns:
-        Long table: ``relation``, ``kind`` (exact, near), ``class`` (or ``all``), ``images``, ``with_copy``, ``share``,
+        Long table: ``relation``, ``kind`` (exact, near), ``class`` (or ``all``), ``images``,
+            ``with_copy``, ``share``,
         ``same_label`` (some copy has the same label) and ``all_same_label`` (every copy has).
     """
     rows = []
@@ -109,7 +119,21 @@ def leakage(faces: FaceSet, group: np.ndarray, pairs: pd.DataFrame) -> pd.DataFr
             for label, name in enumerate((*faces.classes, "all")):
                 mask = inside & ((faces.labels == label) | (name == "all"))
                 hit = mask & (copies > 0)
-                tally = [hit.sum(), share(hit[mask]), (hit & (same > 0)).sum(), (hit & (same == copies)).sum()]
+                tally = [
+                    hit.sum(),
+                    share(hit[mask]),
+                    (hit & (same > 0)).sum(),
+                    (hit & (same == copies)).sum(),
+                ]
                 rows.append([relation, kind, name, mask.sum(), *tally])
-    names = ["relation", "kind", "class", "images", "with_copy", "share", "same_label", "all_same_label"]
+    names = [
+        "relation",
+        "kind",
+        "class",
+        "images",
+        "with_copy",
+        "share",
+        "same_label",
+        "all_same_label",
+    ]
     return pd.DataFrame(rows, columns=names)

@@ -1,6 +1,8 @@
-"""What the votes of a crowd tell without any network: how often labels are wrong, and how well a person does.
+"""What the votes of a crowd tell without any network: how often labels are wrong, and how well a
+person does.
 
-Every figure is a share with its 95 % bootstrap interval over images; where the truth is known, it is scored against it.
+Every figure is a share with its 95 % bootstrap interval over images; where the truth is known, it
+is scored against it.
 """
 
 from __future__ import annotations
@@ -21,10 +23,12 @@ Beliefs = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def weigh(votes: np.ndarray, labels: np.ndarray, passes: int) -> np.ndarray:
-    """How likely each class is the right one, by so many passes of the EM of Dawid and Skene (1979).
+    """How likely each class is the right one, by so many passes of the EM of Dawid and Skene
+    (1979).
 
-    It starts from the most voted classes, ties shared evenly. A pass counts how often a tagger, any of them, says each class
-    of each right one, and how often the label does; it then weighs votes and label by these.
+    It starts from the most voted classes, ties shared evenly. A pass counts how often a tagger, any
+    of them, says each class of each right one, and how often the label does; it then weighs votes
+    and label by these.
 
     Args:
         votes: (N, K) integer votes, at least one an image.
@@ -40,7 +44,9 @@ def weigh(votes: np.ndarray, labels: np.ndarray, passes: int) -> np.ndarray:
         prior = belief.sum(axis=0) + 0.1
         logits = np.tile(np.log(prior / prior.sum()), (len(votes), 1))
         for counts in said:
-            confusion = belief.T @ counts + 0.1  # a tenth of a vote each: no class is ever impossible
+            confusion = (
+                belief.T @ counts + 0.1
+            )  # a tenth of a vote each: no class is ever impossible
             logits += counts @ np.log(confusion / confusion.sum(axis=1, keepdims=True)).T
         belief = np.exp(metrics.log_softmax(logits))
     return belief
@@ -53,8 +59,8 @@ ESTIMATORS: dict[str, Beliefs] = {
     WEIGHED: lambda votes, labels: weigh(votes, labels, 1),
     "weighed to convergence": lambda votes, labels: weigh(votes, labels, 100),
 }
-"""Name -> from votes (N, K) and labels (N,) to (N, K): how likely each class is the right one. A label is suspect where its
-class has less than half."""
+"""Name -> from votes (N, K) and labels (N,) to (N, K): how likely each class is the right one. A
+label is suspect where its class has less than half."""
 
 
 def _most_voted(votes: np.ndarray) -> np.ndarray:
@@ -63,10 +69,13 @@ def _most_voted(votes: np.ndarray) -> np.ndarray:
 
 
 def _intervals(parts: list[np.ndarray], of: list[np.ndarray]) -> list[np.ndarray]:
-    """Ratios of sums over images: ``parts`` and ``of`` are (N, M) each; (1 + R, M) each, the value, then bootstrap draws."""
+    """Ratios of sums over images: ``parts`` and ``of`` are (N, M) each; (1 + R, M) each, the value,
+    then bootstrap draws."""
     sums = metrics.resampled(np.concatenate([*parts, *of], axis=1), None, 1000, 0)
     blocks = np.split(sums, len(parts) + len(of), axis=1)
-    return [metrics.ratio(a, b) for a, b in zip(blocks[: len(parts)], blocks[len(parts) :], strict=True)]
+    return [
+        metrics.ratio(a, b) for a, b in zip(blocks[: len(parts)], blocks[len(parts) :], strict=True)
+    ]
 
 
 def _table(draws: np.ndarray, names: list[str], prefix: str = "") -> pd.DataFrame:
@@ -77,19 +86,22 @@ def _table(draws: np.ndarray, names: list[str], prefix: str = "") -> pd.DataFram
 
 
 def _by_class(values: np.ndarray, classes: np.ndarray, count: int) -> np.ndarray:
-    """(N,) values as (N, K + 1): each in the column of its class and in the last one, of all classes."""
+    """(N,) values as (N, K + 1): each in the column of its class and in the last one, of all
+    classes."""
     return np.column_stack([np.eye(count)[classes] * values[:, None], values])
 
 
 def label_noise(faces: FaceSet) -> dict:
-    """Share of wrong labels by class of the label, by every estimator, over the images with a vote for one of the classes.
+    """Share of wrong labels by class of the label, by every estimator, over the images with a vote
+    for one of the classes.
 
     Returns:
-        ``estimators``: name -> table by class (and ``all``): ``images``, ``value``, ``low``, ``high``; where the truth is
-        known also ``true``, ``error_value`` (estimate minus truth) with its interval, and of suspect labels ``precision``,
-        ``recall``. ``lost``: name -> classes that the votes for the images believed to be of it do not name most.
-        ``says``: label -> class -> belief by ``WEIGHED``; ``true_says``: the same from the truth, None where unknown.
-        The interval holds what the estimator learned about the crowd fixed.
+        ``estimators``: name -> table by class (and ``all``): ``images``, ``value``, ``low``,
+        ``high``; where the truth is known also ``true``, ``error_value`` (estimate minus truth)
+        with its interval, and of suspect labels ``precision``, ``recall``. ``lost``: name ->
+        classes that the votes for the images believed to be of it do not name most. ``says``: label
+        -> class -> belief by ``WEIGHED``; ``true_says``: the same from the truth, None where
+        unknown. The interval holds what the estimator learned about the crowd fixed.
     """
     columns, votes = crowd_columns(faces)
     voted = votes[:, columns].any(axis=1)
@@ -111,11 +123,18 @@ def label_noise(faces: FaceSet) -> dict:
             right = (suspect * wrong).sum(axis=0)
             table["true"] = draws[-1][0]
             table = table.join(_table(drawn - draws[-1], names, "error_"))
-            table["precision"], table["recall"] = (metrics.ratio(right, x.sum(axis=0)) for x in (suspect, wrong))
+            table["precision"], table["recall"] = (
+                metrics.ratio(right, x.sum(axis=0)) for x in (suspect, wrong)
+            )
         tables[name] = table
     lost = {name: _lost(belief, votes, faces.classes) for name, belief in beliefs.items()}
     truth = None if true is None else _says(np.eye(k)[true], labels, faces.classes)
-    return {"estimators": tables, "lost": lost, "says": _says(beliefs[WEIGHED], labels, faces.classes), "true_says": truth}
+    return {
+        "estimators": tables,
+        "lost": lost,
+        "says": _says(beliefs[WEIGHED], labels, faces.classes),
+        "true_says": truth,
+    }
 
 
 def _lost(belief: np.ndarray, votes: np.ndarray, classes: tuple[str, ...]) -> list[str]:
@@ -126,21 +145,26 @@ def _lost(belief: np.ndarray, votes: np.ndarray, classes: tuple[str, ...]) -> li
 def _says(belief: np.ndarray, labels: np.ndarray, classes: tuple[str, ...]) -> pd.DataFrame:
     """Mean belief (columns) by label (rows), NaN where no image has the label."""
     hot = np.eye(len(classes))[labels]
-    return pd.DataFrame(metrics.ratio(hot.T @ belief, hot.sum(axis=0)[:, None] * np.ones(len(classes))), classes, classes)
+    return pd.DataFrame(
+        metrics.ratio(hot.T @ belief, hot.sum(axis=0)[:, None] * np.ones(len(classes))),
+        classes,
+        classes,
+    )
 
 
-# ---------------------------------------------------------------------------------------------------------- human ceiling
+# ------------------------------------------------------------------------------------ human ceiling
 
 
 def leave_one_out(votes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """One tagger, drawn from those of an image, against the majority of the others: exact expectations, ties shared evenly.
+    """One tagger, drawn from those of an image, against the majority of the others: exact
+    expectations, ties shared evenly.
 
     Args:
         votes: (N, M) integer votes, at least two an image.
 
     Returns:
-        agrees, weight, (N, M) float64 each: chance that the majority of the others is an option and the tagger names it
-        too, and chance that it is that option.
+        agrees, weight, (N, M) float64 each: chance that the majority of the others is an option and
+        the tagger names it too, and chance that it is that option.
     """
     agrees, weight = np.zeros(votes.shape), np.zeros(votes.shape)
     chance = votes / votes.sum(axis=1, keepdims=True)
@@ -155,24 +179,37 @@ def leave_one_out(votes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def human_ceiling(faces: FaceSet, num_options: int) -> dict[str, pd.DataFrame]:
-    """How well people do on the test split, over the images with two votes for the first ``num_options`` of ``VOTE_NAMES``.
+    """How well people do on the test split, over the images with two votes for the first
+    ``num_options`` of ``VOTE_NAMES``.
 
     Returns:
-        Question -> table by class (and ``all``) of ``value``, ``low``, ``high``, ``images``. ``tagger_crowd``: one tagger
-        against the majority of the others, by that majority. By the label: ``tagger_label``, ``crowd_label`` (majority, ties
-        shared) and, where the truth is known, ``truth_label``. By the truth: ``tagger_truth``, ``crowd_truth``.
+        Question -> table by class (and ``all``) of ``value``, ``low``, ``high``, ``images``.
+        ``tagger_crowd``: one tagger against the majority of the others, by that majority. By the
+        label: ``tagger_label``, ``crowd_label`` (majority, ties shared) and, where the truth is
+            known, ``truth_label``. By the truth: ``tagger_truth``, ``crowd_truth``.
     """
     columns, votes = crowd_columns(faces)
     rows = (faces.split == "test") & (votes[:, :num_options].sum(axis=1) > 1)
     votes, labels, k = votes[rows, :num_options], faces.labels[rows], faces.num_classes
-    answers = {"tagger": votes / votes.sum(axis=1, keepdims=True), "crowd": weigh(votes, np.zeros(len(votes), int), 0)}
+    answers = {
+        "tagger": votes / votes.sum(axis=1, keepdims=True),
+        "crowd": weigh(votes, np.zeros(len(votes), int), 0),
+    }
     references = {"label": labels}
     if "true_label" in faces.truth:
         references["truth"] = faces.truth["true_label"][rows]
-    found = {"tagger_crowd": [np.column_stack([x[:, columns], x.sum(axis=1)]) for x in leave_one_out(votes)]}
-    for (answer, given), (reference, right) in ((a, r) for r in references.items() for a in answers.items()):
+    found = {
+        "tagger_crowd": [
+            np.column_stack([x[:, columns], x.sum(axis=1)]) for x in leave_one_out(votes)
+        ]
+    }
+    for (answer, given), (reference, right) in (
+        (a, r) for r in references.items() for a in answers.items()
+    ):
         hits = given[np.arange(len(right)), columns[right]]
-        found[f"{answer}_{reference}"] = [_by_class(x, right, k) for x in (hits, np.ones(len(right)))]
+        found[f"{answer}_{reference}"] = [
+            _by_class(x, right, k) for x in (hits, np.ones(len(right)))
+        ]
     if "truth" in references:
         hits = (references["truth"] == labels).astype(float)
         found["truth_label"] = [_by_class(x, labels, k) for x in (hits, np.ones(len(labels)))]
@@ -184,28 +221,36 @@ def human_ceiling(faces: FaceSet, num_options: int) -> dict[str, pd.DataFrame]:
     }
 
 
-# --------------------------------------------------------------------------------------------------------------- subgroups
+# ---------------------------------------------------------------------------------------- subgroups
 
 
 def label_gaps(faces: FaceSet) -> pd.DataFrame:
-    """Groups of an attribute whose labels are right more or less often than those of all other images.
+    """Groups of an attribute whose labels are right more or less often than those of all other
+    images.
 
     Returns:
-        Row ``attribute: group`` for every attribute of two to four values (of two, only the second): ``images``; ``value``,
-        ``low``, ``high`` of the share of right labels, group minus rest; ``estimated_*``, the same by ``WEIGHED``, without
-        the truth. Empty where no attribute is such.
+        Row ``attribute: group`` for every attribute of two to four values (of two, only the
+        second): ``images``; ``value``, ``low``, ``high`` of the share of right labels, group minus
+        rest; ``estimated_*``, the same by ``WEIGHED``, without the truth. Empty where no attribute
+        is such.
     """
     columns, votes = crowd_columns(faces)
     voted = votes[:, columns].any(axis=1)
     labels, table = faces.labels[voted], faces.attributes[voted]
     belief = ESTIMATORS[WEIGHED](votes[voted][:, columns], labels)[np.arange(len(labels)), labels]
     right = (faces.truth["true_label"][voted] == labels).astype(float)
-    groups = {f"{c}: {v}": (table[c] == v).to_numpy(float) for c in table if 2 <= table[c].nunique() <= 4
-              for v in sorted(table[c].unique())[table[c].nunique() == 2 :]}  # fmt: skip
+    groups = {
+        f"{c}: {v}": (table[c] == v).to_numpy(float)
+        for c in table
+        if 2 <= table[c].nunique() <= 4
+        for v in sorted(table[c].unique())[table[c].nunique() == 2 :]
+    }
     if not groups:
         return pd.DataFrame()
     inside = np.stack(list(groups.values()), axis=1)
     sides = [inside, 1 - inside]
     draws = _intervals([s * x[:, None] for x in (right, belief) for s in sides], sides * 2)
-    gaps = _table(draws[0] - draws[1], list(groups)).join(_table(draws[2] - draws[3], list(groups), "estimated_"))
+    gaps = _table(draws[0] - draws[1], list(groups)).join(
+        _table(draws[2] - draws[3], list(groups), "estimated_")
+    )
     return gaps.assign(images=inside.sum(axis=0).astype(int))

@@ -1,4 +1,5 @@
-"""Execute notebooks with papermill, strictly: wrong parameters are refused, a failed page leaves nothing behind."""
+"""Execute notebooks with papermill, strictly: wrong parameters are refused, a failed page leaves
+nothing behind."""
 
 from __future__ import annotations
 
@@ -31,11 +32,13 @@ log = logging.getLogger(__name__)
 
 NOTEBOOKS = STUDY / "notebooks"
 PAGES = {"fer2013": ROOT / "book" / "fer2013", "synthetic": ROOT / "book" / "synthetic"}
-"""Where the pages of an edition belong that are part of the book; others go to ``pages/`` of the store."""
+"""Where the pages of an edition belong that are part of the book; others go to ``pages/`` of the
+store."""
 
 
 class Task(NamedTuple):
-    """A page that is to be made: its notebook, where it goes, all its parameters and the hash of what it depends on."""
+    """A page that is to be made: its notebook, where it goes, all its parameters and the hash of
+    what it depends on."""
 
     notebook: Path
     page: Path
@@ -45,7 +48,9 @@ class Task(NamedTuple):
 
 def stage_names(edition: str) -> list[str]:
     """The notebooks that an edition has parameters for: its stages, in order, then other pages."""
-    return sorted(p.stem for p in NOTEBOOKS.glob("*.ipynb") if (PARAMS / edition / f"{p.stem}.yaml").is_file())
+    return sorted(
+        p.stem for p in NOTEBOOKS.glob("*.ipynb") if (PARAMS / edition / f"{p.stem}.yaml").is_file()
+    )
 
 
 def find_stages(edition: str, wanted: list[str]) -> list[str]:
@@ -68,7 +73,8 @@ def defaults(notebook: Path) -> dict:
     """Names and default values of a notebook's parameters cell, read without running it.
 
     Raises:
-        InputError: the notebook has no such cell, or one that is more than assignments of plain values.
+        InputError: the notebook has no such cell, or one that is more than assignments of plain
+            values.
     """
     for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
         if "parameters" in cell["metadata"].get("tags", []):
@@ -76,12 +82,15 @@ def defaults(notebook: Path) -> dict:
             try:
                 return {node.targets[0].id: ast.literal_eval(node.value) for node in body}
             except (AttributeError, ValueError):
-                raise InputError(f"{notebook}: the parameters cell holds more than plain values") from None
+                raise InputError(
+                    f"{notebook}: the parameters cell holds more than plain values"
+                ) from None
     raise InputError(f"{notebook}: no cell is tagged 'parameters'")
 
 
 def check_parameters(given: dict, allowed: dict, where: str) -> None:
-    """Check parameters of a notebook that is no stage: each name is known and its value has the type of the default.
+    """Check parameters of a notebook that is no stage: each name is known and its value has the
+    type of the default.
 
     Raises:
         InputError: the name or the value, and what is allowed.
@@ -91,15 +100,22 @@ def check_parameters(given: dict, allowed: dict, where: str) -> None:
             raise InputError(f"{where}: unknown parameter {name!r}; allowed: {', '.join(allowed)}")
         expected = type(allowed[name])
         if type(value) is not expected and not (expected is float and type(value) is int):
-            raise InputError(f"{where}: {name} is {value!r} ({type(value).__name__}), expected {expected.__name__}")
+            raise InputError(
+                f"{where}: {name} is {value!r} ({type(value).__name__}), expected "
+                f"{expected.__name__}"
+            )
         if expected is list and value and allowed[name]:
             kinds = {type(item) for item in allowed[name]}
             if wrong := [item for item in value if type(item) not in kinds]:
-                raise InputError(f"{where}: {name} holds {wrong[0]!r}, expected {' or '.join(k.__name__ for k in kinds)}")
+                raise InputError(
+                    f"{where}: {name} holds {wrong[0]!r}, expected "
+                    f"{' or '.join(k.__name__ for k in kinds)}"
+                )
 
 
 def target_of(edition: str, stage: str, changed: dict) -> Path:
-    """Where a page is written: into the book, or below the store if a parameter changed or the book lacks the edition."""
+    """Where a page is written: into the book, or below the store if a parameter changed or the book
+    lacks the edition."""
     if changed:
         mark = hashlib.sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()[:8]
         return local_root() / "pages" / edition / f"{stage}-{mark}.ipynb"
@@ -117,7 +133,10 @@ def tasks(edition: str, stages: list[str], overrides: dict[str, str]) -> list[Ta
     """
     editions.folder_of(edition, PARAMS)
     if "edition" in overrides:
-        raise InputError(f"-p edition: the edition is the first argument: fer-study execute {overrides['edition']} ...")
+        raise InputError(
+            "-p edition: the edition is the first argument: fer-study execute "
+            f"{overrides['edition']} ..."
+        )
     changed = {name: value_of(text, f"-p {name}") for name, text in overrides.items()}
     found = []
     for stage in find_stages(edition, stages):
@@ -130,12 +149,15 @@ def tasks(edition: str, stages: list[str], overrides: dict[str, str]) -> list[Ta
                 check_parameters(given, allowed, place)
         parameters |= changed
         content = content_hash(notebook, allowed | parameters, PARAMS)
-        found.append(Task(notebook, target_of(edition, stage, changed), allowed | parameters, content))
+        found.append(
+            Task(notebook, target_of(edition, stage, changed), allowed | parameters, content)
+        )
     return found
 
 
 def needed(edition: str, wanted: list[str], overrides: dict[str, str]) -> list[Job]:
-    """List the jobs that pages need (see ``tasks``), each once; all of an edition as ``stages.edition_jobs`` does."""
+    """List the jobs that pages need (see ``tasks``), each once; all of an edition as
+    ``stages.edition_jobs`` does."""
     pages = tasks(edition, wanted, overrides)
     if not (wanted or overrides):
         return edition_jobs(edition)
@@ -160,15 +182,25 @@ def run(edition: str, stages: list[str], overrides: dict[str, str], root: str | 
         if task not in todo:
             log.info("%s %s is up to date: %s", edition, task.notebook.stem, task.page)
     code = make(todo, root) if todo else 0
-    if missing := {key for task in pages for key in stamp(task.page).get("missing", []) if lookup(key) is None}:
-        words = ["train", edition, *stages, *(word for item in overrides.items() for word in ("-p", *item))]
+    if missing := {
+        key for task in pages for key in stamp(task.page).get("missing", []) if lookup(key) is None
+    }:
+        words = [
+            "train",
+            edition,
+            *stages,
+            *(word for item in overrides.items() for word in ("-p", *item)),
+        ]
         words = ["fer-study", *(("--data", root) if root else ()), *words]
-        log.info("records that are missing: %d; train them with: %s", len(missing), shlex.join(words))
+        log.info(
+            "records that are missing: %d; train them with: %s", len(missing), shlex.join(words)
+        )
     return code
 
 
 def make(todo: list[Task], root: str | None) -> int:
-    """Train what the pages train by themselves, then execute them, as many at a time as there are cores.
+    """Train what the pages train by themselves, then execute them, as many at a time as there are
+    cores.
 
     Returns:
         0 when every page is there, 1 when one failed or cannot be made.
@@ -183,7 +215,12 @@ def make(todo: list[Task], root: str | None) -> int:
     for task, keys in zip(todo, missing, strict=True):
         if reason := plan.hopeless(task.parameters["edition"], jobs_of(task), root):
             failed += 1
-            log.error("fer-study: %s %s cannot be made: %s", task.parameters["edition"], task.notebook.stem, reason)
+            log.error(
+                "fer-study: %s %s cannot be made: %s",
+                task.parameters["edition"],
+                task.notebook.stem,
+                reason,
+            )
         else:
             pages.append((task, keys))
     for task, failure, seconds in attempts(pages):
@@ -191,7 +228,13 @@ def make(todo: list[Task], root: str | None) -> int:
             failed += 1
             log.error("fer-study: %s", failure)
         else:
-            log.info("%s %s done in %.0f s: %s", task.parameters["edition"], task.notebook.stem, seconds, task.page)
+            log.info(
+                "%s %s done in %.0f s: %s",
+                task.parameters["edition"],
+                task.notebook.stem,
+                seconds,
+                task.page,
+            )
     log.info("%.0f s in all, %.0f s of them training", time.perf_counter() - start, trained)
     return 1 if failed else 0
 
@@ -205,10 +248,17 @@ def train_live(todo: list[Task], root: str | None) -> list[list[str]]:
     from ..jobs import plan
 
     needs = [jobs_of(task) for task in todo]
-    live = [job for task, jobs in zip(todo, needs, strict=True) for job in plan.live_jobs(task.parameters["edition"], jobs)]
+    live = [
+        job
+        for task, jobs in zip(todo, needs, strict=True)
+        for job in plan.live_jobs(task.parameters["edition"], jobs)
+    ]
     try:
         plan.train_jobs(live, parallel=os.cpu_count() or 1, root=root)
-    except (plan.RunsFailed, InputError) as failure:  # the pages that need these runs fail or lack them, the others are made
+    except (
+        plan.RunsFailed,
+        InputError,
+    ) as failure:  # the pages that need these runs fail or lack them, the others are made
         log.error("fer-study: %s", failure)
     return [sorted({job.key for job in jobs if job.record() is None}) for jobs in needs]
 
@@ -247,8 +297,9 @@ def attempt(task: Task, missing: list[str]) -> tuple[Task, str | None, float]:
 
 
 def finished(notebook: dict, task: Task, missing: list[str]) -> str:
-    """The executed notebook without what belongs to this machine (paths, process ids), marked with its content hash and the
-    keys of the records that it lacks; the heading of a stage names the edition."""
+    """The executed notebook without what belongs to this machine (paths, process ids), marked with
+    its content hash and the keys of the records that it lacks; the heading of a stage names the
+    edition."""
     papermill = notebook["metadata"].pop("papermill", {})
     kept = ("parameters", "start_time", "end_time", "duration", "version")
     notebook["metadata"]["papermill"] = {key: papermill[key] for key in kept if key in papermill}
@@ -257,7 +308,9 @@ def finished(notebook: dict, task: Task, missing: list[str]) -> str:
     title = read_yaml(PARAMS / edition / "edition.yaml").get("title") if edition else None
     if title and task.notebook.stem[0].isdigit():
         first = notebook["cells"][0]
-        first["source"] = re.sub(r"\A# .*", lambda heading: f"{heading[0]}: {title}", "".join(first["source"]))
+        first["source"] = re.sub(
+            r"\A# .*", lambda heading: f"{heading[0]}: {title}", "".join(first["source"])
+        )
     for cell in notebook["cells"]:
         cell["metadata"].pop("papermill", None)
         cell["metadata"].pop("execution", None)

@@ -14,14 +14,16 @@ from ..settings.experiment import PARAMS
 from ..settings.recipes import load_recipe
 
 AUDITED = "01_dataset_audit"
-"""The stage whose audits other pages take rows from: those of their own edition, and of ``fer2013``."""
+"""The stage whose audits other pages take rows from: those of their own edition, and of
+``fer2013``."""
 
 NAMED_IN_CODE = re.compile(rb"load_recipe\(\"(\w+)\"\)")
 
 
 def content_hash(notebook: Path, given: dict, folder: Path = PARAMS) -> str:
-    """What a page depends on, and nothing else: its notebook, its parameters ``given``, what these name (edition, datasets,
-    recipes), the module with the claims, and the published records. Line ends and comments in YAML do not count.
+    """What a page depends on, and nothing else: its notebook, its parameters ``given``, what these
+    name (edition, datasets, recipes), the module with the claims, and the published records. Line
+    ends and comments in YAML do not count.
 
     Raises:
         InputError: the parameters name what is not there.
@@ -45,7 +47,8 @@ def text_of(path: Path) -> bytes:
 
 
 def settings(given: dict, recipes: set[str], folder: Path = PARAMS) -> dict:
-    """What the parameters of a page and the code name in ``params/``, as it is read, with the fingerprints of the data.
+    """What the parameters of a page and the code name in ``params/``, as it is read, with the
+    fingerprints of the data.
 
     Args:
         recipes: those that the code names.
@@ -59,13 +62,18 @@ def settings(given: dict, recipes: set[str], folder: Path = PARAMS) -> dict:
     if "sources" in given:
         datasets = [*datasets, *given["sources"], *given["targets"]]
     recipes = {name for name in recipes if (folder / "recipes" / f"{name}.yaml").is_file()}
-    recipes |= {*given.get("recipes", ()), *(given[key] for key in ("recipe", "short") if key in given)}
+    recipes |= {
+        *given.get("recipes", ()),
+        *(given[key] for key in ("recipe", "short") if key in given),
+    }
     if own and own.live:
         recipes.add(own.live.recipe)
     return {
         "editions": {name: world.model_dump() for name, world in worlds.items()},
         "audits": {
-            name: parameters(name, AUDITED, folder) for name in worlds if (folder / name / f"{AUDITED}.yaml").is_file()
+            name: parameters(name, AUDITED, folder)
+            for name in worlds
+            if (folder / name / f"{AUDITED}.yaml").is_file()
         },
         "datasets": {name: dataset_config(name, own).fingerprint for name in datasets},
         "recipes": {name: load_recipe(name, folder / "recipes").model_dump() for name in recipes},
@@ -73,7 +81,8 @@ def settings(given: dict, recipes: set[str], folder: Path = PARAMS) -> dict:
 
 
 def stamp(page: Path) -> dict:
-    """What a page says of itself: the hash of its content and the records that it lacked; nothing where it is not there."""
+    """What a page says of itself: the hash of its content and the records that it lacked; nothing
+    where it is not there."""
     if not page.is_file():
         return {}
     return json.loads(page.read_text(encoding="utf-8"))["metadata"].get("fer_study", {})

@@ -7,10 +7,11 @@ from pathlib import Path
 
 
 def executed(notebook: Path, parameters: dict, folder: Path) -> tuple[str, str | None, float]:
-    """Execute a notebook with its kernel in a folder: its text, or the message of its failure; and its seconds.
+    """Execute a notebook with its kernel in a folder: its text, or the message of its failure; and
+    its seconds.
 
-    The kernel is that of this Python: another environment's would bring its own version of the module along. Nothing is
-    written on the way.
+    The kernel is that of this Python: another environment's would bring its own version of the
+    module along. Nothing is written on the way.
     """
     import nbformat
     import papermill
@@ -19,10 +20,18 @@ def executed(notebook: Path, parameters: dict, folder: Path) -> tuple[str, str |
     start = time.perf_counter()
     try:
         done = papermill.execute_notebook(
-            notebook, None, parameters, kernel_name="python3", cwd=folder, progress_bar=False, log_output=False,
+            notebook,
+            None,
+            parameters,
+            kernel_name="python3",
+            cwd=folder,
+            progress_bar=False,
+            log_output=False,
             kernel_manager_class=own_kernel(),
-            extra_arguments=["--log-level=CRITICAL"],  # it warns that it listens to this machine, and that it ends
-        )  # fmt: skip
+            extra_arguments=[
+                "--log-level=CRITICAL"
+            ],  # it warns that it listens to this machine, and that it ends
+        )
         return nbformat.writes(done), None, time.perf_counter() - start
     except papermill.PapermillExecutionError as error:
         reason = " ".join(f"{error.ename}: {error.evalue}".split())

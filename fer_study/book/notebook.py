@@ -30,7 +30,8 @@ class Facts(pd.DataFrame):
 
 
 def open_stage(stage: str, **parameters: object) -> Page:
-    """Open a stage in its notebook: check its parameters, make what the edition makes by itself, look up all else.
+    """Open a stage in its notebook: check its parameters, make what the edition makes by itself,
+    look up all else.
 
     For example ``open_stage("01_dataset_audit", edition="smoke", near_threshold=0.95, others=[])``.
 
@@ -71,7 +72,8 @@ class Page:
 
     @cached_property
     def runs(self) -> pd.DataFrame:
-        """The runs of the page that have a record: one row a record (see ``analysis.runs_table``)."""
+        """The runs of the page that have a record: one row a record (see
+        ``analysis.runs_table``)."""
         return runs_table(self.jobs)
 
     def verdicts(self) -> pd.DataFrame:
@@ -82,7 +84,11 @@ class Page:
             index ``id``, empty for a further part of a claim; columns ``statement, verdict,
             reported, measured, seeds, of``.
         """
-        table = ledger.table(ledger.ledger(ledger.claims_of(self.stage))).drop(columns="page").set_index("id")
+        table = (
+            ledger.table(ledger.ledger(ledger.claims_of(self.stage)))
+            .drop(columns="page")
+            .set_index("id")
+        )
         statements = claims.load()["statement"].reindex(table.index).fillna("")
         table.insert(0, "statement", statements.to_numpy())
         return table
@@ -121,7 +127,8 @@ class Page:
 
 
 def _seconds(record: Record) -> float:
-    """Of a training never less than its epochs took: early records left out those before an interruption."""
+    """Of a training never less than its epochs took: early records left out those before an
+    interruption."""
     history = record.history if (record.folder / "history.csv").is_file() else {}
     return max(record.env.get("seconds", 0), sum(history.get("seconds", ())))
 
@@ -134,7 +141,8 @@ def show(text: str) -> None:
 
 
 def glue(edition: str, **values: str | float) -> None:
-    """Numbers for the prose of other pages; ``edition`` is part of each name, as in ``fer2013_accuracy_cbam``."""
+    """Numbers for the prose of other pages; ``edition`` is part of each name, as in
+    ``fer2013_accuracy_cbam``."""
     from myst_nb import glue as paste
 
     for name, value in values.items():

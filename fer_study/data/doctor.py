@@ -51,9 +51,23 @@ COPY = (
 """Fault of a set in other files than the original ones."""
 
 _UNKNOWN = (
-    "dataset", "layout", "about", "images", "counts", "official", "matches", "fingerprint",
-    "is_official", "votes", "dropped", "left_out", "duplicates", "people", "blank", "mirrors",
-)  # fmt: skip
+    "dataset",
+    "layout",
+    "about",
+    "images",
+    "counts",
+    "official",
+    "matches",
+    "fingerprint",
+    "is_official",
+    "votes",
+    "dropped",
+    "left_out",
+    "duplicates",
+    "people",
+    "blank",
+    "mirrors",
+)
 
 
 def doctor(

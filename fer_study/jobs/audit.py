@@ -30,7 +30,9 @@ class Audit(Job):
     def data(self) -> tuple[DataConfig, ...]:
         return (self.config.data,)
 
-    def make(self, folder: Path, root: str | None = None, deadline: float | None = None) -> store.Record:
+    def make(
+        self, folder: Path, root: str | None = None, deadline: float | None = None
+    ) -> store.Record:
         """Make its record; see ``Record.rows`` for what it says of each image."""
         start = time.perf_counter()
         faces = faces_of(self.config.data, root)
@@ -42,13 +44,18 @@ class Audit(Job):
 
 
 def mean_faces(faces: FaceSet, minimum: int = 30) -> np.ndarray:
-    """(K, H, W) float32 in [0, 1]: mean training image of each class; NaN below ``minimum`` images, lest one face shows."""
+    """(K, H, W) float32 in [0, 1]: mean training image of each class; NaN below ``minimum`` images,
+    lest one face shows."""
     means = np.full((faces.num_classes, *faces.images.shape[2:]), np.nan, np.float32)
     for label in range(faces.num_classes):
         rows = np.flatnonzero((faces.labels == label) & (faces.split == "train"))
         if len(rows) >= minimum:
-            parts = np.array_split(rows, len(rows) // 4096 + 1)  # a set in a memory map is never loaded whole
-            total = sum(faces.images[part].mean(axis=1, dtype=np.float64).sum(axis=0) for part in parts)
+            parts = np.array_split(
+                rows, len(rows) // 4096 + 1
+            )  # a set in a memory map is never loaded whole
+            total = sum(
+                faces.images[part].mean(axis=1, dtype=np.float64).sum(axis=0) for part in parts
+            )
             means[label] = total / len(rows) / 255
     return means
 
@@ -58,7 +65,9 @@ def audit_rows(faces: FaceSet, report: audit.AuditReport) -> dict[str, np.ndarra
     near = audit.has_copy(faces, threshold=report.threshold, pairs=report.pairs)
     rows = {"near_copy": near}
     if faces.votes is not None:
-        rows["crowd"] = audit.majority_shares(faces.votes[:, : faces.num_classes]).astype(np.float32)
+        rows["crowd"] = audit.majority_shares(faces.votes[:, : faces.num_classes]).astype(
+            np.float32
+        )
     if "region_masks" in faces.truth:
         rows["regions"] = mean_regions(faces).astype(np.float16)
     if "true_label" in faces.truth:
@@ -67,7 +76,10 @@ def audit_rows(faces: FaceSet, report: audit.AuditReport) -> dict[str, np.ndarra
 
 
 def mean_regions(faces: FaceSet) -> np.ndarray:
-    """(K, H, W) float32 in [0, 1]: how often a pixel lies in a region that the expression of a class moves (synthetic faces
-    only), over the faces whose true expression it is."""
-    masks = [synthetic.moved_region(faces, name)[faces.truth["true_label"] == k] for k, name in enumerate(faces.classes)]
+    """(K, H, W) float32 in [0, 1]: how often a pixel lies in a region that the expression of a
+    class moves (synthetic faces only), over the faces whose true expression it is."""
+    masks = [
+        synthetic.moved_region(faces, name)[faces.truth["true_label"] == k]
+        for k, name in enumerate(faces.classes)
+    ]
     return np.stack([mask.mean(axis=0) for mask in masks]).astype(np.float32)

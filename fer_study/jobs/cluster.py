@@ -27,20 +27,23 @@ _ONE_RUN = threading.Lock()
 
 
 class Cluster:
-    """The workers of a scheduler that can train: they have the resource ``GPU`` and see our folders."""
+    """The workers of a scheduler that can train: they have the resource ``GPU`` and see our
+    folders."""
 
     def __init__(self, client: Client, scheduler_file: str, places: dict[str, str]) -> None:
         """Ask nothing yet.
 
         Args:
-            places: environment variable -> absolute path that it has for every run, on every worker.
+            places: environment variable -> absolute path that it has for every run, on every
+                worker.
         """
         self.client, self.scheduler_file, self.places = client, scheduler_file, places
         self.missing: dict[str, str | None] = {}
         """Address -> the first path that the worker does not see; None: it sees them all."""
 
     def each(self, function: Callable, tasks: Iterable[tuple]) -> Iterator[tuple[tuple, Any]]:
-        """Call a function with the arguments of each task on the workers; see ``processes.Pool.each``.
+        """Call a function with the arguments of each task on the workers; see
+        ``processes.Pool.each``.
 
         Raises:
             InputError: there is no worker that can train, or none any more.
@@ -50,10 +53,14 @@ class Cluster:
 
         tasks, running = iter(tasks), {}
         while True:
-            workers = self.workers(PATIENCE * (6 if running else 1))  # one that died is started again
+            workers = self.workers(
+                PATIENCE * (6 if running else 1)
+            )  # one that died is started again
             while len(running) < len(workers) and (task := next(tasks, None)) is not None:
                 call = (_on_worker, function, task, self.places)
-                future = self.client.submit(*call, workers=self.hosts(workers), resources={"GPU": 1}, pure=False)
+                future = self.client.submit(
+                    *call, workers=self.hosts(workers), resources={"GPU": 1}, pure=False
+                )
                 running[future] = task
             if not running:
                 return
@@ -66,7 +73,12 @@ class Cluster:
                 error = future.exception() if future.status == "error" else None
                 if error and not isinstance(error, KilledWorker):
                     raise error
-                yield task, Died("its worker died, and so did those that tried it again") if error else future.result()
+                yield (
+                    task,
+                    Died("its worker died, and so did those that tried it again")
+                    if error
+                    else future.result(),
+                )
 
     def workers(self, patience: float) -> list[str]:
         """The addresses of those that can train; waits so many seconds where there are none.
@@ -79,7 +91,9 @@ class Cluster:
             known = self.client.scheduler_info(n_workers=-1).get("workers")
             if known is None:
                 raise self.gone()
-            able = [address for address, about in known.items() if about["resources"].get("GPU", 0) >= 1]
+            able = [
+                address for address, about in known.items() if about["resources"].get("GPU", 0) >= 1
+            ]
             self.look_around([address for address in able if address not in self.missing])
             if found := [address for address in able if self.missing.get(address, "") is None]:
                 return found
@@ -88,20 +102,35 @@ class Cluster:
             time.sleep(0.5)
         if able:
             address = able[0]
-            raise InputError(f"worker {address}: {self.missing[address]}: not there; the workers need the same folders")
-        what = f"none of its {len(known)} workers has the resource GPU" if known else "it has no workers"
-        start = f"dask worker --scheduler-file {self.scheduler_file} --nworkers 1 --nthreads 1 --resources GPU=1"
+            raise InputError(
+                f"worker {address}: {self.missing[address]}: not there; the workers need the "
+                "same folders"
+            )
+        what = (
+            f"none of its {len(known)} workers has the resource GPU"
+            if known
+            else "it has no workers"
+        )
+        start = (
+            f"dask worker --scheduler-file {self.scheduler_file} "
+            "--nworkers 1 --nthreads 1 --resources GPU=1"
+        )
         raise InputError(f"--scheduler-file {self.scheduler_file}: {what}; start one with: {start}")
 
     def gone(self) -> RuntimeError:
         """What to say when the scheduler does not answer any more."""
-        return RuntimeError(f"the scheduler of {self.scheduler_file} is gone; start it and its workers again")
+        return RuntimeError(
+            f"the scheduler of {self.scheduler_file} is gone; start it and its workers again"
+        )
 
     def hosts(self, able: list[str]) -> list[str] | None:
-        """Where a run may be made; None: anywhere. A worker that starts again has another address, but the same host."""
+        """Where a run may be made; None: anywhere. A worker that starts again has another address,
+        but the same host."""
         from distributed.comm import get_address_host
 
-        return [get_address_host(address) for address in able] if any(self.missing.values()) else None
+        return (
+            [get_address_host(address) for address in able] if any(self.missing.values()) else None
+        )
 
     def look_around(self, addresses: list[str]) -> None:
         """Ask workers for our folders; without them one would fail run after run."""
@@ -124,7 +153,8 @@ def connected(scheduler_file: str, places: dict[str, str]) -> Iterator[Cluster]:
     """
     if not os.path.isfile(scheduler_file):
         raise InputError(
-            f"--scheduler-file {scheduler_file}: no such file; start one with dask scheduler --scheduler-file F"
+            f"--scheduler-file {scheduler_file}: no such file; start one with dask scheduler "
+            "--scheduler-file F"
         )
     from dask.distributed import Client
 
@@ -132,7 +162,9 @@ def connected(scheduler_file: str, places: dict[str, str]) -> Iterator[Cluster]:
         client = Client(scheduler_file=scheduler_file, timeout=30)
     except (OSError, ValueError, KeyError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"--scheduler-file {scheduler_file}: no scheduler answers within 30 s ({reason})") from None
+        raise InputError(
+            f"--scheduler-file {scheduler_file}: no scheduler answers within 30 s ({reason})"
+        ) from None
     with client:
         yield Cluster(client, scheduler_file, places)
 

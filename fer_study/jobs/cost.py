@@ -38,7 +38,9 @@ class Cost(Job):
         record = super().record()
         return None if record is None or other_code(record.env) else record
 
-    def make(self, folder: Path, root: str | None = None, deadline: float | None = None) -> store.Record:
+    def make(
+        self, folder: Path, root: str | None = None, deadline: float | None = None
+    ) -> store.Record:
         """Make its record; see ``Record.cost``.
 
         Raises:
@@ -49,13 +51,21 @@ class Cost(Job):
         costs = dict(size(config.model, in_channels=channels))
         if config.timed:
             speeds = step_speeds(config.model, in_channels=channels, batch_size=batch)
-            costs |= {f"step_{way}": None if np.isnan(speed) else speed for way, speed in speeds.items()}
+            costs |= {
+                f"step_{way}": None if np.isnan(speed) else speed for way, speed in speeds.items()
+            }
             costs |= forward_speeds(config.model, in_channels=channels)
         if config.without:
             costs["parameters_without"] = parameters(config.without, in_channels=channels)
         if config.without and config.timed:
-            ratio = median(step_ratios(config.model, config.without, in_channels=channels, batch_size=batch))
-            costs |= {"time_ratio": ratio.value, "time_ratio_low": ratio.low, "time_ratio_high": ratio.high}
+            ratio = median(
+                step_ratios(config.model, config.without, in_channels=channels, batch_size=batch)
+            )
+            costs |= {
+                "time_ratio": ratio.value,
+                "time_ratio_low": ratio.low,
+                "time_ratio_high": ratio.high,
+            }
         env = environment(start) | {"threads": torch.get_num_threads()} | code_of(config.model.name)
         env["parameters"] = costs["parameters"]
         return store.save_files(folder, config, env, {"cost.json": store.as_json(costs)})

@@ -17,7 +17,8 @@ from ..training.sources import faces_of
 
 
 class Live(Frozen):
-    """How a notebook trains by itself: a short recipe, on narrower networks, on part of the training split."""
+    """How a notebook trains by itself: a short recipe, on narrower networks, on part of the
+    training split."""
 
     recipe: str
     width: Annotated[float, Field(gt=0, le=1)] = 1.0
@@ -25,7 +26,8 @@ class Live(Frozen):
 
 
 class Edition(Frozen):
-    """One dataset and scale on which all stages run (``params/<edition>/edition.yaml``); headings end in ``title``."""
+    """One dataset and scale on which all stages run (``params/<edition>/edition.yaml``); headings
+    end in ``title``."""
 
     title: str = ""
     data: DataConfig
@@ -53,7 +55,8 @@ def folder_of(name: str, folder: Path = PARAMS) -> Path:
 
 
 def parameters(edition: str, stage: str, folder: Path = PARAMS) -> dict:
-    """The parameters of a stage: the edition, which its folder says, and what ``params/<edition>/<stage>.yaml`` says.
+    """The parameters of a stage: the edition, which its folder says, and what
+    ``params/<edition>/<stage>.yaml`` says.
 
     Raises:
         InputError: an unknown edition, no such file, or one that says which edition it is.
@@ -62,7 +65,8 @@ def parameters(edition: str, stage: str, folder: Path = PARAMS) -> dict:
     given = read_yaml(path)
     if "edition" in given:
         raise InputError(
-            f"{path}: edition is {given['edition']!r}, but its folder says which one it is, {edition}; remove that line"
+            f"{path}: edition is {given['edition']!r}, but its folder says which one it is, "
+            f"{edition}; remove that line"
         )
     return {"edition": edition, **given}
 
@@ -79,8 +83,9 @@ def load_edition(name: str, folder: Path = PARAMS) -> Edition:
 
 
 def with_fingerprint(data: DataConfig) -> DataConfig:
-    """The config with the fingerprint that its data must have: known without the data for synthetic faces and published
-    sets; any other set has to be there, best in canonical form, which says it at once."""
+    """The config with the fingerprint that its data must have: known without the data for synthetic
+    faces and published sets; any other set has to be there, best in canonical form, which says it
+    at once."""
     if data.dataset == "synthetic":
         if data.classes != 7:
             raise InputError(f"classes is {data.classes}, allowed for synthetic faces: 7")
@@ -88,16 +93,20 @@ def with_fingerprint(data: DataConfig) -> DataConfig:
         mark = synthetic.fingerprint(faces, data.world_seed, style)
         return data.model_copy(update={"faces": faces, "style": style, "fingerprint": mark})
     if data.dataset not in official.DATASETS:
-        raise InputError(f"unknown dataset {data.dataset!r}; known: {', '.join(official.DATASETS)}, synthetic")
+        raise InputError(
+            f"unknown dataset {data.dataset!r}; known: {', '.join(official.DATASETS)}, synthetic"
+        )
     mark = official.FINGERPRINTS.get(data.dataset) if data.classes == 7 else None
     return data.model_copy(update={"fingerprint": mark or faces_of(data).fingerprint})
 
 
 def dataset_config(name: str, edition: Edition) -> DataConfig:
-    """The data of a name such as ``fer2013``, ``synthetic-wild``: the edition's own set as it says, any other with as many
-    classes; synthetic sets, which have seven, with the edition's number of faces.
+    """The data of a name such as ``fer2013``, ``synthetic-wild``: the edition's own set as it says,
+    any other with as many classes; synthetic sets, which have seven, with the edition's number of
+    faces.
 
-    A set whose fingerprint only the data itself says has none as long as it is not there, and no run can be made on it.
+    A set whose fingerprint only the data itself says has none as long as it is not there, and no
+    run can be made on it.
 
     Raises:
         InputError: unknown name.
@@ -107,7 +116,11 @@ def dataset_config(name: str, edition: Edition) -> DataConfig:
         if style not in ("wild", "lab"):
             raise InputError(f"unknown dataset {name!r}; allowed: synthetic-wild, synthetic-lab")
         size = edition.data.faces or 12000
-        return with_fingerprint(DataConfig(dataset="synthetic", faces=size, style=style, world_seed=edition.data.world_seed))
+        return with_fingerprint(
+            DataConfig(
+                dataset="synthetic", faces=size, style=style, world_seed=edition.data.world_seed
+            )
+        )
     if name == edition.data.dataset:
         return edition.data
     config = DataConfig(dataset=name, classes=edition.data.classes)

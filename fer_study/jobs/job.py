@@ -25,8 +25,8 @@ class Job(ABC):
 
     Attributes:
         config: what it is.
-        stage, arm, recipe: where it stands: the stage that lists it, the name that it has there, its recipe where it has
-            one. A config that several stages list is made once.
+        stage, arm, recipe: where it stands: the stage that lists it, the name that it has there,
+            its recipe where it has one. A config that several stages list is made once.
     """
 
     config: Frozen
@@ -75,7 +75,8 @@ class Job(ABC):
         return ()
 
     def record(self) -> store.Record | None:
-        """Find its record; None where there is none that is whole, or something of it is still to be made."""
+        """Find its record; None where there is none that is whole, or something of it is still to
+        be made."""
         return store.lookup(self.key)
 
     def seconds(self, speeds: dict[str, float]) -> float:
@@ -87,24 +88,30 @@ class Job(ABC):
         return float("nan")
 
     def refusal(self, judged: dict[str, str]) -> str:
-        """Say why it cannot be made though its data is there, as far as is known before it begins; empty: nothing is.
+        """Say why it cannot be made though its data is there, as far as is known before it begins;
+        empty: nothing is.
 
         Args:
-            judged: what was said of what several jobs share, such as initial weights; it is added to.
+            judged: what was said of what several jobs share, such as initial weights; it is added
+                to.
         """
         return ""
 
     @abstractmethod
-    def make(self, folder: Path, root: str | None = None, deadline: float | None = None) -> store.Record:
+    def make(
+        self, folder: Path, root: str | None = None, deadline: float | None = None
+    ) -> store.Record:
         """Make its record.
 
         Args:
             folder: of the record, held by this process.
             root: data root (``--data``); None: ``$FER_STUDY_DATA`` or ``data/``.
-            deadline: ``time.monotonic()`` at which a training stops at the next epoch's end with ``OutOfTime``.
+            deadline: ``time.monotonic()`` at which a training stops at the next epoch's end with
+                ``OutOfTime``.
 
         Raises:
-            InputError: the data is missing or is not what the config names, or the config does not fit it.
+            InputError: the data is missing or is not what the config names, or the config does not
+                fit it.
         """
 
 
@@ -127,12 +134,14 @@ class Run(Job):
 
 
 def network(config: RunConfig) -> str:
-    """Describe the network of a run with its options and input size, as text: what its speed depends on."""
+    """Describe the network of a run with its options and input size, as text: what its speed
+    depends on."""
     return json.dumps(config.model.resolved(), sort_keys=True)
 
 
 def job_for(config: Frozen, **place: str) -> Job:
-    """Find what can be done with a config, for example ``run(job_for(CostConfig(model=ModelConfig(name="fer48"))))``.
+    """Find what can be done with a config, for example
+    ``run(job_for(CostConfig(model=ModelConfig(name="fer48"))))``.
 
     Args:
         place: ``stage``, ``arm`` and ``recipe`` of the job.
@@ -143,9 +152,17 @@ def job_for(config: Frozen, **place: str) -> Job:
 
     if isinstance(config, RunConfig) and config.model.name == BASELINE:
         return baseline.Baseline(config, **place)
-    if isinstance(config, RunConfig) and not config.model.source:  # of a config made by hand, not by ``models.resolve``
-        config = config.replace(model=pin(config.model.replace(source=source_of(config.model.name))))
-    kinds = {RunConfig: train.Training, TransferConfig: transfer.Transfer, AuditConfig: audit.Audit, CostConfig: cost.Cost}
+    # a config that was made by hand, not by ``models.resolve``
+    if isinstance(config, RunConfig) and not config.model.source:
+        config = config.replace(
+            model=pin(config.model.replace(source=source_of(config.model.name)))
+        )
+    kinds = {
+        RunConfig: train.Training,
+        TransferConfig: transfer.Transfer,
+        AuditConfig: audit.Audit,
+        CostConfig: cost.Cost,
+    }
     return kinds[type(config)](config, **place)
 
 
@@ -161,7 +178,9 @@ def run(job: Job, *, root: str | None = None, deadline: float | None = None) -> 
     if record := job.record():
         return record
     with store.locked(job.key, timeout=job.patience) as folder:
-        return job.record() or job.make(folder, root, deadline)  # it may have been made while we waited
+        return job.record() or job.make(
+            folder, root, deadline
+        )  # it may have been made while we waited
 
 
 def unique(jobs: Iterable[Job]) -> list[Job]:
@@ -175,4 +194,6 @@ def unique(jobs: Iterable[Job]) -> list[Job]:
 def graph(jobs: Iterable[Job]) -> TopologicalSorter:
     """Order jobs, by key, so that each comes after those of them that it needs."""
     needs = {job.key: job.needs() for job in jobs}
-    return TopologicalSorter({key: [other for other in others if other in needs] for key, others in needs.items()})
+    return TopologicalSorter(
+        {key: [other for other in others if other in needs] for key, others in needs.items()}
+    )

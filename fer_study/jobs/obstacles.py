@@ -12,14 +12,18 @@ from .job import Job, graph
 
 
 class Obstacle(NamedTuple):
-    """Why a run cannot be made: ``no data``, which may come, or ``impossible`` with the data that is there."""
+    """Why a run cannot be made: ``no data``, which may come, or ``impossible`` with the data that
+    is there."""
 
     state: str
     reason: str
 
 
-def obstacles(jobs: Iterable[Job], root: str | None = None, elsewhere: bool = False) -> dict[str, Obstacle]:
-    """Find the obstacles of jobs that have no record, by key. What needs a run that cannot be made cannot be made.
+def obstacles(
+    jobs: Iterable[Job], root: str | None = None, elsewhere: bool = False
+) -> dict[str, Obstacle]:
+    """Find the obstacles of jobs that have no record, by key. What needs a run that cannot be made
+    cannot be made.
 
     Args:
         root: data root; None: ``$FER_STUDY_DATA`` or ``data/``.
@@ -36,17 +40,25 @@ def obstacles(jobs: Iterable[Job], root: str | None = None, elsewhere: bool = Fa
             places[config.dataset] = place_of(config.dataset, root)
         place = places[config.dataset]
         if isinstance(place, InputError):
-            # without a fingerprint the data was not there when the run got its key, which will be another one
+            # without a fingerprint the data was not there when the run got its key, which will be
+            # another one
             return None if elsewhere and config.fingerprint else Obstacle("no data", str(place))
         if config.targets == "votes" and without_votes(config.dataset, place):
-            beside = "put fer2013new.csv beside fer2013.csv, or " if config.dataset == "fer2013" else ""
-            reason = f"targets are votes, but {config.dataset} in {place} has none; {beside}leave such runs out"
+            beside = (
+                "put fer2013new.csv beside fer2013.csv, or " if config.dataset == "fer2013" else ""
+            )
+            reason = (
+                f"targets are votes, but {config.dataset} in {place} has none; "
+                f"{beside}leave such runs out"
+            )
             return Obstacle("impossible", f"{reason} (the stage's parameter targets)")
         return None
 
     for key in graph(by_key.values()).static_order():
         job = by_key[key]
-        against = [found.get(other) for other in job.needs()] + [of_data(config) for config in job.data()]
+        against = [found.get(other) for other in job.needs()] + [
+            of_data(config) for config in job.data()
+        ]
         if first := next(filter(None, against), None):
             found[key] = first
     return found

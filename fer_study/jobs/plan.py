@@ -1,4 +1,5 @@
-"""What an edition still needs, what it costs, and working it off: one process, several, or a Dask cluster."""
+"""What an edition still needs, what it costs, and working it off: one process, several, or a Dask
+cluster."""
 
 from __future__ import annotations
 
@@ -25,10 +26,12 @@ class RunsFailed(RuntimeError):
 
 
 def table(jobs: list[Job]) -> pd.DataFrame:
-    """One row a job, in order, with its state, estimated seconds, and why it cannot be made where that is known.
+    """One row a job, in order, with its state, estimated seconds, and why it cannot be made where
+    that is known.
 
-    States: ``done``, ``published``, ``damaged``, ``started``, ``missing``, and of what cannot be made now ``no data`` (it
-    is not in place) or ``impossible`` (the data that is there does not allow it).
+    States: ``done``, ``published``, ``damaged``, ``started``, ``missing``, and of what cannot be
+    made now ``no data`` (it is not in place) or ``impossible`` (the data that is there does not
+    allow it).
     """
     known = speeds()
     found = {job.key: job.record() for job in jobs}
@@ -37,6 +40,7 @@ def table(jobs: list[Job]) -> pd.DataFrame:
     for job in jobs:
         record, obstacle = found[job.key], against.get(job.key)
         state = state_of(job, record, obstacle)
+        seconds = job.seconds(known) if not record and state != "impossible" else float("nan")
         rows.append({
             "stage": job.stage,
             "name": job.name,
@@ -44,10 +48,12 @@ def table(jobs: list[Job]) -> pd.DataFrame:
             "seed": job.seed,
             "key": job.key,
             "state": state,
-            "seconds": 0.0 if record else float("nan") if state == "impossible" else job.seconds(known),
+            "seconds": 0.0 if record else seconds,
             "reason": obstacle.reason if obstacle else "",
         })  # fmt: skip
-    return pd.DataFrame(rows, columns=["stage", "name", "kind", "seed", "key", "state", "seconds", "reason"])
+    return pd.DataFrame(
+        rows, columns=["stage", "name", "kind", "seed", "key", "state", "seconds", "reason"]
+    )
 
 
 def state_of(job: Job, record: store.Record | None, obstacle: Obstacle | None) -> str:
@@ -73,14 +79,16 @@ def data_lines(jobs: list[Job]) -> Iterator[str]:
         try:
             if dataset != "synthetic":
                 place = data.locate(dataset)
-                yield f"data: {dataset} is in {place} (not looked into: `fer-study data doctor {place}` does)"
+                unseen = f"not looked into: `fer-study data doctor {place}` does"
+                yield f"data: {dataset} is in {place} ({unseen})"
         except (InputError, OSError) as error:
             yield f"data: {error}"
 
 
 def speeds() -> dict[str, float]:
-    """Median training speed, images a second, over the records at hand that this version can read: by network with its
-    options and input size (``network``), and by name alone, for arms that were never timed."""
+    """Median training speed, images a second, over the records at hand that this version can read:
+    by network with its options and input size (``network``), and by name alone, for arms that were
+    never timed."""
     measured: dict[str, list[float]] = {}
     for record in store.records():
         config = record.config
@@ -90,10 +98,16 @@ def speeds() -> dict[str, float]:
     return {name: float(pd.Series(values).median()) for name, values in measured.items()}
 
 
-def train_jobs(jobs: list[Job], *, deadline: float | None = None, parallel: int = 1,
-               scheduler_file: str | None = None, root: str | None = None) -> tuple[int, int]:  # fmt: skip
-    """Make the records that are missing: first what needs no other run, then what does, transfers last. Interrupted runs go
-    on where they stopped.
+def train_jobs(
+    jobs: list[Job],
+    *,
+    deadline: float | None = None,
+    parallel: int = 1,
+    scheduler_file: str | None = None,
+    root: str | None = None,
+) -> tuple[int, int]:
+    """Make the records that are missing: first what needs no other run, then what does, transfers
+    last. Interrupted runs go on where they stopped.
 
     Args:
         deadline: ``time.monotonic()`` after which training stops at the first epoch's end.
@@ -119,20 +133,28 @@ def train_jobs(jobs: list[Job], *, deadline: float | None = None, parallel: int 
 
 
 def live_jobs(edition: str, jobs: list[Job]) -> list[Job]:
-    """Pick the jobs that a page of the edition makes by itself: those of its live recipe, and what takes minutes."""
+    """Pick the jobs that a page of the edition makes by itself: those of its live recipe, and what
+    takes minutes."""
     world = load_edition(edition)
     return [job for job in jobs if job.on_page or world.is_live(job.recipe)]
 
 
 def hopeless(edition: str, jobs: list[Job], root: str | None = None) -> str | None:
-    """Why a page on these jobs would show nothing: none has a record, and none can be made. Data that is only not in place
-    counts where the edition is live: records of others may come from elsewhere."""
-    jobs = [job for job in jobs if not job.on_page] or jobs  # an audit alone is no answer of a page on networks
+    """Why a page on these jobs would show nothing: none has a record, and none can be made. Data
+    that is only not in place counts where the edition is live: records of others may come from
+    elsewhere."""
+    jobs = [
+        job for job in jobs if not job.on_page
+    ] or jobs  # an audit alone is no answer of a page on networks
     if any(job.record() for job in jobs):
         return None
     live, found = {job.key for job in live_jobs(edition, jobs)}, obstacles(jobs, root)
     lasting = {key: x.reason for key, x in found.items() if x.state == "impossible" or key in live}
-    return "; ".join(dict.fromkeys(lasting.values())) if lasting.keys() == {x.key for x in jobs} else None
+    return (
+        "; ".join(dict.fromkeys(lasting.values()))
+        if lasting.keys() == {x.key for x in jobs}
+        else None
+    )
 
 
 def ensure(edition: str, jobs: list[Job], root: str | None = None) -> list[store.Record | None]:
@@ -157,4 +179,6 @@ def ensure(edition: str, jobs: list[Job], root: str | None = None) -> list[store
 
 def matches(job: Job, pattern: str | None) -> bool:
     """Say whether a job is meant by ``--only``."""
-    return pattern is None or fnmatch.fnmatch(f"{job.name}/{job.model}/{job.seed}/{job.key}", pattern)
+    return pattern is None or fnmatch.fnmatch(
+        f"{job.name}/{job.model}/{job.seed}/{job.key}", pattern
+    )

@@ -17,17 +17,19 @@ class Died(RuntimeError):
 
 
 class Pool:
-    """So many processes, each with one task at a time. One that dies costs its task only: another takes its place.
+    """So many processes, each with one task at a time. One that dies costs its task only: another
+    takes its place.
 
-    ``with Pool(2) as pool`` ends them all behind the block; nothing is left of a task that still ran. If this process is
-    killed, they notice that it is gone, and end.
+    ``with Pool(2) as pool`` ends them all behind the block; nothing is left of a task that still
+    ran. If this process is killed, they notice that it is gone, and end.
     """
 
     def __init__(self, count: int, threads: int = 0) -> None:
         """Start nothing yet.
 
         Args:
-            threads: of each process, where ``OMP_NUM_THREADS`` does not say it; 0: as many as it likes.
+            threads: of each process, where ``OMP_NUM_THREADS`` does not say it; 0: as many as it
+                likes.
         """
         self.count, self.threads = count, threads
         self.idle: list[_Worker] = []
@@ -85,7 +87,8 @@ class Pool:
 
 
 class _Worker:
-    """A process and the way to it. It is started afresh and not forked: a copy of a process with threads may hang."""
+    """A process and the way to it. It is started afresh and not forked: a copy of a process with
+    threads may hang."""
 
     def __init__(self, threads: int) -> None:
         context = multiprocessing.get_context("spawn")
@@ -105,14 +108,20 @@ class _Worker:
 def _serve(channel: multiprocessing.connection.Connection, threads: int) -> None:
     """Work off what comes, before anything is imported that reads the environment."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    os.environ.setdefault("TQDM_DISABLE", "1")  # the bars of several processes write into each other
+    os.environ.setdefault(
+        "TQDM_DISABLE", "1"
+    )  # the bars of several processes write into each other
     if threads:
         os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     from tqdm import tqdm  # reads the environment once
 
-    tqdm.set_lock(threading.RLock())  # its own one is of the system, and would outlive a process that is killed
+    tqdm.set_lock(
+        threading.RLock()
+    )  # its own one is of the system, and would outlive a process that is killed
     while True:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes: the parent ends this one
+        signal.signal(
+            signal.SIGINT, signal.SIG_IGN
+        )  # Ctrl-C reaches all processes: the parent ends this one
         try:
             function, arguments = channel.recv()
         except (EOFError, OSError):

@@ -30,7 +30,8 @@ log = logging.getLogger(__name__)
 
 
 class Outcome(NamedTuple):
-    """How a job ended: ``made``, ``left`` to a later call, ``failed``, or ``refused``, for its input is wrong; and why."""
+    """How a job ended: ``made``, ``left`` to a later call, ``failed``, or ``refused``, for its
+    input is wrong; and why."""
 
     state: str
     reason: str = ""
@@ -38,8 +39,13 @@ class Outcome(NamedTuple):
     """Of a refused job whose data cannot be read: others on the same data need not be tried."""
 
 
-def outcomes_of(jobs: list[Job], deadline: float | None = None, parallel: int = 1,
-                scheduler_file: str | None = None, root: str | None = None) -> dict[str, Outcome]:  # fmt: skip
+def outcomes_of(
+    jobs: list[Job],
+    deadline: float | None = None,
+    parallel: int = 1,
+    scheduler_file: str | None = None,
+    root: str | None = None,
+) -> dict[str, Outcome]:
     """How each job without a record ended, by key; see ``plan.train_jobs``.
 
     Raises:
@@ -50,7 +56,10 @@ def outcomes_of(jobs: list[Job], deadline: float | None = None, parallel: int = 
     if not todo:
         return outcomes
     check_store()
-    outcomes |= {job.key: Outcome("refused", reason) for job, reason in refused(todo, root, bool(scheduler_file))}
+    outcomes |= {
+        job.key: Outcome("refused", reason)
+        for job, reason in refused(todo, root, bool(scheduler_file))
+    }
     left_out = len(outcomes)
     if left_out == len(todo):
         return outcomes
@@ -66,7 +75,9 @@ def outcomes_of(jobs: list[Job], deadline: float | None = None, parallel: int = 
         outcomes[job.key] = outcome
         order.done(job.key)
         if outcome.state in ("failed", "refused"):
-            log.warning("%s, going on: %s (%s): %s", outcome.state, job.name, job.key, outcome.reason)
+            log.warning(
+                "%s, going on: %s (%s): %s", outcome.state, job.name, job.key, outcome.reason
+            )
         elif outcome.reason:
             log.info("%s", outcome.reason)
         elif outcome.state == "made" and several:
@@ -74,7 +85,8 @@ def outcomes_of(jobs: list[Job], deadline: float | None = None, parallel: int = 
             log.info("%d of %d: %s, seed %d (%s)", *count, job.name, job.seed, job.key)
 
     def tasks() -> Iterator[tuple | None]:
-        """What is ready to be made; None where all that is left waits for what others are making."""
+        """What is ready to be made; None where all that is left waits for what others are
+        making."""
         ready: deque[str] = deque()
         while order.is_active():
             ready += order.get_ready()
@@ -85,7 +97,9 @@ def outcomes_of(jobs: list[Job], deadline: float | None = None, parallel: int = 
             if job.key in outcomes:  # left out before
                 order.done(job.key)
                 continue
-            reasons = [x.reason for x in outcomes.values() if x.bad_data and x.bad_data in job.data()]
+            reasons = [
+                x.reason for x in outcomes.values() if x.bad_data and x.bad_data in job.data()
+            ]
             left = None if deadline is None else deadline - time.monotonic()
             if reasons:
                 ends(job, Outcome("refused", reasons[0]))
@@ -101,8 +115,8 @@ def outcomes_of(jobs: list[Job], deadline: float | None = None, parallel: int = 
 
 
 def refused(jobs: list[Job], root: str | None, elsewhere: bool) -> Iterator[tuple[Job, str]]:
-    """Find the jobs of which is known before any is made that they cannot be, each with the reason: their data, or initial
-    weights that are not there or do not fit."""
+    """Find the jobs of which is known before any is made that they cannot be, each with the reason:
+    their data, or initial weights that are not there or do not fit."""
     against, judged = obstacles(jobs, root, elsewhere), {}
     for job in jobs:
         if reason := against[job.key].reason if job.key in against else job.refusal(judged):
@@ -123,14 +137,18 @@ def work(job: Job, root: str | None, seconds: float | None) -> Outcome:
 
     Another process's run is left to it. Under ``$FER_STUDY_DEBUG`` a failure is raised.
     """
-    deadline = None if seconds is None else time.monotonic() + seconds  # of the machine that this runs on
+    deadline = (
+        None if seconds is None else time.monotonic() + seconds
+    )  # of the machine that this runs on
     try:
         run(job, root=root, deadline=deadline)
     except OutOfTime as stop:
         return Outcome("left", str(stop))
     except (store.Busy, weights.SourceMissing) as reason:
         source = getattr(reason, "key", "")
-        return Outcome("left", f"left over: {reason}{source and f'; train it with: {train_command(source)}'}")
+        return Outcome(
+            "left", f"left over: {reason}{source and f'; train it with: {train_command(source)}'}"
+        )
     except InputError as error:
         return Outcome("refused", str(error), unreadable(job, root))
     except Exception as failure:
@@ -141,7 +159,8 @@ def work(job: Job, root: str | None, seconds: float | None) -> Outcome:
 
 
 def check_store(place: Path | None = None) -> None:
-    """Refuse a folder of records that cannot be written, before anything is made for it; None: that of ``runs/``.
+    """Refuse a folder of records that cannot be written, before anything is made for it; None: that
+    of ``runs/``.
 
     Raises:
         InputError: the folder, and why.
@@ -157,7 +176,8 @@ def check_store(place: Path | None = None) -> None:
 
 
 def unreadable(job: Job, root: str | None) -> DataConfig | None:
-    """The data of a job where it cannot be read; what could be is at hand, so that asking costs nothing."""
+    """The data of a job where it cannot be read; what could be is at hand, so that asking costs
+    nothing."""
     for config in job.data():
         try:
             faces_of(config, root)
@@ -184,26 +204,39 @@ def train_command(key: str) -> str:
             return False
 
     found = [name for name in editions() if lists(name)]
-    return f"fer-study train {found[0]} --only '*/{key}'" if found else "jobs.job.run of its job (no edition lists it)"
+    return (
+        f"fer-study train {found[0]} --only '*/{key}'"
+        if found
+        else "jobs.job.run of its job (no edition lists it)"
+    )
 
 
 def threads_each(parallel: int) -> int:
-    """Threads of each of several processes, its share of the cores; 0 leaves them as they are: one process, or pinned."""
+    """Threads of each of several processes, its share of the cores; 0 leaves them as they are: one
+    process, or pinned."""
     alone = parallel == 1 or "OMP_NUM_THREADS" in os.environ
     return 0 if alone else max(1, (os.cpu_count() or 1) // parallel)
 
 
 @contextlib.contextmanager
-def backend(parallel: int, scheduler_file: str | None, root: str | None, jobs: list) -> Iterator[Callable]:
-    """What calls a function with each of some tasks and yields task and result: this process, several of this machine, or a
-    Dask cluster, whose workers write to the store of this process and read the same folders."""
+def backend(
+    parallel: int, scheduler_file: str | None, root: str | None, jobs: list
+) -> Iterator[Callable]:
+    """What calls a function with each of some tasks and yields task and result: this process,
+    several of this machine, or a Dask cluster, whose workers write to the store of this process and
+    read the same folders."""
     if scheduler_file:
         places = {"FER_STUDY_RUNS": store.local_root()}
         if os.environ.get("FER_STUDY_WEIGHTS"):
             places["FER_STUDY_WEIGHTS"] = os.environ["FER_STUDY_WEIGHTS"]
-        if any(x.dataset != "synthetic" for job in jobs for x in job.data()) and data.root_of(root).exists():
+        if (
+            any(x.dataset != "synthetic" for job in jobs for x in job.data())
+            and data.root_of(root).exists()
+        ):
             places["FER_STUDY_DATA"] = data.root_of(root)
-        with connected(scheduler_file, {name: os.path.abspath(path) for name, path in places.items()}) as cluster:
+        with connected(
+            scheduler_file, {name: os.path.abspath(path) for name, path in places.items()}
+        ) as cluster:
             yield cluster.each
     elif parallel > 1:
         with Pool(parallel, threads_each(parallel)) as pool:

@@ -1,4 +1,5 @@
-"""Stages as data: a strict model of a notebook's parameters, which says the jobs that the notebook needs."""
+"""Stages as data: a strict model of a notebook's parameters, which says the jobs that the notebook
+needs."""
 
 from __future__ import annotations
 
@@ -33,12 +34,13 @@ Names = Annotated[list[str], Field(min_length=1), AfterValidator(_once)]
 Value = int | float | bool | str
 Seeds = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1), AfterValidator(_once)]
 Changes = dict[str, Value]
-"""What an arm changes: path in a ``RunConfig`` -> value, such as ``{"model.options.stn": False}`` or ``{"phases.0.epochs":
-30}``; a name alone is one of the run's own fields."""
+"""What an arm changes: path in a ``RunConfig`` -> value, such as ``{"model.options.stn": False}``
+or ``{"phases.0.epochs": 30}``; a name alone is one of the run's own fields."""
 
 
 def changed(content: object, path: str, value: Value, where: str = "run") -> object:
-    """Change one value of a nested config, for example ``changed({"a": [1, 2]}, "a.1", 3)``, which is ``{"a": [1, 3]}``.
+    """Change one value of a nested config, for example ``changed({"a": [1, 2]}, "a.1", 3)``, which
+    is ``{"a": [1, 3]}``.
 
     Args:
         content: dictionaries, lists and values, as JSON has them.
@@ -59,9 +61,17 @@ def changed(content: object, path: str, value: Value, where: str = "run") -> obj
     return list(known.values()) if isinstance(content, list) else known
 
 
-def make_run(edition: Edition, recipe: str, model: str, seed: int, name: str, changes: Changes | None = None,
-             data: DataConfig | None = None) -> RunConfig:  # fmt: skip
-    """Make a run of an edition; under its live recipe the networks are narrower and the training split may be cut.
+def make_run(
+    edition: Edition,
+    recipe: str,
+    model: str,
+    seed: int,
+    name: str,
+    changes: Changes | None = None,
+    data: DataConfig | None = None,
+) -> RunConfig:
+    """Make a run of an edition; under its live recipe the networks are narrower and the training
+    split may be cut.
 
     Args:
         changes: see ``Changes``.
@@ -70,7 +80,9 @@ def make_run(edition: Edition, recipe: str, model: str, seed: int, name: str, ch
     Raises:
         InputError: an unknown recipe, network, option or path, or a value that is not allowed.
     """
-    from .. import models  # here, for torch takes seconds to import, and parameters are checked without it
+    from .. import (
+        models,
+    )  # here, for torch takes seconds to import, and parameters are checked without it
     from ..training.objectives import check_objective
     from ..training.weights import pin
 
@@ -80,7 +92,11 @@ def make_run(edition: Edition, recipe: str, model: str, seed: int, name: str, ch
     if live and live.max_train:
         data = data.replace(max_train=live.max_train)
     network = build(ModelConfig, {"name": model, "options": options})
-    content = load_recipe(recipe).run(name=name, data=data, model=network, seed=seed).model_dump(mode="json")
+    content = (
+        load_recipe(recipe)
+        .run(name=name, data=data, model=network, seed=seed)
+        .model_dump(mode="json")
+    )
     for path, value in (changes or {}).items():
         content = changed(content, path, value)
     run = parse(RunConfig, content, name)
@@ -130,8 +146,16 @@ class Trained(Stage):
             for arm, (model, changes) in arms.items()
         ]
 
-    def training(self, edition: Edition, recipe: str, seed: int, arm: str, model: str, changes: Changes,
-                 data: DataConfig | None = None) -> Job:  # fmt: skip
+    def training(
+        self,
+        edition: Edition,
+        recipe: str,
+        seed: int,
+        arm: str,
+        model: str,
+        changes: Changes,
+        data: DataConfig | None = None,
+    ) -> Job:
         """Make one training; its name says the recipe where the stage lists several."""
         try:
             config = make_run(edition, recipe, model, seed, self.name(arm, recipe), changes, data)
@@ -156,7 +180,8 @@ class DatasetAudit(Stage):
         return [self.own(), *(self.of(dataset_config(name, edition), name) for name in self.others)]
 
     def own(self) -> Job:
-        """Make the job that audits the edition's own data; that of the others may have to be read for their configs."""
+        """Make the job that audits the edition's own data; that of the others may have to be read
+        for their configs."""
         return self.of(load_edition(self.edition).data, self.edition)
 
     def of(self, data: DataConfig, name: str) -> Job:
@@ -172,7 +197,9 @@ class ClassWeighting(Trained):
     schemes: Names
 
     def jobs(self) -> list[Job]:
-        return self.trainings({scheme: (self.model, {"loss.class_weights": scheme}) for scheme in self.schemes})
+        return self.trainings(
+            {scheme: (self.model, {"loss.class_weights": scheme}) for scheme in self.schemes}
+        )
 
 
 class ModelComparison(Trained):
@@ -193,11 +220,14 @@ class ModelComparison(Trained):
         data = edition.data.replace(max_train=live.max_train if live else None)
         options = {"pixels_per_cell": 8, "orientations": 9, "C": 0.01}
         model = ModelConfig(name=BASELINE, options=options)
-        return self.job(RunConfig(name=BASELINE, data=data, model=model, phases=()), BASELINE, recipe)
+        return self.job(
+            RunConfig(name=BASELINE, data=data, model=model, phases=()), BASELINE, recipe
+        )
 
 
 class Ablations(Trained):
-    """Train one network, one part changed at a time; an arm says what it changes, and the first is the base."""
+    """Train one network, one part changed at a time; an arm says what it changes, and the first is
+    the base."""
 
     stage = "04_ablations"
     model: str
@@ -208,11 +238,12 @@ class Ablations(Trained):
 
 
 class LabelDistribution(Trained):
-    """Train one network on hard labels (``labels``), on the distribution of the crowd's votes (``votes``), or as taught by a
-    label distribution generator (``generator``): a network that learns the hard labels first and is then frozen.
+    """Train one network on hard labels (``labels``), on the distribution of the crowd's votes
+    (``votes``), or as taught by a label distribution generator (``generator``): a network that
+    learns the hard labels first and is then frozen.
 
-    The arms A and A+C of ResFace (document 001, table 5) are ``labels`` and ``generator`` of ``resface18`` with ``options``
-    ``{attention: none}``; A+B and A+B+C those without options.
+    The arms A and A+C of ResFace (document 001, table 5) are ``labels`` and ``generator`` of
+    ``resface18`` with ``options`` ``{attention: none}``; A+B and A+B+C those without options.
     """
 
     stage = "05_label_distribution"
@@ -231,12 +262,15 @@ class LabelDistribution(Trained):
                     if target == "generator":
                         jobs.append(self.training(edition, recipe, seed, "ldg", "ldg", size))
                         taught = {"loss.teacher": jobs[-1].key, "loss.distribution": "teacher"}
-                    jobs.append(self.training(edition, recipe, seed, target, self.model, network | taught))
+                    jobs.append(
+                        self.training(edition, recipe, seed, target, self.model, network | taught)
+                    )
         return [*jobs, self.audit()]
 
 
 class CrossDataset(Trained):
-    """Train a network on each source and score it on the test split of each target without further training."""
+    """Train a network on each source and score it on the test split of each target without further
+    training."""
 
     stage = "06_cross_dataset"
     model: str
@@ -245,20 +279,31 @@ class CrossDataset(Trained):
 
     def jobs(self) -> list[Job]:
         edition, jobs = load_edition(self.edition), []
-        data = {name: dataset_config(name, edition) for name in dict.fromkeys([*self.sources, *self.targets])}
+        data = {
+            name: dataset_config(name, edition)
+            for name in dict.fromkeys([*self.sources, *self.targets])
+        }
         if len({config.classes for config in data.values()}) > 1:
             counts = ", ".join(f"{name} {config.classes}" for name, config in data.items())
-            what = "sources and targets differ in their number of classes, so none can be scored on all"
-            raise InputError(f"{what}: {counts}")
+            raise InputError(
+                f"sources and targets differ in their number of classes ({counts}), "
+                "so none can be scored on all"
+            )
         for seed in self.seeds:
             for recipe in self.recipes:
                 for source in self.sources:
                     own = data[source].replace(max_train=edition.data.max_train)
-                    jobs.append(trained := self.training(edition, recipe, seed, source, self.model, {}, own))
+                    jobs.append(
+                        trained := self.training(edition, recipe, seed, source, self.model, {}, own)
+                    )
                     for target in self.targets:
                         if target != source:
                             arm = f"{source} -> {target}"
-                            given = {"name": self.name(arm, recipe), "run": trained.config, "target": data[target]}
+                            given = {
+                                "name": self.name(arm, recipe),
+                                "run": trained.config,
+                                "target": data[target],
+                            }
                             jobs.append(self.job(build(TransferConfig, given), arm, recipe))
         return jobs
 
@@ -289,7 +334,8 @@ class Network(Frozen):
 
 
 class Design(Stage):
-    """Train our network, first, and others of its cost with one recipe; then the steps of its design with a shorter one."""
+    """Train our network, first, and others of its cost with one recipe; then the steps of its
+    design with a shorter one."""
 
     stage = "design"
     recipe: str
@@ -303,14 +349,17 @@ class Design(Stage):
         listed = [(one, self.recipe, one.name) for one in self.networks]
         listed += [(one, self.short, f"{one.name}, {self.short}") for one in self.steps]
         return [
-            self.job(make_run(edition, recipe, one.model, seed, name, one.changes()), one.name, recipe)
+            self.job(
+                make_run(edition, recipe, one.model, seed, name, one.changes()), one.name, recipe
+            )
             for seed in self.seeds
             for one, recipe, name in listed
         ]
 
 
 class Measured(Frozen):
-    """A network of the gallery: its options, the side and channels of its input, and the images of a timed step.
+    """A network of the gallery: its options, the side and channels of its input, and the images of
+    a timed step.
 
     ``without``: options of the same network less a part; ``timed: false``: sizes only.
     """
@@ -355,20 +404,34 @@ class Twin(Stage):
     def jobs(self) -> list[Job]:
         dataset = load_edition(self.edition).data.dataset
         if dataset != "synthetic":
-            raise InputError(f"stage twin draws faces: edition {self.edition} has {dataset}, allowed: synthetic")
+            raise InputError(
+                f"stage twin draws faces: edition {self.edition} has {dataset}, allowed: synthetic"
+            )
         return [self.audit(), own_audit("fer2013").moved(self.stage)]
 
 
 STAGES: dict[str, type[Stage]] = {
     kind.stage: kind
-    for kind in (DatasetAudit, ModelComparison, Ablations, ClassWeighting, LabelDistribution, CrossDataset,
-                 ErrorAnalysis, Design, Twin, Gallery)
-}  # fmt: skip
-"""Every stage by name, in the order in which ``train`` works: after the audit the comparison of the four networks."""
+    for kind in (
+        DatasetAudit,
+        ModelComparison,
+        Ablations,
+        ClassWeighting,
+        LabelDistribution,
+        CrossDataset,
+        ErrorAnalysis,
+        Design,
+        Twin,
+        Gallery,
+    )
+}
+"""Every stage by name, in the order in which ``train`` works: after the audit the comparison of the
+four networks."""
 
 
 def check_stage(stage: str, given: dict, where: str = "") -> Stage:
-    """Check the parameters of a stage, for example ``check_stage("twin", {"edition": "smoke", "person": 3}).jobs()``.
+    """Check the parameters of a stage, for example ``check_stage("twin", {"edition": "smoke",
+    "person": 3}).jobs()``.
 
     Args:
         where: what a message begins with; empty: the stage.
@@ -385,7 +448,8 @@ def read_stage(edition: str, stage: str) -> Stage:
     """Read a stage of an edition, ``params/<edition>/<stage>.yaml``.
 
     Raises:
-        InputError: an unknown edition or stage, or a parameter that is missing, unknown or not allowed.
+        InputError: an unknown edition or stage, or a parameter that is missing, unknown or not
+            allowed.
     """
     given = parameters(edition, stage) if stage in STAGES else {}
     return check_stage(stage, given, f"params/{edition}/{stage}.yaml")
@@ -397,8 +461,8 @@ def own_audit(edition: str) -> Job:
 
 
 def listed_jobs(edition: str) -> list[Job]:
-    """List what each stage of an edition needs, in the order in which it is worked off; what several stages need stands in
-    each. An edition need not have every stage.
+    """List what each stage of an edition needs, in the order in which it is worked off; what
+    several stages need stands in each. An edition need not have every stage.
 
     Raises:
         InputError: see ``read_stage``.

@@ -54,7 +54,8 @@ class Training(Run):
         return None if record is None or maps_pending(record) else record
 
     def refusal(self, judged: dict[str, str]) -> str:
-        """Say what is wrong with its initial weights, which all seeds share; one that has begun needs them no more."""
+        """Say what is wrong with its initial weights, which all seeds share; one that has begun
+        needs them no more."""
         if (store.local_root() / self.key / CHECKPOINT).is_file():
             return ""
         wanted = network(self.config)
@@ -66,7 +67,9 @@ class Training(Run):
                 judged[wanted] = str(error)
         return judged[wanted]
 
-    def make(self, folder: Path, root: str | None = None, deadline: float | None = None) -> store.Record:
+    def make(
+        self, folder: Path, root: str | None = None, deadline: float | None = None
+    ) -> store.Record:
         """Train, or go on where it stopped, or make the maps that its record lacks."""
         if record := store.lookup(self.key):
             return add_maps(record, root)
@@ -80,31 +83,60 @@ def train_and_predict(
     deadline: float | None = None,
     on_epoch: OnEpoch | None = None,
 ) -> store.Record:
-    """Train a network, or go on where it stopped, and save its record: weights, every view and metrics, then mean saliency.
+    """Train a network, or go on where it stopped, and save its record: weights, every view and
+    metrics, then mean saliency.
 
     Args:
         folder: of the run, held by this process.
 
     Raises:
-        InputError: the config cannot be trained on these faces, or its initial weights cannot be loaded.
+        InputError: the config cannot be trained on these faces, or its initial weights cannot be
+            loaded.
         TrainingFailed: a loss or a prediction is not finite.
     """
     rows, fabric = split(faces, config.data), make_fabric()
     begun = whole_content(folder / CHECKPOINT, config.key) is not None
     torch.manual_seed(config.seed)
-    model = create_model(config.model, faces.num_classes, faces.images.shape[1]).to(memory_format=memory_format(fabric))
+    model = create_model(config.model, faces.num_classes, faces.images.shape[1]).to(
+        memory_format=memory_format(fabric)
+    )
     origin = {} if begun else load(model, config.model, faces.num_classes)
     if origin:
         name, file = config.name or config.key, f"{origin['file']}, sha256 {origin['sha256'][:16]}"
-        log.info("%s: weights %s (%s): %d tensors loaded", name, origin["source"], file, origin["loaded"])
-    batches = Batches(faces.images, rows.targets, rows.train, config.batch_size, fabric.device, classes=faces.classes,
-                      sample=config.data.annotation == "probability")  # fmt: skip
-    validation = (torch.from_numpy(faces.images[rows.validation]).to(fabric.device), faces.labels[rows.validation])
-    explained = has_maps(config, model, torch.from_numpy(faces.images[rows.train[:1]]))  # said before it trains for hours
-    weights = fit(
-        config, model, batches, validation, folder, fabric, deadline, teacher(config, faces, fabric), on_epoch, origin
+        log.info(
+            "%s: weights %s (%s): %d tensors loaded", name, origin["source"], file, origin["loaded"]
+        )
+    batches = Batches(
+        faces.images,
+        rows.targets,
+        rows.train,
+        config.batch_size,
+        fabric.device,
+        classes=faces.classes,
+        sample=config.data.annotation == "probability",
     )
-    start = time.perf_counter() - float(weights.history["seconds"].sum())  # epochs before an interruption count too
+    validation = (
+        torch.from_numpy(faces.images[rows.validation]).to(fabric.device),
+        faces.labels[rows.validation],
+    )
+    explained = has_maps(
+        config, model, torch.from_numpy(faces.images[rows.train[:1]])
+    )  # said before it trains for hours
+    weights = fit(
+        config,
+        model,
+        batches,
+        validation,
+        folder,
+        fabric,
+        deadline,
+        teacher(config, faces, fabric),
+        on_epoch,
+        origin,
+    )
+    start = time.perf_counter() - float(
+        weights.history["seconds"].sum()
+    )  # epochs before an interruption count too
     views = evaluate_views(config, model, weights, faces, rows, fabric)
     for kind, state in weights.states().items():
         save(state, config.model, folder / f"{kind}.safetensors")
@@ -119,10 +151,20 @@ def train_and_predict(
         env["initial_weights"] = weights.origin
     if explained:
         write_atomically(folder / PENDING, "")
-    files = {f"{kind}.safetensors": sha256(folder / f"{kind}.safetensors") for kind in weights.states()}
+    files = {
+        f"{kind}.safetensors": sha256(folder / f"{kind}.safetensors") for kind in weights.states()
+    }
     kept = {view: views[view] for view in KEPT}
-    record = store.save(folder, config, history=weights.history, table=table, views=kept, metrics=metrics,
-                       weights=files, env=env)  # fmt: skip
+    record = store.save(
+        folder,
+        config,
+        history=weights.history,
+        table=table,
+        views=kept,
+        metrics=metrics,
+        weights=files,
+        env=env,
+    )
     (folder / CHECKPOINT).unlink(missing_ok=True)
     return add_maps(record, faces=faces) if explained else record
 
@@ -136,8 +178,11 @@ def maps_pending(record: store.Record) -> bool:
     return not record.published and (record.folder / PENDING).is_file()
 
 
-def add_maps(record: store.Record, root: str | None = None, faces: FaceSet | None = None) -> store.Record:
-    """Add the Grad-CAM maps of the last weights to a record, which is complete before, so that nothing in them can lose it.
+def add_maps(
+    record: store.Record, root: str | None = None, faces: FaceSet | None = None
+) -> store.Record:
+    """Add the Grad-CAM maps of the last weights to a record, which is complete before, so that
+    nothing in them can lose it.
 
     Args:
         root, faces: where the data lies, or the data.
@@ -161,7 +206,9 @@ def add_maps(record: store.Record, root: str | None = None, faces: FaceSet | Non
         if maps:
             write_parts(record.folder, {"cam.npz": store.as_npz(**maps)}, listed(record.folder))
     else:
-        log.warning("%s: no Grad-CAM maps, making them ended the process twice", config.name or config.key)
+        log.warning(
+            "%s: no Grad-CAM maps, making them ended the process twice", config.name or config.key
+        )
     pending.unlink()
     return store.Record(record.folder, published=False)
 
@@ -178,27 +225,47 @@ def teacher(config: RunConfig, faces: FaceSet, fabric: Fabric) -> FaceModel | No
     source, model = trained_network(config.loss.teacher)
     for what, ours, theirs in (
         ("input size", config.model.input_size, source.model.input_size),
-        ("normalisation", (config.augment.mean, config.augment.std), (source.augment.mean, source.augment.std)),
-        ("training data", config.data.replace(targets="labels"), source.data.replace(targets="labels")),
+        (
+            "normalisation",
+            (config.augment.mean, config.augment.std),
+            (source.augment.mean, source.augment.std),
+        ),
+        (
+            "training data",
+            config.data.replace(targets="labels"),
+            source.data.replace(targets="labels"),
+        ),
     ):
         if ours != theirs:
-            raise InputError(f"{config.name or config.key}: {what} is {ours}, of its teacher {config.loss.teacher} {theirs}")
+            raise InputError(
+                f"{config.name or config.key}: {what} is {ours}, of its teacher "
+                f"{config.loss.teacher} {theirs}"
+            )
     return model.requires_grad_(False).to(fabric.device, memory_format=memory_format(fabric))
 
 
 KEPT = ("last_single", "last_ten_crop")
-"""Views whose predictions a record keeps; of the others it has the metrics, so that it stays small."""
+"""Views whose predictions a record keeps; of the others it has the metrics, so that it stays
+small."""
 
 
 def evaluate_views(
-    config: RunConfig, model: FaceModel, weights: TrainedStates, faces: FaceSet, rows: Split, fabric: Fabric
+    config: RunConfig,
+    model: FaceModel,
+    weights: TrainedStates,
+    faces: FaceSet,
+    rows: Split,
+    fabric: Fabric,
 ) -> dict[str, np.ndarray]:
-    """Every evaluation view in one pass: all of the last weights, and of the other kinds a single view.
+    """Every evaluation view in one pass: all of the last weights, and of the other kinds a single
+    view.
 
     Returns:
         ``{"last_single": (n, K) float32 log-probabilities, ...}`` over validation, then test rows.
     """
-    images = torch.from_numpy(faces.images[np.concatenate([rows.validation, rows.test])]).to(fabric.device)
+    images = torch.from_numpy(faces.images[np.concatenate([rows.validation, rows.test])]).to(
+        fabric.device
+    )
     views = {}
     for kind, state in weights.states().items():
         if kind == "best" and state is weights.last:
@@ -207,7 +274,9 @@ def evaluate_views(
         model.load_state_dict(state)
         for tta in TTA if kind == "last" else ("single",):
             with fabric.autocast():
-                logits = log_probabilities(model, images, config.augment, config.model.input_size, tta)
+                logits = log_probabilities(
+                    model, images, config.augment, config.model.input_size, tta
+                )
             check_finite(config, logits)
             views[f"{kind}_{tta}"] = stored(logits)
     return views
@@ -216,13 +285,18 @@ def evaluate_views(
 def training_score(
     config: RunConfig, model: FaceModel, faces: FaceSet, rows: np.ndarray, fabric: Fabric
 ) -> dict[str, float]:
-    """Loss and accuracy on the images that a network was trained on, as on any others: in evaluation mode, not augmented,
-    against the labels; what the history tells of training is measured while weights, images and targets change."""
+    """Loss and accuracy on the images that a network was trained on, as on any others: in
+    evaluation mode, not augmented, against the labels; what the history tells of training is
+    measured while weights, images and targets change."""
     parts = []
-    for part in np.array_split(rows, len(rows) // 8192 + 1):  # a set in a memory map is never loaded whole
+    # a set in a memory map is never loaded whole
+    for part in np.array_split(rows, len(rows) // 8192 + 1):
         images = torch.from_numpy(faces.images[part]).to(fabric.device)
         with fabric.autocast():
             parts.append(log_probabilities(model, images, config.augment, config.model.input_size))
     logits, labels = np.concatenate(parts), faces.labels[rows]
     check_finite(config, logits)
-    return {"accuracy": float(accuracy(logits, labels)), "log_loss": float(log_loss(logits, labels))}
+    return {
+        "accuracy": float(accuracy(logits, labels)),
+        "log_loss": float(log_loss(logits, labels)),
+    }

@@ -1,4 +1,5 @@
-"""Zero-shot transfer: the weights of a finished run, scored on another dataset without further training."""
+"""Zero-shot transfer: the weights of a finished run, scored on another dataset without further
+training."""
 
 from __future__ import annotations
 
@@ -58,26 +59,46 @@ class Transfer(Job):
     def seconds(self, speeds: dict[str, float]) -> float:
         return 30.0
 
-    def make(self, folder: Path, root: str | None = None, deadline: float | None = None) -> store.Record:
-        """Make its record: views ``last_single`` and ``last_flip`` over the test split of the target.
+    def make(
+        self, folder: Path, root: str | None = None, deadline: float | None = None
+    ) -> store.Record:
+        """Make its record: views ``last_single`` and ``last_flip`` over the test split of the
+        target.
 
-        No image of the target was trained on, so the flags of copies are False; its only subset of metrics is ``test``.
+        No image of the target was trained on, so the flags of copies are False; its only subset of
+        metrics is ``test``.
 
         Raises:
             SourceMissing: the run has no weights here.
             InputError: the target's data is missing or is not what the config names.
         """
         config, start = self.config, time.perf_counter()
-        trained_weights(config.run.key, name=config.run.name or config.run.model.name)  # before any data is read
+        trained_weights(
+            config.run.key, name=config.run.name or config.run.model.name
+        )  # before any data is read
         faces, fabric = faces_of(config.target, root), make_fabric()
         model, rows = load(config.run, faces), test_rows(faces)
         model = model.to(fabric.device, memory_format=memory_format(fabric))
-        images, size = torch.from_numpy(faces.images[rows]).to(fabric.device), config.run.model.input_size
+        images, size = (
+            torch.from_numpy(faces.images[rows]).to(fabric.device),
+            config.run.model.input_size,
+        )
         with fabric.autocast():
-            views = {f"last_{tta}": stored(log_probabilities(model, images, config.run.augment, size, tta)) for tta in TTA}
+            views = {
+                f"last_{tta}": stored(
+                    log_probabilities(model, images, config.run.augment, size, tta)
+                )
+                for tta in TTA
+            }
         none = np.zeros(len(rows), dtype=bool)
         table = as_table(faces, rows, np.repeat("test", len(rows)), none, none)
         scores, env = score(table, views, faces.classes, config), device_environment(fabric, start)
         return store.save(
-            folder, config, history=pd.DataFrame(columns=["epoch"]), table=table, views=views, metrics=scores, env=env
+            folder,
+            config,
+            history=pd.DataFrame(columns=["epoch"]),
+            table=table,
+            views=views,
+            metrics=scores,
+            env=env,
         )

@@ -4,6 +4,17 @@ from . import emonext, hybrid, ladder, resface, small, timm_models
 from .registry import FaceModel, create_model, extra_outputs, names, options_of, register, resolve
 
 __all__ = [
-    "FaceModel", "create_model", "emonext", "extra_outputs", "hybrid", "ladder", "names", "options_of", "register",
-    "resface", "resolve", "small", "timm_models",
-]  # fmt: skip
+    "FaceModel",
+    "create_model",
+    "emonext",
+    "extra_outputs",
+    "hybrid",
+    "ladder",
+    "names",
+    "options_of",
+    "register",
+    "resface",
+    "resolve",
+    "small",
+    "timm_models",
+]

@@ -33,12 +33,14 @@ def size(config: ModelConfig, num_classes: int = 7, in_channels: int = 1) -> dic
     """Parameters, operations and activations of a network, counted without weights in memory.
 
     Returns:
-        ``parameters``; ``mflops``: million floating-point operations of one image (a multiplication and an addition count as
-        two); ``activation_mb``: see there.
+        ``parameters``; ``mflops``: million floating-point operations of one image (a multiplication
+        and an addition count as two); ``activation_mb``: see there.
     """
     with torch.device("meta"):
         model = create_model(config, num_classes, in_channels)
-        images = torch.zeros(2, in_channels, config.input_size, config.input_size)  # batch normalisation needs two
+        images = torch.zeros(
+            2, in_channels, config.input_size, config.input_size
+        )  # batch normalisation needs two
         with evaluating(model), FlopCounterMode(display=False) as counter:
             model(images[:1])
         return {
@@ -49,7 +51,8 @@ def size(config: ModelConfig, num_classes: int = 7, in_channels: int = 1) -> dic
 
 
 def activation_mb(model: FaceModel, images: torch.Tensor) -> float:
-    """Megabytes (10^6 bytes) an image that a training step in float32 keeps between its way forth and its way back.
+    """Megabytes (10^6 bytes) an image that a training step in float32 keeps between its way forth
+    and its way back.
 
     Every tensor that autograd saves counts once, the weights and the images do not.
     """
@@ -71,22 +74,34 @@ def cost(config: ModelConfig, num_classes: int = 7, in_channels: int = 1) -> dic
     return size(config, num_classes, in_channels) | forward_speeds(config, num_classes, in_channels)
 
 
-def forward_speeds(config: ModelConfig, num_classes: int = 7, in_channels: int = 1, repeats: int = 15) -> dict[str, float]:
-    """``latency_ms``: median time of a batch of one, and ``images_per_second`` of a batch of 64, in float32 on the CPU."""
+def forward_speeds(
+    config: ModelConfig, num_classes: int = 7, in_channels: int = 1, repeats: int = 15
+) -> dict[str, float]:
+    """``latency_ms``: median time of a batch of one, and ``images_per_second`` of a batch of 64, in
+    float32 on the CPU."""
     model = create_model(config, num_classes, in_channels)
     one = torch.zeros(1, in_channels, config.input_size, config.input_size)
     with evaluating(model):
         latency = alternating({"one": lambda: model(one)}, repeats)["one"]
-        batch = alternating({"64": lambda: model(one.expand(64, -1, -1, -1))}, 3 if latency < 0.05 else 1)["64"]
+        batch = alternating(
+            {"64": lambda: model(one.expand(64, -1, -1, -1))}, 3 if latency < 0.05 else 1
+        )["64"]
     return {"latency_ms": 1e3 * latency, "images_per_second": 64 / batch}
 
 
 def step_speeds(
-    config: ModelConfig, num_classes: int = 7, in_channels: int = 1, batch_size: int = 16, repeats: int = 5
+    config: ModelConfig,
+    num_classes: int = 7,
+    in_channels: int = 1,
+    batch_size: int = 16,
+    repeats: int = 5,
 ) -> dict[str, float]:
-    """Images a second of a training step (forth, back, SGD) on the CPU in each of ``WAYS``; NaN: does
-    not compile, or cannot be trained channels-last (``only_contiguous``)."""
-    steps = {way: _step(config, num_classes, in_channels, batch_size, level) for level, way in enumerate(WAYS)}
+    """Images a second of a training step (forth, back, SGD) on the CPU in each of ``WAYS``; NaN:
+    does not compile, or cannot be trained channels-last (``only_contiguous``)."""
+    steps = {
+        way: _step(config, num_classes, in_channels, batch_size, level)
+        for level, way in enumerate(WAYS)
+    }
     if only_contiguous(config, num_classes, in_channels):
         del steps["channels-last"]
     try:
@@ -100,15 +115,21 @@ def step_speeds(
 
 
 def step_ratios(
-    config: ModelConfig, without: ModelConfig, num_classes: int = 7, in_channels: int = 1, batch_size: int = 16,
+    config: ModelConfig,
+    without: ModelConfig,
+    num_classes: int = 7,
+    in_channels: int = 1,
+    batch_size: int = 16,
     repeats: int = 15,
-) -> list[float]:  # fmt: skip
+) -> list[float]:
     """How many times as long a training step takes as without a part, in float32 and channels-last
     (contiguous where one is ``only_contiguous``): one ratio for each pair of steps, one after the
     other, in one run."""
     both = {"with": config, "without": without}
     level = int(not any(only_contiguous(c, num_classes, in_channels) for c in both.values()))
-    steps = {part: _step(c, num_classes, in_channels, batch_size, level) for part, c in both.items()}
+    steps = {
+        part: _step(c, num_classes, in_channels, batch_size, level) for part, c in both.items()
+    }
     seconds = turns(steps, repeats)
     return [a / b for a, b in zip(seconds["with"], seconds["without"], strict=True)]
 
@@ -131,7 +152,8 @@ def alternating(calls: dict[str, Callable[[], object]], repeats: int) -> dict[st
 
 
 def turns(calls: dict[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
-    """Seconds of each of several calls, which take turns, so that other work on the machine slows all alike."""
+    """Seconds of each of several calls, which take turns, so that other work on the machine slows
+    all alike."""
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for turn in range(repeats + 1):
         for name, call in calls.items():
@@ -142,14 +164,19 @@ def turns(calls: dict[str, Callable[[], object]], repeats: int) -> dict[str, lis
     return seconds
 
 
-def _step(config: ModelConfig, num_classes: int, in_channels: int, batch_size: int, level: int) -> Callable[[], None]:
+def _step(
+    config: ModelConfig, num_classes: int, in_channels: int, batch_size: int, level: int
+) -> Callable[[], None]:
     """A training step on random images; ``level`` is the place in ``WAYS``."""
     torch.manual_seed(0)
     model = create_model(config, num_classes, in_channels).train()
     images = torch.randn(batch_size, in_channels, config.input_size, config.input_size)
     target = torch.arange(batch_size) % num_classes
     if level >= 1:
-        model, images = model.to(memory_format=torch.channels_last), images.to(memory_format=torch.channels_last)
+        model, images = (
+            model.to(memory_format=torch.channels_last),
+            images.to(memory_format=torch.channels_last),
+        )
     optimiser = torch.optim.SGD(model.parameters(), 1e-3)
     forward: Callable | nn.Module = model.training_outputs
     if level >= 3:
@@ -161,7 +188,9 @@ def _step(config: ModelConfig, num_classes: int, in_channels: int, batch_size: i
             outputs = forward(images)
         optimiser.zero_grad(set_to_none=True)
         loss = F.cross_entropy(outputs.pop("logits").float(), target)
-        sum((output.float().mean() for output in outputs.values()), loss).backward()  # through every part that learns
+        sum(
+            (output.float().mean() for output in outputs.values()), loss
+        ).backward()  # through every part that learns
         optimiser.step()
 
     return step

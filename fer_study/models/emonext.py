@@ -1,19 +1,21 @@
-"""EmoNeXt (El Boudouri and Bohi, 2023): ConvNeXt (Liu et al., 2022), a spatial transformer, squeeze-and-excitation.
+"""EmoNeXt (El Boudouri and Bohi, 2023): ConvNeXt (Liu et al., 2022), a spatial transformer,
+squeeze-and-excitation.
 
-Where the description and the published code differ, the difference is an option whose default is the published value:
+Where the description and the published code differ, the difference is an option whose default is
+the published value:
 
-=====================  =============================================  =========================================
-option                 published                                      described
-=====================  =============================================  =========================================
-``se``                 ``before``: behind the three down-sampling      ``after`` every stage
-                       convolutions, none behind the last stage
-``attention``          ``batch``: between the pooled vectors of a      between features (here ``tokens``, the
-                       batch, whose output is not used                positions of the last map)
-``attention_power``    0.25: scores are divided by D^(1/4)            0.5
-=====================  =============================================  =========================================
+``se``
+    published ``before``: behind the three down-sampling convolutions, none behind the last stage;
+    described ``after`` every stage.
+``attention``
+    published ``batch``: between the pooled vectors of a batch, whose output is not used; described
+    between features (here ``tokens``, the positions of the last map).
+``attention_power``
+    published 0.25: scores are divided by D^(1/4); described 0.5.
 
-The blocks are timm's. The penalty is ``attention_weight * mean((W - mean W)^2)`` over the attention weights W; with
-``batch`` it is 0 for a batch of one, and its value projection never gets a gradient.
+The blocks are timm's. The penalty is ``attention_weight * mean((W - mean W)^2)`` over the attention
+weights W; with ``batch`` it is 0 for a batch of one, and its value projection never gets a
+gradient.
 """
 
 from __future__ import annotations
@@ -29,7 +31,8 @@ from .registry import FaceModel, register
 
 
 class SpatialTransformer(nn.Module):
-    """Spatial transformer (Jaderberg et al., 2015, section 3), the identity at the start, for any input size.
+    """Spatial transformer (Jaderberg et al., 2015, section 3), the identity at the start, for any
+    input size.
 
     Two convolutions with pooling, then 32 hidden units and the six numbers of an affine map.
     """
@@ -37,9 +40,15 @@ class SpatialTransformer(nn.Module):
     def __init__(self, in_channels: int, input_size: int) -> None:
         super().__init__()
         self.localization = nn.Sequential(
-            nn.Conv2d(in_channels, 8, 7), nn.BatchNorm2d(8), nn.MaxPool2d(2), nn.ReLU(),
-            nn.Conv2d(8, 10, 5), nn.BatchNorm2d(10), nn.MaxPool2d(2), nn.ReLU(),
-        )  # fmt: skip
+            nn.Conv2d(in_channels, 8, 7),
+            nn.BatchNorm2d(8),
+            nn.MaxPool2d(2),
+            nn.ReLU(),
+            nn.Conv2d(8, 10, 5),
+            nn.BatchNorm2d(10),
+            nn.MaxPool2d(2),
+            nn.ReLU(),
+        )
         side = ((input_size - 6) // 2 - 4) // 2
         self.regressor = nn.Sequential(nn.Linear(10 * side**2, 32), nn.ReLU(), nn.Linear(32, 6))
 
@@ -62,7 +71,10 @@ class SqueezeExcitation(nn.Module):
         super().__init__()
         hidden = max(channels // reduction, 1)
         self.fc = nn.Sequential(
-            nn.Linear(channels, hidden, bias=False), nn.ReLU(), nn.Linear(hidden, channels, bias=False), nn.Sigmoid()
+            nn.Linear(channels, hidden, bias=False),
+            nn.ReLU(),
+            nn.Linear(hidden, channels, bias=False),
+            nn.Sigmoid(),
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -71,7 +83,8 @@ class SqueezeExcitation(nn.Module):
 
 
 class AttentionPenalty(nn.Module):
-    """How unevenly features attend to each other; their attended values are used nowhere (so ``value`` gets no gradient)."""
+    """How unevenly features attend to each other; their attended values are used nowhere (so
+    ``value`` gets no gradient)."""
 
     def __init__(self, dim: int, power: float) -> None:
         super().__init__()
@@ -80,14 +93,18 @@ class AttentionPenalty(nn.Module):
         self.scale = dim**-power
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """(..., N, D) features -> scalar, ``mean((W - mean W)^2)`` of the attention weights W (..., N, N)."""
+        """(..., N, D) features -> scalar, ``mean((W - mean W)^2)`` of the attention weights W (...,
+        N, N)."""
         x = self.norm(features)
-        weights = torch.softmax(self.query(x) @ self.key(x).transpose(-2, -1) * self.scale, dim=-1).float()
+        weights = torch.softmax(
+            self.query(x) @ self.key(x).transpose(-2, -1) * self.scale, dim=-1
+        ).float()
         return (weights - weights.mean()).square().mean()
 
 
 class EmoNeXt(FaceModel):
-    """See the module. ``depths`` and ``dims`` are those of ConvNeXt, ``weights`` its name in timm; images from 32 px.
+    """See the module. ``depths`` and ``dims`` are those of ConvNeXt, ``weights`` its name in timm;
+    images from 32 px.
 
     Args:
         se_reduction: r of squeeze-and-excitation.
@@ -101,11 +118,18 @@ class EmoNeXt(FaceModel):
     weights: str
 
     def __init__(
-        self, num_classes: int, in_channels: int, input_size: int, stn: bool = True,
-        se: Literal["none", "before", "after"] = "before", se_reduction: int = 16,
-        attention: Literal["none", "batch", "tokens"] = "batch", attention_power: float = 0.25,
-        attention_weight: float = 1.0, drop_path_rate: float = 0.1,
-    ) -> None:  # fmt: skip
+        self,
+        num_classes: int,
+        in_channels: int,
+        input_size: int,
+        stn: bool = True,
+        se: Literal["none", "before", "after"] = "before",
+        se_reduction: int = 16,
+        attention: Literal["none", "batch", "tokens"] = "batch",
+        attention_power: float = 0.25,
+        attention_weight: float = 1.0,
+        drop_path_rate: float = 0.1,
+    ) -> None:
         from timm.models.convnext import ConvNeXt  # seconds to import, so not on every start
 
         super().__init__()
@@ -113,15 +137,26 @@ class EmoNeXt(FaceModel):
             raise InputError(f"model emonext: input_size is {input_size}, allowed: 32 and more")
         self.se_place, self.attends, self.attention_weight = se, attention, attention_weight
         self.stn = SpatialTransformer(in_channels, input_size) if stn else nn.Identity()
-        self.net = ConvNeXt(in_chans=in_channels, num_classes=num_classes, depths=self.depths, dims=self.dims,
-                            drop_path_rate=drop_path_rate)  # fmt: skip
-        places = {"none": (False,) * 4, "before": (False, True, True, True), "after": (True,) * 4}[se]
+        self.net = ConvNeXt(
+            in_chans=in_channels,
+            num_classes=num_classes,
+            depths=self.depths,
+            dims=self.dims,
+            drop_path_rate=drop_path_rate,
+        )
+        places = {"none": (False,) * 4, "before": (False, True, True, True), "after": (True,) * 4}[
+            se
+        ]
         self.se = nn.ModuleList(
             SqueezeExcitation(dim, se_reduction) if there else nn.Identity()
             for dim, there in zip(self.dims, places, strict=True)
         )
-        self.attention = AttentionPenalty(self.dims[-1], attention_power) if attention != "none" else None
-        ours = (part for name, part in self.named_children() if name != "net")  # timm starts its blocks so already
+        self.attention = (
+            AttentionPenalty(self.dims[-1], attention_power) if attention != "none" else None
+        )
+        ours = (
+            part for name, part in self.named_children() if name != "net"
+        )  # timm starts its blocks so already
         for module in (module for part in ours for module in part.modules()):
             if isinstance(module, nn.Conv2d | nn.Linear):
                 nn.init.trunc_normal_(module.weight, std=0.02)
@@ -151,7 +186,11 @@ class EmoNeXt(FaceModel):
             return super().training_outputs(images)
         x = self.features(images)
         logits = self.net.head(x)
-        attended = self.net.head(x, pre_logits=True) if self.attends == "batch" else x.flatten(2).transpose(1, 2)
+        attended = (
+            self.net.head(x, pre_logits=True)
+            if self.attends == "batch"
+            else x.flatten(2).transpose(1, 2)
+        )
         return {"logits": logits, "penalty": self.attention_weight * self.attention(attended)}
 
     @property
@@ -160,7 +199,9 @@ class EmoNeXt(FaceModel):
 
     def stages(self) -> list[nn.Module]:
         head = [self.net.head] if self.attention is None else [self.net.head, self.attention]
-        body = [nn.ModuleList([stage, se]) for stage, se in zip(self.net.stages, self.se, strict=True)]
+        body = [
+            nn.ModuleList([stage, se]) for stage, se in zip(self.net.stages, self.se, strict=True)
+        ]
         stem = [self.net.stem] if isinstance(self.stn, nn.Identity) else [self.net.stem, self.stn]
         return [nn.ModuleList(head), *reversed(body), *stem]
 
@@ -169,7 +210,8 @@ class EmoNeXt(FaceModel):
 
 
 def _size(name: str, depths: tuple[int, ...], dims: tuple[int, ...], tag: str = "fb_in22k") -> None:
-    """Register a size; ``tag`` names its weights: ImageNet-22k as published, ImageNet-1k where timm has no other."""
+    """Register a size; ``tag`` names its weights: ImageNet-22k as published, ImageNet-1k where timm
+    has no other."""
     parts = {"depths": depths, "dims": dims, "weights": f"convnext_{name}.{tag}"}
     register(f"emonext_{name}")(type(f"EmoNeXt_{name}", (EmoNeXt,), parts))
 

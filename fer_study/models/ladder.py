@@ -1,10 +1,12 @@
-"""The ladder of small CNNs of document 004 (Rowson and Slotter, Facial Expression Recognition Project).
+"""The ladder of small CNNs of document 004 (Rowson and Slotter, Facial Expression Recognition
+Project).
 
-The text gives the number of filters and the order of the layers. What it leaves open is chosen here and is a field where it
-could matter: 3x3 convolutions with padding 1, 2x2 max pooling, dropout .25 after pooling and .5 before the
-last layer, a hidden layer of 128 (baseline) or, as stated, 512 units (CBAM network), one convolution per block. The baseline
-of document 003, described nowhere, stands beside them. Images from 16 px: multiples of 8 where the last layers see every
-position, any size in ``simple_resnet``.
+The text gives the number of filters and the order of the layers. What it leaves open is chosen here
+and is a field where it could matter: 3x3 convolutions with padding 1, 2x2 max pooling, dropout .25
+after pooling and .5 before the last layer, a hidden layer of 128 (baseline) or, as stated, 512
+units (CBAM network), one convolution per block. The baseline of document 003, described nowhere,
+stands beside them. Images from 16 px: multiples of 8 where the last layers see every position, any
+size in ``simple_resnet``.
 """
 
 from __future__ import annotations
@@ -25,24 +27,29 @@ FIXED_KERNELS = {
     "sharpen": [[0, -1, 0], [-1, 5, -1], [0, -1, 0]],
     "emboss": [[-2, -1, 0], [-1, 1, 1], [0, 1, 2]],
 }
-"""The "custom kernel layer (5 filters)": edge and shape filters "like Sobel and Laplacian"; the other three are ours."""
+"""The "custom kernel layer (5 filters)": edge and shape filters "like Sobel and Laplacian"; the
+other three are ours."""
 
 
 class FixedKernels(nn.Module):
-    """Fixed 3x3 filters at the input: (B, C, H, W) -> (B, 5, H, W). Channels are averaged first; nothing is learned."""
+    """Fixed 3x3 filters at the input: (B, C, H, W) -> (B, 5, H, W). Channels are averaged first;
+    nothing is learned."""
 
     out_channels = len(FIXED_KERNELS)
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("kernels", torch.tensor(list(FIXED_KERNELS.values()), dtype=torch.float32).unsqueeze(1))
+        self.register_buffer(
+            "kernels", torch.tensor(list(FIXED_KERNELS.values()), dtype=torch.float32).unsqueeze(1)
+        )
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return F.conv2d(images.mean(dim=1, keepdim=True), self.kernels, padding=1)
 
 
 class CBAM(nn.Module):
-    """Convolutional block attention module: channel, then spatial attention (Woo et al., 2018, eq. 1-3).
+    """Convolutional block attention module: channel, then spatial attention (Woo et al., 2018, eq.
+    1-3).
 
     Args:
         reduction: of the hidden layer of the channel branch (16 in the paper).
@@ -52,12 +59,17 @@ class CBAM(nn.Module):
     def __init__(self, channels: int, reduction: int = 16, kernel_size: int = 7) -> None:
         super().__init__()
         hidden = max(channels // reduction, 4)
-        self.channel = nn.Sequential(nn.Linear(channels, hidden), nn.ReLU(), nn.Linear(hidden, channels))
+        self.channel = nn.Sequential(
+            nn.Linear(channels, hidden), nn.ReLU(), nn.Linear(hidden, channels)
+        )
         self.spatial = nn.Conv2d(2, 1, kernel_size, padding=kernel_size // 2, bias=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, C, H, W) -> (B, C, H, W)."""
-        average, maximum = F.adaptive_avg_pool2d(x, 1).flatten(1), F.adaptive_max_pool2d(x, 1).flatten(1)
+        average, maximum = (
+            F.adaptive_avg_pool2d(x, 1).flatten(1),
+            F.adaptive_max_pool2d(x, 1).flatten(1),
+        )
         x = x * torch.sigmoid(self.channel(average) + self.channel(maximum))[:, :, None, None]
         pooled = torch.cat([x.mean(dim=1, keepdim=True), x.max(dim=1, keepdim=True).values], dim=1)
         return x * torch.sigmoid(self.spatial(pooled))
@@ -65,32 +77,51 @@ class CBAM(nn.Module):
 
 def _after_pooling(input_size: int, poolings: int, name: str) -> int:
     if input_size % 2**poolings or input_size < 16:
-        raise InputError(f"model {name}: input_size is {input_size}, allowed: multiples of {2**poolings} from 16")
+        raise InputError(
+            f"model {name}: input_size is {input_size}, allowed: multiples of {2**poolings} from 16"
+        )
     return input_size // 2**poolings
 
 
 class _Plain(FaceModel):
-    """Three convolutions with pooling and dropout, then two fully connected layers, behind an optional kernel layer.
+    """Three convolutions with pooling and dropout, then two fully connected layers, behind an
+    optional kernel layer.
 
-    DEVIATION: the text lists pooling and dropout behind the first two convolutions of model 1, and none in model 2; here
-    they follow all three in both, which leaves 0.7 of 2.5 million parameters at 48 px.
+    DEVIATION: the text lists pooling and dropout behind the first two convolutions of model 1, and
+    none in model 2; here they follow all three in both, which leaves 0.7 of 2.5 million parameters
+    at 48 px.
     """
 
-    def __init__(self, kernels: bool, name: str, num_classes: int, in_channels: int, input_size: int, width: float,
-                 hidden: int, dropout: float, head_dropout: float) -> None:  # fmt: skip
+    def __init__(
+        self,
+        kernels: bool,
+        name: str,
+        num_classes: int,
+        in_channels: int,
+        input_size: int,
+        width: float,
+        hidden: int,
+        dropout: float,
+        head_dropout: float,
+    ) -> None:
         super().__init__()
         widths = [round(width * w) for w in (32, 64, 128)]
         self.kernels = FixedKernels() if kernels else nn.Identity()
         inputs = [FixedKernels.out_channels if kernels else in_channels] + widths[:-1]
         self.blocks = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(i, o, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(dropout))
+            nn.Sequential(
+                nn.Conv2d(i, o, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(dropout)
+            )
             for i, o in zip(inputs, widths, strict=True)
         )
         side = _after_pooling(input_size, 3, name)
         self.head = nn.Sequential(
-            nn.Flatten(), nn.Linear(widths[-1] * side**2, hidden), nn.ReLU(), nn.Dropout(head_dropout),
+            nn.Flatten(),
+            nn.Linear(widths[-1] * side**2, hidden),
+            nn.ReLU(),
+            nn.Dropout(head_dropout),
             nn.Linear(hidden, num_classes),
-        )  # fmt: skip
+        )
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         x = self.kernels(images)
@@ -110,48 +141,111 @@ class _Plain(FaceModel):
 class EmotionCNN(_Plain):
     """Document 004, model 1: convolutions of 32, 64 and 128 filters; 0.7 M parameters at 48 px."""
 
-    def __init__(self, num_classes: int, in_channels: int, input_size: int, width: float = 1.0, hidden: int = 128,
-                 dropout: float = 0.25, head_dropout: float = 0.5) -> None:  # fmt: skip
-        super().__init__(False, "emotion_cnn", num_classes, in_channels, input_size, width, hidden, dropout, head_dropout)
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int,
+        input_size: int,
+        width: float = 1.0,
+        hidden: int = 128,
+        dropout: float = 0.25,
+        head_dropout: float = 0.5,
+    ) -> None:
+        super().__init__(
+            False,
+            "emotion_cnn",
+            num_classes,
+            in_channels,
+            input_size,
+            width,
+            hidden,
+            dropout,
+            head_dropout,
+        )
 
 
 @register("kernel_cnn")
 class KernelCNN(_Plain):
     """Document 004, model 2: the same behind five fixed kernels."""
 
-    def __init__(self, num_classes: int, in_channels: int, input_size: int, width: float = 1.0, hidden: int = 128,
-                 dropout: float = 0.25, head_dropout: float = 0.5) -> None:  # fmt: skip
-        super().__init__(True, "kernel_cnn", num_classes, in_channels, input_size, width, hidden, dropout, head_dropout)
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int,
+        input_size: int,
+        width: float = 1.0,
+        hidden: int = 128,
+        dropout: float = 0.25,
+        head_dropout: float = 0.5,
+    ) -> None:
+        super().__init__(
+            True,
+            "kernel_cnn",
+            num_classes,
+            in_channels,
+            input_size,
+            width,
+            hidden,
+            dropout,
+            head_dropout,
+        )
 
 
 @register("baseline_cnn")
 class BaselineCNN(_Plain):
-    """The baseline CNN of document 003, which names it and gives its scores (section 6.1), not its layers.
+    """The baseline CNN of document 003, which names it and gives its scores (section 6.1), not its
+    layers.
 
-    Ours is the plainest reading: ``emotion_cnn`` without any dropout, so with nothing that the hybrid network adds.
+    Ours is the plainest reading: ``emotion_cnn`` without any dropout, so with nothing that the
+    hybrid network adds.
     """
 
-    def __init__(self, num_classes: int, in_channels: int, input_size: int, width: float = 1.0, hidden: int = 128,
-                 dropout: float = 0.0, head_dropout: float = 0.0) -> None:  # fmt: skip
-        super().__init__(False, "baseline_cnn", num_classes, in_channels, input_size, width, hidden, dropout, head_dropout)
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int,
+        input_size: int,
+        width: float = 1.0,
+        hidden: int = 128,
+        dropout: float = 0.0,
+        head_dropout: float = 0.0,
+    ) -> None:
+        super().__init__(
+            False,
+            "baseline_cnn",
+            num_classes,
+            in_channels,
+            input_size,
+            width,
+            hidden,
+            dropout,
+            head_dropout,
+        )
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions with batch normalisation and a projected shortcut, stride 2 (He et al., 2016, fig. 2).
+    """Two 3x3 convolutions with batch normalisation and a projected shortcut, stride 2 (He et al.,
+    2016, fig. 2).
 
     Without ``shortcut`` it is a plain block, as in the plain networks that He et al. compare with.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, stride: int = 2, shortcut: bool = True) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, stride: int = 2, shortcut: bool = True
+    ) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            nn.Conv2d(in_channels, out_channels, 3, stride, 1, bias=False), nn.BatchNorm2d(out_channels), nn.ReLU(),
-            nn.Conv2d(out_channels, out_channels, 3, 1, 1, bias=False), nn.BatchNorm2d(out_channels),
-        )  # fmt: skip
+            nn.Conv2d(in_channels, out_channels, 3, stride, 1, bias=False),
+            nn.BatchNorm2d(out_channels),
+            nn.ReLU(),
+            nn.Conv2d(out_channels, out_channels, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(out_channels),
+        )
         self.shortcut = None
         if shortcut:
             self.shortcut = nn.Sequential(
-                nn.Conv2d(in_channels, out_channels, 1, stride, bias=False), nn.BatchNorm2d(out_channels)
+                nn.Conv2d(in_channels, out_channels, 1, stride, bias=False),
+                nn.BatchNorm2d(out_channels),
             )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -161,9 +255,11 @@ class ResidualBlock(nn.Module):
 
 @register("simple_resnet")
 class SimpleResNetFER(FaceModel):
-    """Document 004, model 3: kernels, convolution of 32 filters, residual blocks of 64, 128 and 256, average pooling.
+    """Document 004, model 3: kernels, convolution of 32 filters, residual blocks of 64, 128 and
+    256, average pooling.
 
-    DEVIATION: no dropout. The text says that it was "integrated throughout our deeper models", but lists none here.
+    DEVIATION: no dropout. The text says that it was "integrated throughout our deeper models", but
+    lists none here.
 
     Args:
         shortcuts: whether the blocks are residual.
@@ -171,19 +267,32 @@ class SimpleResNetFER(FaceModel):
 
     added_options = frozenset({"shortcuts"})
 
-    def __init__(self, num_classes: int, in_channels: int, input_size: int, width: float = 1.0, kernels: bool = True,
-                 shortcuts: bool = True) -> None:  # fmt: skip
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int,
+        input_size: int,
+        width: float = 1.0,
+        kernels: bool = True,
+        shortcuts: bool = True,
+    ) -> None:
         super().__init__()
         widths = [round(width * w) for w in (32, 64, 128, 256)]
         self.kernels = FixedKernels() if kernels else nn.Identity()
         first = FixedKernels.out_channels if kernels else in_channels
         self.stem = nn.Sequential(
-            nn.Conv2d(first, widths[0], 3, padding=1, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU()
+            nn.Conv2d(first, widths[0], 3, padding=1, bias=False),
+            nn.BatchNorm2d(widths[0]),
+            nn.ReLU(),
         )
-        self.blocks = nn.ModuleList(ResidualBlock(i, o, shortcut=shortcuts) for i, o in pairwise(widths))
+        self.blocks = nn.ModuleList(
+            ResidualBlock(i, o, shortcut=shortcuts) for i, o in pairwise(widths)
+        )
         self.head = nn.Linear(widths[-1], num_classes)
         if input_size < 16:
-            raise InputError(f"model simple_resnet: input_size is {input_size}, allowed: 16 and more")
+            raise InputError(
+                f"model simple_resnet: input_size is {input_size}, allowed: 16 and more"
+            )
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         x = self.stem(self.kernels(images))
@@ -201,33 +310,52 @@ class SimpleResNetFER(FaceModel):
 
 @register("cbam_cnn")
 class CustomFERCNN(FaceModel):
-    """Document 004, model 4: kernels, three blocks of 64, 128 and 256 filters with CBAM, then 512 -> K.
+    """Document 004, model 4: kernels, three blocks of 64, 128 and 256 filters with CBAM, then 512
+    -> K.
 
     Args:
         kernels, attention: the two parts that the ablation removes.
-        dropout: after the pooling of each block; the text lists none there for this network, though it speaks of dropout
-            "throughout our deeper models"; its validation loss of 1.8 at epoch 20 speaks against it.
-        convolutions: 3x3 convolutions per block (the text says "conv block"; 1 is the smallest reading).
+        dropout: after the pooling of each block; the text lists none there for this network, though
+            it speaks of dropout "throughout our deeper models"; its validation loss of 1.8 at epoch
+            20 speaks against it.
+        convolutions: 3x3 convolutions per block (the text says "conv block"; 1 is the smallest
+            reading).
     """
 
-    def __init__(self, num_classes: int, in_channels: int, input_size: int, width: float = 1.0, kernels: bool = True,
-                 attention: bool = True, convolutions: int = 1, hidden: int = 512, dropout: float = 0.0,
-                 head_dropout: float = 0.5) -> None:  # fmt: skip
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int,
+        input_size: int,
+        width: float = 1.0,
+        kernels: bool = True,
+        attention: bool = True,
+        convolutions: int = 1,
+        hidden: int = 512,
+        dropout: float = 0.0,
+        head_dropout: float = 0.5,
+    ) -> None:
         super().__init__()
         widths = [round(width * w) for w in (64, 128, 256)]
         self.kernels = FixedKernels() if kernels else nn.Identity()
         inputs = [FixedKernels.out_channels if kernels else in_channels] + widths[:-1]
         self.blocks = nn.ModuleList(
-            self._block(i, o, convolutions, attention, dropout) for i, o in zip(inputs, widths, strict=True)
+            self._block(i, o, convolutions, attention, dropout)
+            for i, o in zip(inputs, widths, strict=True)
         )
         side = _after_pooling(input_size, 3, "cbam_cnn")
         self.head = nn.Sequential(
-            nn.Flatten(), nn.Linear(widths[-1] * side**2, hidden), nn.ReLU(), nn.Dropout(head_dropout),
+            nn.Flatten(),
+            nn.Linear(widths[-1] * side**2, hidden),
+            nn.ReLU(),
+            nn.Dropout(head_dropout),
             nn.Linear(hidden, num_classes),
-        )  # fmt: skip
+        )
 
     @staticmethod
-    def _block(inputs: int, outputs: int, convolutions: int, attention: bool, dropout: float) -> nn.Sequential:
+    def _block(
+        inputs: int, outputs: int, convolutions: int, attention: bool, dropout: float
+    ) -> nn.Sequential:
         layers: list[nn.Module] = []
         for i in range(convolutions):
             layers += [
@@ -235,7 +363,12 @@ class CustomFERCNN(FaceModel):
                 nn.BatchNorm2d(outputs),
                 nn.ReLU(),
             ]
-        return nn.Sequential(*layers, nn.MaxPool2d(2), CBAM(outputs) if attention else nn.Identity(), nn.Dropout(dropout))
+        return nn.Sequential(
+            *layers,
+            nn.MaxPool2d(2),
+            CBAM(outputs) if attention else nn.Identity(),
+            nn.Dropout(dropout),
+        )
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         x = self.kernels(images)

@@ -21,49 +21,57 @@ NOT_NETWORKS = ("hog_svm",)
 """Names of systems that are trained elsewhere (``baseline.py``)."""
 
 RANGES: dict[str, tuple[float, float]] = {
-    **dict.fromkeys(("dropout", "head_dropout", "drop_rate", "drop_path", "drop_path_rate"), (0, 1)),
+    **dict.fromkeys(
+        ("dropout", "head_dropout", "drop_rate", "drop_path", "drop_path_rate"), (0, 1)
+    ),
     **dict.fromkeys(("hidden", "convolutions", "local_channels", "se_reduction"), (1, math.inf)),
-    **dict.fromkeys(("attention_power", "attention_weight", "branch_weight", "mlp_ratio"), (0, math.inf)),
+    **dict.fromkeys(
+        ("attention_power", "attention_weight", "branch_weight", "mlp_ratio"), (0, math.inf)
+    ),
     "width": (1 / 8, math.inf),
 }
-"""Option, of whichever network has it -> least value, and the first that is too large. At 1/8 of its width every layer of
-every network still has channels."""
+"""Option, of whichever network has it -> least value, and the first that is too large. At 1/8 of
+its width every layer of every network still has channels."""
 
 GIVEN = ("num_classes", "in_channels", "input_size")
 """Arguments of every constructor that are no options."""
 
 _REGISTRY: dict[str, Callable[..., FaceModel]] = {}
 _SOURCES: dict[str, tuple[str, str]] = {}
-"""Name -> file in the checkout, empty outside the package, and hash of the source as it was when the name was registered."""
+"""Name -> file in the checkout, empty outside the package, and hash of the source as it was when
+the name was registered."""
 
 
 class FaceModel(nn.Module):
     """Contract of every network.
 
-    ``forward`` maps ``images: (B, C, H, W) float32, normalised`` to ``logits: (B, K)``; ``training_outputs`` adds what else
-    a training step learns from, which ``extra_outputs`` declares; ``stages`` lists its parts from the head to the stem, for
-    unfreezing; ``cam_layer`` is the layer whose activations Grad-CAM weighs; ``trunk`` is the part that published weights
-    fill.
+    ``forward`` maps ``images: (B, C, H, W) float32, normalised`` to ``logits: (B, K)``;
+    ``training_outputs`` adds what else a training step learns from, which ``extra_outputs``
+    declares; ``stages`` lists its parts from the head to the stem, for unfreezing; ``cam_layer`` is
+    the layer whose activations Grad-CAM weighs; ``trunk`` is the part that published weights fill.
     """
 
     added_options: ClassVar[frozenset[str]] = frozenset()
-    """Options that came after records were published: ``resolve`` leaves them out while they hold their default, so that
-    old records keep their keys."""
+    """Options that came after records were published: ``resolve`` leaves them out while they hold
+    their default, so that old records keep their keys."""
 
     @property
     def cam_layer(self) -> nn.Module:
-        """The layer whose activations Grad-CAM weighs; a property, so that its weights are stored once."""
+        """The layer whose activations Grad-CAM weighs; a property, so that its weights are stored
+        once."""
         raise NotImplementedError
 
     def cam_map(self, activations: torch.Tensor) -> torch.Tensor:
-        """Activations of ``cam_layer``, or their gradients, as a map (B, D, h, w); networks of tokens lay them out."""
+        """Activations of ``cam_layer``, or their gradients, as a map (B, D, h, w); networks of
+        tokens lay them out."""
         return activations
 
     @classmethod
     def extra_outputs(cls, options: dict[str, int | float | bool | str]) -> tuple[str, ...]:
-        """What ``training_outputs`` holds beside the logits of a network with these options, all of them given:
-        ``penalty``, a scalar that is added to the loss, or ``branch``, logits (B, K) of a second head, which needs an
-        attribute ``branch_weight`` (``objectives.JointGenerator``)."""
+        """What ``training_outputs`` holds beside the logits of a network with these options, all of
+        them given: ``penalty``, a scalar that is added to the loss, or ``branch``, logits (B, K) of
+        a second head, which needs an attribute ``branch_weight``
+        (``objectives.JointGenerator``)."""
         return ()
 
     def training_outputs(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -75,11 +83,12 @@ class FaceModel(nn.Module):
         raise NotImplementedError
 
     def trunk(self) -> tuple[str, nn.Module] | None:
-        """``(timm name of the ImageNet weights, the submodule that they fill)``; None where there are none.
+        """``(timm name of the ImageNet weights, the submodule that they fill)``; None where there
+        are none.
 
-        The submodule names its weights as timm does. Its classifier, if it has one, has other classes; the first convolution
-        may have other input channels; and a weight may differ in shape by axes of length 1 (a 1x1 convolution in timm, a
-        linear layer here).
+        The submodule names its weights as timm does. Its classifier, if it has one, has other
+        classes; the first convolution may have other input channels; and a weight may differ in
+        shape by axes of length 1 (a 1x1 convolution in timm, a linear layer here).
         """
         return None
 
@@ -94,8 +103,8 @@ def start_as_he(model: nn.Module) -> None:
 def register(name: str) -> Callable[[Callable[..., FaceModel]], Callable[..., FaceModel]]:
     """Class decorator: make a network known by ``name``.
 
-    The constructor takes ``num_classes, in_channels, input_size`` and its own options with defaults; an option annotated as
-    ``Literal`` takes only the values that it lists.
+    The constructor takes ``num_classes, in_channels, input_size`` and its own options with
+    defaults; an option annotated as ``Literal`` takes only the values that it lists.
 
     Raises:
         KeyError: the name is taken.
@@ -117,25 +126,35 @@ def check_factory(name: str, factory: object) -> None:
     """Refuse what makes no network of the contract, as far as can be seen without making one.
 
     Raises:
-        InputError: no class of ``FaceModel`` and no function, or arguments other than ``register`` says.
+        InputError: no class of ``FaceModel`` and no function, or arguments other than ``register``
+            says.
     """
-    if not inspect.isfunction(factory) and not (inspect.isclass(factory) and issubclass(factory, FaceModel)):
+    if not inspect.isfunction(factory) and not (
+        inspect.isclass(factory) and issubclass(factory, FaceModel)
+    ):
         raise InputError(
-            f"model {name!r}: {getattr(factory, '__name__', factory)} has to derive from fer_study.models.FaceModel, and to "
+            f"model {name!r}: {getattr(factory, '__name__', factory)} has to derive from "
+            "fer_study.models.FaceModel, and to "
             "define forward, stages and cam_layer"
         )
     arguments = inspect.signature(factory).parameters
     if missing := [key for key in GIVEN if key not in arguments]:
-        raise InputError(f"model {name!r}: its constructor has no argument {missing[0]}, it needs {', '.join(GIVEN)}")
+        raise InputError(
+            f"model {name!r}: its constructor has no argument {missing[0]}, it needs "
+            f"{', '.join(GIVEN)}"
+        )
     if bare := [
-        key for key, argument in arguments.items() if key not in GIVEN and argument.default is inspect.Parameter.empty
+        key
+        for key, argument in arguments.items()
+        if key not in GIVEN and argument.default is inspect.Parameter.empty
     ]:
         raise InputError(f"model {name!r}: option {bare[0]} has no default, every option needs one")
 
 
 def read_source(name: str, factory: Callable[..., FaceModel]) -> tuple[str, str]:
-    """File in the checkout, empty outside the package, and hash of the source of a network: the file or the cell of a
-    notebook where its class is defined; outside the package also those of the classes that it derives from.
+    """File in the checkout, empty outside the package, and hash of the source of a network: the
+    file or the cell of a notebook where its class is defined; outside the package also those of the
+    classes that it derives from.
 
     Raises:
         InputError: there is no source to be read, so records of other code could not be told apart.
@@ -143,28 +162,38 @@ def read_source(name: str, factory: Callable[..., FaceModel]) -> tuple[str, str]
     package = __name__.partition(".")[0]
     if factory.__module__.partition(".")[0] == package:
         path = Path(inspect.getfile(factory)).resolve()
-        return path.relative_to(PACKAGE.parent).as_posix(), short_hash(path.read_text(encoding="utf-8"))
+        return path.relative_to(PACKAGE.parent).as_posix(), short_hash(
+            path.read_text(encoding="utf-8")
+        )
     known = (package, "torch", "builtins")
     kinds = inspect.getmro(factory) if inspect.isclass(factory) else (factory,)
     texts = [text_of(kind) for kind in kinds if kind.__module__.partition(".")[0] not in known]
     if not all(texts):
-        raise InputError(f"model {name!r}: the source of its class cannot be read; define it in a file or a notebook")
+        raise InputError(
+            f"model {name!r}: the source of its class cannot be read; define it in a file or a "
+            "notebook"
+        )
     return "", short_hash("\n".join(dict.fromkeys(texts)))
 
 
 def text_of(kind: type | Callable) -> str:
-    """The whole file, or cell, in which a class or function is defined; empty where it cannot be read."""
+    """The whole file, or cell, in which a class or function is defined; empty where it cannot be
+    read."""
     file = getattr(sys.modules.get(kind.__module__), "__file__", None)
     if file is None:  # a cell: its functions remember where they come from
-        functions = [inspect.unwrap(part) for part in (kind, *vars(kind).values()) if inspect.isfunction(part)]
+        functions = [
+            inspect.unwrap(part)
+            for part in (kind, *vars(kind).values())
+            if inspect.isfunction(part)
+        ]
         file = next((function.__code__.co_filename for function in functions), "")
     linecache.checkcache(file)
     return "".join(linecache.getlines(file))
 
 
 def source_of(name: str) -> str:
-    """What the key of a run holds of the code of its network: the hash of its source where it lies outside the package;
-    nothing of a name that is not registered."""
+    """What the key of a run holds of the code of its network: the hash of its source where it lies
+    outside the package; nothing of a name that is not registered."""
     file, mark = _SOURCES.get(name, ("", ""))
     return "" if file else mark
 
@@ -197,7 +226,8 @@ def options_of(name: str) -> dict[str, int | float | bool | str]:
 
 
 def choices_of(name: str) -> dict[str, tuple]:
-    """What each option of a network may be, of those that its constructor annotates as ``Literal``."""
+    """What each option of a network may be, of those that its constructor annotates as
+    ``Literal``."""
     factory = _lookup(name)
     hints = get_type_hints(factory.__init__ if inspect.isclass(factory) else factory)
     return {key: get_args(hint) for key, hint in hints.items() if get_origin(hint) is Literal}
@@ -216,11 +246,12 @@ def extra_outputs(config: ModelConfig) -> tuple[str, ...]:
 
 
 def resolve(config: ModelConfig) -> ModelConfig:
-    """The config with every option spelled out, so that its key does not depend on defaults in the code, and with the source
-    of a network from outside the package.
+    """The config with every option spelled out, so that its key does not depend on defaults in the
+    code, and with the source of a network from outside the package.
 
     Raises:
-        InputError: unknown model or option, or an option of the wrong type, outside ``RANGES`` or not among its choices.
+        InputError: unknown model or option, or an option of the wrong type, outside ``RANGES`` or
+            not among its choices.
     """
     if config.name in NOT_NETWORKS:
         return config
@@ -231,19 +262,32 @@ def resolve(config: ModelConfig) -> ModelConfig:
     defaults, choices, given = options_of(config.name), choices_of(config.name), {}
     for key, value in config.options.items():
         if key not in defaults:
-            raise InputError(f"model {config.name}: unknown option {key!r}; allowed: {', '.join(defaults) or 'none'}")
+            raise InputError(
+                f"model {config.name}: unknown option {key!r}; allowed: "
+                f"{', '.join(defaults) or 'none'}"
+            )
         expected = type(defaults[key])
         if type(value) is not expected and not (expected is float and type(value) is int):
-            raise InputError(f"model {config.name}: option {key} is {value!r}, expected {expected.__name__}")
+            raise InputError(
+                f"model {config.name}: option {key} is {value!r}, expected {expected.__name__}"
+            )
         given[key] = expected(value)  # 1 and 1.0 are one option, so one key
         if value not in choices.get(key, (value,)):
-            raise InputError(f"model {config.name}: {key} is {value!r}, allowed: {', '.join(map(str, choices[key]))}")
+            raise InputError(
+                f"model {config.name}: {key} is {value!r}, allowed: "
+                f"{', '.join(map(str, choices[key]))}"
+            )
         if key in RANGES and not RANGES[key][0] <= value < RANGES[key][1]:
             below = "" if RANGES[key][1] == math.inf else f", below {RANGES[key][1]}"
-            raise InputError(f"model {config.name}: {key} is {value!r}, allowed: {RANGES[key][0]} and more{below}")
+            raise InputError(
+                f"model {config.name}: {key} is {value!r}, allowed: {RANGES[key][0]} and "
+                f"more{below}"
+            )
     added = getattr(_lookup(config.name), "added_options", frozenset())
     spelled = {**defaults, **given}
-    options = {key: value for key, value in spelled.items() if key not in added or value != defaults[key]}
+    options = {
+        key: value for key, value in spelled.items() if key not in added or value != defaults[key]
+    }
     return config.replace(options=options, source=source_of(config.name))
 
 
@@ -251,17 +295,26 @@ def create_model(config: ModelConfig, num_classes: int, in_channels: int = 1) ->
     """Build the network of a config with fresh weights, drawn from torch's global generator.
 
     Raises:
-        InputError: see ``resolve``; an input size that the network cannot take; or the network is now another.
+        InputError: see ``resolve``; an input size that the network cannot take; or the network is
+            now another.
     """
     factory = _lookup(config.name)
     if config.source and config.source != source_of(config.name):
-        raise InputError(f"model {config.name}: its code has changed since this config was made; make a new config")
+        raise InputError(
+            f"model {config.name}: its code has changed since this config was made; make a new "
+            "config"
+        )
     options = dict(resolve(config).options)
     if config.name.startswith("timm:"):
         options["name"] = config.name.removeprefix("timm:")
-    made = factory(num_classes=num_classes, in_channels=in_channels, input_size=config.input_size, **options)
+    made = factory(
+        num_classes=num_classes, in_channels=in_channels, input_size=config.input_size, **options
+    )
     if not isinstance(made, FaceModel):
-        raise InputError(f"model {config.name}: makes a {type(made).__name__}, allowed: a fer_study.models.FaceModel")
+        raise InputError(
+            f"model {config.name}: makes a {type(made).__name__}, allowed: a "
+            "fer_study.models.FaceModel"
+        )
     return made
 
 

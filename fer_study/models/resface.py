@@ -1,33 +1,40 @@
-"""ResFace (Qu and Niu, 2023, as document 001 describes it) and its label distribution generator; images from 48 px.
+"""ResFace (Qu and Niu, 2023, as document 001 describes it) and its label distribution generator;
+images from 48 px.
 
-The *local module* (stem, stages 1 and 2 of a residual trunk) ends in an up-sampling transposed convolution, the
-*channel-spatial block* reweights what comes out of it, the other stages follow. A *compact branch* from Conv1 predicts a
-label distribution. What the text leaves open is an option:
+The *local module* (stem, stages 1 and 2 of a residual trunk) ends in an up-sampling transposed
+convolution, the *channel-spatial block* reweights what comes out of it, the other stages follow. A
+*compact branch* from Conv1 predicts a label distribution. What the text leaves open is an option:
 
-==================  ==================================================================  ===============================
-option              default                                                             also
-==================  ==================================================================  ===============================
-``trunk``           ``1-1-1-2``: blocks of each stage                                   two to four stages (ResNet-18
-                                                                                        is 2-2-2-2, -50 is 3-4-6-3)
-``local``           ``stage2``: a transposed convolution closes stage 2                 ``last`` stage, ``none``
-``local_kernel``    2: its side                                                         3, 4
-``local_channels``  256: its maps, of twice the side                                    any
-``attention``       ``sum``: sigma(Zc + Zs)                                             ``product``, ``none``
-``position``        2: the stage that the channel-spatial block follows                 1 to the number of stages
-``branch``          ``none``: the generator is a network of its own, ``ldg``            ``joint``, ``sum``: see ``ResFace``
-==================  ==================================================================  ===============================
+``trunk``
+    blocks of each stage, two to four stages; default ``1-1-1-2`` (ResNet-18 is 2-2-2-2, -50 is
+    3-4-6-3).
+``local``
+    default ``stage2``: a transposed convolution closes stage 2; also ``last`` stage, ``none``.
+``local_kernel``
+    its side; default 2, also 3, 4.
+``local_channels``
+    its maps, of twice the side; default 256.
+``attention``
+    default ``sum``: sigma(Zc + Zs); also ``product``, ``none``.
+``position``
+    the stage that the channel-spatial block follows; default 2, from 1 to the number of stages.
+``branch``
+    default ``none``: the generator is a network of its own, ``ldg``; also ``joint``, ``sum``: see
+    ``ResFace``.
 
-DEVIATION: the text compares the softmax output of the branch, "treated as the model's predicted distribution", with that of
-the generator, beside the main network and not combined with it. Here, as in EfficientFace, the generator teaches the output
-of the network itself, which alone is used at inference; the branch is what the generator is made of.
+DEVIATION: the text compares the softmax output of the branch, "treated as the model's predicted
+distribution", with that of the generator, beside the main network and not combined with it. Here,
+as in EfficientFace, the generator teaches the output of the network itself, which alone is used at
+inference; the branch is what the generator is made of.
 
-The quoted sizes, 10.4 and 12.4 million parameters and about 2,000 MFLOPs, are those of no trunk that we could think of
-(the gallery searches). Of the trunks that agree with the text the default comes nearest to both counts: at 224 px, three
-channels and seven classes 10.11 and 12.71 million. With the up-sampling it cannot come near the operations (3,280 and 4,603
-million multiply-adds).
+The quoted sizes, 10.4 and 12.4 million parameters and about 2,000 MFLOPs, are those of no trunk
+that we could think of (the gallery searches). Of the trunks that agree with the text the default
+comes nearest to both counts: at 224 px, three channels and seven classes 10.11 and 12.71 million.
+With the up-sampling it cannot come near the operations (3,280 and 4,603 million multiply-adds).
 
-The arms of the source: A is ``attention="none"``; A+B the default; A+C and A+B+C are these two, taught by a trained and
-frozen ``ldg`` (``losses.label_distribution_loss``). The teacher is no part of the network and costs nothing at inference.
+The arms of the source: A is ``attention="none"``; A+B the default; A+C and A+B+C are these two,
+taught by a trained and frozen ``ldg`` (``losses.label_distribution_loss``). The teacher is no part
+of the network and costs nothing at inference.
 """
 
 from __future__ import annotations
@@ -51,9 +58,10 @@ SMALLEST = 48
 class ChannelSpatial(nn.Module):
     """``F + F * sigma(Zc + Zs)``: channel and spatial heatmaps (document 001, section 3.3).
 
-    Zc: global average, C -> C/r, ReLU, -> C, one number a channel. Zs: 1x1 convolution C -> C/r, two 3x3 of dilation 4,
-    1x1 -> 1, one number a place. The reduction, the dilation and the batch normalisation are those of EfficientFace (Zhao et
-    al., 2021), which multiplies the heatmaps (``product``) where ResFace adds them.
+    Zc: global average, C -> C/r, ReLU, -> C, one number a channel. Zs: 1x1 convolution C -> C/r,
+    two 3x3 of dilation 4, 1x1 -> 1, one number a place. The reduction, the dilation and the batch
+    normalisation are those of EfficientFace (Zhao et al., 2021), which multiplies the heatmaps
+    (``product``) where ResFace adds them.
     """
 
     def __init__(self, channels: int, operator: str, reduction: int = 16) -> None:
@@ -61,23 +69,31 @@ class ChannelSpatial(nn.Module):
         hidden = max(channels // reduction, 4)
         self.operator = operator
         self.channel = nn.Sequential(
-            nn.AdaptiveAvgPool2d(1), *_normalised(channels, hidden, 1), nn.Conv2d(hidden, channels, 1)
+            nn.AdaptiveAvgPool2d(1),
+            *_normalised(channels, hidden, 1),
+            nn.Conv2d(hidden, channels, 1),
         )
         self.spatial = nn.Sequential(
-            *_normalised(channels, hidden, 1), *_normalised(hidden, hidden, 3, dilation=4),
-            *_normalised(hidden, hidden, 3, dilation=4), nn.Conv2d(hidden, 1, 1),
-        )  # fmt: skip
+            *_normalised(channels, hidden, 1),
+            *_normalised(hidden, hidden, 3, dilation=4),
+            *_normalised(hidden, hidden, 3, dilation=4),
+            nn.Conv2d(hidden, 1, 1),
+        )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, C, H, W) -> (B, C, H, W)."""
         channel, spatial = self.channel(x), self.spatial(x)  # (B, C, 1, 1), (B, 1, H, W)
-        return x + x * torch.sigmoid(channel + spatial if self.operator == "sum" else channel * spatial)
+        return x + x * torch.sigmoid(
+            channel + spatial if self.operator == "sum" else channel * spatial
+        )
 
 
 class CompactBranch(nn.Module):
-    """Four convolutional blocks (Conv2 to Conv5), flatten, fully connected (document 001, section 3.4).
+    """Four convolutional blocks (Conv2 to Conv5), flatten, fully connected (document 001, section
+    3.4).
 
-    Each block halves the side: "reduces the spatial redundancy". Kernel, widths and normalisation are ours.
+    Each block halves the side: "reduces the spatial redundancy". Kernel, widths and normalisation
+    are ours.
     """
 
     def __init__(self, num_classes: int, input_size: int, widths: str) -> None:
@@ -85,7 +101,10 @@ class CompactBranch(nn.Module):
         channels = _numbers(widths, "branch_widths", 4, 4)
         side = -(-input_size // 64)  # the stem divides by 4, each block by 2, rounded up
         self.blocks = nn.Sequential(
-            *(nn.Sequential(*_normalised(i, o, 3, stride=2)) for i, o in pairwise([STEM, *channels]))
+            *(
+                nn.Sequential(*_normalised(i, o, 3, stride=2))
+                for i, o in pairwise([STEM, *channels])
+            )
         )
         self.head = nn.Sequential(nn.Flatten(), nn.Linear(channels[-1] * side**2, num_classes))
 
@@ -98,9 +117,10 @@ class ResFace(FaceModel):
     """See the module.
 
     Args:
-        branch: ``sum`` adds its logits to those of the trunk; with ``joint`` the generator is trained together with the
-            network and left out at inference: ``forward`` gives the trunk's logits alone. What a joint generator is, the
-            text does not say; see ``objectives.JointGenerator``.
+        branch: ``sum`` adds its logits to those of the trunk; with ``joint`` the generator is
+            trained together with the network and left out at inference: ``forward`` gives the
+            trunk's logits alone. What a joint generator is, the text does not say; see
+            ``objectives.JointGenerator``.
         branch_weight: of the distribution loss between the two under ``joint``.
         branch_widths: of the four blocks.
     """
@@ -109,16 +129,27 @@ class ResFace(FaceModel):
     expansion: int
 
     def __init__(
-        self, num_classes: int, in_channels: int, input_size: int, trunk: str = "1-1-1-2",
-        local: Literal["none", "stage2", "last"] = "stage2", local_kernel: Literal[2, 3, 4] = 2,
-        local_channels: int = 256, attention: Literal["none", "sum", "product"] = "sum", position: int = 2,
-        branch: Literal["none", "joint", "sum"] = "none", branch_weight: float = 1.0,
+        self,
+        num_classes: int,
+        in_channels: int,
+        input_size: int,
+        trunk: str = "1-1-1-2",
+        local: Literal["none", "stage2", "last"] = "stage2",
+        local_kernel: Literal[2, 3, 4] = 2,
+        local_channels: int = 256,
+        attention: Literal["none", "sum", "product"] = "sum",
+        position: int = 2,
+        branch: Literal["none", "joint", "sum"] = "none",
+        branch_weight: float = 1.0,
         branch_widths: str = "64-128-256-512",
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__()
         depths = _numbers(trunk, "trunk", 2, 4)
         if not 1 <= position <= len(depths):
-            raise InputError(f"model resface: position is {position}, allowed: 1..{len(depths)} with trunk {trunk}")
+            raise InputError(
+                f"model resface: position is {position}, allowed: 1..{len(depths)} with trunk "
+                f"{trunk}"
+            )
         self.stem, self.body = _stem(in_channels, input_size), nn.ModuleList()
         closes, channels = {"none": 0, "stage2": 2, "last": len(depths)}[local], STEM
         for number, depth in enumerate(depths, 1):
@@ -132,8 +163,12 @@ class ResFace(FaceModel):
                 stage.append(ChannelSpatial(channels, attention))
             self.body.append(stage)
         self.branch_use, self.branch_weight = branch, branch_weight
-        self.branch = CompactBranch(num_classes, input_size, branch_widths) if branch != "none" else None
-        self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, num_classes))
+        self.branch = (
+            CompactBranch(num_classes, input_size, branch_widths) if branch != "none" else None
+        )
+        self.head = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, num_classes)
+        )
         start_as_he(self)
 
     def _trunk_logits(self, x: torch.Tensor) -> torch.Tensor:
@@ -182,11 +217,17 @@ class ResFace50(ResFace):
 
 @register("ldg")
 class LabelDistributionGenerator(FaceModel):
-    """Conv1 and the compact branch as a network of its own: trained first, then frozen, it teaches ResFace."""
+    """Conv1 and the compact branch as a network of its own: trained first, then frozen, it teaches
+    ResFace."""
 
-    def __init__(self, num_classes: int, in_channels: int, input_size: int, widths: str = "64-128-256-512") -> None:
+    def __init__(
+        self, num_classes: int, in_channels: int, input_size: int, widths: str = "64-128-256-512"
+    ) -> None:
         super().__init__()
-        self.stem, self.branch = _stem(in_channels, input_size), CompactBranch(num_classes, input_size, widths)
+        self.stem, self.branch = (
+            _stem(in_channels, input_size),
+            CompactBranch(num_classes, input_size, widths),
+        )
         start_as_he(self)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -204,14 +245,20 @@ class LabelDistributionGenerator(FaceModel):
 def _numbers(text: str, option: str, least: int, most: int) -> list[int]:
     if not re.fullmatch(rf"[1-9]\d*(-[1-9]\d*){{{least - 1},{most - 1}}}", text):
         count = str(least) if least == most else f"{least} to {most}"
-        raise InputError(f"model resface: {option} is {text!r}, allowed: {count} numbers from 1, like 2-2-2-2")
+        raise InputError(
+            f"model resface: {option} is {text!r}, allowed: {count} numbers from 1, like 2-2-2-2"
+        )
     return [int(part) for part in text.split("-")]
 
 
 def _normalised(i: int, o: int, kernel: int, stride: int = 1, dilation: int = 1) -> list[nn.Module]:
     """Convolution that keeps the side (or divides it by the stride), batch normalisation, ReLU."""
     padding = dilation * (kernel // 2)
-    return [nn.Conv2d(i, o, kernel, stride, padding, dilation, bias=False), nn.BatchNorm2d(o), nn.ReLU()]
+    return [
+        nn.Conv2d(i, o, kernel, stride, padding, dilation, bias=False),
+        nn.BatchNorm2d(o),
+        nn.ReLU(),
+    ]
 
 
 def _stem(in_channels: int, input_size: int) -> nn.Sequential:
@@ -222,15 +269,20 @@ def _stem(in_channels: int, input_size: int) -> nn.Sequential:
 
 
 def _residual(block: str, inputs: int, outputs: int, depth: int, stride: int) -> nn.Sequential:
-    """A stage of ``depth`` blocks of torchvision; a projection in the first where its shape changes."""
+    """A stage of ``depth`` blocks of torchvision; a projection in the first where its shape
+    changes."""
     from torchvision.models import resnet  # seconds to import, so not on every start
 
     kind = getattr(resnet, block)
     width = outputs // kind.expansion
     shortcut = None
     if stride != 1 or inputs != outputs:
-        shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
-    return nn.Sequential(kind(inputs, width, stride, shortcut), *(kind(outputs, width) for _ in range(depth - 1)))
+        shortcut = nn.Sequential(
+            nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
+        )
+    return nn.Sequential(
+        kind(inputs, width, stride, shortcut), *(kind(outputs, width) for _ in range(depth - 1))
+    )
 
 
 def _doubling(inputs: int, outputs: int, kernel: int) -> nn.ConvTranspose2d:

@@ -1,8 +1,8 @@
 """Networks for 48 px faces: ours, and two of equal cost beside it.
 
-Most of what a face says at 48 px survives one halving, and a convolution at full size costs four times as much as one behind
-it. So ours spends its operations at 24, 12 and 6 px: the same training time buys more epochs. The page ``design`` argues
-each step.
+Most of what a face says at 48 px survives one halving, and a convolution at full size costs four
+times as much as one behind it. So ours spends its operations at 24, 12 and 6 px: the same training
+time buys more epochs. The page ``design`` argues each step.
 """
 
 from __future__ import annotations
@@ -22,10 +22,20 @@ from .registry import FaceModel, register, start_as_he
 class _Pooled(FaceModel):
     """A stem, parts and global average pooling, dropout and one linear layer."""
 
-    def _assemble(self, stem: nn.Module, parts: list[nn.Module], features: int, num_classes: int, dropout: float) -> None:
+    def _assemble(
+        self,
+        stem: nn.Module,
+        parts: list[nn.Module],
+        features: int,
+        num_classes: int,
+        dropout: float,
+    ) -> None:
         self.stem, self.blocks = stem, nn.ModuleList(parts)
         self.head = nn.Sequential(
-            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(dropout), nn.Linear(features, num_classes)
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Dropout(dropout),
+            nn.Linear(features, num_classes),
         )
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -49,7 +59,9 @@ def _stem(inputs: int, outputs: int, kernels: bool = False) -> nn.Sequential:
     return nn.Sequential(*fixed, conv, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
 
 
-def _stage(inputs: int, outputs: int, blocks: int, stride: int, se: bool, shortcut: str, drop_path: float) -> nn.Sequential:
+def _stage(
+    inputs: int, outputs: int, blocks: int, stride: int, se: bool, shortcut: str, drop_path: float
+) -> nn.Sequential:
     """Basic blocks (He et al., 2016, fig. 2), the first with the stride."""
     from timm.layers import DropPath  # seconds to import, so not on every start
     from timm.models.resnet import BasicBlock, downsample_avg, downsample_conv
@@ -58,9 +70,13 @@ def _stage(inputs: int, outputs: int, blocks: int, stride: int, se: bool, shortc
     for _ in range(blocks):
         project = None
         if stride > 1 or inputs != outputs:
-            project = {"conv": downsample_conv, "average": downsample_avg}[shortcut](inputs, outputs, 1, stride)
+            project = {"conv": downsample_conv, "average": downsample_avg}[shortcut](
+                inputs, outputs, 1, stride
+            )
         path = DropPath(drop_path) if drop_path else None
-        block = BasicBlock(inputs, outputs, stride, project, attn_layer="se" if se else None, drop_path=path)
+        block = BasicBlock(
+            inputs, outputs, stride, project, attn_layer="se" if se else None, drop_path=path
+        )
         layers.append(block)
         inputs, stride = outputs, 1
     return nn.Sequential(*layers)
@@ -73,30 +89,48 @@ def _least(input_size: int, least: int, name: str) -> None:
 
 @register("fer48")
 class FER48(_Pooled):
-    """Ours: a stem at full size, then a stage at each half of the size before, of 64, 128, 256 and 512 filters; images from
-    16 px, where the last map is a single place.
+    """Ours: a stem at full size, then a stage at each half of the size before, of 64, 128, 256 and
+    512 filters; images from 16 px, where the last map is a single place.
 
     Args:
         width: factor of all filters (stem 32).
         depths: basic blocks of each stage, from the stem on, joined by hyphens.
         se: squeeze-and-excitation in every block (Hu et al., 2018; r 16).
-        shortcut: how a stage halves its shortcut: ``average`` pools first (He et al., 2019, ResNet-D), ``conv`` drops three
-            of four positions.
+        shortcut: how a stage halves its shortcut: ``average`` pools first (He et al., 2019,
+            ResNet-D), ``conv`` drops three of four positions.
         kernels: the fixed filters of document 004 before the stem.
         dropout: before the linear layer.
         drop_path: stochastic depth of every block.
     """
 
-    def __init__(self, num_classes: int, in_channels: int, input_size: int, width: float = 1.0, depths: str = "1-2-2-1",
-                 se: bool = True, shortcut: Literal["conv", "average"] = "average", kernels: bool = False,
-                 dropout: float = 0.2, drop_path: float = 0.0) -> None:  # fmt: skip
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int,
+        input_size: int,
+        width: float = 1.0,
+        depths: str = "1-2-2-1",
+        se: bool = True,
+        shortcut: Literal["conv", "average"] = "average",
+        kernels: bool = False,
+        dropout: float = 0.2,
+        drop_path: float = 0.0,
+    ) -> None:
         super().__init__()
         _least(input_size, 16, "fer48")
         if not re.fullmatch(r"[1-9]-[1-9]-[1-9](-[1-9])?", depths):
-            raise InputError(f"model fer48: depths is {depths!r}, allowed: blocks of 3 or 4 stages, as in 2-2-2 or 1-2-2-1")
+            raise InputError(
+                f"model fer48: depths is {depths!r}, allowed: blocks of 3 or 4 stages, as in "
+                "2-2-2 or 1-2-2-1"
+            )
         blocks = [int(depth) for depth in depths.split("-")]
-        widths = [8 * max(round(width * w / 8), 1) for w in (32, 64, 128, 256, 512)[: len(blocks) + 1]]
-        stages = [_stage(i, o, n, 2, se, shortcut, drop_path) for (i, o), n in zip(pairwise(widths), blocks, strict=True)]
+        widths = [
+            8 * max(round(width * w / 8), 1) for w in (32, 64, 128, 256, 512)[: len(blocks) + 1]
+        ]
+        stages = [
+            _stage(i, o, n, 2, se, shortcut, drop_path)
+            for (i, o), n in zip(pairwise(widths), blocks, strict=True)
+        ]
         stem = _stem(in_channels, widths[0], kernels)
         self._assemble(stem, stages, widths[-1], num_classes, dropout)
         start_as_he(self)
@@ -104,27 +138,41 @@ class FER48(_Pooled):
 
 @register("resnet18_48")
 class ResNet18For48(_Pooled):
-    """ResNet-18 (He et al., 2016, table 1) as it is used on small pictures: a 3x3 stem without stride or pooling;
-    images from 16 px."""
+    """ResNet-18 (He et al., 2016, table 1) as it is used on small pictures: a 3x3 stem without
+    stride or pooling; images from 16 px."""
 
     def __init__(
-        self, num_classes: int, in_channels: int, input_size: int, width: float = 1.0, dropout: float = 0.0
+        self,
+        num_classes: int,
+        in_channels: int,
+        input_size: int,
+        width: float = 1.0,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         _least(input_size, 16, "resnet18_48")
         widths = [8 * round(width * w / 8) for w in (64, 64, 128, 256, 512)]
-        stages = [_stage(i, o, 2, s, False, "conv", 0.0) for (i, o), s in zip(pairwise(widths), (1, 2, 2, 2), strict=True)]
+        stages = [
+            _stage(i, o, 2, s, False, "conv", 0.0)
+            for (i, o), s in zip(pairwise(widths), (1, 2, 2, 2), strict=True)
+        ]
         self._assemble(_stem(in_channels, widths[0]), stages, widths[-1], num_classes, dropout)
         start_as_he(self)
 
 
 @register("vgg19_48")
 class VGG19For48(_Pooled):
-    """VGG-19 (Simonyan and Zisserman, 2015, configuration E) with batch normalisation, average pooling and one linear layer
-    in place of the three fully connected ones, as it is used on 44 and 48 px faces; images from 32 px."""
+    """VGG-19 (Simonyan and Zisserman, 2015, configuration E) with batch normalisation, average
+    pooling and one linear layer in place of the three fully connected ones, as it is used on 44 and
+    48 px faces; images from 32 px."""
 
     def __init__(
-        self, num_classes: int, in_channels: int, input_size: int, width: float = 1.0, dropout: float = 0.5
+        self,
+        num_classes: int,
+        in_channels: int,
+        input_size: int,
+        width: float = 1.0,
+        dropout: float = 0.5,
     ) -> None:
         super().__init__()
         _least(input_size, 32, "vgg19_48")

@@ -11,14 +11,17 @@ from .modes import evaluating
 from .registry import create_model
 
 
-def trace(config: ModelConfig, parts: dict[str, str], num_classes: int = 7, in_channels: int = 1) -> pd.DataFrame:
+def trace(
+    config: ModelConfig, parts: dict[str, str], num_classes: int = 7, in_channels: int = 1
+) -> pd.DataFrame:
     """What leaves some parts of a network, on the meta device.
 
     Args:
         parts: name to print -> path of the module in the network, like ``net.stages.0``.
 
     Returns:
-        A row a part, in the order in which they run: ``part``, ``channels`` and ``side`` (of the map that leaves it; of
+        A row a part, in the order in which they run: ``part``, ``channels`` and ``side`` (of the
+            map that leaves it; of
         tokens the root of their number; 1 for vectors) and ``parameters``.
 
     Raises:
@@ -34,11 +37,15 @@ def trace(config: ModelConfig, parts: dict[str, str], num_classes: int = 7, in_c
             except AttributeError:
                 raise ValueError(f"{config.name} has no module {path!r}") from None
 
-            def note(module: nn.Module, _given: object, made: torch.Tensor, name: str = name) -> None:
+            def note(
+                module: nn.Module, _given: object, made: torch.Tensor, name: str = name
+            ) -> None:
                 channels = made.shape[1] if made.dim() == 4 else made.shape[-1]
                 side = {4: made.shape[-1], 3: round(made.shape[1] ** 0.5), 2: 1}[made.dim()]
                 parameters = sum(p.numel() for p in module.parameters())
-                rows.append({"part": name, "channels": channels, "side": side, "parameters": parameters})
+                rows.append(
+                    {"part": name, "channels": channels, "side": side, "parameters": parameters}
+                )
 
             handles.append(module.register_forward_hook(note))
         with evaluating(model):

@@ -31,18 +31,36 @@ from .frame import (
 
 
 def _bar(i: int) -> dict[str, object]:
-    return {"color": SERIES_COLOURS[i % 7], "hatch": HATCHES[i % 7], "edgecolor": "white", "linewidth": 0.5}
+    return {
+        "color": SERIES_COLOURS[i % 7],
+        "hatch": HATCHES[i % 7],
+        "edgecolor": "white",
+        "linewidth": 0.5,
+    }
 
 
-def _heatmap(ax: Axes, shares: np.ndarray, texts: np.ndarray, rows: Sequence, columns: Sequence, labels: Sequence) -> None:
-    """(R, C) shares in [0, 1] as shades of one colour, NaN in grey, with a text in each cell; ``labels`` of x and y."""
-    seaborn.heatmap(pd.DataFrame(shares, rows, columns), vmin=0, vmax=1, cmap="Blues", cbar=False, ax=ax)
-    ax.set(xlabel=labels[0], ylabel=labels[1], facecolor="#eeeeee")  # seaborn leaves out cells of NaN
+def _heatmap(
+    ax: Axes,
+    shares: np.ndarray,
+    texts: np.ndarray,
+    rows: Sequence,
+    columns: Sequence,
+    labels: Sequence,
+) -> None:
+    """(R, C) shares in [0, 1] as shades of one colour, NaN in grey, with a text in each cell;
+    ``labels`` of x and y."""
+    seaborn.heatmap(
+        pd.DataFrame(shares, rows, columns), vmin=0, vmax=1, cmap="Blues", cbar=False, ax=ax
+    )
+    ax.set(
+        xlabel=labels[0], ylabel=labels[1], facecolor="#eeeeee"
+    )  # seaborn leaves out cells of NaN
     slanted = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"}
     plt.setp(ax.get_xticklabels(), **(slanted if len(columns) > 5 else {"rotation": 0}))
     plt.setp(ax.get_yticklabels(), rotation=0)
     ax.tick_params(length=0)
-    for (row, column), share in np.ndenumerate(shares):  # seaborn would write nothing into cells of NaN
+    # seaborn would write nothing into cells of NaN
+    for (row, column), share in np.ndenumerate(shares):
         look = {"fontsize": 9, "color": "white" if share > 0.6 else INK}
         ax.text(column + 0.5, row + 0.5, texts[row, column], ha="center", va="center", **look)
 
@@ -59,34 +77,58 @@ def _row_shares(counts: np.ndarray) -> np.ndarray:
 
 
 def class_balance(counts: Table, ax: AnyAxes = None, **head: Unpack[Head]) -> Axes:
-    """Stacked bars. ``counts``: images, rows splits, columns classes (``FaceSet.counts()``; ``total`` is left out)."""
+    """Stacked bars. ``counts``: images, rows splits, columns classes (``FaceSet.counts()``;
+    ``total`` is left out)."""
     ax, counts = start(ax, (7, 3.4)), counts.drop(columns="total", errors="ignore")
     left = np.zeros(counts.shape[1])
     for i, (split, row) in enumerate(counts.iterrows()):
         ax.barh(counts.columns, row, left=left, label=f"{split} ({row.sum():,})", **_bar(i))
         left += row.to_numpy()
     for place, total in enumerate(left):
-        ax.text(total, place, f" {total:,.0f} ({100 * total / max(left.sum(), 1):.1f} %)", va="center", fontsize=9)
+        ax.text(
+            total,
+            place,
+            f" {total:,.0f} ({100 * total / max(left.sum(), 1):.1f} %)",
+            va="center",
+            fontsize=9,
+        )
     ax.set(xlabel="images", xlim=(0, 1.2 * left.max()), ylim=(len(left) - 0.5, -0.5))
     ax.xaxis.set_major_formatter("{x:,.0f}")
     ax.legend(loc="lower right")
     return finish(ax, "Images by class and split", "x", **head)
 
 
-def confusion(matrix: np.ndarray, classes: Sequence[str], ax: AnyAxes = None, **head: Unpack[Head]) -> Axes:
-    """(K, K) int counts, label in rows: per cent of the row above the count; a dash in a row without images."""
+def confusion(
+    matrix: np.ndarray, classes: Sequence[str], ax: AnyAxes = None, **head: Unpack[Head]
+) -> Axes:
+    """(K, K) int counts, label in rows: per cent of the row above the count; a dash in a row
+    without images."""
     ax, shares = start(ax, (6.2, 5.4)), _row_shares(np.asarray(matrix))
     _heatmap(ax, shares, _texts(shares, 0), classes, classes, ("predicted class", "label"))
-    for text, (row, column), count in zip(list(ax.texts), np.ndindex(shares.shape), np.ravel(matrix), strict=True):
+    for text, (row, column), count in zip(
+        list(ax.texts), np.ndindex(shares.shape), np.ravel(matrix), strict=True
+    ):
         text.set(fontsize=11 if row == column else 10, va="bottom")
-        ax.text(column + 0.5, row + 0.58, f"{count:,}", ha="center", va="top", fontsize=7, color=text.get_color())
+        ax.text(
+            column + 0.5,
+            row + 0.58,
+            f"{count:,}",
+            ha="center",
+            va="top",
+            fontsize=7,
+            color=text.get_color(),
+        )
     return finish(ax, "Confusion matrix", None, **head)
 
 
 def agreement(
-    matrix: Table, ax: AnyAxes = None, labels: Sequence[str] = ("most votes (% of the row)", "label"), **head: Unpack[Head]
+    matrix: Table,
+    ax: AnyAxes = None,
+    labels: Sequence[str] = ("most votes (% of the row)", "label"),
+    **head: Unpack[Head],
 ) -> Axes:
-    """Counts, rows labels, columns what most votes say: the share of each row in per cent, n images beside it."""
+    """Counts, rows labels, columns what most votes say: the share of each row in per cent, n images
+    beside it."""
     ax, shares = start(ax, (7.4, 4.4)), _row_shares(matrix.to_numpy(dtype=float))
     rows = [f"{name} (n = {total:,.0f})" for name, total in matrix.sum(axis=1).items()]
     columns = [name.replace("_", " ") for name in matrix.columns]
@@ -95,33 +137,61 @@ def agreement(
 
 
 def transfer_matrix(
-    value: Table, low: AnyTable = None, high: AnyTable = None, ax: AnyAxes = None, **head: Unpack[Head]
+    value: Table,
+    low: AnyTable = None,
+    high: AnyTable = None,
+    ax: AnyAxes = None,
+    **head: Unpack[Head],
 ) -> Axes:
-    """Shares in [0, 1], rows trained on, columns scored on; the interval below each, the diagonal framed."""
-    ax, values = start(ax, (1.4 * value.shape[1] + 2.2, 0.8 * len(value) + 1.8)), value.to_numpy(dtype=float)
+    """Shares in [0, 1], rows trained on, columns scored on; the interval below each, the diagonal
+    framed."""
+    ax, values = (
+        start(ax, (1.4 * value.shape[1] + 2.2, 0.8 * len(value) + 1.8)),
+        value.to_numpy(dtype=float),
+    )
     texts = _texts(values, 1)
     if low is not None and high is not None:
         limits = _texts(low.to_numpy(dtype=float), 1) + ", " + _texts(high.to_numpy(dtype=float), 1)
         texts = np.where(np.isnan(values), texts, texts + "\n[" + limits + "]")
     _heatmap(ax, values, texts, value.index, value.columns, ("scored on", "trained on"))
     for row, column in np.argwhere(np.equal.outer(value.index, value.columns)):
-        ax.add_patch(mpl.patches.Rectangle((column + 0.02, row + 0.04), 0.96, 0.92, fill=False, edgecolor=INK, lw=1.5))
+        ax.add_patch(
+            mpl.patches.Rectangle(
+                (column + 0.02, row + 0.04), 0.96, 0.92, fill=False, edgecolor=INK, lw=1.5
+            )
+        )
     return finish(ax, "Accuracy across datasets (%)", None, **head)
 
 
 def recall_by_class(
-    value: Table, low: AnyTable = None, high: AnyTable = None, counts: pd.Series | None = None,
-    ax: AnyAxes = None, label: str = "recall", **head: Unpack[Head],
-) -> Axes:  # fmt: skip
-    """Shares, rows systems, columns classes: a dot and interval a system, side by side; ``counts``: images of a class."""
+    value: Table,
+    low: AnyTable = None,
+    high: AnyTable = None,
+    counts: pd.Series | None = None,
+    ax: AnyAxes = None,
+    label: str = "recall",
+    **head: Unpack[Head],
+) -> Axes:
+    """Shares, rows systems, columns classes: a dot and interval a system, side by side; ``counts``:
+    images of a class."""
     ax, places = start(ax, (7.4, 3.6)), np.arange(value.shape[1])
     shifts = (np.arange(len(value)) - (len(value) - 1) / 2) * min(0.15, 0.7 / max(len(value), 1))
     for i, (system, row) in enumerate(value.iterrows()):
         colour = SERIES_COLOURS[i % 7]
-        ax.plot(places + shifts[i], row, MARKERS[i % 7], color=colour, markersize=5, label=textwrap.fill(str(system), 24))
+        ax.plot(
+            places + shifts[i],
+            row,
+            MARKERS[i % 7],
+            color=colour,
+            markersize=5,
+            label=textwrap.fill(str(system), 24),
+        )
         if low is not None and high is not None:
             ax.vlines(places + shifts[i], low.loc[system], high.loc[system], colour, linewidth=1.4)
-    ax.set_xticks(places, [name if counts is None else f"{name}\nn = {counts[name]:,}" for name in value.columns])
+    ax.set_xticks(
+        places,
+        [name if counts is None else f"{name}\nn = {counts[name]:,}" for name in value.columns],
+    )
     ax.set(ylim=(0, 1), xlim=(-0.5, len(places) - 0.5))
     percent_axis(ax.yaxis, label)
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
@@ -129,10 +199,15 @@ def recall_by_class(
 
 
 def score_intervals(
-    table: Table, ax: AnyAxes = None, label: str = "accuracy", percent: bool = True, **head: Unpack[Head]
+    table: Table,
+    ax: AnyAxes = None,
+    label: str = "accuracy",
+    percent: bool = True,
+    **head: Unpack[Head],
 ) -> Axes:
-    """A row a system: ``name, value, low, high``, ``of`` (how many images or seeds, in words) and, where a source gives one,
-    ``reported`` (hollow diamond) and ``reported_spread`` (a line of plus or minus below it)."""
+    """A row a system: ``name, value, low, high``, ``of`` (how many images or seeds, in words) and,
+    where a source gives one, ``reported`` (hollow diamond) and ``reported_spread`` (a line of plus
+    or minus below it)."""
     ax, places = start(ax, (8.4, 0.4 * len(table) + 1.5)), np.arange(len(table))
     scale, digits = (100, 1) if percent else (1, 3)
     ax.hlines(places, table["low"], table["high"], SERIES_COLOURS[0], linewidth=2)
@@ -141,14 +216,33 @@ def score_intervals(
         hollow = {"markerfacecolor": "none", "color": SERIES_COLOURS[1], "markeredgewidth": 1.4}
         ax.plot(table["reported"], places, "D", label="reported by the source", **hollow)
         if "reported_spread" in table:
-            ends = table["reported"] - table["reported_spread"], table["reported"] + table["reported_spread"]
+            ends = (
+                table["reported"] - table["reported_spread"],
+                table["reported"] + table["reported_spread"],
+            )
             ax.hlines(places + 0.18, *ends, SERIES_COLOURS[1], linewidth=1.4)
-        below = ax.transAxes + mpl.transforms.ScaledTranslation(0, -36 / 72, ax.figure.dpi_scale_trans)
-        ax.legend(loc="upper left", bbox_to_anchor=(0, 0), bbox_transform=below, ncols=2, borderaxespad=0)
+        below = ax.transAxes + mpl.transforms.ScaledTranslation(
+            0, -36 / 72, ax.figure.dpi_scale_trans
+        )
+        ax.legend(
+            loc="upper left", bbox_to_anchor=(0, 0), bbox_transform=below, ncols=2, borderaxespad=0
+        )
     for place, row in enumerate(table.itertuples()):
-        interval = "" if np.isnan(row.low) else f" [{scale * row.low:.{digits}f}, {scale * row.high:.{digits}f}]"
+        interval = (
+            ""
+            if np.isnan(row.low)
+            else f" [{scale * row.low:.{digits}f}, {scale * row.high:.{digits}f}]"
+        )
         text = f"{scale * row.value:.{digits}f}{interval}, {row.of}"
-        ax.annotate(text, (1, place), (6, 0), ("axes fraction", "data"), "offset points", va="center", fontsize=9)
+        ax.annotate(
+            text,
+            (1, place),
+            (6, 0),
+            ("axes fraction", "data"),
+            "offset points",
+            va="center",
+            fontsize=9,
+        )
     names = [textwrap.fill(name, 24) for name in table["name"]]
     ax.set(yticks=places, yticklabels=names, ylim=(len(table) - 0.5, -0.5), xlabel=label)
     if percent:
@@ -156,16 +250,32 @@ def score_intervals(
     return finish(ax, "Score and interval", "both", **head)
 
 
-def learning_curves(history: Table, axes: Sequence[Axes] | None = None, **head: Unpack[Head]) -> np.ndarray:
-    """Columns ``train_|validation_`` times ``loss|accuracy`` by ``epoch``, a line a ``seed`` (if any), none for a column of
-    NaN; gives both Axes."""
-    axes = plt.subplots(1, 2, figsize=(8, 3.2), layout="constrained")[1] if axes is None else np.asarray(axes)
+def learning_curves(
+    history: Table, axes: Sequence[Axes] | None = None, **head: Unpack[Head]
+) -> np.ndarray:
+    """Columns ``train_|validation_`` times ``loss|accuracy`` by ``epoch``, a line a ``seed`` (if
+    any), none for a column of NaN; gives both Axes."""
+    axes = (
+        plt.subplots(1, 2, figsize=(8, 3.2), layout="constrained")[1]
+        if axes is None
+        else np.asarray(axes)
+    )
     runs = [run for _, run in history.groupby("seed")] if "seed" in history else [history]
     for ax, quantity in zip(axes, ("loss", "accuracy"), strict=True):
-        for part, colour, line in (("train", SERIES_COLOURS[1], "--"), ("validation", SERIES_COLOURS[0], "-")):
+        for part, colour, line in (
+            ("train", SERIES_COLOURS[1], "--"),
+            ("validation", SERIES_COLOURS[0], "-"),
+        ):
             shown = [run for run in runs if run[f"{part}_{quantity}"].notna().any()]
             for i, run in enumerate(shown):
-                ax.plot(run["epoch"], run[f"{part}_{quantity}"], line, color=colour, lw=1.2, label=None if i else part)
+                ax.plot(
+                    run["epoch"],
+                    run[f"{part}_{quantity}"],
+                    line,
+                    color=colour,
+                    lw=1.2,
+                    label=None if i else part,
+                )
         ax.xaxis.get_major_locator().set_params(integer=True)
         ax.set(xlabel="epoch", ylabel=quantity)
     percent_axis(axes[1].yaxis, "accuracy")
@@ -175,13 +285,22 @@ def learning_curves(history: Table, axes: Sequence[Axes] | None = None, **head: 
     return axes
 
 
-def duplicates_by_class(shares: pd.Series, texts: Sequence[str] = (), ax: AnyAxes = None, **head: Unpack[Head]) -> Axes:
-    """Share of each class (index) that has a duplicate; ``texts`` beside the bars, such as "118 of 416"."""
+def duplicates_by_class(
+    shares: pd.Series, texts: Sequence[str] = (), ax: AnyAxes = None, **head: Unpack[Head]
+) -> Axes:
+    """Share of each class (index) that has a duplicate; ``texts`` beside the bars, such as "118 of
+    416"."""
     ax, n = start(ax, (6, 3)), len(shares)
     for place, (name, share) in enumerate(shares.items()):
         look = class_style(name)
         ax.barh(place, share, color=look["color"], hatch=look["hatch"], edgecolor="white")
-        ax.text(share, place, f" {100 * share:.1f} %" + (f" ({texts[place]})" if texts else ""), va="center", fontsize=9)
+        ax.text(
+            share,
+            place,
+            f" {100 * share:.1f} %" + (f" ({texts[place]})" if texts else ""),
+            va="center",
+            fontsize=9,
+        )
     limits = {"xlim": (0, 1.35 * max(shares.max(), 0.01)), "ylim": (n - 0.5, -0.5)}
     ax.set(yticks=range(n), yticklabels=shares.index, **limits)
     percent_axis(ax.xaxis, "share of the class")
@@ -189,12 +308,22 @@ def duplicates_by_class(shares: pd.Series, texts: Sequence[str] = (), ax: AnyAxe
 
 
 def reliability(bins: Table, ax: AnyAxes = None, **head: Unpack[Head]) -> Axes:
-    """Accuracy by confidence, ``metrics.reliability``: bars of accuracy, the gap to the confidence hatched, n above each."""
+    """Accuracy by confidence, ``metrics.reliability``: bars of accuracy, the gap to the confidence
+    hatched, n above each."""
     ax, full = start(ax, (4.6, 5.0)), bins[bins["n"] > 0]
     centre, width = (full["low"] + full["high"]) / 2, full["high"] - full["low"]
-    ax.bar(centre, full["accuracy"], width, color=LIGHT, edgecolor=INK, linewidth=0.8, label="accuracy")
+    ax.bar(
+        centre, full["accuracy"], width, color=LIGHT, edgecolor=INK, linewidth=0.8, label="accuracy"
+    )
     gap = {"color": "none", "edgecolor": SERIES_COLOURS[1], "hatch": "////", "linewidth": 0.8}
-    ax.bar(centre, full["confidence"] - full["accuracy"], width, full["accuracy"], label="gap to confidence", **gap)
+    ax.bar(
+        centre,
+        full["confidence"] - full["accuracy"],
+        width,
+        full["accuracy"],
+        label="gap to confidence",
+        **gap,
+    )
     ax.plot([0, 1], [0, 1], color=INK, linestyle="--", linewidth=1, label="perfect")
     for x, n in zip(centre, full["n"], strict=True):
         ax.text(x, 1.02, f"{n:,}", rotation=90, ha="center", va="bottom", fontsize=8)

@@ -12,31 +12,54 @@ from matplotlib.axes import Axes
 from .frame import INK, SERIES_COLOURS, AnyAxes, Head, finish, start
 
 
-def _tiles(ax: Axes, images: np.ndarray, titles: Sequence[str], columns: int) -> list[tuple[float, float, float, float]]:
-    """(N, H, W) images in a grid of unit squares with a title above each; returns the extents (left, right, bottom, top)."""
-    step, head, rows = 1.08, 0.12 + 0.16 * max(name.count("\n") + 1 for name in titles), -(-len(images) // columns)
+def _tiles(
+    ax: Axes, images: np.ndarray, titles: Sequence[str], columns: int
+) -> list[tuple[float, float, float, float]]:
+    """(N, H, W) images in a grid of unit squares with a title above each; returns the extents
+    (left, right, bottom, top)."""
+    step, head, rows = (
+        1.08,
+        0.12 + 0.16 * max(name.count("\n") + 1 for name in titles),
+        -(-len(images) // columns),
+    )
     extents, brightest = [], 255 if np.nanmax(images) > 1 else 1
     for i, (image, name) in enumerate(zip(images, titles, strict=True)):
         left, top = step * (i % columns), (1 + head) * (i // columns)
         extents.append((left, left + 1, top + 1, top))
         ax.imshow(image, cmap="gray", vmin=0, vmax=brightest, extent=extents[-1])
         ax.text(left + 0.5, top - 0.04, name, ha="center", va="bottom", fontsize=9)
-    ax.set(xlim=(0, step * min(columns, len(images)) - 0.08), ylim=((1 + head) * rows - head, -head), aspect="equal")
+    ax.set(
+        xlim=(0, step * min(columns, len(images)) - 0.08),
+        ylim=((1 + head) * rows - head, -head),
+        aspect="equal",
+    )
     ax.set_axis_off()
     return extents
 
 
-def face_grid(images: np.ndarray, titles: Sequence[str], ax: AnyAxes = None, columns: int = 8, **head: Unpack[Head]) -> Axes:
-    """(N, H, W) uint8, or float in [0, 1], a title each. For synthetic faces only: no real face is published."""
+def face_grid(
+    images: np.ndarray,
+    titles: Sequence[str],
+    ax: AnyAxes = None,
+    columns: int = 8,
+    **head: Unpack[Head],
+) -> Axes:
+    """(N, H, W) uint8, or float in [0, 1], a title each. For synthetic faces only: no real face is
+    published."""
     ax = start(ax, (8, 1.25 * -(-len(images) // columns) + 0.5))
     _tiles(ax, images, titles, columns)
     return finish(ax, "Synthetic faces", None, **head)
 
 
 def contact_sheet(
-    images: np.ndarray, rows: Sequence[str], columns: Sequence[str] = (), ax: AnyAxes = None, **head: Unpack[Head]
+    images: np.ndarray,
+    rows: Sequence[str],
+    columns: Sequence[str] = (),
+    ax: AnyAxes = None,
+    **head: Unpack[Head],
 ) -> Axes:
-    """(R, M, H, W) uint8 synthetic faces: R rows with a name each, M columns, named where ``columns`` says so."""
+    """(R, M, H, W) uint8 synthetic faces: R rows with a name each, M columns, named where
+    ``columns`` says so."""
     count, width = images.shape[:2]
     ax, step = start(ax, (min(0.62 * width + 1.2, 11), 0.62 * count + 0.7)), 1.04
     for (row, column), image in ((place, images[place]) for place in np.ndindex(count, width)):
@@ -47,22 +70,32 @@ def contact_sheet(
     for column, name in enumerate(columns):
         ax.text(step * column + 0.5, -0.08, name, ha="center", va="bottom", fontsize=6.5)
     lines = max((name.count("\n") + 1 for name in columns), default=0)
-    ax.set(xlim=(-0.1, step * width - 0.04), ylim=(step * count - 0.04, -0.25 * lines), aspect="equal")
+    ax.set(
+        xlim=(-0.1, step * width - 0.04), ylim=(step * count - 0.04, -0.25 * lines), aspect="equal"
+    )
     ax.set_axis_off()
     return finish(ax, "Synthetic faces", None, **head)
 
 
 def overlay(
-    images: np.ndarray, points: np.ndarray, masks: np.ndarray, titles: Sequence[str], names: Sequence[str],
-    ax: AnyAxes = None, **head: Unpack[Head],
-) -> Axes:  # fmt: skip
-    """Two rows of (M, H, W) uint8 synthetic faces, a title each: with landmarks ``points`` (M, P, 2), x and y in pixels, and
-    with the outlines of regions ``masks`` (M, R, H, W) bool, a colour for each of the R ``names``."""
+    images: np.ndarray,
+    points: np.ndarray,
+    masks: np.ndarray,
+    titles: Sequence[str],
+    names: Sequence[str],
+    ax: AnyAxes = None,
+    **head: Unpack[Head],
+) -> Axes:
+    """Two rows of (M, H, W) uint8 synthetic faces, a title each: with landmarks ``points`` (M, P,
+    2), x and y in pixels, and with the outlines of regions ``masks`` (M, R, H, W) bool, a colour
+    for each of the R ``names``."""
     colours = [c for c in SERIES_COLOURS if c != INK]
     ax, step, size = start(ax, (1.35 * len(images), 3.2)), 1.04, images.shape[-1]
     for i, image in enumerate(images):
         for top in (0, step):
-            ax.imshow(image, cmap="gray", vmin=0, vmax=255, extent=(step * i, step * i + 1, top + 1, top))
+            ax.imshow(
+                image, cmap="gray", vmin=0, vmax=255, extent=(step * i, step * i + 1, top + 1, top)
+            )
         x, y = ((points[i] + 0.5) / size)[((points[i] > 0) & (points[i] < size - 1)).all(axis=1)].T
         ax.text(step * i + 0.5, -0.04, titles[i], ha="center", va="bottom", fontsize=9)
         ax.plot(step * i + x, y, ".", color=SERIES_COLOURS[6], markersize=3.5)
@@ -70,30 +103,51 @@ def overlay(
         for colour, mask in zip(colours, masks[i], strict=False):
             if mask.any():
                 ax.contour(step * i + grid, step + grid, mask, [0.5], colors=colour, linewidths=1.2)
-    handles = [mpl.lines.Line2D([], [], color=c, label=name) for c, name in zip(colours, names, strict=False)]
+    handles = [
+        mpl.lines.Line2D([], [], color=c, label=name)
+        for c, name in zip(colours, names, strict=False)
+    ]
     ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(1, 1))
     ax.set(xlim=(0, step * len(images)), ylim=(2 * step, -0.2), aspect="equal")
     ax.set_axis_off()
     return finish(ax, "Landmarks and regions", None, **head)
 
 
-def mean_faces(images: np.ndarray, classes: Sequence[str], ax: AnyAxes = None, **head: Unpack[Head]) -> Axes:
+def mean_faces(
+    images: np.ndarray, classes: Sequence[str], ax: AnyAxes = None, **head: Unpack[Head]
+) -> Axes:
     """(K, H, W) float in [0, 255] or [0, 1]: one mean image a class."""
     return face_grid(images, classes, ax, len(classes), **{"title": "Mean face by class", **head})
 
 
 def class_saliency(
-    maps: np.ndarray, counts: Sequence[int], faces: np.ndarray, classes: Sequence[str],
-    ax: AnyAxes = None, **head: Unpack[Head],
-) -> Axes:  # fmt: skip
-    """(K, h, w) mean saliency >= 0 (NaN: no map) of ``counts`` maps over (K, H, W) mean ``faces``; contour: half peak."""
+    maps: np.ndarray,
+    counts: Sequence[int],
+    faces: np.ndarray,
+    classes: Sequence[str],
+    ax: AnyAxes = None,
+    **head: Unpack[Head],
+) -> Axes:
+    """(K, h, w) mean saliency >= 0 (NaN: no map) of ``counts`` maps over (K, H, W) mean ``faces``;
+    contour: half peak."""
     ax, top = start(ax, (8.6, 2.1)), max(float(np.nan_to_num(maps).max()), 1e-12)
-    extents = _tiles(ax, faces, [f"{name}\n{n:,} maps" for name, n in zip(classes, counts, strict=True)], len(classes))
+    extents = _tiles(
+        ax,
+        faces,
+        [f"{name}\n{n:,} maps" for name, n in zip(classes, counts, strict=True)],
+        len(classes),
+    )
     scale = mpl.colors.Normalize(0, top)
     for saliency, extent in zip(maps, extents, strict=True):
         alpha = 0.75 * np.nan_to_num(saliency) / top
-        ax.imshow(saliency, "inferno", norm=scale, alpha=alpha, extent=extent, interpolation="bilinear")
+        ax.imshow(
+            saliency, "inferno", norm=scale, alpha=alpha, extent=extent, interpolation="bilinear"
+        )
         if np.nan_to_num(saliency).max() > top / 2:
-            ax.contour(saliency, [top / 2], colors="white", linewidths=1, origin="upper", extent=extent)
-    ax.figure.colorbar(mpl.cm.ScalarMappable(scale, "inferno"), ax=ax, label="saliency", shrink=0.75, pad=0.01)
+            ax.contour(
+                saliency, [top / 2], colors="white", linewidths=1, origin="upper", extent=extent
+            )
+    ax.figure.colorbar(
+        mpl.cm.ScalarMappable(scale, "inferno"), ax=ax, label="saliency", shrink=0.75, pad=0.01
+    )
     return finish(ax, "Where the model looks: mean saliency by class", None, **head)

@@ -23,16 +23,22 @@ class Head(TypedDict, total=False):
 
 
 INK, GREY, LIGHT = "#222222", "#666666", "#dddddd"
-CLASS_COLOURS = dict(zip(EIGHT, ("#e67", "#283", "#a37", "#cb4", "#47a", "#6ce", "#bbb", INK), strict=True))
+CLASS_COLOURS = dict(
+    zip(EIGHT, ("#e67", "#283", "#a37", "#cb4", "#47a", "#6ce", "#bbb", INK), strict=True)
+)
 SERIES_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#222222", "#56b4e9", "#e69f00")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (8, 2)))
 HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\", "oo", "--", "++")
 STYLE = {
-    "figure.facecolor": "white", "axes.facecolor": "white", "savefig.facecolor": "white", "figure.dpi": 110,
-    "savefig.dpi": 200, "font.size": 10, "axes.titlesize": 11, "xtick.labelsize": 9, "ytick.labelsize": 9,
-    "legend.fontsize": 9, "legend.frameon": False, "axes.spines.top": False, "axes.spines.right": False,
-    "axes.edgecolor": GREY, "axes.linewidth": 0.8, "axes.grid": True, "axes.axisbelow": True, "grid.color": LIGHT,
+    "figure.facecolor": "white", "axes.facecolor": "white", "savefig.facecolor": "white",
+    "figure.dpi": 110,
+    "savefig.dpi": 200, "font.size": 10, "axes.titlesize": 11, "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "legend.fontsize": 9, "legend.frameon": False, "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": GREY, "axes.linewidth": 0.8, "axes.grid": True, "axes.axisbelow": True,
+    "grid.color": LIGHT,
     "grid.linewidth": 0.6, "text.color": INK, "axes.labelcolor": INK, "hatch.linewidth": 0.6,
 }  # fmt: skip
 
@@ -48,7 +54,12 @@ def style() -> ExitStack:
 def class_style(name: str) -> dict[str, object]:
     """Colour, marker, line style and hatch of a class, each its own."""
     i = EIGHT.index(name)
-    return {"color": CLASS_COLOURS[name], "marker": MARKERS[i], "linestyle": LINES[i], "hatch": HATCHES[i]}
+    return {
+        "color": CLASS_COLOURS[name],
+        "marker": MARKERS[i],
+        "linestyle": LINES[i],
+        "hatch": HATCHES[i],
+    }
 
 
 def start(ax: AnyAxes, size: tuple[float, float]) -> Axes:
@@ -58,21 +69,29 @@ def start(ax: AnyAxes, size: tuple[float, float]) -> Axes:
 def panels(count: int, size: tuple[float, float] = (4.8, 5.4)) -> list[Axes]:
     """So many panels in one figure, two beside each other."""
     rows = max(-(-count // 2), 1)
-    _, axes = plt.subplots(rows, 2, figsize=(2 * size[0], rows * size[1]), layout="constrained", squeeze=False)
+    _, axes = plt.subplots(
+        rows, 2, figsize=(2 * size[0], rows * size[1]), layout="constrained", squeeze=False
+    )
     for ax in axes.flat[count:]:
         ax.set_visible(False)
     return list(axes.flat[:count])
 
 
-def finish(ax: Axes, default: str, grid: str | None, title: str | None = None, note: str = "") -> Axes:
+def finish(
+    ax: Axes, default: str, grid: str | None, title: str | None = None, note: str = ""
+) -> Axes:
     """Title and note at the left, grid along one axis only.
 
-    Both belong to the figure: what belongs to the axes narrows them when it is long, until nothing is left of them.
+    Both belong to the figure: what belongs to the axes narrows them when it is long, until nothing
+    is left of them.
     """
     height = 20 if note else 8  # of the title above the axes, in points
     ax.set_title(" ", loc="left", pad=height)  # keeps the room
     heading = {"fontsize": mpl.rcParams["axes.titlesize"], "fontweight": "bold"}
-    texts = ((default if title is None else title, height, heading), (note, 6, {"fontsize": 9, "color": GREY}))
+    texts = (
+        (default if title is None else title, height, heading),
+        (note, 6, {"fontsize": 9, "color": GREY}),
+    )
     for text, points, look in texts:
         up = mpl.transforms.ScaledTranslation(0, points / 72, ax.figure.dpi_scale_trans)
         ax.figure.text(0, 1, text, transform=ax.transAxes + up, **look)

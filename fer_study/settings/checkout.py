@@ -13,7 +13,8 @@ PACKAGE = Path(__file__).resolve().parents[1]
 CHECKOUT = PACKAGE.parent if (PACKAGE.parent / "pyproject.toml").is_file() else None
 """The folder that git cloned, None where the package was installed from a wheel."""
 STUDY = CHECKOUT or PACKAGE / "study"
-"""Where ``params/``, ``notebooks/`` and ``results/`` are read; the wheel holds copies (see ``setup.py``)."""
+"""Where ``params/``, ``notebooks/`` and ``results/`` are read; the wheel holds copies (see
+``setup.py``)."""
 ROOT = CHECKOUT or Path(os.environ.setdefault("FER_STUDY_HOME", os.getcwd()))
 """Where ``runs/``, ``data/``, ``weights/``, ``labs/`` and ``book/`` are written or looked for: the
 checkout, else the folder of the call. The variable tells it to notebooks and workers, which work in
@@ -36,7 +37,8 @@ def _installed(name: str) -> bool:
 
 
 def commit() -> str:
-    """Short commit of the code, with ``+`` where the module was changed since; ``unknown`` outside a checkout."""
+    """Short commit of the code, with ``+`` where the module was changed since; ``unknown`` outside
+    a checkout."""
     head = _git("rev-parse", "--short=10", "HEAD")
     if head is None:
         return "unknown"
@@ -55,8 +57,9 @@ def sha256(path: Path) -> str:
 
 
 def other_code(env: dict) -> str:
-    """What to say of a record whose network was built by other code than is here now: nothing where it is the same, or not
-    known. ``network_source`` of its environment is the file of the package and the ``short_hash`` of it."""
+    """What to say of a record whose network was built by other code than is here now: nothing where
+    it is the same, or not known. ``network_source`` of its environment is the file of the package
+    and the ``short_hash`` of it."""
     file, _, mark = env.get("network_source", "").rpartition(" ")
     path = PACKAGE.parent / file
     if not file or (path.is_file() and short_hash(path.read_text(encoding="utf-8")) == mark):
@@ -69,7 +72,9 @@ def _git(*arguments: str) -> str | None:
     if CHECKOUT is None:  # the folder of a wheel may lie in a repository of its user
         return None
     try:
-        done = subprocess.run(["git", "-C", str(CHECKOUT), *arguments], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            ["git", "-C", str(CHECKOUT), *arguments], capture_output=True, text=True, check=True
+        )
     except (OSError, subprocess.CalledProcessError):
         return None
     return done.stdout.strip()

@@ -1,7 +1,7 @@
 """Training configuration: frozen, strict, and named by its hash.
 
-A ``RunConfig`` says everything that an experiment is; where and how fast it runs (device, precision, paths) is not part of
-it.
+A ``RunConfig`` says everything that an experiment is; where and how fast it runs (device,
+precision, paths) is not part of it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 
 def _in_order(ends: tuple[float, float]) -> tuple[float, float]:
     if ends[0] > ends[1]:
-        raise ValueError(f"the least is {ends[0]} and the greatest {ends[1]}, allowed: the least first")
+        raise ValueError(
+            f"the least is {ends[0]} and the greatest {ends[1]}, allowed: the least first"
+        )
     return ends
 
 
@@ -71,7 +73,9 @@ def without_place(weights: str) -> str:
     return f"file:{pinned['digest']}" if pinned else weights
 
 
-WeightOrigin = Annotated[str, AfterValidator(_check_weights), PlainSerializer(without_place, when_used="json")]
+WeightOrigin = Annotated[
+    str, AfterValidator(_check_weights), PlainSerializer(without_place, when_used="json")
+]
 """What ``ModelConfig.weights`` may say, written without the place of a file."""
 
 
@@ -81,11 +85,16 @@ class DataConfig(Frozen):
     Attributes:
         dataset: ``synthetic``, or one of ``data.official.DATASETS``.
         faces, style, world_seed: the synthetic world; None for real data.
-        protocol: ``official``, or ``resplit``: 80/20 of Training, tested on the merged PublicTest and PrivateTest.
-        folds, fold: k-fold cross-validation inside the training split (folds = 0: none); the test split stays.
-        targets: ``labels`` (one-hot) or ``votes`` (the distribution of the votes, of ``ferplus`` as by ``annotation``).
-        deduplicate: leave out training images that have an exact copy in validation or test, and all but one of each group.
-        drop_tested: leave out only those that have an exact copy in validation or test; repeats inside training stay.
+        protocol: ``official``, or ``resplit``: 80/20 of Training, tested on the merged PublicTest
+            and PrivateTest.
+        folds, fold: k-fold cross-validation inside the training split (folds = 0: none); the test
+            split stays.
+        targets: ``labels`` (one-hot) or ``votes`` (the distribution of the votes, of ``ferplus`` as
+            by ``annotation``).
+        deduplicate: leave out training images that have an exact copy in validation or test, and
+            all but one of each group.
+        drop_tested: leave out only those that have an exact copy in validation or test; repeats
+            inside training stay.
         max_train: train on so many images of the training split, drawn by ``world_seed``.
         classes, annotation: as in ``data.Options``.
         fingerprint: of the FaceSet this resolves to; checked when the data is loaded.
@@ -113,13 +122,17 @@ class DataConfig(Frozen):
         if self.folds == 1:
             raise ValueError("folds is 1, allowed: 0 (none), 2 and more")
         if self.fold >= max(self.folds, 1):
-            raise ValueError(f"fold is {self.fold}, allowed: 0..{max(self.folds, 1) - 1} with folds {self.folds}")
+            raise ValueError(
+                f"fold is {self.fold}, allowed: 0..{max(self.folds, 1) - 1} with folds {self.folds}"
+            )
         return self
 
     @model_validator(mode="after")
     def _check_copies(self) -> DataConfig:
         if self.drop_tested and self.deduplicate:  # else one training would have two names
-            raise ValueError("drop_tested is True, allowed with deduplicate: False, which drops those images too")
+            raise ValueError(
+                "drop_tested is True, allowed with deduplicate: False, which drops those images too"
+            )
         return self
 
 
@@ -131,10 +144,12 @@ class AugmentConfig(Frozen):
         rotate, shear: degrees, sampled in +-value.
         shift: fraction of the side, sampled in +-value, both axes.
         zoom: range of the magnification (> 1 enlarges the face).
-        crop_area, crop_ratio: random resized crop: range of the area kept and of its aspect ratio (None: no crop).
+        crop_area, crop_ratio: random resized crop: range of the area kept and of its aspect ratio
+            (None: no crop).
         brightness, contrast: range of the factor.
         erase: probability of erasing one rectangle of 2-20 % of the area.
-        fill: what lies outside the image. mean, std: normalisation of pixels in [0, 1], also at test time.
+        fill: what lies outside the image. mean, std: normalisation of pixels in [0, 1], also at
+            test time.
     """
 
     flip: Probability = 0.0
@@ -154,11 +169,13 @@ class AugmentConfig(Frozen):
 
 
 class ModelConfig(Frozen):
-    """A registered model: its name, its own options, the side of its input and where its weights come from.
+    """A registered model: its name, its own options, the side of its input and where its weights
+    come from.
 
-    ``weights`` is ``scratch``, ``imagenet``, ``run:<key>`` (``run:<key>:best``, ``:ema``) or the path of a safetensors file,
-    which ``weights.pin`` makes ``file:<digest of its content>:<path>``; keys and records leave out the path.
-    ``source`` is the hash of the code of a network from outside the package; ``models.resolve`` fills it in.
+    ``weights`` is ``scratch``, ``imagenet``, ``run:<key>`` (``run:<key>:best``, ``:ema``) or the
+    path of a safetensors file, which ``weights.pin`` makes ``file:<digest of its content>:<path>``;
+    keys and records leave out the path. ``source`` is the hash of the code of a network from
+    outside the package; ``models.resolve`` fills it in.
     """
 
     added: ClassVar[frozenset[str]] = frozenset({"source"})
@@ -171,7 +188,9 @@ class ModelConfig(Frozen):
 
     def resolved(self) -> dict:
         if is_path(self.weights):  # a key of the path would not tell two files apart that lay there
-            raise InputError(f"weights {self.weights}: their content is part of the key; call weights.pin first")
+            raise InputError(
+                f"weights {self.weights}: their content is part of the key; call weights.pin first"
+            )
         return super().resolved() | {"weights": without_place(self.weights)}
 
 
@@ -179,13 +198,16 @@ class LossConfig(Frozen):
     """Cross-entropy against distributions.
 
     Attributes:
-        class_weights: ``none``, ``inverse`` (N / (K n_c), of the training split) or ``heavy`` (disgust x15, fear x8).
-        reduction: ``count`` divides the weighted sum by the batch size (Keras), ``weights`` by the sum of weights (PyTorch).
+        class_weights: ``none``, ``inverse`` (N / (K n_c), of the training split) or ``heavy``
+            (disgust x15, fear x8).
+        reduction: ``count`` divides the weighted sum by the batch size (Keras), ``weights`` by the
+            sum of weights (PyTorch).
         label_smoothing: share of the target spread evenly over the classes.
         mixup, cutmix: alpha of the Beta distribution; 0 is off. One of them at a time.
-        teacher: key of a finished run whose network, frozen, gives the targets in place of the data; empty: none.
-        distribution: ``none``: cross-entropy; else ``losses.label_distribution_loss`` with this one leading, which has no
-            class weights.
+        teacher: key of a finished run whose network, frozen, gives the targets in place of the
+            data; empty: none.
+        distribution: ``none``: cross-entropy; else ``losses.label_distribution_loss`` with this one
+            leading, which has no class weights.
     """
 
     added: ClassVar[frozenset[str]] = frozenset({"teacher", "distribution", "cutmix"})
@@ -200,9 +222,13 @@ class LossConfig(Frozen):
 
     @model_validator(mode="after")
     def _no_weights_unused(self) -> LossConfig:
-        if self.distribution != "none" and (self.class_weights, self.reduction) != ("none", "count"):
+        if self.distribution != "none" and (self.class_weights, self.reduction) != (
+            "none",
+            "count",
+        ):
             raise ValueError(
-                f"class_weights is {self.class_weights!r} and reduction {self.reduction!r}, allowed with distribution "
+                f"class_weights is {self.class_weights!r} and reduction {self.reduction!r}, "
+                "allowed with distribution "
                 f"{self.distribution!r}: 'none' and 'count', that loss has no weights"
             )
         return self
@@ -210,7 +236,9 @@ class LossConfig(Frozen):
     @model_validator(mode="after")
     def _mix_once(self) -> LossConfig:
         if self.mixup and self.cutmix:
-            raise ValueError(f"mixup is {self.mixup} and cutmix {self.cutmix}, allowed: one of them, the other 0")
+            raise ValueError(
+                f"mixup is {self.mixup} and cutmix {self.cutmix}, allowed: one of them, the other 0"
+            )
         return self
 
 
@@ -224,7 +252,8 @@ class OptimiserConfig(Frozen):
 
 
 class PhaseConfig(Frozen):
-    """One phase of training: ``unfreeze`` is ``all`` or the number of stages, counted from the head, that learn."""
+    """One phase of training: ``unfreeze`` is ``all`` or the number of stages, counted from the
+    head, that learn."""
 
     epochs: Annotated[int, Field(ge=0)]
     lr: Annotated[float, Field(gt=0)]
@@ -268,7 +297,8 @@ class RunConfig(TrainingConfig):
 
 
 class TransferConfig(Frozen):
-    """Zero-shot evaluation of a trained run on the test split of another dataset (the whole set where it has no split)."""
+    """Zero-shot evaluation of a trained run on the test split of another dataset (the whole set
+    where it has no split)."""
 
     unkeyed: ClassVar[frozenset[str]] = frozenset({"name"})
 
@@ -282,9 +312,11 @@ class TransferConfig(Frozen):
 
 
 class AuditConfig(Frozen):
-    """The audit of a dataset: its copies (near from a pixel correlation of ``threshold``), labels and blanks.
+    """The audit of a dataset: its copies (near from a pixel correlation of ``threshold``), labels
+    and blanks.
 
-    ``form`` is the number of what its record holds: raise it when an entry is added or changes its meaning.
+    ``form`` is the number of what its record holds: raise it when an entry is added or changes its
+    meaning.
     """
 
     data: DataConfig
@@ -293,9 +325,9 @@ class AuditConfig(Frozen):
 
 
 class CostConfig(Frozen):
-    """What a network costs on images of so many channels, timed forward and in training steps of ``batch_size`` images,
-    and how much more than ``without``, the same network less a part; not ``timed``: sizes only. ``form``: see
-    ``AuditConfig``."""
+    """What a network costs on images of so many channels, timed forward and in training steps of
+    ``batch_size`` images, and how much more than ``without``, the same network less a part; not
+    ``timed``: sizes only. ``form``: see ``AuditConfig``."""
 
     model: ModelConfig
     without: ModelConfig | None = None

@@ -16,10 +16,13 @@ SCHEMA_VERSION = 1
 class Frozen(BaseModel):
     """Base of all configs: immutable, unknown keys refused, no silent type conversion."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, protected_namespaces=(), allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, protected_namespaces=(), allow_inf_nan=False
+    )
 
     added: ClassVar[frozenset[str]] = frozenset()
-    """Fields added after schema version 1: out of the key while they hold their default, so old records keep their names."""
+    """Fields added after schema version 1: out of the key while they hold their default, so old
+    records keep their names."""
 
     unkeyed: ClassVar[frozenset[str]] = frozenset()
     """Fields that are never part of the key."""
@@ -43,7 +46,8 @@ class Frozen(BaseModel):
         return {
             name: _resolved(value)
             for name, value in self
-            if name not in self.unkeyed and not (name in self.added and value == fields[name].default)
+            if name not in self.unkeyed
+            and not (name in self.added and value == fields[name].default)
         }
 
 
@@ -59,9 +63,12 @@ Kind = TypeVar("Kind", bound=Frozen)
 
 
 def run_key(config: Frozen) -> str:
-    """First 16 hexadecimal digits of the SHA-256 of the resolved config, its kind and the schema version."""
+    """First 16 hexadecimal digits of the SHA-256 of the resolved config, its kind and the schema
+    version."""
     content = {"schema": SCHEMA_VERSION, "kind": type(config).__name__, **config.resolved()}
-    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:16]
+    return hashlib.sha256(
+        json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
+    ).hexdigest()[:16]
 
 
 def parse(kind: type[Kind], content: dict, where: str) -> Kind:
@@ -93,15 +100,17 @@ def _refusal(failure: ValidationError, kind: type[Frozen], where: str) -> InputE
     error = failure.errors()[0]
     key = ".".join(str(part) for part in error["loc"]) or "config"
     if error["type"] == "extra_forbidden":
-        return InputError(f"{where}: unknown key {key!r}; allowed: {', '.join(_place(kind, error['loc']))}")
+        return InputError(
+            f"{where}: unknown key {key!r}; allowed: {', '.join(_place(kind, error['loc']))}"
+        )
     if error["type"] == "missing":
         return InputError(f"{where}: {key} is missing")
     return InputError(f"{where}: {key} is {error['input']!r}: {error['msg']}")
 
 
 def _place(kind: object, loc: tuple[str | int, ...]) -> list[str]:
-    """The keys beside the last of ``loc``, which goes down from a type such as ``list[PhaseConfig]``; none where it leads to
-    no config."""
+    """The keys beside the last of ``loc``, which goes down from a type such as
+    ``list[PhaseConfig]``; none where it leads to no config."""
     if isinstance(kind, type) and issubclass(kind, Frozen):
         fields = kind.model_fields
         return list(fields) if len(loc) == 1 else _place(fields[loc[0]].annotation, loc[1:])

@@ -11,18 +11,26 @@ from .yaml_files import read_yaml
 
 
 class Recipe(TrainingConfig):
-    """A named way to train: everything of a ``RunConfig`` but data, model and seed, with its source."""
+    """A named way to train: everything of a ``RunConfig`` but data, model and seed, with its
+    source."""
 
     source: str
 
-    def run(self, *, name: str, data: DataConfig, model: ModelConfig, seed: int, **changes: object) -> RunConfig:
+    def run(
+        self, *, name: str, data: DataConfig, model: ModelConfig, seed: int, **changes: object
+    ) -> RunConfig:
         """The run of this recipe; ``changes`` replace whole parts (``phases=...``, ``loss=...``).
 
         Raises:
             InputError: a value that is not allowed.
         """
-        parts = {field: getattr(self, field) for field in type(self).model_fields if field != "source"}
-        return build(RunConfig, {**parts, "name": name, "data": data, "model": model, "seed": seed, **changes})
+        parts = {
+            field: getattr(self, field) for field in type(self).model_fields if field != "source"
+        }
+        return build(
+            RunConfig,
+            {**parts, "name": name, "data": data, "model": model, "seed": seed, **changes},
+        )
 
 
 def load_recipe(name: str, folder: Path = PARAMS / "recipes") -> Recipe:

@@ -1,5 +1,5 @@
-"""YAML as people mean it, with the plain words of YAML 1.2: ``1e-3`` is a number, ``off`` is text, and an error names the
-file."""
+"""YAML as people mean it, with the plain words of YAML 1.2: ``1e-3`` is a number, ``off`` is text,
+and an error names the file."""
 
 from __future__ import annotations
 
@@ -19,11 +19,16 @@ PLAIN = {
 }
 """Type -> the words that are read as one; all others are text."""
 
-SEVERAL_MEANINGS = "|".join((
-    r"[-+]?0[0-9_]+", r"[-+]?[0-9_]*[0-9]_[0-9_]*", r"[-+]?0[bo][0-9_]+",
-    r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?",
-))  # fmt: skip
-"""What versions of YAML read as different numbers, or as text: ``010`` (8 or 10), ``1_0``, ``0o10``, ``1:30`` (90)."""
+SEVERAL_MEANINGS = "|".join(
+    (
+        r"[-+]?0[0-9_]+",
+        r"[-+]?[0-9_]*[0-9]_[0-9_]*",
+        r"[-+]?0[bo][0-9_]+",
+        r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?",
+    )
+)
+"""What versions of YAML read as different numbers, or as text: ``010`` (8 or 10), ``1_0``,
+``0o10``, ``1:30`` (90)."""
 
 DEEPEST = 20
 """So many lists and mappings may lie in each other; ours need five."""
@@ -41,7 +46,9 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: object) -> yaml.Node:
         event = self.peek_event()
         if isinstance(event, yaml.AliasEvent):
-            self.refuse(f"*{event.anchor} stands for something else; write it out", event.start_mark)
+            self.refuse(
+                f"*{event.anchor} stands for something else; write it out", event.start_mark
+            )
         if getattr(event, "tag", None):
             self.refuse(f"the tag {event.tag} is not allowed; remove it", event.start_mark)
         self.depth += 1
@@ -94,7 +101,9 @@ def read_yaml(path: Path) -> dict:
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: byte {error.start} is no UTF-8; save the file as UTF-8") from None
+        raise InputError(
+            f"{path}: byte {error.start} is no UTF-8; save the file as UTF-8"
+        ) from None
     if content is None:
         return {}
     if not isinstance(content, dict):

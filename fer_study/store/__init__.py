@@ -1,4 +1,5 @@
-"""The store: one folder a record, written as a whole, found by key, in ``runs/`` (local) and ``results/`` (published)."""
+"""The store: one folder a record, written as a whole, found by key, in ``runs/`` (local) and
+``results/`` (published)."""
 
 from __future__ import annotations
 
@@ -27,10 +28,21 @@ from .record_files import DONE, damaged, listed, read_part, remove_temporary, wr
 
 log = logging.getLogger(__name__)
 
-PUBLISHED = ("config.json", "history.csv", "predictions.parquet", "metrics.json", "env.json", "cam.npz",
-             "audit.json", "faces.npz", "cost.json")  # fmt: skip
+PUBLISHED = (
+    "config.json",
+    "history.csv",
+    "predictions.parquet",
+    "metrics.json",
+    "env.json",
+    "cam.npz",
+    "audit.json",
+    "faces.npz",
+    "cost.json",
+)
 """Parts of a record that are published; weights are not."""
-KINDS: dict[str, type[Frozen]] = {k.__name__: k for k in (RunConfig, TransferConfig, AuditConfig, CostConfig)}
+KINDS: dict[str, type[Frozen]] = {
+    k.__name__: k for k in (RunConfig, TransferConfig, AuditConfig, CostConfig)
+}
 
 
 def local_root() -> Path:
@@ -49,8 +61,8 @@ class Busy(InputError):
 
 @dataclass(frozen=True)
 class Record:
-    """A finished record. ``published`` says that it came from ``results/``. Reading a part that is not as it was written
-    raises ``Damaged``."""
+    """A finished record. ``published`` says that it came from ``results/``. Reading a part that is
+    not as it was written raises ``Damaged``."""
 
     folder: Path
     published: bool
@@ -71,7 +83,10 @@ class Record:
     def metrics(self) -> dict[str, dict[str, dict[str, float]]]:
         """view -> subset -> metric -> value; None in the file stands for NaN."""
         content = self._json("metrics.json")
-        return {view: {name: _with_nan(scores) for name, scores in subsets.items()} for view, subsets in content.items()}
+        return {
+            view: {name: _with_nan(scores) for name, scores in subsets.items()}
+            for view, subsets in content.items()
+        }
 
     @cached_property
     def env(self) -> dict:
@@ -97,20 +112,23 @@ class Record:
 
     @cached_property
     def rows(self) -> dict[str, np.ndarray]:
-        """What an audit says of each image, by row of the FaceSet: ``crowd`` (N, K) float32, the share of each class in what
-        most votes name: 1, or that of a tie, or 0; ``near_copy`` (N,) bool, a test image with a near copy in train or
-        validation, ``true_label`` (N,) int8 where known; and ``regions`` (K, H, W) float16, how often a pixel lies in a
-        region that the class moves, where known."""
+        """What an audit says of each image, by row of the FaceSet: ``crowd`` (N, K) float32, the
+        share of each class in what most votes name: 1, or that of a tie, or 0; ``near_copy`` (N,)
+        bool, a test image with a near copy in train or validation, ``true_label`` (N,) int8 where
+        known; and ``regions`` (K, H, W) float16, how often a pixel lies in a region that the class
+        moves, where known."""
         return {name: array for name, array in self._arrays("faces.npz").items() if name != "mean"}
 
     @cached_property
     def mean_faces(self) -> np.ndarray:
-        """(K, H, W) float32 in [0, 1]: mean training image of each class, stored by an audit; NaN below 30 images."""
+        """(K, H, W) float32 in [0, 1]: mean training image of each class, stored by an audit; NaN
+        below 30 images."""
         return self._arrays("faces.npz")["mean"].astype(np.float32)
 
     @cached_property
     def cam(self) -> dict[str, np.ndarray]:
-        """``maps (K, h, w) float16`` class means and ``counts (K,)``; empty where the run has none."""
+        """``maps (K, h, w) float16`` class means and ``counts (K,)``; empty where the run has
+        none."""
         return self._arrays("cam.npz") if "cam.npz" in listed(self.folder) else {}
 
     @property
@@ -118,11 +136,13 @@ class Record:
         return "predictions.parquet" in listed(self.folder)
 
     def weights(self, kind: str = "last") -> Path:
-        """Path of the weights of a kind (``last``, ``best``, ``ema``, ``mean``); only local records have them."""
+        """Path of the weights of a kind (``last``, ``best``, ``ema``, ``mean``); only local records
+        have them."""
         return self.folder / f"{kind}.safetensors"
 
     def check(self) -> None:
-        """Hold every published part against its SHA-256, and the name of the folder against the config.
+        """Hold every published part against its SHA-256, and the name of the folder against the
+        config.
 
         Raises:
             Damaged: a part is not as it was written.
@@ -158,8 +178,8 @@ def _with_nan(scores: dict[str, float | None]) -> dict[str, float]:
 
 
 def lookup(key: str) -> Record | None:
-    """The whole record of a key: local first, then published; None where there is none, or only a damaged one, which is said
-    once."""
+    """The whole record of a key: local first, then published; None where there is none, or only a
+    damaged one, which is said once."""
     for root, published in ((local_root(), False), (published_root(), True)):
         record = Record(root / key, published)
         try:
@@ -186,13 +206,18 @@ def _warn_once(message: str) -> None:
 
 def records() -> list[Record]:
     """Every whole record, by key; a local one hides the published one of the same key."""
-    keys = {path.parent.name for root in (published_root(), local_root()) for path in root.glob(f"[!.]*/{DONE}")}
+    keys = {
+        path.parent.name
+        for root in (published_root(), local_root())
+        for path in root.glob(f"[!.]*/{DONE}")
+    }
     return [record for key in sorted(keys) if (record := lookup(key))]
 
 
 @contextlib.contextmanager
 def locked(key: str, timeout: float = 0) -> Iterator[Path]:
-    """The folder of a key, held by this process alone; one in which nothing was begun does not stay behind a failure.
+    """The folder of a key, held by this process alone; one in which nothing was begun does not stay
+    behind a failure.
 
     Raises:
         Busy: another process works on it.
@@ -208,7 +233,9 @@ def locked(key: str, timeout: float = 0) -> Iterator[Path]:
         remove_temporary(folder)
         yield folder
     except BaseException:
-        if not timeout and [path.name for path in folder.iterdir()] == [".lock"]:  # with a timeout, others wait for the file
+        if not timeout and [path.name for path in folder.iterdir()] == [
+            ".lock"
+        ]:  # with a timeout, others wait for the file
             shutil.rmtree(folder)
         raise
     finally:
@@ -256,7 +283,11 @@ def as_npz(**arrays: np.ndarray) -> bytes:
 
 
 def save_files(
-    folder: Path, config: Frozen, env: dict, parts: dict[str, str | bytes], weights: dict[str, str] | None = None
+    folder: Path,
+    config: Frozen,
+    env: dict,
+    parts: dict[str, str | bytes],
+    weights: dict[str, str] | None = None,
 ) -> Record:
     """Write a record: its config, its environment and other parts; see ``save``."""
     config_json = as_json({"kind": type(config).__name__, **config.model_dump(mode="json")})
@@ -274,8 +305,13 @@ def publish(record: Record) -> Path:
     """
     made_with = str(record.env.get("commit", ""))
     if made_with.endswith("+"):
-        raise InputError(f"{record.folder}: made from changed code (commit {made_with}); commit, remove it, make it again")
-    parts = {name: read_part(record.folder, name) for name in listed(record.folder) if name in PUBLISHED}
+        raise InputError(
+            f"{record.folder}: made from changed code (commit {made_with}); commit, remove it, "
+            "make it again"
+        )
+    parts = {
+        name: read_part(record.folder, name) for name in listed(record.folder) if name in PUBLISHED
+    }
     target = published_root() / record.key
     with filelock.FileLock(local_root() / ".publish.lock"):
         write_parts(target, parts)

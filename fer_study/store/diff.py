@@ -25,9 +25,11 @@ class Comparison(NamedTuple):
 
     Attributes:
         verdict: ``EQUAL``, ``WITHIN`` or ``DIFFERENT``.
-        reason: what cannot be compared, e.g. other images, or views of one record only; empty where everything can.
+        reason: what cannot be compared, e.g. other images, or views of one record only; empty where
+            everything can.
         config: fields of the config that differ: columns ``a, b``.
-        views: a row a view of both: ``images``, largest ``log_probability`` difference, ``decisions`` that differ.
+        views: a row a view of both: ``images``, largest ``log_probability`` difference,
+            ``decisions`` that differ.
         metrics: a row a view, subset and metric that differs: columns ``a, b``.
     """
 
@@ -48,19 +50,24 @@ def find(name: str) -> Record:
     record = Record(folder, published=False) if (folder / "done").is_file() else store.lookup(name)
     if record is None:
         places = f"{store.local_root()}, {store.published_root()}"
-        raise InputError(f"no finished record {name!r}: neither a folder with one nor a key in {places}")
+        raise InputError(
+            f"no finished record {name!r}: neither a folder with one nor a key in {places}"
+        )
     if not record.has_predictions:
         raise InputError(f"{name}: a record without predictions, which alone are compared")
     return record
 
 
 def compare(a: Record, b: Record) -> Comparison:
-    """Config, predictions of every view, and metrics; the verdict is about predictions and metrics, whatever made them."""
+    """Config, predictions of every view, and metrics; the verdict is about predictions and metrics,
+    whatever made them."""
     config = differences(flat(a.config.resolved()), flat(b.config.resolved()))
     metrics = differences(flat(a.metrics), flat(b.metrics))
     ours, theirs = a.predictions, b.predictions
     if not ours.table.equals(theirs.table):
-        return Comparison(DIFFERENT, "other images, labels or copies", config, pd.DataFrame(), metrics)
+        return Comparison(
+            DIFFERENT, "other images, labels or copies", config, pd.DataFrame(), metrics
+        )
     rows = {}
     for name in ours.views:
         if name in theirs.views:
@@ -68,12 +75,18 @@ def compare(a: Record, b: Record) -> Comparison:
             changed = int((x.argmax(axis=1) != y.argmax(axis=1)).sum())
             largest = float(np.abs(x.astype(np.float64) - y).max(initial=0))
             rows[name] = {"images": len(x), "log_probability": largest, "decisions": changed}
-    views = pd.DataFrame.from_dict(rows, orient="index", columns=["images", "log_probability", "decisions"])
-    alone = sorted(set(ours.views) ^ set(theirs.views))  # older records keep the predictions of more views
+    views = pd.DataFrame.from_dict(
+        rows, orient="index", columns=["images", "log_probability", "decisions"]
+    )
+    alone = sorted(
+        set(ours.views) ^ set(theirs.views)
+    )  # older records keep the predictions of more views
     reason = f"views of one record only: {', '.join(alone)}" if alone else ""
     if not views["log_probability"].any() and not (metrics != "-").all(axis=1).any() and rows:
         return Comparison(EQUAL, reason, config, views, metrics)
-    close = (views["log_probability"] <= LOG_PROBABILITY) & (views["decisions"] <= DECISIONS * views["images"])
+    close = (views["log_probability"] <= LOG_PROBABILITY) & (
+        views["decisions"] <= DECISIONS * views["images"]
+    )
     return Comparison(WITHIN if rows and close.all() else DIFFERENT, reason, config, views, metrics)
 
 
@@ -83,12 +96,15 @@ def flat(nested: dict, above: str = "") -> dict[str, object]:
     for name, value in nested.items():
         if isinstance(value, list):
             value = {str(i): item for i, item in enumerate(value)}
-        found |= flat(value, f"{above}{name}.") if isinstance(value, dict) else {f"{above}{name}": value}
+        found |= (
+            flat(value, f"{above}{name}.") if isinstance(value, dict) else {f"{above}{name}": value}
+        )
     return found
 
 
 def differences(a: dict[str, object], b: dict[str, object]) -> pd.DataFrame:
-    """Names whose values differ (two NaN are equal), with both values; ``-`` where a record lacks the name."""
+    """Names whose values differ (two NaN are equal), with both values; ``-`` where a record lacks
+    the name."""
     rows = {}
     for name in dict.fromkeys([*a, *b]):
         x, y = a.get(name, "-"), b.get(name, "-")
@@ -101,11 +117,19 @@ def render(found: Comparison) -> str:
     """The comparison in words, the verdict last."""
     parts = ["same config" if found.config.empty else f"config:\n{found.config.to_string()}"]
     if len(found.views):
-        shown = found.views.rename(columns={"log_probability": "largest difference of a log-probability",
-                                            "decisions": "other decisions"})  # fmt: skip
+        shown = found.views.rename(
+            columns={
+                "log_probability": "largest difference of a log-probability",
+                "decisions": "other decisions",
+            }
+        )
         parts.append(shown.to_string(float_format="%.4f"))
-    parts.append("same metrics" if found.metrics.empty else f"metrics:\n{found.metrics.to_string()}")
-    tolerance = f"log-probabilities {LOG_PROBABILITY}, decisions {100 * DECISIONS:g} % of the images"
+    parts.append(
+        "same metrics" if found.metrics.empty else f"metrics:\n{found.metrics.to_string()}"
+    )
+    tolerance = (
+        f"log-probabilities {LOG_PROBABILITY}, decisions {100 * DECISIONS:g} % of the images"
+    )
     reason = f" ({found.reason})" if found.reason else ""
     parts.append(f"{found.verdict}{reason}; tolerance: {tolerance}")
     return "\n\n".join(parts) + "\n"

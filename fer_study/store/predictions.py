@@ -17,8 +17,8 @@ class Predictions:
     """Stored predictions.
 
     Attributes:
-        table: N rows: ``row`` (in the FaceSet), ``split``, ``label``, and flags ``copy_in_train``, ``copy_in_validation``
-            (an exact copy of the image is there).
+        table: N rows: ``row`` (in the FaceSet), ``split``, ``label``, and flags ``copy_in_train``,
+            ``copy_in_validation`` (an exact copy of the image is there).
         views: view -> (N, K) float32 log-probabilities, rounded to half precision.
     """
 
@@ -26,8 +26,8 @@ class Predictions:
     views: dict[str, np.ndarray]
 
     def subset(self, name: str) -> np.ndarray:
-        """(N,) bool: ``validation``, ``test``, ``test_clean`` (no copy in train or validation), ``merged`` (validation and
-        test) or ``merged_clean`` (no copy in train).
+        """(N,) bool: ``validation``, ``test``, ``test_clean`` (no copy in train or validation),
+        ``merged`` (validation and test) or ``merged_clean`` (no copy in train).
 
         Raises:
             ValueError: unknown name.
@@ -48,7 +48,9 @@ class Predictions:
 SUBSETS = ("validation", "test", "test_clean", "merged", "merged_clean")
 
 
-def write_predictions(path: Path | io.BytesIO, table: pd.DataFrame, views: dict[str, np.ndarray]) -> None:
+def write_predictions(
+    path: Path | io.BytesIO, table: pd.DataFrame, views: dict[str, np.ndarray]
+) -> None:
     """One parquet file: the table's columns and one fixed-size list of K half floats per view."""
     columns = {name: pa.array(table[name]) for name in table.columns}
     columns["split"] = columns["split"].dictionary_encode()
@@ -66,7 +68,11 @@ def read_predictions(path: Path | io.BytesIO) -> Predictions:
     views = {}
     for name in names:
         column = table[name].combine_chunks()
-        flat = (column if isinstance(column, pa.Array) else column.chunk(0)).flatten().to_numpy(zero_copy_only=False)
+        flat = (
+            (column if isinstance(column, pa.Array) else column.chunk(0))
+            .flatten()
+            .to_numpy(zero_copy_only=False)
+        )
         views[name] = flat.reshape(len(table), -1).astype(np.float32)
     frame = table.drop(names).to_pandas()
     frame["split"] = frame["split"].astype(str)

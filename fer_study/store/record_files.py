@@ -1,6 +1,7 @@
 """The files of a record: written as a whole, and read only as they were written.
 
-``done`` comes last. It lists the SHA-256 of every part, and a part that differs from it is damaged, whatever damaged it.
+``done`` comes last. It lists the SHA-256 of every part, and a part that differs from it is damaged,
+whatever damaged it.
 """
 
 from __future__ import annotations
@@ -26,17 +27,20 @@ class Damaged(InputError):
 
 def damaged(path: Path, what: str) -> Damaged:
     """What is wrong with a file of a record, and how to go on."""
-    remedy = "remove its folder, or bring it back, or make it again (`fer-study train`, `execute` for audits and costs)"
+    remedy = "remove its folder, or bring it back, or make it again (`fer-study train`)"
     return Damaged(f"{path}: {what}; this record is not used: {remedy}")
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a file so that a reader sees the old one or the new one, never half of one, also after a power cut.
+    """Write a file so that a reader sees the old one or the new one, never half of one, also after
+    a power cut.
 
     Raises:
         OSError: the disk is full, or does not let itself be written.
     """
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")  # two writers never share one
+    temporary = path.with_name(
+        f".{path.name}.{uuid.uuid4().hex[:8]}.tmp"
+    )  # two writers never share one
     try:
         with temporary.open("wb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
@@ -49,7 +53,8 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder last through a power cut; Windows has no such call and needs none."""
+    """Make the names in a folder last through a power cut; Windows has no such call and needs
+    none."""
     if os.name == "nt":
         return
     handle = os.open(folder, os.O_RDONLY)
@@ -65,14 +70,18 @@ def remove_temporary(folder: Path) -> None:
         path.unlink()
 
 
-def write_parts(folder: Path, parts: dict[str, str | bytes], others: dict[str, str] | None = None) -> None:
+def write_parts(
+    folder: Path, parts: dict[str, str | bytes], others: dict[str, str] | None = None
+) -> None:
     """Write a record, or replace it: killed at any moment, it is the old record or the new one.
 
-    New parts lie beside the old ones until ``done`` names them, and readers take the one that ``done`` names.
+    New parts lie beside the old ones until ``done`` names them, and readers take the one that
+    ``done`` names.
 
     Args:
         parts: name -> content.
-        others: name -> SHA-256 of files that are there already (weights) and belong to the record, too.
+        others: name -> SHA-256 of files that are there already (weights) and belong to the record,
+            too.
     """
     folder.mkdir(parents=True, exist_ok=True)
     finish_replacing(folder)
@@ -86,7 +95,8 @@ def write_parts(folder: Path, parts: dict[str, str | bytes], others: dict[str, s
 
 
 def finish_replacing(folder: Path) -> None:
-    """Give new parts that ``done`` names their place; remove those that it does not name, which nobody finished."""
+    """Give new parts that ``done`` names their place; remove those that it does not name, which
+    nobody finished."""
     try:
         digests = listed(folder)
     except InputError:
@@ -117,7 +127,11 @@ def listed(folder: Path) -> dict[str, str]:
 
 def _is_digest(item: tuple[str, object]) -> bool:
     name, digest = item
-    return Path(name).name == name and isinstance(digest, str) and bool(re.fullmatch("[0-9a-f]{64}", digest))
+    return (
+        Path(name).name == name
+        and isinstance(digest, str)
+        and bool(re.fullmatch("[0-9a-f]{64}", digest))
+    )
 
 
 def read_part(folder: Path, name: str) -> bytes:
@@ -138,7 +152,9 @@ def read_part(folder: Path, name: str) -> bytes:
                 raise damaged(path, f"cannot be read: {error.strerror}") from None
             if hashlib.sha256(content).hexdigest() == expected:
                 return content
-    raise damaged(folder / name, "altered since it was written" if (folder / name).is_file() else "missing")
+    raise damaged(
+        folder / name, "altered since it was written" if (folder / name).is_file() else "missing"
+    )
 
 
 def check_part(folder: Path, name: str) -> None:

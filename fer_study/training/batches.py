@@ -23,7 +23,8 @@ class Batches:
         rows: (n,) int64, the rows that are trained on.
         resident: bytes up to which the images of these rows are copied to the device.
         classes: what the K columns of the targets mean.
-        sample: whether the target of an image is one class, drawn from its distribution each time that it is shown.
+        sample: whether the target of an image is one class, drawn from its distribution each time
+            that it is shown.
     """
 
     def __init__(
@@ -37,8 +38,15 @@ class Batches:
         classes: Sequence[str] = FER2013,
         sample: bool = False,
     ) -> None:
-        self.targets = torch.from_numpy(np.ascontiguousarray(targets[rows], dtype=np.float32)).to(device)
-        self.batch_size, self.device, self.classes, self.sample = batch_size, device, classes, sample
+        self.targets = torch.from_numpy(np.ascontiguousarray(targets[rows], dtype=np.float32)).to(
+            device
+        )
+        self.batch_size, self.device, self.classes, self.sample = (
+            batch_size,
+            device,
+            classes,
+            sample,
+        )
         fits = len(rows) * int(np.prod(images.shape[1:])) <= resident
         self.images = torch.from_numpy(images[rows]).to(device) if fits else None
         self.mapped, self.rows = images, rows
@@ -50,7 +58,9 @@ class Batches:
 
     def epoch(self, generator: torch.Generator) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Yields ``(images (B, C, H, W) uint8, targets (B, K) float32)`` in random order."""
-        order = torch.randperm(len(self.rows), generator=generator, device=generator.device).to(self.device)
+        order = torch.randperm(len(self.rows), generator=generator, device=generator.device).to(
+            self.device
+        )
         for rows in order.split(self.batch_size)[: len(self)]:
             targets = self.targets[rows]
             yield self._images(rows), sample_targets(targets, generator) if self.sample else targets
@@ -64,4 +74,6 @@ class Batches:
 def sample_targets(targets: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """Draw one class of each image from its distribution: (B, K) one-hot (Barsoum et al., 2016,
     section 3, "probabilistic label drawing": another draw each time an image is shown)."""
-    return torch.zeros_like(targets).scatter_(1, torch.multinomial(targets, 1, generator=generator), 1.0)
+    return torch.zeros_like(targets).scatter_(
+        1, torch.multinomial(targets, 1, generator=generator), 1.0
+    )

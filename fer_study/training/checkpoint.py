@@ -56,14 +56,20 @@ class Learner:
 
     def parts(self) -> dict[str, torch.nn.Module | torch.optim.Optimizer]:
         """What a checkpoint holds the state of."""
-        parts = {"model": self.model, "optimiser": self.optimiser, "ema": self.ema, "mean": self.mean}
+        parts = {
+            "model": self.model,
+            "optimiser": self.optimiser,
+            "ema": self.ema,
+            "mean": self.mean,
+        }
         return {name: part for name, part in parts.items() if part is not None}
 
 
 def copy_state(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     """A detached copy of the weights on the CPU."""
     return {
-        name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in model.state_dict().items()
+        name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, value in model.state_dict().items()
     }
 
 
@@ -99,7 +105,10 @@ def whole_content(path: Path, key: str) -> bytes | None:
     first, _, content = path.read_bytes().partition(b"\n")
     if first + b"\n" == header(key, content):
         return content
-    log.warning("%s: damaged, or of another run or version; removed, training begins with the first epoch", path)
+    log.warning(
+        "%s: damaged, or of another run or version; removed, training begins with the first epoch",
+        path,
+    )
     path.unlink()
     return None
 

@@ -1,4 +1,5 @@
-"""Grad-CAM (Selvaraju et al., 2017) through the grad-cam library, averaged by class so that no single face is shown."""
+"""Grad-CAM (Selvaraju et al., 2017) through the grad-cam library, averaged by class so that no
+single face is shown."""
 
 from __future__ import annotations
 
@@ -35,7 +36,9 @@ def as_map(model: FaceModel, activations: torch.Tensor) -> torch.Tensor:
     made = model.cam_map(activations)
     if made.ndim != 4 or made.shape[2] != made.shape[3] or made.shape[3] == 1:
         sizes = " x ".join(map(str, made.shape[1:]))
-        raise NoMap(f"{type(model.cam_layer).__name__} computes {sizes} for an image, which is no map of it")
+        raise NoMap(
+            f"{type(model.cam_layer).__name__} computes {sizes} for an image, which is no map of it"
+        )
     return made
 
 
@@ -50,7 +53,10 @@ def explained(model: FaceModel) -> Iterator[None]:
 
     def begin_here(layer: nn.Module, given: object, made: torch.Tensor) -> torch.Tensor:
         if not isinstance(made, torch.Tensor):
-            raise NoMap(f"{type(layer).__name__} computes {type(made).__name__}, which is no map of the image")
+            raise NoMap(
+                f"{type(layer).__name__} computes {type(made).__name__}, which is no map of the "
+                "image"
+            )
         return made.detach().requires_grad_().clone()  # a copy, for what follows may work in place
 
     modes = {module: module.training for module in model.modules()}
@@ -68,7 +74,12 @@ def explained(model: FaceModel) -> Iterator[None]:
 
 
 def grad_cam(
-    model: FaceModel, images: torch.Tensor, classes: np.ndarray, augment: AugmentConfig, size: int, batch_size: int = 64
+    model: FaceModel,
+    images: torch.Tensor,
+    classes: np.ndarray,
+    augment: AugmentConfig,
+    size: int,
+    batch_size: int = 64,
 ) -> np.ndarray:
     """Grad-CAM of each image for the given class (eq. 1-2).
 
@@ -77,7 +88,8 @@ def grad_cam(
         classes: (N,) int64, the class whose score is explained.
 
     Returns:
-        (N, size, size) float32 in [0, 1], each map stretched so that its minimum is 0 and its maximum 1 (by the library).
+        (N, size, size) float32 in [0, 1], each map stretched so that its minimum is 0 and its
+        maximum 1 (by the library).
 
     Raises:
         NoMap: see ``as_map``.
@@ -89,24 +101,39 @@ def grad_cam(
         return as_map(model, activations)
 
     maps = []
-    with explained(model), GradCAM(model=model, target_layers=[model.cam_layer], reshape_transform=lay_out) as cam:
+    with (
+        explained(model),
+        GradCAM(model=model, target_layers=[model.cam_layer], reshape_transform=lay_out) as cam,
+    ):
         for start in range(0, len(classes), batch_size):
             batch, targets = images[start : start + batch_size], classes[start : start + batch_size]
             (view,) = evaluation_views(batch, augment, size, "single")
             maps.append(cam(view, [ClassifierOutputTarget(int(c)) for c in targets]))
             if len(maps[-1]) != len(view):
-                raise NoMap(f"{type(model.cam_layer).__name__} computes {len(maps[-1])} maps of {len(view)} images")
-    return np.concatenate(maps).astype(np.float32) if maps else np.empty((0, size, size), np.float32)
+                raise NoMap(
+                    f"{type(model.cam_layer).__name__} computes {len(maps[-1])} maps of "
+                    f"{len(view)} images"
+                )
+    return (
+        np.concatenate(maps).astype(np.float32) if maps else np.empty((0, size, size), np.float32)
+    )
 
 
 def class_saliency(
-    model: FaceModel, images: torch.Tensor, labels: np.ndarray, augment: AugmentConfig, size: int, num_classes: int,
+    model: FaceModel,
+    images: torch.Tensor,
+    labels: np.ndarray,
+    augment: AugmentConfig,
+    size: int,
+    num_classes: int,
     per_class: int = 120,
-) -> dict[str, np.ndarray]:  # fmt: skip
-    """Mean Grad-CAM map of each class over images that the model gets right (the first ``per_class`` of each).
+) -> dict[str, np.ndarray]:
+    """Mean Grad-CAM map of each class over images that the model gets right (the first
+    ``per_class`` of each).
 
     Returns:
-        ``maps`` (K, size, size) float16, NaN where fewer than ``MIN_IMAGES`` images are right, and ``counts`` (K,) int64.
+        ``maps`` (K, size, size) float16, NaN where fewer than ``MIN_IMAGES`` images are right, and
+        ``counts`` (K,) int64.
 
     Raises:
         NoMap: see ``as_map``; or the map of every class is empty.
@@ -127,25 +154,37 @@ def class_saliency(
 
 
 def has_maps(config: RunConfig, model: FaceModel, images: torch.Tensor) -> bool:
-    """Whether Grad-CAM passes a network, tried on one of ``images`` (N, C, H, W) uint8 on the model's
-    device; the log says why not."""
+    """Whether Grad-CAM passes a network, tried on one of ``images`` (N, C, H, W) uint8 on the
+    model's device; the log says why not."""
     with said(config):
         grad_cam(model, images[:1], np.zeros(1, np.int64), config.augment, config.model.input_size)
         return True
     return False
 
 
-def saliency_of(config: RunConfig, model: FaceModel, faces: FaceSet, rows: np.ndarray) -> dict[str, np.ndarray]:
+def saliency_of(
+    config: RunConfig, model: FaceModel, faces: FaceSet, rows: np.ndarray
+) -> dict[str, np.ndarray]:
     """``class_saliency`` of the network of a run over some rows of a set."""
     images = torch.from_numpy(faces.images[rows]).to(next(model.parameters()).device)
-    return class_saliency(model, images, faces.labels[rows], config.augment, config.model.input_size, faces.num_classes)
+    return class_saliency(
+        model,
+        images,
+        faces.labels[rows],
+        config.augment,
+        config.model.input_size,
+        faces.num_classes,
+    )
 
 
 @contextlib.contextmanager
 def said(config: RunConfig) -> Iterator[None]:
-    """Failures of Grad-CAM, of whatever kind, become a line in the log: it never ends a training."""
+    """Failures of Grad-CAM, of whatever kind, become a line in the log: it never ends a
+    training."""
     try:
         yield
     except Exception as failure:
         why = f"{type(failure).__name__}: {' '.join(str(failure).split())}"
-        log.warning("%s: no saliency maps of %s (%s)", config.name or config.key, config.model.name, why)
+        log.warning(
+            "%s: no saliency maps of %s (%s)", config.name or config.key, config.model.name, why
+        )

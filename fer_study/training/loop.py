@@ -110,16 +110,21 @@ def fit(
     progress, best = load_checkpoint(checkpoint, config.key, learner, fabric)
     progress.origin = progress.origin or origin or {}
 
-    with tqdm(total=config.epochs, initial=progress.epoch, desc=name, unit="epoch", mininterval=5) as bar:
+    with tqdm(
+        total=config.epochs, initial=progress.epoch, desc=name, unit="epoch", mininterval=5
+    ) as bar:
         for epoch in range(progress.epoch, config.epochs):
             if deadline is not None and time.monotonic() > deadline:
                 raise OutOfTime(f"{name}: stopped after epoch {epoch} of {config.epochs}")
             if should_stop(config, progress):
                 break
-            row = train_epoch(config, epoch, learner, train, fabric) | validate(config, model, fabric, validation)
+            row = train_epoch(config, epoch, learner, train, fabric) | validate(
+                config, model, fabric, validation
+            )
             if on_epoch is not None:
                 on_epoch(model, row)
-            if row["validation_accuracy"] > progress.best_accuracy:  # NaN, without validation, is never greater
+            # NaN, without validation, is never greater
+            if row["validation_accuracy"] > progress.best_accuracy:
                 progress.best_accuracy, progress.best_epoch = row["validation_accuracy"], epoch + 1
                 best = copy_state(model)
             if epoch >= config.epochs - LAST_EPOCHS:
@@ -128,18 +133,24 @@ def fit(
             progress.epoch = epoch + 1
             save_checkpoint(checkpoint, config.key, learner, progress, best)
             bar.update()
-            scored = {"validation": f"{row['validation_accuracy']:.4f}"} if len(validation[1]) else {}
+            scored = (
+                {"validation": f"{row['validation_accuracy']:.4f}"} if len(validation[1]) else {}
+            )
             bar.set_postfix(loss=f"{row['train_loss']:.3f}", **scored)
 
     last = copy_state(model)
     if progress.best_epoch == progress.epoch:
         best = last  # one object, so that it is scored once
     ema = copy_state(learner.ema.module) if learner.ema else None
-    mean = mean_state(config, learner, train, fabric) if progress.epoch == config.epochs > 1 else None
+    mean = (
+        mean_state(config, learner, train, fabric) if progress.epoch == config.epochs > 1 else None
+    )
     return TrainedStates(last, best, ema, mean, pd.DataFrame(progress.history), progress.origin)
 
 
-def train_epoch(config: RunConfig, epoch: int, learner: Learner, train: Batches, fabric: Fabric) -> dict[str, float]:
+def train_epoch(
+    config: RunConfig, epoch: int, learner: Learner, train: Batches, fabric: Fabric
+) -> dict[str, float]:
     """One pass over the training images.
 
     Args:
@@ -165,7 +176,9 @@ def train_epoch(config: RunConfig, epoch: int, learner: Learner, train: Batches,
         learner.optimiser.zero_grad(set_to_none=True)
         fabric.backward(loss)
         if config.clip:  # a gradient that is not finite is said below, in one line
-            fabric.clip_gradients(learner.network, learner.optimiser, max_norm=config.clip, error_if_nonfinite=False)
+            fabric.clip_gradients(
+                learner.network, learner.optimiser, max_norm=config.clip, error_if_nonfinite=False
+            )
         learner.optimiser.step()
         if learner.ema is not None and (epoch * len(train) + step + 1) % config.ema.every == 0:
             learner.ema.update_parameters(learner.model)
@@ -174,11 +187,16 @@ def train_epoch(config: RunConfig, epoch: int, learner: Learner, train: Batches,
         hits += (logits.detach().argmax(1) == targets.argmax(1)).sum()
         for part, value in ({"loss": loss} | logs).items():
             sums[part] = sums.get(part, 0) + value.detach() * len(images)
-    means, rate = {part: float(total) / seen for part, total in sums.items()}, learning_rate(config, epoch, step, len(train))
+    means, rate = (
+        {part: float(total) / seen for part, total in sums.items()},
+        learning_rate(config, epoch, step, len(train)),
+    )
     for part, mean in means.items():
         if not math.isfinite(mean):
             name = config.name or config.key
-            raise TrainingFailed(f"{name}: {part} is {mean} in epoch {epoch + 1}; lr {rate:g} may be too high")
+            raise TrainingFailed(
+                f"{name}: {part} is {mean} in epoch {epoch + 1}; lr {rate:g} may be too high"
+            )
     seconds = time.perf_counter() - start
     return {
         "epoch": epoch + 1,
@@ -205,17 +223,25 @@ def validate(
     with fabric.autocast():
         logits = log_probabilities(model, images, config.augment, config.model.input_size)
     check_finite(config, logits)
-    return {"validation_loss": log_loss(logits, labels), "validation_accuracy": accuracy(logits, labels)}
+    return {
+        "validation_loss": log_loss(logits, labels),
+        "validation_accuracy": accuracy(logits, labels),
+    }
 
 
-def mean_state(config: RunConfig, learner: Learner, train: Batches, fabric: Fabric) -> dict[str, torch.Tensor]:
+def mean_state(
+    config: RunConfig, learner: Learner, train: Batches, fabric: Fabric
+) -> dict[str, torch.Tensor]:
     """The mean weights, with batch statistics of one more pass over the training images: those of
     averaged weights are not the average of statistics (Izmailov et al., 2018, section 3.2). What is
     frozen in the last phase keeps its own."""
     generator, model = seed_epoch(config, config.epochs, fabric), learner.mean.module
     unfreeze(model, phase_at(config, config.epochs - 1)[0].unfreeze)
     set_train_mode(model)
-    views = (augment(images, config.augment, config.model.input_size, generator) for images, _ in train.epoch(generator))
+    views = (
+        augment(images, config.augment, config.model.input_size, generator)
+        for images, _ in train.epoch(generator)
+    )
     with fabric.autocast():
         recompute_batch_statistics(model, views)
     return copy_state(model)
@@ -226,7 +252,9 @@ def recompute_batch_statistics(model: torch.nn.Module, batches: Iterable[torch.T
     """Replace the running statistics of batch normalisations in training mode by their mean over
     ``batches``."""
     kind = torch.nn.modules.batchnorm._BatchNorm
-    momenta = {norm: norm.momentum for norm in model.modules() if isinstance(norm, kind) and norm.training}
+    momenta = {
+        norm: norm.momentum for norm in model.modules() if isinstance(norm, kind) and norm.training
+    }
     for norm in momenta:
         norm.reset_running_stats()
         norm.momentum = None  # a plain mean in place of a moving one
@@ -237,14 +265,22 @@ def recompute_batch_statistics(model: torch.nn.Module, batches: Iterable[torch.T
 
 
 def make_learner(
-    config: RunConfig, model: FaceModel, train: Batches, fabric: Fabric, teacher: FaceModel | None = None
+    config: RunConfig,
+    model: FaceModel,
+    train: Batches,
+    fabric: Fabric,
+    teacher: FaceModel | None = None,
 ) -> Learner:
     """Everything that changes while a network learns, at its start; arguments as in ``fit``."""
     optimiser = make_optimiser(config, model)
     network, optimiser = fabric.setup(model, optimiser)
     network.mark_forward_method("training_outputs")  # in the precision that Fabric set up
     objective = make_objective(config, network, train.targets.sum(dim=0), train.classes, teacher)
-    ema = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(config.ema.decay), use_buffers=True) if config.ema else None
+    ema = (
+        AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(config.ema.decay), use_buffers=True)
+        if config.ema
+        else None
+    )
     return Learner(model, network, objective, optimiser, ema, mean=AveragedModel(model))
 
 
@@ -253,7 +289,13 @@ def make_optimiser(config: RunConfig, model: FaceModel) -> torch.optim.Optimizer
     chosen, lr = config.optimiser, config.phases[0].lr
     if chosen.name == "sgd":
         nesterov = chosen.nesterov and chosen.momentum > 0
-        return torch.optim.SGD(model.parameters(), lr, chosen.momentum, weight_decay=chosen.weight_decay, nesterov=nesterov)
+        return torch.optim.SGD(
+            model.parameters(),
+            lr,
+            chosen.momentum,
+            weight_decay=chosen.weight_decay,
+            nesterov=nesterov,
+        )
     kind = torch.optim.Adam if chosen.name == "adam" else torch.optim.AdamW
     return kind(model.parameters(), lr, weight_decay=chosen.weight_decay)
 
@@ -262,9 +304,14 @@ def check_steps(config: RunConfig, batches: int) -> None:
     """Refuse what would train nothing, or leave the EMA at its start; see ``fit``."""
     name, steps = config.name or config.key, config.epochs * batches
     if not steps:
-        raise InputError(f"{name}: too few {'training images' if config.epochs else 'epochs'} to train a network on")
+        raise InputError(
+            f"{name}: too few {'training images' if config.epochs else 'epochs'} to train a "
+            "network on"
+        )
     if config.ema and config.ema.every > steps:
-        raise InputError(f"{name}: ema.every is {config.ema.every}, allowed: at most {steps}, all its steps")
+        raise InputError(
+            f"{name}: ema.every is {config.ema.every}, allowed: at most {steps}, all its steps"
+        )
 
 
 def check_finite(config: RunConfig, logits: np.ndarray) -> None:
@@ -274,7 +321,10 @@ def check_finite(config: RunConfig, logits: np.ndarray) -> None:
         TrainingFailed: one is not finite.
     """
     if not np.isfinite(logits).all():
-        raise TrainingFailed(f"{config.name or config.key}: a prediction is not finite; the learning rate may be too high")
+        raise TrainingFailed(
+            f"{config.name or config.key}: a prediction is not finite; the learning rate may be "
+            "too high"
+        )
 
 
 def seed_epoch(config: RunConfig, epoch: int, fabric: Fabric) -> torch.Generator:
@@ -298,7 +348,9 @@ def learning_rate(config: RunConfig, epoch: int, step: int, steps: int) -> float
     if phase.schedule == "cosine":
         return phase.lr * (1 + math.cos(math.pi * done)) / 2
     if phase.schedule == "one_cycle":
-        return phase.lr * (done / 0.25 if done < 0.25 else (1 + math.cos(math.pi * (done - 0.25) / 0.75)) / 2)
+        return phase.lr * (
+            done / 0.25 if done < 0.25 else (1 + math.cos(math.pi * (done - 0.25) / 0.75)) / 2
+        )
     return phase.lr
 
 
@@ -315,7 +367,9 @@ def phase_at(config: RunConfig, epoch: int) -> tuple[PhaseConfig, int]:
 def should_stop(config: RunConfig, progress: Progress) -> bool:
     """No better validation accuracy for ``patience`` epochs; never without validation images, where
     no epoch is the best."""
-    return config.patience is not None and 0 < progress.best_epoch <= progress.epoch - config.patience
+    return (
+        config.patience is not None and 0 < progress.best_epoch <= progress.epoch - config.patience
+    )
 
 
 def unfreeze(model: FaceModel, stages: int | str) -> None:

@@ -1,4 +1,5 @@
-"""Losses against distributions: hard labels, smoothing, mixup, votes and label distributions are one path."""
+"""Losses against distributions: hard labels, smoothing, mixup, votes and label distributions are
+one path."""
 
 from __future__ import annotations
 
@@ -11,15 +12,18 @@ from ..data.labels import FER2013
 from ..settings.errors import InputError
 
 HEAVY = {"disgust": 15.0, "fear": 8.0}
-"""Class weights of document 002's proposed cure (Pauyac and Debnath, section V): disgust x15, fear x8, the others 1."""
+"""Class weights of document 002's proposed cure (Pauyac and Debnath, section V): disgust x15, fear
+x8, the others 1."""
 
 
-def class_weights(scheme: str, counts: torch.Tensor, classes: Sequence[str] = FER2013) -> torch.Tensor | None:
+def class_weights(
+    scheme: str, counts: torch.Tensor, classes: Sequence[str] = FER2013
+) -> torch.Tensor | None:
     """Weight of each class.
 
     Args:
-        scheme: ``none``, ``inverse`` (N / (K n_c): document 002, "Class weighting"; also scikit-learn's "balanced") or
-            ``heavy``.
+        scheme: ``none``, ``inverse`` (N / (K n_c): document 002, "Class weighting"; also
+            scikit-learn's "balanced") or ``heavy``.
         counts: (K,) images by class in the training split.
         classes: their names.
 
@@ -34,23 +38,34 @@ def class_weights(scheme: str, counts: torch.Tensor, classes: Sequence[str] = FE
         return None
     if scheme == "inverse":
         counts = counts.float()
-        return torch.where(counts > 0, counts.sum() / (len(counts) * counts.clamp(min=1)), torch.zeros_like(counts))
+        return torch.where(
+            counts > 0, counts.sum() / (len(counts) * counts.clamp(min=1)), torch.zeros_like(counts)
+        )
     if scheme == "heavy":
         if len(classes) != len(counts):
-            raise ValueError(f"{len(classes)} class names for {len(counts)} counts, allowed: one a count")
+            raise ValueError(
+                f"{len(classes)} class names for {len(counts)} counts, allowed: one a count"
+            )
         if HEAVY.keys().isdisjoint(classes):
-            raise InputError(f"class weights are 'heavy', for {' and '.join(HEAVY)}; the classes are {', '.join(classes)}")
+            raise InputError(
+                f"class weights are 'heavy', for {' and '.join(HEAVY)}; the classes are "
+                f"{', '.join(classes)}"
+            )
         return torch.tensor([HEAVY.get(c, 1.0) for c in classes], device=counts.device)
     raise ValueError(f"class weights are {scheme!r}, allowed: none, inverse, heavy")
 
 
 def smooth(target: torch.Tensor, smoothing: float) -> torch.Tensor:
-    """Label smoothing (Szegedy et al., 2016, eq. 10): ``(1 - s) target + s / K`` for ``target: (B, K) float32``."""
+    """Label smoothing (Szegedy et al., 2016, eq. 10): ``(1 - s) target + s / K`` for ``target: (B,
+    K) float32``."""
     return target if smoothing == 0 else target * (1 - smoothing) + smoothing / target.shape[1]
 
 
 def soft_cross_entropy(
-    logits: torch.Tensor, target: torch.Tensor, weights: torch.Tensor | None = None, reduction: str = "count"
+    logits: torch.Tensor,
+    target: torch.Tensor,
+    weights: torch.Tensor | None = None,
+    reduction: str = "count",
 ) -> torch.Tensor:
     """Cross-entropy ``-sum_k w_k t_k log p_k`` of a batch.
 
@@ -58,8 +73,9 @@ def soft_cross_entropy(
         logits: (B, K) float, computed in float32.
         target: (B, K) float32, rows sum to 1.
         weights: (K,) float32 or None.
-        reduction: ``count`` divides by B, as Keras' ``class_weight`` does and PyTorch for distribution targets; ``weights``
-            divides by ``sum_b sum_k w_k t_bk``, as PyTorch does for index targets.
+        reduction: ``count`` divides by B, as Keras' ``class_weight`` does and PyTorch for
+            distribution targets; ``weights`` divides by ``sum_b sum_k w_k t_bk``, as PyTorch does
+            for index targets.
 
     Returns:
         scalar float32.
@@ -69,17 +85,21 @@ def soft_cross_entropy(
     return total / (len(logits) if reduction == "count" else weighted.sum())
 
 
-def label_distribution_loss(logits: torch.Tensor, teacher: torch.Tensor, leading: str = "teacher") -> torch.Tensor:
-    """Label distribution loss of ResFace (document 001, section 3.5): ``-1/(B K) sum_b sum_k dis_bk log dis'_bk``.
+def label_distribution_loss(
+    logits: torch.Tensor, teacher: torch.Tensor, leading: str = "teacher"
+) -> torch.Tensor:
+    """Label distribution loss of ResFace (document 001, section 3.5): ``-1/(B K) sum_b sum_k dis_bk
+    log dis'_bk``.
 
-    The text calls ``dis``, which stands before the logarithm, the predicted distribution. Both readings are offered: with
-    the teacher in front it is cross-entropy over K, least where the prediction equals the teacher; with the student in front
-    it is linear in the prediction, so least where that is all on the teacher's first class.
+    The text calls ``dis``, which stands before the logarithm, the predicted distribution. Both
+    readings are offered: with the teacher in front it is cross-entropy over K, least where the
+    prediction equals the teacher; with the student in front it is linear in the prediction, so
+    least where that is all on the teacher's first class.
 
     Args:
         logits: (B, K) float, of the student, computed in float32.
-        teacher: (B, K) float32, rows sum to 1; it is held fixed. Under ``student`` the logarithm starts at 1e-6, since votes
-            have zeros.
+        teacher: (B, K) float32, rows sum to 1; it is held fixed. Under ``student`` the logarithm
+            starts at 1e-6, since votes have zeros.
         leading: ``teacher`` (``-mean t log p``) or ``student`` (``-mean p log t``).
 
     Returns:

@@ -125,10 +125,14 @@ def check_objective(config: RunConfig) -> None:
     name, outputs = config.name or config.key, extra_outputs(config.model)
     if outputs not in OBJECTIVES:
         known = ", ".join(" and ".join(one) for one in OBJECTIVES if one)
-        raise InputError(f"{name}: {config.model.name} puts out {' and '.join(outputs)}, allowed: {known}")
+        raise InputError(
+            f"{name}: {config.model.name} puts out {' and '.join(outputs)}, allowed: {known}"
+        )
     if OBJECTIVES[outputs] is JointGenerator and config.loss.distribution != "none":
-        allowed = f"allowed with branch 'joint' of {config.model.name}: 'none', its generator is the branch"
-        raise InputError(f"{name}: loss.distribution is {config.loss.distribution!r}, {allowed}")
+        raise InputError(
+            f"{name}: loss.distribution is {config.loss.distribution!r}, allowed with branch "
+            f"'joint' of {config.model.name}: 'none', its generator is the branch"
+        )
 
 
 def make_objective(
@@ -157,7 +161,10 @@ def make_objective(
 
 
 def batch_loss(
-    config: LossConfig, logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor | None = None
+    config: LossConfig,
+    logits: torch.Tensor,
+    targets: torch.Tensor,
+    weights: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """The loss that a config names, of ``logits`` against ``targets``, both (B, K): scalar float32.
 

@@ -14,7 +14,12 @@ TTA = ("single", "flip", "ten_crop")
 
 
 def log_probabilities(
-    model: nn.Module, images: torch.Tensor, augment: AugmentConfig, size: int, tta: str = "single", batch_size: int = 256
+    model: nn.Module,
+    images: torch.Tensor,
+    augment: AugmentConfig,
+    size: int,
+    tta: str = "single",
+    batch_size: int = 256,
 ) -> np.ndarray:
     """Log of the class probabilities, averaged over the test-time views of each image.
 
@@ -30,6 +35,8 @@ def log_probabilities(
     with evaluating(model):
         for batch in images.split(batch_size):
             views = evaluation_views(batch, augment, size, tta)
-            probabilities = torch.stack([model(view).float().softmax(dim=1) for view in views]).mean(dim=0)
+            probabilities = torch.stack(
+                [model(view).float().softmax(dim=1) for view in views]
+            ).mean(dim=0)
             parts.append(probabilities.clamp_min(1e-7).log().cpu())
     return torch.cat(parts).numpy()

@@ -1,4 +1,5 @@
-"""From a data config and a FaceSet to rows, targets and flags: which image trains, chooses or scores."""
+"""From a data config and a FaceSet to rows, targets and flags: which image trains, chooses or
+scores."""
 
 from __future__ import annotations
 
@@ -38,10 +39,12 @@ def label_targets(faces: FaceSet) -> np.ndarray:
 
 
 def vote_targets(faces: FaceSet) -> np.ndarray:
-    """Share of the votes for each class, or the distribution that the dataset defines itself (``ferplus``).
+    """Share of the votes for each class, or the distribution that the dataset defines itself
+    (``ferplus``).
 
-    DEVIATION: of the modes of Barsoum et al. (2016), these shares are nearest to "crossentropy", but no single vote is
-    discarded as an outlier and no image is dropped, so that the arm trains on the same images as the hard labels.
+    DEVIATION: of the modes of Barsoum et al. (2016), these shares are nearest to "crossentropy",
+    but no single vote is discarded as an outlier and no image is dropped, so that the arm trains on
+    the same images as the hard labels.
 
     Returns:
         (N, K) float32. An image without a vote for any class keeps its hard label.
@@ -52,7 +55,10 @@ def vote_targets(faces: FaceSet) -> np.ndarray:
     if faces.targets is not None:
         return faces.targets
     if faces.votes is None:
-        raise InputError(f"{faces.name}: targets are votes, but the data has none; FER+ votes (fer2013new.csv) are needed")
+        raise InputError(
+            f"{faces.name}: targets are votes, but the data has none; FER+ votes "
+            "(fer2013new.csv) are needed"
+        )
     votes = faces.votes[:, : faces.num_classes].astype(np.float32)
     total = votes.sum(axis=1, keepdims=True)
     return np.where(total > 0, votes / np.maximum(total, 1), label_targets(faces))
@@ -61,20 +67,27 @@ def vote_targets(faces: FaceSet) -> np.ndarray:
 def split(faces: FaceSet, config: DataConfig) -> Split:
     """Rows and targets of a run.
 
-    ``resplit`` and folds are stratified by class, keep copies together, so that no image is chosen on that was trained
-    on, and depend on ``world_seed`` only, never on the run's seed.
+    ``resplit`` and folds are stratified by class, keep copies together, so that no image is chosen
+    on that was trained on, and depend on ``world_seed`` only, never on the run's seed.
 
     Raises:
         InputError: a split is missing, or votes are asked for and absent.
     """
     rows = {name: np.flatnonzero(faces.split == name) for name in ("train", "validation", "test")}
     if not len(rows["train"]) or not len(rows["test"]):
-        raise InputError(f"{faces.name}: no {'training' if not len(rows['train']) else 'test'} images, both are needed")
+        raise InputError(
+            f"{faces.name}: no {'training' if not len(rows['train']) else 'test'} images, both "
+            "are needed"
+        )
     train, validation, test = rows["train"], rows["validation"], rows["test"]
     same = copy_groups(faces.images)
     if config.protocol == "resplit":
         part = _parts(faces.labels[train], same[train], 5, config.world_seed)
-        train, validation, test = train[part > 0], train[part == 0], np.sort(np.concatenate([validation, test]))
+        train, validation, test = (
+            train[part > 0],
+            train[part == 0],
+            np.sort(np.concatenate([validation, test])),
+        )
     if config.folds:
         part = _parts(faces.labels[train], same[train], config.folds, config.world_seed)
         train, validation = train[part != config.fold], train[part == config.fold]
@@ -83,28 +96,39 @@ def split(faces: FaceSet, config: DataConfig) -> Split:
     if config.deduplicate:
         train = np.sort(train[np.unique(same[train], return_index=True)[1]])
     if config.max_train is not None and config.max_train < len(train):
-        train = np.sort(np.random.default_rng([config.world_seed, 7]).permutation(train)[: config.max_train])
+        train = np.sort(
+            np.random.default_rng([config.world_seed, 7]).permutation(train)[: config.max_train]
+        )
     targets = vote_targets(faces) if config.targets == "votes" else label_targets(faces)
     return Split(train, validation, test, targets, _copies(same, train), _copies(same, validation))
 
 
 def training_images(config: DataConfig) -> int | None:
-    """How many images a run trains on, known without the data (parts to the nearest image, copies not counted off); None:
-    the size of the set is not known."""
+    """How many images a run trains on, known without the data (parts to the nearest image, copies
+    not counted off); None: the size of the set is not known."""
     count = sum(OFFICIAL_COUNTS.get(config.dataset, {}).get("train", ()))
     if config.dataset == "synthetic" and config.faces:
         count = np.count_nonzero(split_names(config.faces) == "train")
     if not count:
         return config.max_train
-    count = round(count * (0.8 if config.protocol == "resplit" else 1) * (1 - 1 / config.folds if config.folds else 1))
+    count = round(
+        count
+        * (0.8 if config.protocol == "resplit" else 1)
+        * (1 - 1 / config.folds if config.folds else 1)
+    )
     return min(count, config.max_train or count)
 
 
 def _parts(labels: np.ndarray, groups: np.ndarray, number: int, seed: int) -> np.ndarray:
-    """(n,) int: part 0..number-1 of each row. Rows of one group share a part; each class is spread as evenly as they let."""
-    from sklearn.model_selection import StratifiedGroupKFold  # slow to import, so not on every start
+    """(n,) int: part 0..number-1 of each row. Rows of one group share a part; each class is spread
+    as evenly as they let."""
+    from sklearn.model_selection import (
+        StratifiedGroupKFold,
+    )  # slow to import, so not on every start
 
-    folds = StratifiedGroupKFold(number, shuffle=True, random_state=np.random.RandomState([seed, number]))
+    folds = StratifiedGroupKFold(
+        number, shuffle=True, random_state=np.random.RandomState([seed, number])
+    )
     part = np.empty(len(labels), dtype=np.int64)
     for index, (_, rows) in enumerate(folds.split(labels, labels, groups)):
         part[rows] = index

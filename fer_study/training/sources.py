@@ -38,7 +38,8 @@ def faces_of(config: DataConfig, root: str | None = None) -> FaceSet:
         faces = _found(config.dataset, root or os.environ.get("FER_STUDY_DATA"), options)
     if config.fingerprint and faces.fingerprint != config.fingerprint:
         raise InputError(
-            f"{config.dataset}: fingerprint is {faces.fingerprint}, the run was defined on {config.fingerprint}; "
+            f"{config.dataset}: fingerprint is {faces.fingerprint}, the run was defined on "
+            f"{config.fingerprint}; "
             "this is other data under the same name"
         )
     return faces
@@ -51,8 +52,8 @@ def _found(dataset: str, root: str | None, options: data.Options) -> FaceSet:
 
 @functools.lru_cache(maxsize=2)
 def _synthetic(faces: int, seed: int, style: str) -> FaceSet:
-    """Synthetic faces, drawn once and kept in ``cache/`` of the store under their fingerprint; damaged ones are
-    drawn again."""
+    """Synthetic faces, drawn once and kept in ``cache/`` of the store under their fingerprint;
+    damaged ones are drawn again."""
     mark = synthetic.fingerprint(faces, seed, style)
     folder = store.local_root() / "cache" / f"synthetic-{mark}"
     if (folder / DONE).is_file():
@@ -88,6 +89,9 @@ def _read(folder: Path, fingerprint: str) -> FaceSet:
     truth = {name: arrays.pop(name) for name in list(arrays) if name.startswith("truth_")}
     table = pd.read_parquet(io.BytesIO(read_part(folder, "attributes.parquet")))
     return FaceSet(
-        name="synthetic", **arrays, attributes=table, fingerprint=fingerprint,
+        name="synthetic",
+        **arrays,
+        attributes=table,
+        fingerprint=fingerprint,
         truth={name.removeprefix("truth_"): values for name, values in truth.items()},
-    )  # fmt: skip
+    )

@@ -298,7 +298,8 @@ def changes(theirs: State, ours: State, names: Iterable[str]) -> str:
     """Shape and type of tensors in a file and in a network, in words."""
 
     def form(value: torch.Tensor) -> str:
-        return f"{'x'.join(map(str, value.shape)) or 'scalar'} {str(value.dtype).removeprefix('torch.')}"
+        shape = "x".join(map(str, value.shape)) or "scalar"
+        return f"{shape} {str(value.dtype).removeprefix('torch.')}"
 
     return some(f"{n}: {form(theirs[n])} -> {form(ours[n])}" for n in names)
 
@@ -333,8 +334,13 @@ def load_trunk(model: FaceModel, config: ModelConfig) -> dict[str, object]:
         # With ImageNet's classes: asked for others, timm is lenient, and takes the weights of a
         # deeper network without a word.
         with torch.random.fork_rng(devices=[]):
-            source = build(name, config.input_size, pretrained=True, in_chans=channels,
-                           pretrained_cfg_overlay={"state_dict": state})  # fmt: skip
+            source = build(
+                name,
+                config.input_size,
+                pretrained=True,
+                in_chans=channels,
+                pretrained_cfg_overlay={"state_dict": state},
+            )
     except REFUSALS as error:
         raise InputError(f"{path}: not the weights of timm's {name} ({words_of(error)})") from None
     taken = trunk_state(source, ours, f"{path}: weights of {name}")
@@ -381,7 +387,12 @@ def find_imagenet(name: str) -> tuple[Path, str]:
         InputError: neither has it; the message names the file to put where.
     """
     import timm
-    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
+    from huggingface_hub import (
+        get_hf_file_metadata,
+        hf_hub_download,
+        hf_hub_url,
+        try_to_load_from_cache,
+    )
 
     local = weights_folder() / f"{name}.safetensors"
     if local.is_file():
@@ -400,5 +411,7 @@ def find_imagenet(name: str) -> tuple[Path, str]:
             path = hf_hub_download(**file)
     except Exception as error:  # of the client, whose kinds of errors change with its version
         refusal = f"the hub does not give model.safetensors of {address} ({type(error).__name__})"
-        raise InputError(f"{missing}: {refusal}; fetch it elsewhere and put it at {local}") from None
+        raise InputError(
+            f"{missing}: {refusal}; fetch it elsewhere and put it at {local}"
+        ) from None
     return Path(path), address

@@ -1,4 +1,5 @@
-"""Lab 1: a synthetic world with planted leakage, networks trained with and without it, and the questions about both."""
+"""Lab 1: a synthetic world with planted leakage, networks trained with and without it, and the
+questions about both."""
 
 from __future__ import annotations
 
@@ -28,10 +29,11 @@ REPORT = frozenset("bce")
 
 
 class World(NamedTuple):
-    """Two datasets that differ only in the training and validation rows where ``leaky`` holds a copy of a test image.
+    """Two datasets that differ only in the training and validation rows where ``leaky`` holds a
+    copy of a test image.
 
-    ``truth["duplicate_of"]`` (N,) int64 is the row that a planted copy shows (-1: no copy), ``truth["kind"]`` (N,) int64
-    indexes ``KINDS``.
+    ``truth["duplicate_of"]`` (N,) int64 is the row that a planted copy shows (-1: no copy),
+    ``truth["kind"]`` (N,) int64 indexes ``KINDS``.
     """
 
     leaky: FaceSet
@@ -39,10 +41,12 @@ class World(NamedTuple):
 
 
 class Experiment(NamedTuple):
-    """Test predictions of the networks trained with and without the leaked copies, all seeds one under the other.
+    """Test predictions of the networks trained with and without the leaked copies, all seeds one
+    under the other.
 
     Attributes:
-        with_copies, without_copies: (n, K) float32 log-probabilities of the same images in the same order.
+        with_copies, without_copies: (n, K) float32 log-probabilities of the same images in the same
+            order.
         labels: (n,) int64.
         rows: (n,) int64 row in the FaceSet; each test image comes once a seed.
         leaked: (n,) bool, the image has a planted copy in train.
@@ -61,45 +65,75 @@ def make_world(faces: int, seed: int = 1, share: float = 0.25) -> World:
     """Synthetic faces without the generator's own copies and blanks, then copies planted anew.
 
     Args:
-        faces: to draw; a quarter of the people in train move to test, since more test images give narrower intervals.
+        faces: to draw; a quarter of the people in train move to test, since more test images give
+            narrower intervals.
         share: of the test images that get a copy in train or validation.
     """
-    base = sources.faces_of(DataConfig(dataset="synthetic", faces=faces, style="wild", world_seed=seed))
+    base = sources.faces_of(
+        DataConfig(dataset="synthetic", faces=faces, style="wild", world_seed=seed)
+    )
     base = base.select((base.truth["duplicate_of"] < 0) & ~base.truth["blank"])
     first = np.unique(base.attributes["person"])[: faces // 15]
     moved = (base.split == "train") & np.isin(base.attributes["person"], first)
     base = replace(base, split=np.where(moved, "test", base.split))
     rng = np.random.default_rng([seed, 2])
-    rows = {name: rng.permutation(np.flatnonzero(base.split == name)) for name in ("train", "validation", "test")}
+    rows = {
+        name: rng.permutation(np.flatnonzero(base.split == name))
+        for name in ("train", "validation", "test")
+    }
     leaked, rest = np.split(rows["test"], [round(share * len(rows["test"]))])
     inside, tenth, fifth = len(rows["train"]) // 20, len(leaked) // 10, len(leaked) // 5
-    free, held = np.split(rows["train"], [-4 * inside])  # the copies in `held` leak no test image, and are in both sets
+    free, held = np.split(
+        rows["train"], [-4 * inside]
+    )  # the copies in `held` leak no test image, and are in both sets
     harmless = np.concatenate([held[: 2 * inside], rest[:tenth]])
-    shown = np.concatenate([held[3 * inside :], rows["validation"][-inside:], rest[tenth : 2 * tenth]])
+    shown = np.concatenate(
+        [held[3 * inside :], rows["validation"][-inside:], rest[tenth : 2 * tenth]]
+    )
     clean = with_copies(base, harmless, shown, rng)
-    originals = np.concatenate([leaked[tenth:], leaked[-fifth:]])  # a fifth is in train twice, a tenth in validation only
+    originals = np.concatenate(
+        [leaked[tenth:], leaked[-fifth:]]
+    )  # a fifth is in train twice, a tenth in validation only
     target = np.concatenate([free[: len(originals)], rows["validation"][:tenth]])
-    return World(with_copies(clean, target, np.concatenate([originals, leaked[:tenth]]), rng), clean)
+    return World(
+        with_copies(clean, target, np.concatenate([originals, leaked[:tenth]]), rng), clean
+    )
 
 
-def with_copies(faces: FaceSet, target: np.ndarray, source: np.ndarray, rng: np.random.Generator) -> FaceSet:
-    """The set with ``source`` rows shown in place of ``target`` rows: half of them changed, one label in eight another."""
+def with_copies(
+    faces: FaceSet, target: np.ndarray, source: np.ndarray, rng: np.random.Generator
+) -> FaceSet:
+    """The set with ``source`` rows shown in place of ``target`` rows: half of them changed, one
+    label in eight another."""
     images, labels = faces.images.copy(), faces.labels.copy()
     origin = faces.truth["duplicate_of"].copy()
     kind = faces.truth.get("kind", np.zeros(len(faces), np.int64)).copy()
     origin[target], labels[target] = source, labels[source]
-    kind[target] = np.where(rng.random(len(target)) < 0.5, 1, rng.integers(2, len(KINDS), len(target)))
+    kind[target] = np.where(
+        rng.random(len(target)) < 0.5, 1, rng.integers(2, len(KINDS), len(target))
+    )
     x = images[source].astype(np.float64)
-    ways = [x, x, 1.15 * x + 15, x + rng.normal(0, 8, x.shape), np.roll(x, 1, axis=3)]  # in the order of KINDS
+    ways = [
+        x,
+        x,
+        1.15 * x + 15,
+        x + rng.normal(0, 8, x.shape),
+        np.roll(x, 1, axis=3),
+    ]  # in the order of KINDS
     images[target] = np.clip(np.rint(np.choose(kind[target][:, None, None, None], ways)), 0, 255)
     other = target[rng.random(len(target)) < 1 / 8]
-    labels[other] = (labels[other] + rng.integers(1, faces.num_classes, len(other))) % faces.num_classes
+    labels[other] = (
+        labels[other] + rng.integers(1, faces.num_classes, len(other))
+    ) % faces.num_classes
     truth = faces.truth | {"duplicate_of": origin, "kind": kind}
-    return replace(faces, name="lab-leakage", images=images, labels=labels, truth=truth, fingerprint="")
+    return replace(
+        faces, name="lab-leakage", images=images, labels=labels, truth=truth, fingerprint=""
+    )
 
 
 def leaked(faces: FaceSet, in_: Sequence[str] = ELSEWHERE) -> np.ndarray:
-    """(N,) bool: the truth about which test images have a planted copy, changed or not, in some splits."""
+    """(N,) bool: the truth about which test images have a planted copy, changed or not, in some
+    splits."""
     origin = faces.truth["duplicate_of"]
     shown = np.unique(origin[(origin >= 0) & np.isin(faces.split, in_)])
     return np.isin(np.arange(len(faces)), shown) & (faces.split == "test")
@@ -125,13 +159,22 @@ def run_experiment(world: World, seeds: Sequence[int]) -> Experiment:
 
 
 def accuracies(e: Experiment) -> pd.DataFrame:
-    """A row a part and network for ``plots.score_intervals``: its accuracy, by itself, over images drawn with all seeds."""
+    """A row a part and network for ``plots.score_intervals``: its accuracy, by itself, over images
+    drawn with all seeds."""
     rows = []
-    for part_name, part in (("all", e.leaked | True), ("leaked", e.leaked), ("not leaked", ~e.leaked)):
+    for part_name, part in (
+        ("all", e.leaked | True),
+        ("leaked", e.leaked),
+        ("not leaked", ~e.leaked),
+    ):
         for name, logits in (("with copies", e.with_copies), ("without", e.without_copies)):
-            table = metrics.bootstrap_interval(logits[part], e.labels[part], ["accuracy"], groups=e.rows[part])
+            table = metrics.bootstrap_interval(
+                logits[part], e.labels[part], ["accuracy"], groups=e.rows[part]
+            )
             images = f"{len(np.unique(e.rows[part])):,} images"
-            rows.append(table.loc["accuracy"].to_dict() | {"name": f"{part_name}, {name}", "of": images})
+            rows.append(
+                table.loc["accuracy"].to_dict() | {"name": f"{part_name}, {name}", "of": images}
+            )
     return pd.DataFrame(rows)
 
 
@@ -144,7 +187,12 @@ def _precision_recall(faces: FaceSet, thresholds: Sequence[float]) -> np.ndarray
     """(T, 2) float64 over test images, for every threshold."""
     pairs, truth = audit.near_pairs(faces.images, min(thresholds)), leaked(faces)
     found = [audit.has_copy(faces, threshold=t, pairs=pairs) for t in thresholds]
-    return np.array([[(hit & truth).sum() / max(hit.sum(), 1), (hit & truth).sum() / truth.sum()] for hit in found])
+    return np.array(
+        [
+            [(hit & truth).sum() / max(hit.sum(), 1), (hit & truth).sum() / truth.sum()]
+            for hit in found
+        ]
+    )
 
 
 def _threshold(faces: FaceSet) -> np.ndarray:
@@ -158,7 +206,8 @@ def _conflicting(faces: FaceSet) -> np.ndarray:
 
 
 def _gain(e: Experiment, part: np.ndarray) -> metrics.Estimate:
-    """Accuracy with copies minus without, over a part (n,) bool, paired, all seeds of an image drawn together."""
+    """Accuracy with copies minus without, over a part (n,) bool, paired, all seeds of an image
+    drawn together."""
     parts = (x[part] for x in (e.with_copies, e.without_copies, e.labels))
     return metrics.paired_bootstrap_difference(*parts, groups=e.rows[part], repetitions=4000)
 
@@ -168,7 +217,9 @@ def _gains(e: Experiment) -> np.ndarray:
 
 
 def _intervals(e: Experiment) -> np.ndarray:
-    return np.array([[100 * bound for bound in _gain(e, part)[-2:]] for part in (e.leaked, ~e.leaked)])
+    return np.array(
+        [[100 * bound for bound in _gain(e, part)[-2:]] for part in (e.leaked, ~e.leaked)]
+    )
 
 
 def _safe(faces: FaceSet, threshold: float) -> np.ndarray:

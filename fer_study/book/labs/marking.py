@@ -1,4 +1,5 @@
-"""Marks the answers of a lab: points for what is right, and never a word about what would have been right."""
+"""Marks the answers of a lab: points for what is right, and never a word about what would have been
+right."""
 
 from __future__ import annotations
 
@@ -16,8 +17,8 @@ class Question(NamedTuple):
     """What an answer is compared with.
 
     Attributes:
-        expected: gives the right answer, from the data that the check hands over: a bool array (every entry must be
-            equal), a float array (a number: 0 dimensions) or a set of words.
+        expected: gives the right answer, from the data that the check hands over: a bool array
+            (every entry must be equal), a float array (a number: 0 dimensions) or a set of words.
         tolerance: largest absolute difference of a number that still counts as right.
     """
 
@@ -64,7 +65,11 @@ def fault(answer: object, expected: Expected, tolerance: float) -> str | None:
     if answer is None:
         return "nothing filled in yet"
     try:
-        return _fault_of_words(answer, expected) if isinstance(expected, frozenset) else _fault(answer, expected, tolerance)
+        return (
+            _fault_of_words(answer, expected)
+            if isinstance(expected, frozenset)
+            else _fault(answer, expected, tolerance)
+        )
     except Exception as error:  # an answer can be any object, and fail in any way when it is read
         return f"this answer cannot be read ({type(error).__name__})"
 

@@ -1,7 +1,8 @@
-"""Labs: a student and a solution version from one notebook, the executed solution as a page, and a rehearsal before class.
+"""Labs: a student and a solution version from one notebook, the executed solution as a page, and a
+rehearsal before class.
 
-In the notebook (``notebooks/labs/``) cells tagged ``solution`` hold the worked answers and cells tagged ``student`` the
-blanks; each version leaves the other's cells out.
+In the notebook (``notebooks/labs/``) cells tagged ``solution`` hold the worked answers and cells
+tagged ``student`` the blanks; each version leaves the other's cells out.
 """
 
 from __future__ import annotations
@@ -44,13 +45,18 @@ def version(source: Path, name: str) -> dict:
 
 def mark(notebook: dict) -> str:
     """Hash of what the cells say, outputs aside."""
-    text = json.dumps([cell["source"] if isinstance(cell["source"], str) else "".join(cell["source"])
-                       for cell in notebook["cells"]])  # fmt: skip
+    text = json.dumps(
+        [
+            cell["source"] if isinstance(cell["source"], str) else "".join(cell["source"])
+            for cell in notebook["cells"]
+        ]
+    )
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def write() -> list[Path]:
-    """Write both versions of every lab to ``labs/``; a notebook in which somebody has worked is kept.
+    """Write both versions of every lab to ``labs/``; a notebook in which somebody has worked is
+    kept.
 
     Returns:
         The solutions.
@@ -60,7 +66,10 @@ def write() -> list[Path]:
             target = WORK / name / source.name
             target.parent.mkdir(parents=True, exist_ok=True)
             if worked_in(target):
-                log.info("%s was worked in and is kept; move it away for a fresh one", target.relative_to(ROOT))
+                log.info(
+                    "%s was worked in and is kept; move it away for a fresh one",
+                    target.relative_to(ROOT),
+                )
             else:
                 write_atomically(target, as_text(version(source, name)))
     return [WORK / "solution" / source.name for source in sources()]
@@ -101,7 +110,8 @@ def pages() -> int:
 
 
 def rehearse() -> int:
-    """Execute every solution with an empty store, and say how long it took and how many points it got.
+    """Execute every solution with an empty store, and say how long it took and how many points it
+    got.
 
     Returns:
         0 when every lab is ready, 1 when one failed.

@@ -7,9 +7,7 @@ from pathlib import Path
 from . import affectnet, expw, fer2013, fer2013_folders, ferplus, folders, muxspace, posed, rafdb
 from .layout import Layout
 
-_READERS = (
-    fer2013, fer2013_folders, ferplus, muxspace, rafdb, affectnet, expw, posed, folders,
-)  # fmt: skip
+_READERS = (fer2013, fer2013_folders, ferplus, muxspace, rafdb, affectnet, expw, posed, folders)
 
 LAYOUTS: tuple[Layout, ...] = tuple(layout for reader in _READERS for layout in reader.LAYOUTS)
 """Every layout that can be read; the first one that recognises a path reads it."""

@@ -59,7 +59,11 @@ def _rows(path: Path, _: Options) -> Rows:
 
 
 LAYOUTS = (
-    Layout("expw", "list",
-           "label.lst (name, face id, box, confidence, label) and origin/ or image/",
-           lambda path: _list(path) is not None, _rows),
-)  # fmt: skip
+    Layout(
+        "expw",
+        "list",
+        "label.lst (name, face id, box, confidence, label) and origin/ or image/",
+        lambda path: _list(path) is not None,
+        _rows,
+    ),
+)

@@ -9,9 +9,15 @@ from ..faceset import SPLITS
 from ..rows import BadRow, printable
 
 ARCHIVES = (
-    b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"7z\xbc\xaf\x27\x1c",
-    b"Rar!\x1a\x07", b"\x28\xb5\x2f\xfd",
-)  # fmt: skip
+    b"PK\x03\x04",
+    b"PK\x05\x06",
+    b"\x1f\x8b",
+    b"BZh",
+    b"\xfd7zXZ\0",
+    b"7z\xbc\xaf\x27\x1c",
+    b"Rar!\x1a\x07",
+    b"\x28\xb5\x2f\xfd",
+)
 """First bytes of zip, gzip, bzip2, xz, 7-Zip, RAR and zstd."""
 
 ARRAYS = (".npz", ".npy", ".h5", ".hdf5", ".mat", ".pkl", ".pickle", ".pt", ".tfrecord")
@@ -27,9 +33,15 @@ JUNK = re.compile(
 """Names of files that systems and authors leave beside images."""
 
 SPLIT_NAMES = {
-    "train": "train", "training": "train", "test": "test", "testing": "test",
-    "val": "validation", "valid": "validation", "validation": "validation", "dev": "validation",
-}  # fmt: skip
+    "train": "train",
+    "training": "train",
+    "test": "test",
+    "testing": "test",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "dev": "validation",
+}
 """Name of a split folder (lower case) -> ours."""
 
 

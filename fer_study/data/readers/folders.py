@@ -41,6 +41,11 @@ def _rows(path: Path, _: Options) -> Rows:
 
 
 LAYOUTS = (
-    Layout("folders", "folders", "train|validation|test/CLASS/image, CLASS in any known spelling",
-           lambda path: any(subfolders(x) for _, x in split_folders(path)), _rows),
-)  # fmt: skip
+    Layout(
+        "folders",
+        "folders",
+        "train|validation|test/CLASS/image, CLASS in any known spelling",
+        lambda path: any(subfolders(x) for _, x in split_folders(path)),
+        _rows,
+    ),
+)

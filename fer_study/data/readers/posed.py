@@ -79,6 +79,11 @@ def _jaffe_rows(path: Path, _: Options) -> Rows:
 
 LAYOUTS = (
     Layout("ckplus", "folders", "CLASS/Sxxx_*.png", _is_ckplus, _ckplus_rows),
-    Layout("jaffe", "files", "KA.AN1.39.tiff: person, class and number, picture number",
-           lambda path: any(_JAFFE.fullmatch(x.name) for x in visible(path)), _jaffe_rows),
-)  # fmt: skip
+    Layout(
+        "jaffe",
+        "files",
+        "KA.AN1.39.tiff: person, class and number, picture number",
+        lambda path: any(_JAFFE.fullmatch(x.name) for x in visible(path)),
+        _jaffe_rows,
+    ),
+)

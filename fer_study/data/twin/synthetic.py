@@ -33,10 +33,20 @@ from .parameters import (
 )
 
 __all__ = [
-    "ACTION_UNITS", "AGREEMENT", "CLASS_REGIONS", "GENERATOR_VERSION", "LANDMARK_NAMES",
-    "PLANTED_GAP", "PRIORS", "REGION_NAMES", "STYLES", "careless_transitions", "fingerprint",
-    "make", "moved_region",
-]  # fmt: skip
+    "ACTION_UNITS",
+    "AGREEMENT",
+    "CLASS_REGIONS",
+    "GENERATOR_VERSION",
+    "LANDMARK_NAMES",
+    "PLANTED_GAP",
+    "PRIORS",
+    "REGION_NAMES",
+    "STYLES",
+    "careless_transitions",
+    "fingerprint",
+    "make",
+    "moved_region",
+]
 
 GENERATOR_VERSION = 1
 """Raise it with every change that alters a pixel, a label or a vote."""

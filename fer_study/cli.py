@@ -52,6 +52,18 @@ def at_least_one(text: str) -> int:
 class Parser(argparse.ArgumentParser):
     """Says what is wrong with a command in one line, as everything else here does."""
 
+    intermixed = False
+    """Whether what has no option may stand behind options: ``train smoke --jobs 4 03``."""
+
+    def parse_known_args(self, args=None, namespace=None):
+        if not self.intermixed:
+            return super().parse_known_args(args, namespace)
+        self.intermixed = False  # it calls this function
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self.intermixed = True
+
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
 
@@ -105,6 +117,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     execute = commands.add_parser("execute", help="execute the notebooks of an edition")
     for command in (plan, train, execute):
+        command.intermixed = True
         command.add_argument("edition")
         command.add_argument(
             "stage", nargs="*", help="e.g. 03_model_comparison or 03; default: all"
@@ -251,7 +264,9 @@ def labs_command(args: argparse.Namespace) -> int:
     from .book.labs import versions
 
     versions.write()
-    return (versions.pages() if args.pages else 0) or (versions.rehearse() if args.rehearse else 0)
+    codes = [versions.pages()] if args.pages else []
+    codes += [versions.rehearse()] if args.rehearse else []
+    return max(codes, default=0)
 
 
 def publish_command(args: argparse.Namespace) -> int:
@@ -268,6 +283,11 @@ def publish_command(args: argparse.Namespace) -> int:
     everything = stages.edition_jobs(args.edition)
     found = [record for job in everything if (record := job.record()) and not record.published]
     refused = sum(store.is_damaged(job.key) for job in everything)  # the log names them
+    for record in (record for record in found if record.maps_pending):
+        refused += 1
+        remedy = "make them with `fer-study train`, then publish again"
+        log.error("fer-study: not published: %s lacks its maps; %s", record.key, remedy)
+    found = [record for record in found if not record.maps_pending]
     made = 0
     for record in found:
         try:

@@ -91,7 +91,14 @@ def test_it_learns(runs_folder, config):
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [({"depth": 1}, "unknown option 'depth'; allowed: pixels_per_cell"), ({"C": 0}, "C is 0, expected a number above 0")],
+    [
+        ({"depth": 1}, "unknown option 'depth'; allowed: pixels_per_cell"),
+        ({"C": 0}, "C is 0, expected a number above 0"),
+        ({"C": float("nan")}, "C is nan"),
+        ({"C": True}, "C is True"),
+        ({"pixels_per_cell": 8.5}, "pixels_per_cell is 8.5, expected a whole number"),
+        ({"orientations": "9"}, "orientations is '9'"),
+    ],
 )
 def test_wrong_options_are_refused(runs_folder, config, options, words):
     with pytest.raises(InputError, match=words):

@@ -418,6 +418,14 @@ def test_data_lies_in_the_checkout_wherever_the_call_comes_from(fer, tmp_path, m
     assert data.locate("fer2013") == tmp_path / "checkout" / "data" / "fer2013.faces"
 
 
+@pytest.mark.parametrize(
+    "arguments", [("smoke", "03", "--jobs", "2"), ("smoke", "--jobs", "2", "03"), ("--jobs", "2", "smoke", "03")]
+)
+def test_options_stand_anywhere(arguments):
+    given = cli.build_parser().parse_args(["train", *arguments])
+    assert (given.edition, given.stage, given.jobs) == ("smoke", ["03"], 2)
+
+
 @pytest.mark.parametrize("place", ["taken", "taken/runs"])
 @pytest.mark.parametrize("command", ["plan", "train", "execute", "publish"])
 def test_records_need_a_folder(fer, tmp_path, monkeypatch, command, place):

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from fer_study import cli, store
-from fer_study.jobs import train
 from fer_study.jobs.job import job_for
 from fer_study.settings.errors import InputError
 from fer_study.settings.experiment import TransferConfig
@@ -326,20 +325,20 @@ def test_maps_that_end_the_process_do_not_cost_the_record(runs_folder, published
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
             patch.setattr(explain, "class_saliency", interrupt)
             run_job(each)
-        assert store.lookup(each.key).cam == {} and not job_for(each).record()
-    pending = runs_folder / config.key / train.PENDING
+        assert store.lookup(each.key).cam == {} and not job_for(each).done
+    pending = runs_folder / config.key / store.PENDING
     assert pending.read_text() == "", "who was stopped did not crash"
     pending.write_text("begun\n")  # what a process that died in them leaves
     assert run_job(config).cam["counts"].shape == (7,), "a second attempt"
-    assert job_for(config).record() and not pending.exists()
-    (runs_folder / other.key / train.PENDING).write_text("begun\nbegun")
-    assert run_job(other).cam == {} and job_for(other).record()
+    assert job_for(config).done and not pending.exists()
+    (runs_folder / other.key / store.PENDING).write_text("begun\nbegun")
+    assert run_job(other).cam == {} and job_for(other).done
     assert not list((runs_folder / other.key).glob("*.pending"))
 
 
 def test_an_attempt_at_maps_is_on_the_disk_while_it_lasts(runs_folder, published, tiny_run, monkeypatch):
     config, seen = tiny_run(), []
-    pending = runs_folder / config.key / train.PENDING
+    pending = runs_folder / config.key / store.PENDING
     monkeypatch.setattr(explain, "class_saliency", lambda *_: seen.append(pending.read_text()) or {"counts": np.arange(7)})
     run_job(config)
     assert seen == ["begun"]

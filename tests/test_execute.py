@@ -13,7 +13,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from fer_study import cli
+from fer_study import cli, store
 from fer_study.book import execute, freshness
 from fer_study.jobs import editions
 from fer_study.settings import experiment
@@ -108,6 +108,10 @@ def test_unknown_edition_and_stage(place, never):
         execute.run("smoke", ["3"], {})
 
 
+def test_a_page_that_is_named_twice_is_one():
+    assert execute.find_stages("smoke", ["03", "03_model_comparison", "3"]) == ["03_model_comparison"]
+
+
 def test_stages_are_found_by_number_and_name(place):
     assert execute.find_stages("smoke", []) == ["01_first", "02_second"]
     assert execute.find_stages("smoke", ["2", "01_first"]) == ["02_second", "01_first"]
@@ -199,7 +203,7 @@ def out_of_date(place, monkeypatch):
     """Whether the first page of ``place`` is out of date, which is up to date at first; a change has to be undone."""
     module = place / "fer_study"
     module.mkdir()
-    (module / "report.py").write_text('load_recipe("judge")\n')
+    (module / "report.py").write_text("RULE = 1\n")
     (module / "claims.csv").write_text("id,value\n")
     for name in ("given", "judge"):
         shutil.copy(experiment.PARAMS / "recipes" / "smoke.yaml", place / "params" / "recipes" / f"{name}.yaml")
@@ -267,7 +271,6 @@ def test_a_page_is_made_again_when_a_record_is_published_or_data_changes(place, 
 
 def test_what_a_page_does_not_need_leaves_it_as_it_is(place, out_of_date, tmp_path, monkeypatch):
     params = place / "params"
-    shutil.copy(params / "recipes" / "given.yaml", params / "recipes" / "mine.yaml")
     shutil.copytree(params / "smoke", params / "mine")
     path = params / "smoke" / "02_second.yaml"
     path.write_text(path.read_text() + "scale: 2.0\n")
@@ -289,6 +292,10 @@ def test_a_page_without_records_is_made_again_when_they_come(runs_folder, tmp_pa
     assert freshness.is_current(page, "c"), "started is not done"
     (runs_folder / record.config.key).rmdir()
     record.folder.rename(runs_folder / record.config.key)
+    pending = runs_folder / record.config.key / store.PENDING
+    pending.touch()
+    assert freshness.is_current(page, "c"), "its maps are still to be made"
+    pending.unlink()
     assert not freshness.is_current(page, "c")
 
 

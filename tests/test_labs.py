@@ -324,6 +324,9 @@ def test_pages_and_rehearsal(place, caplog, monkeypatch):
 def test_a_failing_solution_fails(place, caplog):
     write_lab(place / "sources" / "01_small.ipynb", "raise ValueError('wrong')")
     assert cli.main(["labs", "--pages"]) == 1 == cli.main(["labs", "--rehearse"])
+    with caplog.at_level("ERROR"):
+        caplog.clear()
+        assert cli.main(["labs", "--pages", "--rehearse"]) == 1 and len(caplog.records) == 2, "both are done"
     assert not list((place / "book").iterdir()) and "01_small.ipynb: cell 2 failed with ValueError: wrong" in caplog.text
 
 

@@ -37,3 +37,9 @@ def test_the_facts_of_a_page_start_at_the_left_and_have_no_heads(tmp_path):
 
 def test_a_page_knows_the_classes_and_the_name_of_its_edition():
     assert (Page("smoke").classes, Page("synthetic").title) == (FER2013, "the controlled twin")
+
+
+def test_a_page_whose_runs_are_all_missing_says_where_its_audits_come_from(tmp_path):
+    page, audit = Page("smoke"), make_record(tmp_path, 20)
+    page.records, page.audits = [None, None], [audit]
+    assert page.provenance().loc["records", "value"].startswith("1 ")

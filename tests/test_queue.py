@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,9 +16,12 @@ from fer_study.data import official
 from fer_study.data.twin import synthetic
 from fer_study.jobs import plan, queue, stages
 from fer_study.jobs.job import job_for
+from fer_study.models import create_model
+from fer_study.settings import checkout
 from fer_study.settings.errors import InputError
-from fer_study.settings.experiment import DataConfig, TransferConfig
-from fer_study.training import sources
+from fer_study.settings.experiment import CostConfig, DataConfig, ModelConfig, TransferConfig
+from fer_study.training import sources, weights
+from jobs_by_config import run_job
 from reader_trees import csv_rows, random_images, random_votes, write_csv, write_votes
 from test_cli import params  # noqa: F401
 
@@ -187,3 +191,62 @@ def test_a_page_of_which_no_run_can_be_made(fer, root, params, monkeypatch):  # 
     code, _, (error,) = fer("--data", root, "execute", "own", "05", "-p", "targets", "[votes]")
     assert code == 1 and not made and "own" in error and "05_label_distribution" in error and str(root) in error
     assert fer("--data", root, "execute", "own", "05", "-p", "targets", "[votes, labels]")[0] == 0 and len(made) == 1
+
+
+def test_what_measures_time_is_made_alone_and_last(runs_folder, tiny_run, monkeypatch):
+    """Other processes on its cores would be measured with it."""
+    rounds = []
+
+    @contextlib.contextmanager
+    def backend(parallel, scheduler_file, root, jobs):
+        rounds.append((parallel, scheduler_file, [type(job).__name__ for job in jobs]))
+        yield lambda _, tasks: ((task, queue.Outcome("made")) for task in tasks if task)
+
+    monkeypatch.setattr(queue, "backend", backend)
+    cost = CostConfig(model=ModelConfig(name="fer48"))
+    jobs = [job_for(config) for config in (cost, tiny_run(), tiny_run(seed=1))]
+    for several in ({"parallel": 2}, {"scheduler_file": "file"}):
+        rounds.clear()
+        assert {x.state for x in queue.outcomes_of(jobs, **several).values()} == {"made"}
+        assert rounds == [(several.get("parallel", 1), several.get("scheduler_file"), ["Training"] * 2), (1, None, ["Cost"])]
+
+
+def test_a_record_without_its_maps_is_left_and_not_published(fer, runs_folder, tiny_run, monkeypatch, tmp_path):
+    record = run_job(tiny_run())
+    (record.folder / store.PENDING).touch()
+    monkeypatch.setattr(stages, "edition_jobs", lambda _: [job_for(tiny_run())])
+    assert "started" in fer("plan", "smoke", jobs=[tiny_run()])[1]
+    code, _, (error,) = fer("publish", "smoke")
+    assert code == 1 and record.key in error and "maps" in error and not (tmp_path / "results" / record.key).exists()
+    assert fer("train", "smoke", jobs=[tiny_run()])[0] == 0 and job_for(tiny_run()).done
+    assert not any("maps" in error for error in fer("publish", "smoke")[2]), "code that is not committed is another reason"
+
+
+@pytest.mark.parametrize("missing", ["file", "right"])
+def test_weights_that_cannot_be_read_cost_what_starts_from_them(fer, tiny_run, tmp_path, monkeypatch, missing):
+    path = tmp_path / "mine.safetensors"
+    model = tiny_run().model
+    weights.save(create_model(model, 7, 1).state_dict(), model, path)
+    jobs = [tiny_run(model=weights.pin(model.replace(weights=str(path)))), tiny_run()]
+
+    def refuse(_):
+        raise PermissionError(13, "Permission denied")
+
+    if missing == "file":
+        path.unlink()
+    else:
+        monkeypatch.setattr(weights, "sha256", refuse)
+    code, _, (error,) = fer("train", "smoke", jobs=jobs)
+    assert code == 1 and str(path) in error and jobs[0].key in error
+    assert store.lookup(jobs[1].key) and jobs[1].key not in error
+
+
+def test_the_commit_of_a_record_is_that_of_the_code_that_was_loaded(runs_folder, tiny_run, monkeypatch):
+    """One that is made while it trains is not its own."""
+    heads = iter(("aaaaaaaaaa", "", "bbbbbbbbbb", "M fer_study/x.py"))
+    monkeypatch.setattr(checkout, "_git", lambda *_: next(heads))
+    checkout.commit.cache_clear()
+    try:
+        assert [run_job(tiny_run(seed=seed)).env["commit"] for seed in (0, 1)] == ["aaaaaaaaaa"] * 2
+    finally:
+        checkout.commit.cache_clear()

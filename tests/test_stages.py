@@ -5,10 +5,12 @@ from __future__ import annotations
 import shutil
 
 import pytest
+from pydantic import ValidationError
 
 from fer_study import models, store
 from fer_study.data import official
 from fer_study.jobs import editions, stages
+from fer_study.jobs.editions import Live, load_edition
 from fer_study.jobs.job import Job, graph
 from fer_study.jobs.train import Training
 from fer_study.settings.errors import InputError
@@ -205,3 +207,22 @@ def test_a_generator_is_trained_before_its_student():
     for _, teacher, student in (made[:3], made[3:6]):
         assert student.needs() == (teacher.key,) and order.index(teacher.key) < order.index(student.key)
         assert student.seed == teacher.seed and teacher.model == "ldg"
+
+
+@pytest.mark.parametrize(
+    "live", [None, Live(recipe="smoke", max_train=30), Live(recipe="smoke"), Live(recipe="other", max_train=30)]
+)
+def test_every_system_of_a_stage_is_trained_on_the_same_images(monkeypatch, live):
+    """Those of the edition, of which its pages take a part where they train by themselves."""
+    edition = load_edition("smoke")
+    edition = edition.replace(data=edition.data.replace(max_train=50), live=live)
+    monkeypatch.setattr(stages, "load_edition", lambda _: edition)
+    systems = stages.read_stage("smoke", "03_model_comparison").jobs()
+    networks = {job.config.data for job in systems if job.model in ("hog_svm", "emotion_cnn")}
+    expected = 30 if live and live.recipe == "smoke" and live.max_train else 50
+    assert [data.max_train for data in networks] == [expected]
+
+
+def test_a_live_recipe_trains_on_some_images():
+    with pytest.raises(ValidationError, match="max_train"):
+        Live(recipe="smoke", max_train=0)

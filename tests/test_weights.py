@@ -210,3 +210,22 @@ def test_a_file_that_names_its_network_in_another_way(saved, written):
     reference, path = saved
     save_file(reference.state_dict(), path, metadata={weights.NETWORK: written})
     one_line("fer_study_network is .*, allowed: a name and options", load_into, from_file(path))
+
+
+def test_a_path_is_pinned_for_every_folder(files, tmp_path, monkeypatch):
+    """A worker and a notebook stand elsewhere."""
+    monkeypatch.chdir(tmp_path)
+    config = ModelConfig(**EMOTION)
+    weights.save(network(config).state_dict(), config, tmp_path / "mine.safetensors")
+    pinned = weights.pin(config.replace(weights="mine.safetensors"))
+    monkeypatch.chdir("/")
+    assert weights.weights_file(pinned) == tmp_path / "mine.safetensors"
+
+
+def test_a_number_in_the_place_of_a_layer_is_refused(tmp_path):
+    config = ModelConfig(**EMOTION)
+    state = network(config).state_dict()
+    bias = [name for name in state if name.endswith("bias")][-1]
+    save_file(state | {bias: torch.tensor(1.0)}, tmp_path / "scalar.safetensors")
+    with pytest.raises(InputError, match=f"{bias}: scalar float32"):
+        weights.load(network(config), config.replace(weights=str(tmp_path / "scalar.safetensors")), 7)

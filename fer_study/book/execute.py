@@ -23,7 +23,7 @@ from ..settings.checkout import ROOT, STUDY
 from ..settings.errors import InputError
 from ..settings.experiment import PARAMS
 from ..settings.yaml_files import read_yaml, value_of
-from ..store import local_root, lookup
+from ..store import has, local_root
 from ..store.record_files import write_atomically
 from .freshness import content_hash, is_current, stamp
 from .kernel import executed
@@ -66,7 +66,7 @@ def find_stages(edition: str, wanted: list[str]) -> list[str]:
         if not matches:
             raise InputError(f"edition {edition} has no stage {name!r}; it has: {', '.join(known)}")
         found += matches
-    return found
+    return list(dict.fromkeys(found))
 
 
 def defaults(notebook: Path) -> dict:
@@ -182,9 +182,8 @@ def run(edition: str, stages: list[str], overrides: dict[str, str], root: str | 
         if task not in todo:
             log.info("%s %s is up to date: %s", edition, task.notebook.stem, task.page)
     code = make(todo, root) if todo else 0
-    if missing := {
-        key for task in pages for key in stamp(task.page).get("missing", []) if lookup(key) is None
-    }:
+    lacking = {key for task in pages for key in stamp(task.page).get("missing", [])}
+    if missing := [key for key in lacking if not has(key)]:
         words = [
             "train",
             edition,
@@ -255,12 +254,10 @@ def train_live(todo: list[Task], root: str | None) -> list[list[str]]:
     ]
     try:
         plan.train_jobs(live, parallel=os.cpu_count() or 1, root=root)
-    except (
-        plan.RunsFailed,
-        InputError,
-    ) as failure:  # the pages that need these runs fail or lack them, the others are made
+    # the pages that need these runs fail or lack them, the others are made
+    except (plan.RunsFailed, InputError) as failure:
         log.error("fer-study: %s", failure)
-    return [sorted({job.key for job in jobs if job.record() is None}) for jobs in needs]
+    return [sorted({job.key for job in jobs if not job.done}) for jobs in needs]
 
 
 def attempts(pages: list[tuple[Task, list[str]]]) -> Iterator[tuple[Task, str | None, float]]:

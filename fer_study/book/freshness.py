@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from pathlib import Path
 
 from .. import store
@@ -17,13 +16,11 @@ AUDITED = "01_dataset_audit"
 """The stage whose audits other pages take rows from: those of their own edition, and of
 ``fer2013``."""
 
-NAMED_IN_CODE = re.compile(rb"load_recipe\(\"(\w+)\"\)")
-
 
 def content_hash(notebook: Path, given: dict, folder: Path = PARAMS) -> str:
     """What a page depends on, and nothing else: its notebook, its parameters ``given``, what these
-    name (edition, datasets, recipes), the module with the claims, and the published records. Line
-    ends and comments in YAML do not count.
+    name (edition, datasets), the recipes, the module with the claims, and the published records.
+    Line ends and comments in YAML do not count.
 
     Raises:
         InputError: the parameters name what is not there.
@@ -31,8 +28,7 @@ def content_hash(notebook: Path, given: dict, folder: Path = PARAMS) -> str:
     code = [p for p in PACKAGE.rglob("*") if p.suffix in (".py", ".csv")]
     code += folder.glob("claims.yaml")
     texts = [text_of(path) for path in (notebook, *sorted(code))]
-    named = {name.decode() for text in texts for name in NAMED_IN_CODE.findall(text)}
-    facts = [given, settings(given, named, folder)]
+    facts = [given, settings(given, folder)]
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
     for text in texts:
         digest.update(hashlib.sha256(text).digest())
@@ -46,13 +42,9 @@ def text_of(path: Path) -> bytes:
     return path.read_bytes().replace(b"\r\n", b"\n")
 
 
-def settings(given: dict, recipes: set[str], folder: Path = PARAMS) -> dict:
-    """What the parameters of a page and the code name in ``params/``, as it is read, with the
-    fingerprints of the data.
-
-    Args:
-        recipes: those that the code names.
-    """
+def settings(given: dict, folder: Path = PARAMS) -> dict:
+    """What a page reads in ``params/``, as it is read, with the fingerprints of the data; of the
+    recipes all, for the ledger tells by them which records a claim is about."""
     worlds = {
         name: load_edition(name, folder)
         for name in {given.get("edition"), "fer2013"}
@@ -61,13 +53,7 @@ def settings(given: dict, recipes: set[str], folder: Path = PARAMS) -> dict:
     own, datasets = worlds.get(given.get("edition")), given.get("others", [])
     if "sources" in given:
         datasets = [*datasets, *given["sources"], *given["targets"]]
-    recipes = {name for name in recipes if (folder / "recipes" / f"{name}.yaml").is_file()}
-    recipes |= {
-        *given.get("recipes", ()),
-        *(given[key] for key in ("recipe", "short") if key in given),
-    }
-    if own and own.live:
-        recipes.add(own.live.recipe)
+    recipes = sorted(path.stem for path in (folder / "recipes").glob("*.yaml"))
     return {
         "editions": {name: world.model_dump() for name, world in worlds.items()},
         "audits": {
@@ -91,4 +77,4 @@ def stamp(page: Path) -> dict:
 def is_current(page: Path, content: str) -> bool:
     """The page exists, was made from this content, and no record has come since that it lacked."""
     made = stamp(page)
-    return made.get("content") == content and not any(map(store.lookup, made.get("missing", [])))
+    return made.get("content") == content and not any(map(store.has, made.get("missing", [])))

@@ -109,7 +109,7 @@ class Page:
         Args:
             records: those of a page that is no stage.
         """
-        there = [record for record in records or self.records or self.audits if record]
+        there = [record for record in records or self.records if record] or self.audits
 
         def unique(key: str) -> str:
             return ", ".join(sorted({str(r.env[key]) for r in there if r.env.get(key)})) or "-"

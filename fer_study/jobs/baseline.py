@@ -8,6 +8,7 @@ against the rest, squared hinge loss, ``C`` per image (Fan et al., 2008).
 from __future__ import annotations
 
 import logging
+import math
 import time
 from pathlib import Path
 
@@ -36,15 +37,18 @@ def options_of(config: RunConfig) -> dict[str, float]:
     """The options of the pipeline, with defaults filled in.
 
     Raises:
-        InputError: an unknown option, or a value that is no positive number.
+        InputError: an unknown option, or a value that is no positive number, whole where it counts
+            pixels or orientations.
     """
     for key, value in config.model.options.items():
         if key not in DEFAULTS:
             raise InputError(
                 f"model {NAME}: unknown option {key!r}; allowed: {', '.join(DEFAULTS)}"
             )
-        if isinstance(value, bool | str) or value <= 0:
-            raise InputError(f"model {NAME}: option {key} is {value!r}, expected a number above 0")
+        whole = key != "C"
+        if type(value) not in (int, float) or not 0 < value < math.inf or (whole and value % 1):
+            kind = "whole number" if whole else "number"
+            raise InputError(f"model {NAME}: option {key} is {value!r}, expected a {kind} above 0")
     return {**DEFAULTS, **config.model.options}
 
 
@@ -98,9 +102,8 @@ class Baseline(Run):
         )
         trained = time.perf_counter() - start
         table = prediction_table(faces, rows)
-        scores = np.full(
-            (len(table), faces.num_classes), -1e3
-        )  # a class without training images is never predicted
+        # a class without training images is never predicted
+        scores = np.full((len(table), faces.num_classes), -1e3)
         found = machine.decision_function(
             features(faces.images[table["row"].to_numpy()], pixels, orientations)
         )

@@ -22,6 +22,7 @@ class Cost(Job):
     """Measure a network, and how much more it costs than the same network less a part."""
 
     config: CostConfig
+    alone = True
     patience = 600
     on_page = True
 

@@ -22,7 +22,7 @@ class Live(Frozen):
 
     recipe: str
     width: Annotated[float, Field(gt=0, le=1)] = 1.0
-    max_train: int | None = None
+    max_train: Annotated[int, Field(ge=1)] | None = None
 
 
 class Edition(Frozen):
@@ -36,6 +36,13 @@ class Edition(Frozen):
     def is_live(self, recipe: str) -> bool:
         """Whether a page of the edition makes the runs of a recipe by itself."""
         return self.live is not None and self.live.recipe == recipe
+
+    def training_data(self, recipe: str, data: DataConfig | None = None) -> DataConfig:
+        """Say what a run under a recipe is trained on: the edition's own data or other, of which
+        its pages take a part where they train by themselves."""
+        data = data or self.data
+        cut = self.live is not None and self.is_live(recipe) and self.live.max_train
+        return data.replace(max_train=cut) if cut else data
 
 
 def editions(folder: Path = PARAMS) -> list[str]:

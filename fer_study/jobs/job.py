@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from .. import store
+from ..settings.checkout import commit
 from ..settings.experiment import AuditConfig, CostConfig, DataConfig, RunConfig, TransferConfig
 from ..settings.frozen import Frozen
 from ..training.protocol import training_images
@@ -36,6 +37,8 @@ class Job(ABC):
 
     patience: ClassVar[float] = 0
     """Seconds to wait for another process that makes it."""
+    alone: ClassVar[bool] = False
+    """Whether it measures time, so that nothing else may run beside it."""
     on_page: ClassVar[bool] = False
     """Whether a page that needs it makes it, whatever the edition: it takes minutes, not hours."""
 
@@ -75,9 +78,14 @@ class Job(ABC):
         return ()
 
     def record(self) -> store.Record | None:
-        """Find its record; None where there is none that is whole, or something of it is still to
-        be made."""
+        """Find its record; None where there is none that is whole."""
         return store.lookup(self.key)
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing of it is left to be made; pages show records that still lack maps."""
+        record = self.record()
+        return record is not None and not record.maps_pending
 
     def seconds(self, speeds: dict[str, float]) -> float:
         """Estimate how long it takes; NaN where nothing is known.
@@ -175,12 +183,12 @@ def run(job: Job, *, root: str | None = None, deadline: float | None = None) -> 
     Raises:
         InputError: it cannot be made, or another process makes it.
     """
-    if record := job.record():
-        return record
+    commit()  # asked before hours of work, in which the checkout may move on
+    if job.done:
+        return job.record()
     with store.locked(job.key, timeout=job.patience) as folder:
-        return job.record() or job.make(
-            folder, root, deadline
-        )  # it may have been made while we waited
+        # it may have been made while we waited
+        return job.record() if job.done else job.make(folder, root, deadline)
 
 
 def unique(jobs: Iterable[Job]) -> list[Job]:

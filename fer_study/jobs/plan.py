@@ -34,7 +34,7 @@ def table(jobs: list[Job]) -> pd.DataFrame:
     allow it).
     """
     known = speeds()
-    found = {job.key: job.record() for job in jobs}
+    found = {job.key: job.record() if job.done else None for job in jobs}
     against = obstacles([job for job in jobs if found[job.key] is None])
     rows = []
     for job in jobs:
@@ -64,7 +64,9 @@ def state_of(job: Job, record: store.Record | None, obstacle: Obstacle | None) -
         return obstacle.state
     if store.is_damaged(job.key):
         return "damaged"
-    return "started" if (store.local_root() / job.key / CHECKPOINT).is_file() else "missing"
+    folder = store.local_root() / job.key
+    begun = (folder / CHECKPOINT, folder / store.PENDING)
+    return "started" if any(file.is_file() for file in begun) else "missing"
 
 
 def obstacle_lines(jobs: pd.DataFrame) -> Iterator[str]:
@@ -143,9 +145,8 @@ def hopeless(edition: str, jobs: list[Job], root: str | None = None) -> str | No
     """Why a page on these jobs would show nothing: none has a record, and none can be made. Data
     that is only not in place counts where the edition is live: records of others may come from
     elsewhere."""
-    jobs = [
-        job for job in jobs if not job.on_page
-    ] or jobs  # an audit alone is no answer of a page on networks
+    # an audit alone is no answer of a page on networks
+    jobs = [job for job in jobs if not job.on_page] or jobs
     if any(job.record() for job in jobs):
         return None
     live, found = {job.key for job in live_jobs(edition, jobs)}, obstacles(jobs, root)

@@ -51,7 +51,7 @@ def outcomes_of(
     Raises:
         InputError: the store cannot be written, or the cluster cannot train.
     """
-    todo = [job for job in unique(jobs) if job.record() is None]
+    todo = [job for job in unique(jobs) if not job.done]
     outcomes: dict[str, Outcome] = {}
     if not todo:
         return outcomes
@@ -60,18 +60,39 @@ def outcomes_of(
         job.key: Outcome("refused", reason)
         for job, reason in refused(todo, root, bool(scheduler_file))
     }
-    left_out = len(outcomes)
-    if left_out == len(todo):
+    if len(outcomes) == len(todo):
         return outcomes
-    if left_out:
+    if outcomes:
         log.warning("left out: %s", by_reason(todo, outcomes))
     several = parallel > 1 or scheduler_file
     if several:
-        log.info("%d jobs to be made", len(todo) - left_out)
-    by_key, order = {job.key: job for job in todo}, graph(todo)
-    order.prepare()
+        log.info("%d jobs to be made", len(todo) - len(outcomes))
+    # What measures time comes last, in this process, when no other is at work.
+    alone = [job for job in todo if job.alone]
+    shared = [job for job in todo if not job.alone]
+    make_all(shared, outcomes, deadline, parallel, scheduler_file, root)
+    make_all(alone, outcomes, deadline, 1, None, root)
+    return outcomes
 
-    def ends(job: Job, outcome: Outcome) -> None:
+
+def make_all(
+    jobs: list[Job],
+    outcomes: dict[str, Outcome],
+    deadline: float | None,
+    parallel: int,
+    scheduler_file: str | None,
+    root: str | None,
+) -> None:
+    """Make jobs, each after those that it needs, and add how each ended to ``outcomes``; what is
+    there already was left out. See ``outcomes_of`` for the rest."""
+    by_key, order = {job.key: job for job in jobs}, graph(jobs)
+    order.prepare()
+    count, made = sum(job.key not in outcomes for job in jobs), 0
+    if not count:
+        return
+
+    def end(job: Job, outcome: Outcome) -> None:
+        nonlocal made
         outcomes[job.key] = outcome
         order.done(job.key)
         if outcome.state in ("failed", "refused"):
@@ -80,12 +101,12 @@ def outcomes_of(
             )
         elif outcome.reason:
             log.info("%s", outcome.reason)
-        elif outcome.state == "made" and several:
-            count = (len(outcomes) - left_out, len(todo) - left_out)
-            log.info("%d of %d: %s, seed %d (%s)", *count, job.name, job.seed, job.key)
+        elif outcome.state == "made" and (parallel > 1 or scheduler_file):
+            made += 1
+            log.info("%d of %d: %s, seed %d (%s)", made, count, job.name, job.seed, job.key)
 
     def tasks() -> Iterator[tuple | None]:
-        """What is ready to be made; None where all that is left waits for what others are
+        """Yield what is ready to be made; None where all that is left waits for what others are
         making."""
         ready: deque[str] = deque()
         while order.is_active():
@@ -102,16 +123,15 @@ def outcomes_of(
             ]
             left = None if deadline is None else deadline - time.monotonic()
             if reasons:
-                ends(job, Outcome("refused", reasons[0]))
+                end(job, Outcome("refused", reasons[0]))
             elif left is not None and left <= 0:
-                ends(job, Outcome("left"))
+                end(job, Outcome("left"))
             else:
                 yield job, None if scheduler_file else root, left
 
-    with backend(parallel, scheduler_file, root, todo) as each:
+    with backend(parallel, scheduler_file, root, jobs) as each:
         for (job, *_), outcome in each(work, tasks()):
-            ends(job, Outcome("failed", str(outcome)) if isinstance(outcome, Died) else outcome)
-    return outcomes
+            end(job, Outcome("failed", str(outcome)) if isinstance(outcome, Died) else outcome)
 
 
 def refused(jobs: list[Job], root: str | None, elsewhere: bool) -> Iterator[tuple[Job, str]]:
@@ -137,9 +157,8 @@ def work(job: Job, root: str | None, seconds: float | None) -> Outcome:
 
     Another process's run is left to it. Under ``$FER_STUDY_DEBUG`` a failure is raised.
     """
-    deadline = (
-        None if seconds is None else time.monotonic() + seconds
-    )  # of the machine that this runs on
+    # by the clock of the machine that this runs on
+    deadline = None if seconds is None else time.monotonic() + seconds
     try:
         run(job, root=root, deadline=deadline)
     except OutOfTime as stop:

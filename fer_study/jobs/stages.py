@@ -80,17 +80,14 @@ def make_run(
     Raises:
         InputError: an unknown recipe, network, option or path, or a value that is not allowed.
     """
-    from .. import (
-        models,
-    )  # here, for torch takes seconds to import, and parameters are checked without it
+    # here, for torch takes seconds to import, and parameters are checked without it
+    from .. import models
     from ..training.objectives import check_objective
     from ..training.weights import pin
 
     live = edition.live if edition.is_live(recipe) else None
     options = {"width": live.width} if live and "width" in models.options_of(model) else {}
-    data = data or edition.data
-    if live and live.max_train:
-        data = data.replace(max_train=live.max_train)
+    data = edition.training_data(recipe, data)
     network = build(ModelConfig, {"name": model, "options": options})
     content = (
         load_recipe(recipe)
@@ -216,13 +213,10 @@ class ModelComparison(Trained):
     def baseline_job(self) -> Job:
         """Make the job of the pipeline, which has no epochs and no seed."""
         edition, recipe = load_edition(self.edition), self.recipes[0]
-        live = edition.live if edition.is_live(recipe) else None
-        data = edition.data.replace(max_train=live.max_train if live else None)
         options = {"pixels_per_cell": 8, "orientations": 9, "C": 0.01}
-        model = ModelConfig(name=BASELINE, options=options)
-        return self.job(
-            RunConfig(name=BASELINE, data=data, model=model, phases=()), BASELINE, recipe
-        )
+        model, data = ModelConfig(name=BASELINE, options=options), edition.training_data(recipe)
+        config = RunConfig(name=BASELINE, data=data, model=model, phases=())
+        return self.job(config, BASELINE, recipe)
 
 
 class Ablations(Trained):

@@ -48,11 +48,6 @@ class Training(Run):
         keys = (self.config.loss.teacher, source["key"] if source else "")
         return tuple(key for key in keys if key)
 
-    def record(self) -> store.Record | None:
-        """Find its record, None where its maps are still to be made."""
-        record = super().record()
-        return None if record is None or maps_pending(record) else record
-
     def refusal(self, judged: dict[str, str]) -> str:
         """Say what is wrong with its initial weights, which all seeds share; one that has begun
         needs them no more."""
@@ -119,9 +114,8 @@ def train_and_predict(
         torch.from_numpy(faces.images[rows.validation]).to(fabric.device),
         faces.labels[rows.validation],
     )
-    explained = has_maps(
-        config, model, torch.from_numpy(faces.images[rows.train[:1]])
-    )  # said before it trains for hours
+    # asked before it trains for hours
+    explained = has_maps(config, model, torch.from_numpy(faces.images[rows.train[:1]]))
     weights = fit(
         config,
         model,
@@ -134,9 +128,8 @@ def train_and_predict(
         on_epoch,
         origin,
     )
-    start = time.perf_counter() - float(
-        weights.history["seconds"].sum()
-    )  # epochs before an interruption count too
+    # epochs before an interruption count too
+    start = time.perf_counter() - float(weights.history["seconds"].sum())
     views = evaluate_views(config, model, weights, faces, rows, fabric)
     for kind, state in weights.states().items():
         save(state, config.model, folder / f"{kind}.safetensors")
@@ -150,7 +143,7 @@ def train_and_predict(
     if weights.origin:
         env["initial_weights"] = weights.origin
     if explained:
-        write_atomically(folder / PENDING, "")
+        write_atomically(folder / store.PENDING, "")
     files = {
         f"{kind}.safetensors": sha256(folder / f"{kind}.safetensors") for kind in weights.states()
     }
@@ -169,15 +162,6 @@ def train_and_predict(
     return add_maps(record, faces=faces) if explained else record
 
 
-PENDING = "maps.pending"
-"""In the folder of a record whose Grad-CAM maps are still to be made; a line for each attempt."""
-
-
-def maps_pending(record: store.Record) -> bool:
-    """Whether the maps of a record are still to be made."""
-    return not record.published and (record.folder / PENDING).is_file()
-
-
 def add_maps(
     record: store.Record, root: str | None = None, faces: FaceSet | None = None
 ) -> store.Record:
@@ -190,7 +174,7 @@ def add_maps(
     Returns:
         The record, without maps where they failed, or ended the process twice.
     """
-    pending, config = record.folder / PENDING, record.config
+    pending, config = record.folder / store.PENDING, record.config
     attempts = pending.read_text().splitlines()
     if len(attempts) < 2:
         faces = faces or faces_of(config.data, root)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.metadata
 import os
@@ -36,9 +37,14 @@ def _installed(name: str) -> bool:
     return True
 
 
+@functools.cache
 def commit() -> str:
     """Short commit of the code, with ``+`` where the module was changed since; ``unknown`` outside
-    a checkout."""
+    a checkout.
+
+    A process asks once, for the code that it runs is what it loaded: a commit that is made while it
+    trains is not its own.
+    """
     head = _git("rev-parse", "--short=10", "HEAD")
     if head is None:
         return "unknown"

@@ -34,8 +34,8 @@ def environment(start: float, device: str | None = None) -> dict[str, object]:
 
 
 def peak_memory_gb() -> float | None:
-    """The most memory that this process had, in GiB; None where the system does not tell
-    (Windows)."""
+    """Say how much memory this process had at most since it began, in GiB; None where the system
+    does not tell (Windows)."""
     try:
         import resource
     except ImportError:

@@ -55,6 +55,10 @@ def published_root() -> Path:
     return STUDY / "results"
 
 
+PENDING = "maps.pending"
+"""In the folder of a record whose Grad-CAM maps are still to be made; a line for each attempt."""
+
+
 class Busy(InputError):
     """Another process works on this run."""
 
@@ -132,6 +136,11 @@ class Record:
         return self._arrays("cam.npz") if "cam.npz" in listed(self.folder) else {}
 
     @property
+    def maps_pending(self) -> bool:
+        """Whether its maps are still to be made; all else is there."""
+        return not self.published and (self.folder / PENDING).is_file()
+
+    @property
     def has_predictions(self) -> bool:
         return "predictions.parquet" in listed(self.folder)
 
@@ -191,6 +200,12 @@ def lookup(key: str) -> Record | None:
         else:
             return record
     return None
+
+
+def has(key: str) -> bool:
+    """Whether there is a whole record of a key to which nothing is added any more."""
+    record = lookup(key)
+    return record is not None and not record.maps_pending
 
 
 def is_damaged(key: str) -> bool:

@@ -70,8 +70,11 @@ def pin(config: ModelConfig) -> ModelConfig:
     """
     if not is_path(config.weights):
         return config
-    path = weights_file(config)
-    return config.replace(weights=f"file:{sha256(path)[:16]}:{path}")
+    path = weights_file(config).absolute()  # notebooks and workers stand in other folders
+    try:
+        return config.replace(weights=f"file:{sha256(path)[:16]}:{path}")
+    except OSError as error:
+        raise unreadable(path, error) from None
 
 
 def load(model: FaceModel, config: ModelConfig, num_classes: int) -> dict[str, object]:
@@ -151,9 +154,17 @@ def weights_file(config: ModelConfig) -> Path:
         weights = place or f"{weights_folder()}/*.safetensors"
         wanted = f"no file there with SHA-256 {digest}..., which this run is defined on"
     for path in places:
-        if path.is_file() and (pinned is None or sha256(path).startswith(digest)):
-            return path
+        try:
+            if path.is_file() and (pinned is None or sha256(path).startswith(digest)):
+                return path
+        except OSError as error:
+            raise unreadable(path, error) from None
     raise InputError(f"weights {weights}: {wanted}")
+
+
+def unreadable(path: Path, error: OSError) -> InputError:
+    """Say of a file of weights that it cannot be read."""
+    return InputError(f"weights {path}: cannot be read ({error.strerror or error})")
 
 
 def other_network(theirs: ModelConfig, ours: ModelConfig) -> str:
@@ -264,7 +275,8 @@ def mismatch(path: Path, config: ModelConfig, theirs: State, ours: State, num_cl
     if missing or unknown:
         return f"{holds} another network: missing {some(missing)}, unknown {some(unknown)}"
     other = [n for n in ours if ours[n].shape != theirs[n].shape]
-    if other and all(ours[n].shape == (num_classes, *theirs[n].shape[1:]) for n in other):
+    heads = [theirs[n].ndim and ours[n].shape == (num_classes, *theirs[n].shape[1:]) for n in other]
+    if other and all(heads):
         return f"{holds} {len(theirs[other[0]])} classes, this network has {num_classes}"
     other += [n for n in ours if ours[n].is_floating_point() != theirs[n].is_floating_point()]
     return f"{holds} another network: {changes(theirs, ours, other)}" if other else ""

@@ -16,6 +16,7 @@ from matplotlib.colors import to_hex
 
 from fer_study import plots
 from fer_study.analysis import metrics
+from fer_study.analysis.verdicts import GROUPS
 from fer_study.data.labels import EIGHT, FER2013, VOTE_NAMES
 
 SEVEN = np.arange(1, 8)
@@ -76,6 +77,7 @@ CALLS = {
     "agreement": lambda **k: plots.agreement(pd.DataFrame(np.ones((7, 10)), FER2013, VOTE_NAMES), **k),
     "transfer_matrix": lambda **k: plots.transfer_matrix(pd.DataFrame([[0.5]], ["a"], ["a"]), **k),
     "recall_by_class": lambda **k: plots.recall_by_class(pd.DataFrame([SEVEN / 10], ["a"], FER2013), **k),
+    "verdict_bars": lambda **k: plots.verdict_bars(pd.DataFrame([[1] * 5], ["a"], list(GROUPS)), **k),
     "score_intervals": lambda **k: plots.score_intervals(score_table(), **k),
     "duplicates_by_class": lambda **k: plots.duplicates_by_class(pd.Series(SEVEN / 10, FER2013), **k),
     "architecture": lambda **k: plots.architecture(
@@ -124,6 +126,7 @@ WIDE = {
     "recall_by_class": lambda n, **k: plots.recall_by_class(
         *3 * [pd.DataFrame(np.full((n, 7), 0.5), SYSTEMS[:n], FER2013)], **k
     ),
+    "verdict_bars": lambda n, **k: plots.verdict_bars(pd.DataFrame([[9] * 5] * n, (SYSTEMS * 3)[:n], list(GROUPS)), **k),
     "score_intervals": lambda n, **k: plots.score_intervals(
         pd.DataFrame({"name": SYSTEMS[-n:], "value": 0.5, "low": 0.4, "high": 0.6, "of": "28,709 images", "reported": 0.5}),
         **k,
@@ -341,3 +344,14 @@ def test_class_saliency():
 def test_no_torch():
     code = "import sys, fer_study.plots; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_verdict_bars():
+    counts = pd.DataFrame([[3, 0, 1, 2, 4], [1, 1, 0, 0, 0]], ["a", "b"], list(GROUPS))
+    ax = plots.verdict_bars(counts)
+    widths = np.array([[bar.get_width() for bar in group] for group in ax.containers])
+    assert np.array_equal(widths.T, counts) and ax.yaxis_inverted() and labels(ax.yaxis) == ["a", "b"]
+    assert legend(ax) == [f"{name} ({n})" for name, n in counts.sum().items()]
+    assert texts(ax)[-2:] == ["10", "2"] and [t for t in texts(ax)[:-2] if t] == ["3", "1", "1", "1", "2", "4"]
+    ax.figure.canvas.draw()
+    assert ax.get_position().width > 0.6, "a long legend leaves the bars their room"

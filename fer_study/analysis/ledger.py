@@ -56,7 +56,12 @@ class Verdict(NamedTuple):
     def category(self) -> str:
         """Its word alone, without what limits it, for counting: ``mixed`` where parts differ."""
         words = {part.word for part in self.parts} - {verdicts.OPEN}
-        return "mixed" if len(words) > 1 else words.pop() if words else verdicts.OPEN
+        return verdicts.MIXED if len(words) > 1 else words.pop() if words else verdicts.OPEN
+
+    @property
+    def group(self) -> str:
+        """What it comes to: one of ``verdicts.GROUPS``."""
+        return next(name for name, words in verdicts.GROUPS.items() if self.category in words)
 
 
 def ledger(names: Iterable[str] | None = None) -> list[Verdict]:
@@ -75,6 +80,12 @@ def ledger(names: Iterable[str] | None = None) -> list[Verdict]:
     evidence = Evidence(EDITION, runs_of(systems, records), others, stages)
     asked = table.index if names is None else names
     return [judge(name, rows[name], evidence, table.loc[name, "kind"]) for name in asked]
+
+
+def records_of(verdicts: Iterable[Verdict]) -> list[Record]:
+    """Find the records that verdicts rest on, each once."""
+    keys = dict.fromkeys(key for verdict in verdicts for key in verdict.evidence)
+    return [record for key in keys if (record := store.lookup(key))]
 
 
 def claims_of(page: str) -> list[str]:

@@ -48,6 +48,16 @@ HIGHER, LOWER = "higher than reported", "lower than reported"
 CONFIRMED, CONTRADICTED, UNDECIDED = "confirmed", "contradicted", "undecided"
 RIGHT, WRONG, TESTED, REFUTED, OPEN = "right", "wrong", "tested", "refuted by its source", "open"
 UNRESOLVED = "undecided by its own test set"
+MIXED, UNREAD = "mixed", "no reading found"
+GROUPS = {
+    "holds": (RIGHT, REPRODUCED, CONSISTENT, CONFIRMED),
+    "in part": (MIXED, TESTED),
+    "undecided": (UNDECIDED, UNRESOLVED, UNREAD),
+    "does not hold": (HIGHER, LOWER, CONTRADICTED, REFUTED, WRONG),
+    "open": (OPEN,),
+}
+"""What a verdict comes to, for counting; ``mixed`` is a claim whose parts differ, ``tested`` a
+recipe or a question, which has an effect and no truth."""
 
 
 class Spread(NamedTuple):

@@ -18,6 +18,7 @@ from .charts import (
     reliability,
     score_intervals,
     transfer_matrix,
+    verdict_bars,
 )
 from .faces import class_saliency, contact_sheet, face_grid, mean_faces, overlay
 from .frame import CLASS_COLOURS, GREY, INK, SERIES_COLOURS, STYLE, Head, class_style, panels, style
@@ -47,4 +48,5 @@ __all__ = [
     "score_intervals",
     "style",
     "transfer_matrix",
+    "verdict_bars",
 ]

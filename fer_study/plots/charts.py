@@ -250,6 +250,34 @@ def score_intervals(
     return finish(ax, "Score and interval", "both", **head)
 
 
+VERDICT_LOOKS = (
+    ("#009e73", ""), ("#56b4e9", "////"), ("#f0e442", "...."), ("#d55e00", "xxxx"), (LIGHT, ""),
+)  # fmt: skip
+
+
+def verdict_bars(counts: Table, ax: AnyAxes = None, **head: Unpack[Head]) -> Axes:
+    """Stacked bars of claims. ``counts``: rows sources, columns what a verdict comes to, in the
+    order of ``verdicts.GROUPS``; each part says its number, each bar ends in its total."""
+    ax, left = start(ax, (7.4, 0.5 * len(counts) + 1.6)), np.zeros(len(counts))
+    names = [textwrap.fill(str(name), 26) for name in counts.index]
+    for (group, column), (colour, hatch) in zip(counts.items(), VERDICT_LOOKS, strict=True):
+        look = {"color": colour, "hatch": hatch, "edgecolor": "white"}
+        bars = ax.barh(names, column, left=left, label=f"{group} ({column.sum()})", **look)
+        box = {"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.85}
+        texts = [str(n) if n else "" for n in column]
+        for text in ax.bar_label(bars, texts, label_type="center", fontsize=8):
+            text.set_bbox(box if text.get_text() else None)
+        left += column.to_numpy()
+    ax.bar_label(bars, [f"{total:.0f}" for total in left], padding=4, fontsize=9)
+    ax.set(xlabel="claims", xlim=(0, 1.08 * left.max()), ylim=(len(counts) - 0.5, -0.5))
+    below = ax.transAxes + mpl.transforms.ScaledTranslation(0, -34 / 72, ax.figure.dpi_scale_trans)
+    ax.legend(
+        loc="upper left", bbox_to_anchor=(0, 0), bbox_transform=below, ncols=3, borderaxespad=0,
+        columnspacing=1.2, handlelength=1.4,
+    )  # fmt: skip
+    return finish(ax, "Claims by what became of them", "x", **head)
+
+
 def learning_curves(
     history: Table, axes: Sequence[Axes] | None = None, **head: Unpack[Head]
 ) -> np.ndarray:

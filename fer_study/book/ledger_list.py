@@ -1,0 +1,89 @@
+"""Write the claims ledger as a list for a page: a line a claim, which opens; filters where scripts
+run (``book/_static/claims.js``)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from html import escape
+
+from ..analysis import claims
+from ..analysis.checks import Finding
+from ..analysis.ledger import Verdict, shown_measured, shown_reported, shown_word
+from ..analysis.verdicts import OPEN
+
+FILTERS = ("source", "kind", "verdict", "system")
+
+
+def ledger_list(verdicts: Iterable[Verdict]) -> str:
+    """Write verdicts as HTML, for example ``HTML(ledger_list(ledger.ledger()))``: first the
+    filters, then a ``details`` a claim, whose ``id`` is that of the claim."""
+    verdicts, stated = list(verdicts), claims.load()
+    facts = {verdict.claim: _facts(verdict, stated.loc[verdict.claim]) for verdict in verdicts}
+    items = [
+        _item(verdict, facts[verdict.claim], stated.loc[verdict.claim]) for verdict in verdicts
+    ]
+    choices = [
+        _choice(name, [fact[name] for fact in facts.values()], keep=name == "source")
+        for name in FILTERS
+    ]
+    search = '<label>find <input type="search" data-filter="text"/></label>'
+    head = f'<div class="ledger-filters">{"".join(choices)}{search}<output></output></div>'
+    return f'<div class="ledger">{head}{"".join(items)}</div>'
+
+
+def _facts(verdict: Verdict, claim) -> dict[str, str]:
+    """What a claim is found by."""
+    source = claims.SOURCES[claim["source"]]
+    return {
+        "source": source, "kind": claim["kind"], "verdict": verdict.category,
+        "system": claim["system"],
+    }  # fmt: skip
+
+
+def _choice(name: str, values: list[str], keep: bool) -> str:
+    """A menu of the values that a filter may have; ``keep``: in their own order."""
+    values = list(dict.fromkeys(values)) if keep else sorted(set(values))
+    options = "".join(f"<option>{escape(value)}</option>" for value in values)
+    return (
+        f'<label>{name} <select data-filter="{name}"><option value="">all</option>'
+        f"{options}</select></label>"
+    )
+
+
+def _item(verdict: Verdict, facts: dict[str, str], claim) -> str:
+    """One claim: what it says and its verdict; opened, the quotation, every part, where from."""
+    data = "".join(f' data-{name}="{escape(value)}"' for name, value in facts.items())
+    parts = "".join(
+        _part(part, claim["value"] if not i else "") for i, part in enumerate(verdict.parts)
+    )
+    scale = (
+        f"<p>Smaller or other than claimed: {escape(verdict.scale)}.</p>" if verdict.scale else ""
+    )
+    evidence = f"<p>Records: {', '.join(verdict.evidence)}.</p>" if verdict.evidence else ""
+    heads = "".join(
+        f"<th>{name}</th>" for name in ("of", "verdict", "reported", "measured", "seeds")
+    )
+    return (
+        f'<details class="claim" id="{verdict.claim}"{data}>'
+        f"<summary><b>{verdict.claim}</b> {escape(claim['statement'])} "
+        f'<span class="verdict">{escape(verdict.word)}</span></summary>'
+        f"<blockquote>{escape(verdict.quote)}<footer>{escape(facts['source'])} "
+        f"({escape(verdict.where)})</footer></blockquote>"
+        f"<p>System: {escape(claim['system'])}; data: {escape(claim['dataset'] or '-')}, split "
+        f"{escape(claim['split'] or '-')}; metric: {escape(claim['metric'] or '-')}.</p>"
+        f'<table class="facts"><thead><tr>{heads}</tr></thead><tbody>{parts}</tbody></table>'
+        f'{scale}{evidence}<p>Page: <a href="{verdict.page}.html">{verdict.page}</a></p></details>'
+    )
+
+
+def _part(part: Finding, stated: str) -> str:
+    """One part of a claim: its verdict and numbers, or what is missing and the command."""
+    if part.word == OPEN:
+        command = f", <code>{escape(part.command)}</code>" if part.command else ""
+        missing = f"missing: {escape(part.needs)}{command}"
+        return f'<tr><td>{escape(part.of)}</td><td>open</td><td colspan="3">{missing}</td></tr>'
+    cells = (
+        part.of, shown_word(part), shown_reported(part, stated), shown_measured(part) or "-",
+        str(part.seeds or "-"),
+    )  # fmt: skip
+    return f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>"

@@ -1,0 +1,55 @@
+"""The ledger as a list of a page: every claim, its quotation, its numbers, and what it is found by."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+from xml.etree import ElementTree
+
+import pytest
+
+from fer_study.analysis import claims, ledger, verdicts
+from fer_study.book.ledger_list import FILTERS, ledger_list
+
+
+@pytest.fixture(scope="module")
+def found():
+    return ledger.ledger()
+
+
+@pytest.fixture(scope="module")
+def items(found) -> dict[str, ElementTree.Element]:
+    """The claims of the list by id; reading them as XML shows that every tag is closed and every sign escaped."""
+    return {item.get("id"): item for item in ElementTree.fromstring(ledger_list(found)).iter("details")}
+
+
+def test_every_claim_stands_there_with_its_quotation_and_its_numbers(found, items):
+    assert list(items) == list(claims.load().index)
+    for verdict in found:
+        item = items[verdict.claim]
+        text = unescape("".join(item.itertext()))
+        assert verdict.quote in text and verdict.where in text and verdict.word in text
+        assert all(key in text for key in verdict.evidence)
+        for part in verdict.parts:
+            expected = (part.needs, part.command) if part.word == verdicts.OPEN else (ledger.shown_measured(part),)
+            assert all(words in text for words in expected), verdict.claim
+        assert item.find(".//a").get("href") == f"{verdict.page}.html"
+
+
+def test_a_claim_is_found_by_what_the_ledger_says(found, items):
+    html = ledger_list(found)
+    for name in FILTERS:
+        menu = html.split(f'<select data-filter="{name}">')[1].split("</select>")[0]
+        offered = {unescape(option) for option in re.findall(r"<option>(.*?)</option>", menu)}
+        assert offered == {item.get(f"data-{name}") for item in items.values()}
+    assert {items[v.claim].get("data-verdict") for v in found if v.is_open} == {"open"}
+
+
+def test_every_verdict_belongs_to_one_group(found):
+    words = [word for group in verdicts.GROUPS.values() for word in group]
+    assert len(words) == len(set(words)) and {verdict.category for verdict in found} <= set(words)
+    assert sum(verdict.group == "open" for verdict in found) == sum(verdict.is_open for verdict in found)
+
+
+def test_a_source_has_a_title():
+    assert set(claims.SOURCES) == set(claims.load()["source"])

@@ -195,15 +195,11 @@ def judge_range(measured: Estimate, low: float, high: float) -> str:
     if math.isnan(measured.value):
         return OPEN
     least, most = _bounds(measured)
-    return (
-        LOWER
-        if most < low
-        else HIGHER
-        if least > high
-        else RIGHT
-        if low <= least and most <= high
-        else UNDECIDED
-    )
+    if most < low:
+        return LOWER
+    if least > high:
+        return HIGHER
+    return RIGHT if low <= least and most <= high else UNDECIDED
 
 
 def holm(p_values: Sequence[float]) -> np.ndarray:
@@ -218,7 +214,7 @@ def holm(p_values: Sequence[float]) -> np.ndarray:
     return adjusted
 
 
-def judge_effects(effects: Sequence[Effect], level: float = LEVEL) -> str:
+def judge_effects(effects: Sequence[Effect]) -> str:
     """Judge a family of effects that are stated to be positive.
 
     Returns:
@@ -228,15 +224,11 @@ def judge_effects(effects: Sequence[Effect], level: float = LEVEL) -> str:
     """
     if not effects or any(math.isnan(effect.value) for effect in effects):
         return OPEN
-    found = holm([effect.p_value for effect in effects]) < 1 - level
+    significant = holm([effect.p_value for effect in effects]) < 1 - LEVEL
     signs = np.array([effect.value for effect in effects])
-    return (
-        CONTRADICTED
-        if (found & (signs < 0)).any()
-        else CONFIRMED
-        if (found & (signs > 0)).all()
-        else UNDECIDED
-    )
+    if (significant & (signs < 0)).any():
+        return CONTRADICTED
+    return CONFIRMED if (significant & (signs > 0)).all() else UNDECIDED
 
 
 def judge_no_gain(effect: Effect, tolerance: float = TOLERANCE) -> str:
@@ -278,10 +270,8 @@ def compare_systems(
     for design in (np.hstack([of_system, of_seed]), of_system):
         contrast = np.zeros(design.shape[1])
         contrast[[order.index(a), order.index(b)]] = 1, -1
-        df, inverse = (
-            len(columns) - int(np.linalg.matrix_rank(design)),
-            np.linalg.pinv(design.T @ design),
-        )
+        df = len(columns) - int(np.linalg.matrix_rank(design))
+        inverse = np.linalg.pinv(design.T @ design)
         # seeds link the two
         if df >= 2 and np.allclose(inverse @ design.T @ design @ contrast, contrast):
             break
@@ -313,8 +303,9 @@ def compare_apart(a: Sequence[float], of_a: Spread, b: Sequence[float], of_b: Sp
     return Effect(value, math.sqrt(variance), variance**2 / weights if weights else of_a.df, n)
 
 
-def resolvable_difference(images: int, discordance: float = 0.05, level: float = LEVEL) -> float:
-    """Say which difference of accuracies a test set of so many images tells from chance, between
-    two networks of which one alone is right in a share ``discordance`` of the images (McNemar,
-    1947)."""
-    return float(scipy.special.ndtri((1 + level) / 2)) * math.sqrt(discordance / images)
+def resolvable_difference(images: int, discordance: float = 0.05) -> float:
+    """Say which difference of accuracies so many test images tell from chance (McNemar, 1947).
+
+    One of two networks alone is right in a share ``discordance`` of the images.
+    """
+    return float(scipy.special.ndtri((1 + LEVEL) / 2)) * math.sqrt(discordance / images)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
+import scipy
 
 from ..analysis import metrics
 from ..data.faceset import FaceSet
@@ -48,7 +49,7 @@ def weigh(votes: np.ndarray, labels: np.ndarray, passes: int) -> np.ndarray:
                 belief.T @ counts + 0.1
             )  # a tenth of a vote each: no class is ever impossible
             logits += counts @ np.log(confusion / confusion.sum(axis=1, keepdims=True)).T
-        belief = np.exp(metrics.log_softmax(logits))
+        belief = np.exp(scipy.special.log_softmax(logits, axis=-1))
     return belief
 
 

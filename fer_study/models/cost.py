@@ -13,7 +13,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..settings.experiment import ModelConfig
-from .modes import evaluating
+from .modes import eval_mode
 from .registry import FaceModel, create_model
 
 SLOW = 2.0
@@ -41,7 +41,7 @@ def size(config: ModelConfig, num_classes: int = 7, in_channels: int = 1) -> dic
         images = torch.zeros(
             2, in_channels, config.input_size, config.input_size
         )  # batch normalisation needs two
-        with evaluating(model), FlopCounterMode(display=False) as counter:
+        with eval_mode(model), FlopCounterMode(display=False) as counter:
             model(images[:1])
         return {
             "parameters": sum(p.numel() for p in model.parameters()),
@@ -81,7 +81,7 @@ def forward_speeds(
     float32 on the CPU."""
     model = create_model(config, num_classes, in_channels)
     one = torch.zeros(1, in_channels, config.input_size, config.input_size)
-    with evaluating(model):
+    with eval_mode(model):
         latency = alternating({"one": lambda: model(one)}, repeats)["one"]
         batch = alternating(
             {"64": lambda: model(one.expand(64, -1, -1, -1))}, 3 if latency < 0.05 else 1

@@ -26,8 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..settings.errors import InputError
-from .registry import FaceModel, register
+from .registry import FaceModel, check_side, register
 
 
 class SpatialTransformer(nn.Module):
@@ -133,8 +132,7 @@ class EmoNeXt(FaceModel):
         from timm.models.convnext import ConvNeXt  # seconds to import, so not on every start
 
         super().__init__()
-        if input_size < 32:
-            raise InputError(f"model emonext: input_size is {input_size}, allowed: 32 and more")
+        check_side("emonext", input_size, 32)
         self.se_place, self.attends, self.attention_weight = se, attention, attention_weight
         self.stn = SpatialTransformer(in_channels, input_size) if stn else nn.Identity()
         self.net = ConvNeXt(

@@ -39,7 +39,7 @@ from torch import nn
 from ..data.labels import FER2013
 from ..settings.errors import InputError
 from .emonext import SqueezeExcitation
-from .registry import FaceModel, register
+from .registry import FaceModel, check_side, register
 
 GROUPS = (("happy", "surprise", "neutral"), ("angry", "disgust", "fear", "sad"))
 """Classes of the two branches: the frequent ones and the rare ones (document 003, section 2.3)."""
@@ -270,8 +270,7 @@ def _check(
     where = "model hybrid_resnet50:"
     if in_channels not in (1, 3):
         raise InputError(f"{where} images have {in_channels} channels, allowed: 1, 3")
-    if input_size < 33:
-        raise InputError(f"{where} input_size is {input_size}, allowed: 33 and more")
+    check_side("hybrid_resnet50", input_size, 33)
     if branches and num_classes != len(FER2013):
         raise InputError(
             f"{where} {num_classes} classes, but its branches are for {', '.join(FER2013)}: set "

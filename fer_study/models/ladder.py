@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..settings.errors import InputError
-from .registry import FaceModel, register
+from .registry import FaceModel, check_side, register
 
 FIXED_KERNELS = {
     "sobel_x": [[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]],
@@ -75,53 +75,29 @@ class CBAM(nn.Module):
         return x * torch.sigmoid(self.spatial(pooled))
 
 
-def _after_pooling(input_size: int, poolings: int, name: str) -> int:
-    if input_size % 2**poolings or input_size < 16:
+def _dense_head(
+    name: str, maps: int, input_size: int, hidden: int, num_classes: int, dropout: float
+) -> nn.Sequential:
+    """Two fully connected layers that see every position of the map behind three poolings."""
+    if input_size % 8 or input_size < 16:
         raise InputError(
-            f"model {name}: input_size is {input_size}, allowed: multiples of {2**poolings} from 16"
+            f"model {name}: input_size is {input_size}, allowed: multiples of 8 from 16"
         )
-    return input_size // 2**poolings
+    return nn.Sequential(
+        nn.Flatten(),
+        nn.Linear(maps * (input_size // 8) ** 2, hidden),
+        nn.ReLU(),
+        nn.Dropout(dropout),
+        nn.Linear(hidden, num_classes),
+    )
 
 
-class _Plain(FaceModel):
-    """Three convolutions with pooling and dropout, then two fully connected layers, behind an
-    optional kernel layer.
+class _Blocks(FaceModel):
+    """A kernel layer or none, blocks and a head, one behind the other."""
 
-    DEVIATION: the text lists pooling and dropout behind the first two convolutions of model 1, and
-    none in model 2; here they follow all three in both, which leaves 0.7 of 2.5 million parameters
-    at 48 px.
-    """
-
-    def __init__(
-        self,
-        kernels: bool,
-        name: str,
-        num_classes: int,
-        in_channels: int,
-        input_size: int,
-        width: float,
-        hidden: int,
-        dropout: float,
-        head_dropout: float,
-    ) -> None:
-        super().__init__()
-        widths = [round(width * w) for w in (32, 64, 128)]
-        self.kernels = FixedKernels() if kernels else nn.Identity()
-        inputs = [FixedKernels.out_channels if kernels else in_channels] + widths[:-1]
-        self.blocks = nn.ModuleList(
-            nn.Sequential(
-                nn.Conv2d(i, o, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(dropout)
-            )
-            for i, o in zip(inputs, widths, strict=True)
-        )
-        side = _after_pooling(input_size, 3, name)
-        self.head = nn.Sequential(
-            nn.Flatten(),
-            nn.Linear(widths[-1] * side**2, hidden),
-            nn.ReLU(),
-            nn.Dropout(head_dropout),
-            nn.Linear(hidden, num_classes),
-        )
+    kernels: nn.Module
+    blocks: nn.ModuleList
+    head: nn.Module
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         x = self.kernels(images)
@@ -129,17 +105,23 @@ class _Plain(FaceModel):
             x = block(x)
         return self.head(x)
 
-    @property
-    def cam_layer(self) -> nn.Module:
-        return self.blocks[-1][1]
-
     def stages(self) -> list[nn.Module]:
         return [self.head, *reversed(self.blocks)]
 
 
 @register("emotion_cnn")
-class EmotionCNN(_Plain):
-    """Document 004, model 1: convolutions of 32, 64 and 128 filters; 0.7 M parameters at 48 px."""
+class EmotionCNN(_Blocks):
+    """Document 004, model 1: convolutions of 32, 64 and 128 filters; 0.7 M parameters at 48 px.
+
+    Three convolutions with pooling and dropout, then two fully connected layers.
+
+    DEVIATION: the text lists pooling and dropout behind the first two convolutions of model 1, and
+    none in model 2; here they follow all three in both, which leaves 0.7 of 2.5 million parameters
+    at 48 px.
+    """
+
+    name = "emotion_cnn"
+    has_kernels = False
 
     def __init__(
         self,
@@ -151,54 +133,42 @@ class EmotionCNN(_Plain):
         dropout: float = 0.25,
         head_dropout: float = 0.5,
     ) -> None:
-        super().__init__(
-            False,
-            "emotion_cnn",
-            num_classes,
-            in_channels,
-            input_size,
-            width,
-            hidden,
-            dropout,
-            head_dropout,
+        super().__init__()
+        widths = [round(width * w) for w in (32, 64, 128)]
+        self.kernels = FixedKernels() if self.has_kernels else nn.Identity()
+        inputs = [FixedKernels.out_channels if self.has_kernels else in_channels] + widths[:-1]
+        self.blocks = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(i, o, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(dropout)
+            )
+            for i, o in zip(inputs, widths, strict=True)
         )
+        self.head = _dense_head(
+            self.name, widths[-1], input_size, hidden, num_classes, head_dropout
+        )
+
+    @property
+    def cam_layer(self) -> nn.Module:
+        return self.blocks[-1][1]
 
 
 @register("kernel_cnn")
-class KernelCNN(_Plain):
+class KernelCNN(EmotionCNN):
     """Document 004, model 2: the same behind five fixed kernels."""
 
-    def __init__(
-        self,
-        num_classes: int,
-        in_channels: int,
-        input_size: int,
-        width: float = 1.0,
-        hidden: int = 128,
-        dropout: float = 0.25,
-        head_dropout: float = 0.5,
-    ) -> None:
-        super().__init__(
-            True,
-            "kernel_cnn",
-            num_classes,
-            in_channels,
-            input_size,
-            width,
-            hidden,
-            dropout,
-            head_dropout,
-        )
+    name = "kernel_cnn"
+    has_kernels = True
 
 
 @register("baseline_cnn")
-class BaselineCNN(_Plain):
-    """The baseline CNN of document 003, which names it and gives its scores (section 6.1), not its
-    layers.
+class BaselineCNN(EmotionCNN):
+    """The baseline CNN of document 003, which gives its name and scores (section 6.1), no layers.
 
     Ours is the plainest reading: ``emotion_cnn`` without any dropout, so with nothing that the
     hybrid network adds.
     """
+
+    name = "baseline_cnn"
 
     def __init__(
         self,
@@ -210,17 +180,7 @@ class BaselineCNN(_Plain):
         dropout: float = 0.0,
         head_dropout: float = 0.0,
     ) -> None:
-        super().__init__(
-            False,
-            "baseline_cnn",
-            num_classes,
-            in_channels,
-            input_size,
-            width,
-            hidden,
-            dropout,
-            head_dropout,
-        )
+        super().__init__(num_classes, in_channels, input_size, width, hidden, dropout, head_dropout)
 
 
 class ResidualBlock(nn.Module):
@@ -277,6 +237,7 @@ class SimpleResNetFER(FaceModel):
         shortcuts: bool = True,
     ) -> None:
         super().__init__()
+        check_side("simple_resnet", input_size, 16)
         widths = [round(width * w) for w in (32, 64, 128, 256)]
         self.kernels = FixedKernels() if kernels else nn.Identity()
         first = FixedKernels.out_channels if kernels else in_channels
@@ -289,10 +250,6 @@ class SimpleResNetFER(FaceModel):
             ResidualBlock(i, o, shortcut=shortcuts) for i, o in pairwise(widths)
         )
         self.head = nn.Linear(widths[-1], num_classes)
-        if input_size < 16:
-            raise InputError(
-                f"model simple_resnet: input_size is {input_size}, allowed: 16 and more"
-            )
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         x = self.stem(self.kernels(images))
@@ -309,7 +266,7 @@ class SimpleResNetFER(FaceModel):
 
 
 @register("cbam_cnn")
-class CustomFERCNN(FaceModel):
+class CustomFERCNN(_Blocks):
     """Document 004, model 4: kernels, three blocks of 64, 128 and 256 filters with CBAM, then 512
     -> K.
 
@@ -343,13 +300,8 @@ class CustomFERCNN(FaceModel):
             self._block(i, o, convolutions, attention, dropout)
             for i, o in zip(inputs, widths, strict=True)
         )
-        side = _after_pooling(input_size, 3, "cbam_cnn")
-        self.head = nn.Sequential(
-            nn.Flatten(),
-            nn.Linear(widths[-1] * side**2, hidden),
-            nn.ReLU(),
-            nn.Dropout(head_dropout),
-            nn.Linear(hidden, num_classes),
+        self.head = _dense_head(
+            "cbam_cnn", widths[-1], input_size, hidden, num_classes, head_dropout
         )
 
     @staticmethod
@@ -370,15 +322,6 @@ class CustomFERCNN(FaceModel):
             nn.Dropout(dropout),
         )
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        x = self.kernels(images)
-        for block in self.blocks:
-            x = block(x)
-        return self.head(x)
-
     @property
     def cam_layer(self) -> nn.Module:
         return self.blocks[-1][-2]
-
-    def stages(self) -> list[nn.Module]:
-        return [self.head, *reversed(self.blocks)]

@@ -100,6 +100,12 @@ def start_as_he(model: nn.Module) -> None:
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
 
+def check_side(name: str, input_size: int, least: int) -> None:
+    """Refuse an input size below the least that the layers of a network can take."""
+    if input_size < least:
+        raise InputError(f"model {name}: input_size is {input_size}, allowed: {least} and more")
+
+
 def register(name: str) -> Callable[[Callable[..., FaceModel]], Callable[..., FaceModel]]:
     """Class decorator: make a network known by ``name``.
 
@@ -167,7 +173,7 @@ def read_source(name: str, factory: Callable[..., FaceModel]) -> tuple[str, str]
         )
     known = (package, "torch", "builtins")
     kinds = inspect.getmro(factory) if inspect.isclass(factory) else (factory,)
-    texts = [text_of(kind) for kind in kinds if kind.__module__.partition(".")[0] not in known]
+    texts = [source_text(kind) for kind in kinds if kind.__module__.partition(".")[0] not in known]
     if not all(texts):
         raise InputError(
             f"model {name!r}: the source of its class cannot be read; define it in a file or a "
@@ -176,7 +182,7 @@ def read_source(name: str, factory: Callable[..., FaceModel]) -> tuple[str, str]
     return "", short_hash("\n".join(dict.fromkeys(texts)))
 
 
-def text_of(kind: type | Callable) -> str:
+def source_text(kind: type | Callable) -> str:
     """The whole file, or cell, in which a class or function is defined; empty where it cannot be
     read."""
     file = getattr(sys.modules.get(kind.__module__), "__file__", None)

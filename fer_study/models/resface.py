@@ -47,12 +47,10 @@ import torch
 from torch import nn
 
 from ..settings.errors import InputError
-from .registry import FaceModel, register, start_as_he
+from .registry import FaceModel, check_side, register, start_as_he
 
 STEM = 64
 """Maps of Conv1."""
-
-SMALLEST = 48
 
 
 class ChannelSpatial(nn.Module):
@@ -263,8 +261,7 @@ def _normalised(i: int, o: int, kernel: int, stride: int = 1, dilation: int = 1)
 
 def _stem(in_channels: int, input_size: int) -> nn.Sequential:
     """Conv1 of ResNet with its pooling: (B, C, H, W) -> (B, 64, H / 4, W / 4)."""
-    if input_size < SMALLEST:
-        raise InputError(f"model resface: input_size is {input_size}, allowed: {SMALLEST} and more")
+    check_side("resface", input_size, 48)
     return nn.Sequential(*_normalised(in_channels, STEM, 7, stride=2), nn.MaxPool2d(3, 2, 1))
 
 

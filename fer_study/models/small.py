@@ -16,7 +16,7 @@ from torch import nn
 
 from ..settings.errors import InputError
 from .ladder import FixedKernels
-from .registry import FaceModel, register, start_as_he
+from .registry import FaceModel, check_side, register, start_as_he
 
 
 class _Pooled(FaceModel):
@@ -82,11 +82,6 @@ def _stage(
     return nn.Sequential(*layers)
 
 
-def _least(input_size: int, least: int, name: str) -> None:
-    if input_size < least:
-        raise InputError(f"model {name}: input_size is {input_size}, allowed: {least} and more")
-
-
 @register("fer48")
 class FER48(_Pooled):
     """Ours: a stem at full size, then a stage at each half of the size before, of 64, 128, 256 and
@@ -117,7 +112,7 @@ class FER48(_Pooled):
         drop_path: float = 0.0,
     ) -> None:
         super().__init__()
-        _least(input_size, 16, "fer48")
+        check_side("fer48", input_size, 16)
         if not re.fullmatch(r"[1-9]-[1-9]-[1-9](-[1-9])?", depths):
             raise InputError(
                 f"model fer48: depths is {depths!r}, allowed: blocks of 3 or 4 stages, as in "
@@ -150,7 +145,7 @@ class ResNet18For48(_Pooled):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        _least(input_size, 16, "resnet18_48")
+        check_side("resnet18_48", input_size, 16)
         widths = [8 * round(width * w / 8) for w in (64, 64, 128, 256, 512)]
         stages = [
             _stage(i, o, 2, s, False, "conv", 0.0)
@@ -175,7 +170,7 @@ class VGG19For48(_Pooled):
         dropout: float = 0.5,
     ) -> None:
         super().__init__()
-        _least(input_size, 32, "vgg19_48")
+        check_side("vgg19_48", input_size, 32)
         widths = [8 * round(width * w / 8) for w in (64, 128, 256, 512, 512)]
         parts, inputs = [], in_channels
         for outputs, convolutions in zip(widths, (2, 2, 4, 4, 4), strict=True):

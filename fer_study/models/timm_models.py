@@ -21,7 +21,7 @@ REFUSALS = (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeErro
 """What networks of timm raise where they cannot take an argument, a file of weights or a size."""
 
 
-def words_of(refusal: Exception) -> str:
+def one_line(refusal: Exception) -> str:
     """A refusal in one line, cut where it is long."""
     return f"{type(refusal).__name__}: {' '.join(str(refusal).split())[:160]}"
 
@@ -122,7 +122,7 @@ class TimmModel(FaceModel):
             if input_size != usual:  # what it is made for, it takes
                 self._show(torch.zeros(1, in_channels, input_size, input_size))
         except REFUSALS as error:
-            why = words_of(error)
+            why = one_line(error)
             for option in options:
                 if f"unexpected keyword argument '{option}'" in why:
                     value = options[option]

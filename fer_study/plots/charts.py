@@ -308,8 +308,11 @@ def duplicates_by_class(
 
 
 def reliability(bins: Table, ax: AnyAxes = None, **head: Unpack[Head]) -> Axes:
-    """Accuracy by confidence, ``metrics.reliability``: bars of accuracy, the gap to the confidence
-    hatched, n above each."""
+    """Draw accuracy by confidence, the gap between them hatched, n above each bar.
+
+    A row of ``bins`` is a bin of confidence: its edges ``low`` and ``high``, its number of images
+    ``n``, and their mean ``confidence`` and ``accuracy``.
+    """
     ax, full = start(ax, (4.6, 5.0)), bins[bins["n"] > 0]
     centre, width = (full["low"] + full["high"]) / 2, full["high"] - full["low"]
     ax.bar(

@@ -1,5 +1,6 @@
-"""Metrics of a classifier, each computed from ``logits`` (N, K) float, finite, and ``labels`` (N,)
-int in 0..K-1.
+"""Compute metrics of a classifier and their intervals.
+
+``logits`` are (N, K) float, finite, and ``labels`` (N,) int in 0..K-1.
 
 The prediction is the class of the largest logit (the first of equals). Every metric is a function
 of sums over images, so that a bootstrap only re-weights these. A share is in [0, 1]. What is
@@ -30,8 +31,10 @@ BINS = 15  # of the expected calibration error (Guo et al., 2017)
 
 
 class Estimate(NamedTuple):
-    """A value over ``n`` images or seeds, its ``sd`` (of the seeds, or of the bootstrap) and its
-    interval."""
+    """A value over ``n`` images or seeds, with its interval.
+
+    ``sd`` is that of the seeds, or of the bootstrap.
+    """
 
     value: float
     sd: float
@@ -48,8 +51,10 @@ UNSCALED = ("log_loss", "brier", "cohen_kappa")
 
 
 class Sums(NamedTuple):
-    """Sums over images, float64, from which every metric follows; leading axes (...) are bootstrap
-    repetitions."""
+    """Sums over images, float64, from which every metric follows.
+
+    Leading axes (...) are bootstrap repetitions.
+    """
 
     hits: np.ndarray  # (..., K) right predictions by class
     images: np.ndarray  # (..., K) images by class
@@ -108,8 +113,7 @@ def check(
 def _per_image(
     logits: np.ndarray, labels: np.ndarray, classes: Sequence[str] | None = None
 ) -> np.ndarray:
-    """(N, 3 K + BINS + 2) float64: what each image adds to ``Sums``; labels may be shares (N,
-    K)."""
+    """(N, 3 K + BINS + 2) float64: what an image adds to ``Sums``; labels may be (N, K) shares."""
     shares = np.asarray(labels, np.float64) if np.ndim(labels) == 2 else None
     logits, labels = check(logits, labels if shares is None else shares.argmax(axis=1), classes)
     one_hot = np.eye(logits.shape[1])
@@ -176,8 +180,9 @@ def log_loss(logits: np.ndarray, labels: np.ndarray) -> float:
 
 
 def temperature(scores: np.ndarray, labels: np.ndarray) -> float:
-    """Fit the factor by which scores are divided before the softmax: the one of least log loss (Guo
-    et al., 2017, section 4.2).
+    """Fit the factor by which scores are divided before the softmax: that of least log loss.
+
+    Guo et al. (2017, section 4.2).
 
     It changes no prediction. 1 where there is nothing to fit it on.
 
@@ -232,8 +237,10 @@ def _metric(name: str, classes: Sequence[str]) -> Metric:
 def resampled(
     per_image: np.ndarray, groups: np.ndarray | None, repetitions: int, seed: int
 ) -> np.ndarray:
-    """(N, D) -> (1 + repetitions, D): the sum over images, then sums over images (or groups) drawn
-    with replacement."""
+    """Sum over images, and over images (or groups) drawn with replacement.
+
+    (N, D) -> (1 + repetitions, D), without drawing first.
+    """
     if groups is not None:
         if np.shape(groups) != per_image.shape[:1]:
             raise InputError(f"groups must be ({len(per_image)},), got {np.shape(groups)}")
@@ -251,8 +258,10 @@ def resampled(
 
 
 def estimate(values: np.ndarray, n: int, level: float) -> Estimate:
-    """From (1 + R,) the value, then its bootstrap draws: the percentile interval of the draws that
-    are defined."""
+    """Make an estimate from (1 + R,): the value, then its bootstrap draws.
+
+    The interval is that of percentiles of the draws that are defined.
+    """
     value, draws = float(values[0]), values[1:][~np.isnan(values[1:])]
     if len(draws) < 2 or np.isnan(value):
         return Estimate(value, np.nan, n, np.nan, np.nan)
@@ -268,8 +277,7 @@ def _drawn(
     seed: int,
     classes: Sequence[str],
 ) -> list[Sums]:
-    """``Sums`` (1 + repetitions, S, ...) of systems of logits (N, K) or (S, N, K), all on the same
-    drawn images."""
+    """``Sums`` (1 + R, S, ...) of systems of logits (N, K) or (S, N, K), on the same draws."""
     systems = [logits[None] if np.ndim(logits) == 2 else logits for logits in systems]
     parts = [_per_image(one, labels, classes) for logits in systems for one in logits]
     sums = resampled(np.concatenate(parts, axis=1), groups, repetitions, seed).reshape(
@@ -289,8 +297,9 @@ def bootstrap_interval(
     level: float = 0.95,
     classes: Sequence[str] = FER2013,
 ) -> pd.DataFrame:
-    """Percentile bootstrap (Efron and Tibshirani, 1993, ch. 13) over images, or over groups where
-    given.
+    """Bound metrics by the percentile bootstrap over images, or over groups where given.
+
+    Efron and Tibshirani (1993, ch. 13).
 
     Args:
         logits: (N, K), or (S, N, K) of S seeds: the mean of their metrics, all seeds of an image
@@ -319,8 +328,10 @@ def paired_bootstrap_difference(
     level: float = 0.95,
     classes: Sequence[str] = FER2013,
 ) -> Estimate:
-    """Metric of a minus metric of b, both on the same drawn images; arguments as in
-    ``bootstrap_interval``."""
+    """Subtract the metric of b from that of a, both on the same drawn images.
+
+    Arguments as in ``bootstrap_interval``.
+    """
     function = _metric(metric, classes)
     a, b = (
         function(sums)
@@ -341,8 +352,9 @@ def median(values: Sequence[float]) -> Estimate:
 
 
 def over_seeds(values: Sequence[float], level: float = 0.95, share: bool = False) -> Estimate:
-    """Mean over seeds with Student's t-interval; NaN interval for fewer than two seeds or an
-    undefined value.
+    """Average over seeds, with Student's t interval.
+
+    It is NaN for fewer than two seeds or an undefined value.
 
     Args:
         share: of values in [0, 1] the interval is made on the logit scale (delta method) and stays

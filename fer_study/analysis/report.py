@@ -1,5 +1,4 @@
-"""From records to the tables and sentences of a page. Nothing here trains, and nothing is typed in
-that was measured."""
+"""Turn records into the tables and cells of a page; nothing is trained or typed in here."""
 
 from __future__ import annotations
 
@@ -42,8 +41,7 @@ def title(name: str) -> str:
 
 
 def by_name(jobs: Sequence[RunConfig | TransferConfig], records: Sequence[Record | None]) -> Runs:
-    """Name -> its records, one per seed, in the order of the jobs; names without any record are
-    kept, empty."""
+    """Name -> its records, a seed each, in the order of the jobs; empty where there is none."""
     found: Runs = {title(job.name): [] for job in jobs}
     for job, record in zip(jobs, records, strict=True):
         if record is not None:
@@ -52,8 +50,7 @@ def by_name(jobs: Sequence[RunConfig | TransferConfig], records: Sequence[Record
 
 
 def by_recipe(runs: Runs, recipes: Sequence[str]) -> dict[str, Runs]:
-    """Recipe -> its records, by names without the recipe; what has no recipe in its name belongs to
-    each."""
+    """Recipe -> its records, by names without the recipe; what has no recipe belongs to each."""
     if len(recipes) == 1:
         return {recipes[0]: runs}
     parts: dict[str, Runs] = {recipe: {} for recipe in recipes}
@@ -71,8 +68,11 @@ def by_recipe(runs: Runs, recipes: Sequence[str]) -> dict[str, Runs]:
 def coverage(
     jobs: Sequence[RunConfig | TransferConfig], records: Sequence[Record | None]
 ) -> pd.DataFrame:
-    """One row a name: seeds asked for, seeds there, where the records come from, epochs, device; no
-    times, for they tell of what else the machine did."""
+    """Table which records are there: a row a name.
+
+    Seeds asked for and there, origin, epochs and device; no times, for they tell of what else the
+    machine did.
+    """
     rows = []
     for name in dict.fromkeys(job.name for job in jobs):
         mine = [(j, r) for j, r in zip(jobs, records, strict=True) if j.name == name]
@@ -125,8 +125,9 @@ def classes_of(records: Sequence[Record]) -> tuple[str, ...]:
 def score(
     records: Sequence[Record], names: Sequence[str], view: str = "last_single", subset: str = "test"
 ) -> pd.DataFrame:
-    """Metrics with 95 % intervals by the rule (see ``with_intervals``), NaN where a record has none
-    stored.
+    """Score one system, with 95 % intervals by the rule of ``with_intervals``.
+
+    NaN where a record has no such metric stored.
 
     Returns:
         index ``metric``; columns ``value`` (mean over seeds), ``sd`` (between seeds), ``low``,
@@ -233,8 +234,11 @@ def score_groups(runs: pd.DataFrame, by: Sequence[str], names: Sequence[str]) ->
 
 
 def wide(table: pd.DataFrame) -> pd.DataFrame:
-    """``scores`` for reading: a row a system, a column a metric, cells such as ``62.2 ± 0.4 [60.6,
-    63.8]``: value, standard deviation between seeds where there are several, interval."""
+    """Lay ``scores`` out for reading: a row a system, a column a metric.
+
+    Cells such as ``62.2 ± 0.4 [60.6, 63.8]``: value, standard deviation between seeds where there
+    are several, interval.
+    """
 
     def cell(row: pd.Series) -> str:
         if np.isnan(row["value"]):
@@ -383,8 +387,10 @@ def effects(
     view: str = "last_single",
     subset: str = "test",
 ) -> pd.DataFrame:
-    """Every system minus the base (see ``difference``): ``+1.2 [+0.3, +2.1]`` in points
-    (``UNSCALED``: as it is)."""
+    """Table every system minus the base (see ``difference``), in points: ``+1.2 [+0.3, +2.1]``.
+
+    Those of ``UNSCALED`` as they are.
+    """
     rows = {}
     for name, records in runs.items():
         if records and base and records[0] is not base[0]:

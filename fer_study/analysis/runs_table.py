@@ -79,8 +79,10 @@ def dataset_name(data: DataConfig) -> str:
 
 
 def scored_subsets(record: Record, view: str) -> list[str]:
-    """The subsets that a record was scored on in a view and may be shown on; none where it has no
-    such view."""
+    """List the subsets that a record was scored on in a view, none where it has no such view.
+
+    Those that it must not be shown on are left out.
+    """
     subsets = list(record.metrics.get(view, {}))
     chosen = (
         isinstance(record.config, RunConfig) and record.config.model.name in CHOSEN_ON_VALIDATION

@@ -26,8 +26,7 @@ def seeds(counts: Iterable[int]) -> str:
 
 
 def limits(num_seeds: int, as_claimed: bool = True) -> str:
-    """What limits a verdict: ``at our scale``, ``one seed`` or ``two seeds``; empty where nothing
-    does."""
+    """Say what limits a verdict: ``at our scale``, ``one seed``, ``two seeds``; empty: nothing."""
     few = {1: "one seed", 2: "two seeds"}.get(num_seeds)
     return ", ".join(limit for limit in (None if as_claimed else "at our scale", few) if limit)
 
@@ -51,8 +50,9 @@ UNRESOLVED = "undecided by its own test set"
 
 
 class Spread(NamedTuple):
-    """Spread between seeds, pooled over systems: standard deviation and degrees of freedom; NaN and
-    0 where nothing ran twice.
+    """Spread between seeds, pooled over systems: standard deviation and degrees of freedom.
+
+    NaN and 0 where nothing ran twice.
 
     Of shares ``sd`` is in units of sqrt(m (1 - m)), for seeds scatter less near 0 and 1; ``at``
     gives it for a mean m.
@@ -69,8 +69,10 @@ class Spread(NamedTuple):
 
 
 class Effect(NamedTuple):
-    """A difference or a distance from a limit, with its standard error on ``df`` degrees of
-    freedom, from ``n`` seeds."""
+    """A difference or a distance from a limit, from ``n`` seeds.
+
+    ``se`` is its standard error on ``df`` degrees of freedom.
+    """
 
     value: float
     se: float
@@ -103,8 +105,9 @@ def t_quantile(probability: float, df: float) -> float:
 
 
 def pooled_spread(systems: Iterable[Sequence[float]], share: bool = False) -> Spread:
-    """Pool the spread between seeds over systems of one recipe: the root of the mean variance
-    within, by degrees of freedom.
+    """Pool the spread between seeds over systems of one recipe.
+
+    The root of the mean variance within, by degrees of freedom.
 
     Args:
         systems: the values of a system, one a seed; those with one value add nothing.
@@ -122,8 +125,9 @@ def pooled_spread(systems: Iterable[Sequence[float]], share: bool = False) -> Sp
 def interval(
     values: Sequence[float], spread: Spread, level: float = LEVEL, one_more: bool = False
 ) -> Estimate:
-    """Bound the mean over seeds by the pooled spread; of shares on the logit scale (delta method),
-    so inside [0, 1].
+    """Bound the mean over seeds by the pooled spread.
+
+    Of shares on the logit scale (delta method), so inside [0, 1].
 
     Args:
         values: one a seed, at least one.
@@ -141,8 +145,7 @@ def interval(
 
 
 def distance(values: Sequence[float], spread: Spread, limit: float) -> Effect:
-    """Estimate how far the mean over seeds lies above a limit; of shares on the logit scale, as
-    ``interval`` is."""
+    """Estimate how far the mean over seeds lies above a limit; of shares on the logit scale."""
     if not len(values):
         return Effect(math.nan, math.nan, 0, 0)
     n, mean = len(values), float(np.mean(values))
@@ -284,8 +287,9 @@ def compare_systems(
 
 
 def compare_apart(a: Sequence[float], of_a: Spread, b: Sequence[float], of_b: Spread) -> Effect:
-    """Estimate the mean of a minus the mean of b where they share no spread: another recipe, or
-    another measurement.
+    """Estimate the mean of a minus that of b where they share no spread.
+
+    They have another recipe, or another measurement.
 
     The two variances add up, their degrees of freedom as of Welch (1947). What is the same in every
     run, such as a pipeline without a seed, has ``Spread(0.0, 1)``.

@@ -1,5 +1,6 @@
-"""The ladder of small CNNs of document 004 (Rowson and Slotter, Facial Expression Recognition
-Project).
+"""The ladder of small CNNs of document 004.
+
+Rowson and Slotter, Facial Expression Recognition Project.
 
 The text gives the number of filters and the order of the layers. What it leaves open is chosen here
 and is a field where it could matter: 3x3 convolutions with padding 1, 2x2 max pooling, dropout .25
@@ -32,8 +33,10 @@ other three are ours."""
 
 
 class FixedKernels(nn.Module):
-    """Fixed 3x3 filters at the input: (B, C, H, W) -> (B, 5, H, W). Channels are averaged first;
-    nothing is learned."""
+    """Fixed 3x3 filters at the input: (B, C, H, W) -> (B, 5, H, W).
+
+    Channels are averaged first; nothing is learned.
+    """
 
     out_channels = len(FIXED_KERNELS)
 
@@ -48,8 +51,9 @@ class FixedKernels(nn.Module):
 
 
 class CBAM(nn.Module):
-    """Convolutional block attention module: channel, then spatial attention (Woo et al., 2018, eq.
-    1-3).
+    """Convolutional block attention module (Woo et al., 2018, eq. 1-3).
+
+    Channel, then spatial attention.
 
     Args:
         reduction: of the hidden layer of the channel branch (16 in the paper).
@@ -184,8 +188,9 @@ class BaselineCNN(EmotionCNN):
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions with batch normalisation and a projected shortcut, stride 2 (He et al.,
-    2016, fig. 2).
+    """Two 3x3 convolutions and a projected shortcut, stride 2 (He et al., 2016, fig. 2).
+
+    With batch normalisation.
 
     Without ``shortcut`` it is a plain block, as in the plain networks that He et al. compare with.
     """
@@ -215,8 +220,9 @@ class ResidualBlock(nn.Module):
 
 @register("simple_resnet")
 class SimpleResNetFER(FaceModel):
-    """Document 004, model 3: kernels, convolution of 32 filters, residual blocks of 64, 128 and
-    256, average pooling.
+    """Document 004, model 3: residual blocks of 64, 128 and 256 filters.
+
+    Kernels and a convolution of 32 filters stand before them, average pooling behind.
 
     DEVIATION: no dropout. The text says that it was "integrated throughout our deeper models", but
     lists none here.
@@ -267,8 +273,9 @@ class SimpleResNetFER(FaceModel):
 
 @register("cbam_cnn")
 class CustomFERCNN(_Blocks):
-    """Document 004, model 4: kernels, three blocks of 64, 128 and 256 filters with CBAM, then 512
-    -> K.
+    """Document 004, model 4: blocks of 64, 128 and 256 filters with CBAM, then 512 -> K.
+
+    Kernels stand before them.
 
     Args:
         kernels, attention: the two parts that the ablation removes.

@@ -84,8 +84,9 @@ def _stage(
 
 @register("fer48")
 class FER48(_Pooled):
-    """Ours: a stem at full size, then a stage at each half of the size before, of 64, 128, 256 and
-    512 filters; images from 16 px, where the last map is a single place.
+    """Ours: a stem at full size, then a stage at each half of the size before.
+
+    Of 64, 128, 256 and 512 filters; images from 16 px, where the last map is a single place.
 
     Args:
         width: factor of all filters (stem 32).
@@ -133,8 +134,10 @@ class FER48(_Pooled):
 
 @register("resnet18_48")
 class ResNet18For48(_Pooled):
-    """ResNet-18 (He et al., 2016, table 1) as it is used on small pictures: a 3x3 stem without
-    stride or pooling; images from 16 px."""
+    """ResNet-18 (He et al., 2016, table 1) as it is used on small pictures; from 16 px.
+
+    A 3x3 stem without stride or pooling.
+    """
 
     def __init__(
         self,
@@ -157,9 +160,11 @@ class ResNet18For48(_Pooled):
 
 @register("vgg19_48")
 class VGG19For48(_Pooled):
-    """VGG-19 (Simonyan and Zisserman, 2015, configuration E) with batch normalisation, average
-    pooling and one linear layer in place of the three fully connected ones, as it is used on 44 and
-    48 px faces; images from 32 px."""
+    """VGG-19 (Simonyan and Zisserman, 2015, configuration E) for 44 and 48 px faces; from 32 px.
+
+    With batch normalisation, average pooling and one linear layer in place of the three fully
+    connected ones.
+    """
 
     def __init__(
         self,

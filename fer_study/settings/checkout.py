@@ -37,8 +37,7 @@ def _installed(name: str) -> bool:
 
 
 def commit() -> str:
-    """Short commit of the code, with ``+`` where the module was changed since; ``unknown`` outside
-    a checkout."""
+    """Short commit of the code, ``+`` where the module was changed; ``unknown``: no checkout."""
     head = _git("rev-parse", "--short=10", "HEAD")
     if head is None:
         return "unknown"
@@ -57,9 +56,11 @@ def sha256(path: Path) -> str:
 
 
 def other_code(env: dict) -> str:
-    """What to say of a record whose network was built by other code than is here now: nothing where
-    it is the same, or not known. ``network_source`` of its environment is the file of the package
-    and the ``short_hash`` of it."""
+    """Say that the network of a record was built by other code than is here now.
+
+    Nothing where it is the same, or not known. ``network_source`` of its environment is the file of
+    the package and the ``short_hash`` of it.
+    """
     file, _, mark = env.get("network_source", "").rpartition(" ")
     path = PACKAGE.parent / file
     if not file or (path.is_file() and short_hash(path.read_text(encoding="utf-8")) == mark):

@@ -11,7 +11,7 @@ from torch import nn
 
 from fer_study.models import FaceModel
 from fer_study.models.emonext import SpatialTransformer
-from fer_study.models.modes import evaluating
+from fer_study.models.modes import eval_mode
 
 UNMOVED = {
     "attention.value.weight": "the published code computes the attended values and uses them nowhere",
@@ -58,7 +58,7 @@ def comes_back(model: FaceModel, other: FaceModel, images: torch.Tensor, path: P
     with torch.no_grad():
         model.train()(images)
     save_file(model.state_dict(), path)
-    with evaluating(model), evaluating(other):
+    with eval_mode(model), eval_mode(other):
         expected = model(images)
         assert not torch.allclose(other(images), expected)
         other.load_state_dict(load_file(path))

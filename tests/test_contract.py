@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from fer_study import models
-from fer_study.models.modes import evaluating
+from fer_study.models.modes import eval_mode
 from fer_study.models.registry import _REGISTRY
 from fer_study.settings.errors import InputError
 from fer_study.settings.experiment import PARAMS, AugmentConfig, ModelConfig
@@ -57,7 +57,7 @@ def test_logits_at_every_size(name, size):
     side = {"smallest": least, "next": least + step}.get(size, size)
     with torch.device("meta"):
         model, images = make(name, side), torch.zeros(2, 1, side, side)
-        with evaluating(model):
+        with eval_mode(model):
             assert model(images).shape == (2, 7)
         outputs = model.train().training_outputs(images)
     shapes = {"logits": (2, 7), "branch": (2, 7), "penalty": ()}
@@ -72,7 +72,7 @@ def test_networks_that_pool_at_the_end_take_every_side(name):
     least, _ = SIDES[name]
     with torch.device("meta"):
         model = make(name, least)
-        with evaluating(model):
+        with eval_mode(model):
             assert {model(torch.zeros(1, 1, side, side)).shape for side in range(least, 65)} == {(1, 7)}
 
 

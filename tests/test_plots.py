@@ -15,7 +15,6 @@ import pytest
 from matplotlib.colors import to_hex
 
 from fer_study import plots
-from fer_study.analysis import metrics
 from fer_study.analysis.verdicts import GROUPS
 from fer_study.data.labels import EIGHT, FER2013, VOTE_NAMES
 
@@ -60,6 +59,13 @@ def score_table(**columns) -> pd.DataFrame:
     return pd.DataFrame(table | columns)
 
 
+def bin_table(count: int) -> pd.DataFrame:
+    """The table behind a reliability diagram of so many bins, the first without an image."""
+    edges = np.arange(count + 1) / count
+    table = pd.DataFrame({"low": edges[:-1], "high": edges[1:], "n": 200 * np.arange(count)})
+    return table.assign(confidence=edges[1:], accuracy=edges[:-1])
+
+
 def history(seeds: int) -> pd.DataFrame:
     parts = [
         pd.DataFrame(
@@ -83,7 +89,7 @@ CALLS = {
     "architecture": lambda **k: plots.architecture(
         pd.DataFrame({"part": ["a"], "channels": [1], "side": [8], "parameters": [2]}), **k
     ),
-    "reliability": lambda **k: plots.reliability(metrics.reliability(np.eye(7), np.arange(7)), **k),
+    "reliability": lambda **k: plots.reliability(bin_table(7), **k),
     "contact_sheet": lambda **k: plots.contact_sheet(np.zeros((2, 3, 8, 8), np.uint8), ["a", "b"], **k),
     "overlay": lambda **k: plots.overlay(
         np.zeros((2, 8, 8), np.uint8), np.ones((2, 3, 2)), np.ones((2, 1, 8, 8)) > 1, ["a", "b"], ["r"], **k
@@ -137,7 +143,7 @@ WIDE = {
     "architecture": lambda n, **k: plots.architecture(
         pd.DataFrame({"part": "global average pooling", "channels": 512, "side": 8, "parameters": 10**7}, range(n)), **k
     ),
-    "reliability": lambda n, **k: plots.reliability(metrics.reliability(np.eye(n), np.arange(n)), **k),
+    "reliability": lambda n, **k: plots.reliability(bin_table(n), **k),
     "contact_sheet": lambda n, **k: plots.contact_sheet(np.zeros((2, n, 8, 8), np.uint8), ["happy", "another"], **k),
     "overlay": lambda n, **k: plots.overlay(
         np.zeros((n, 8, 8), np.uint8), np.ones((n, 3, 2)), np.ones((n, 1, 8, 8)) > 1, FER2013[:n], ["brows"], **k
@@ -287,7 +293,7 @@ def test_reliability_panels_are_readable():
     """Two beside each other, at least three inches wide as drawn, the note beside them and the legend outside the bars."""
     axes = plots.panels(3)
     assert len(axes) == 3 and len({round(ax.get_position().y0, 2) for ax in axes}) == 2
-    bins = metrics.reliability(np.random.default_rng(0).normal(size=(3000, 7)), np.arange(3000) % 7)
+    bins = bin_table(15)
     for ax in axes:
         plots.reliability(bins, ax, title="EmotionCNN", note="n = 3,589 images, test; 3 seeds; last weights, single")
     figure = axes[0].figure

@@ -49,7 +49,7 @@ def test_a_metric_of_several_seeds_is_its_mean(tmp_path):
     names = ["accuracy", "macro_f1", "cohen_kappa", "expected_calibration_error"]
     table = report.score(records, names)
     for name in names:
-        assert table.loc[name, "value"] == pytest.approx(np.mean([report.stored(r, name) for r in records])), name
+        assert table.loc[name, "value"] == pytest.approx(np.mean([report.metric_of(r, name) for r in records])), name
     logits, labels, _ = curves.pooled(records, "last_single", "test")
     assert metrics.compute(logits, labels)["macro_f1"] != pytest.approx(table.loc["macro_f1", "value"])
     assert report.difference(records, records, "macro_f1").value == 0
@@ -228,7 +228,7 @@ def test_from_three_seeds_on_every_interval_is_over_seeds(tmp_path):
     assert found[["value", "sd", "n"]].tolist() == pytest.approx([0.8, 0.1, 40])
     odds = 0.8 / 0.2 * np.exp(np.array([-half, half]) / (0.8 * 0.2))
     assert found[["low", "high"]].tolist() == pytest.approx((odds / (1 + odds)).tolist())
-    losses = metrics.over_seeds([report.stored(record, "log_loss") for record in records])
+    losses = metrics.over_seeds([report.metric_of(record, "log_loss") for record in records])
     assert table.loc["log_loss", ["value", "low", "high"]].tolist() == pytest.approx([losses.value, losses.low, losses.high])
     for metric in table.index:
         verdict = report.interval(records, metric)
@@ -299,9 +299,9 @@ def test_numbers_in_words(estimate, difference, share):
 
 def test_note_says_images_split_seeds_and_interval(tmp_path):
     runs = {"a": [make_record(tmp_path, 20, seed=s) for s in (0, 1)], "b": [make_record(tmp_path, 20, name="b")], "c": []}
-    said = "n = 50 images, merged (validation + test); 1-2 seeds; last weights, single"
-    assert report.note(runs, "merged") == f"{said}; 95 % over images"
-    assert report.note(runs, "merged", pooled=True) == f"150 predictions: {said}", "counts of all seeds, no interval"
+    images = int(runs["b"][0].predictions.subset("test").sum())
+    said = f"n = {images} images, test; 1-2 seeds; last weights, single"
+    assert report.note(runs) == f"{said}; 95 % over images"
     three = [make_record(tmp_path, 20, name="d", seed=s) for s in range(3)]
     assert report.note({"d": three, "c": []}).endswith("; 3 seeds; last weights, single; 95 % over seeds")
     assert report.over({"a": runs["a"], "d": three}) == "over seeds where there are three, else over images"

@@ -17,7 +17,7 @@ from torch import nn
 from fer_study import store
 from fer_study.jobs import train
 from fer_study.models import create_model
-from fer_study.models.modes import evaluating
+from fer_study.models.modes import eval_mode
 from fer_study.settings.errors import InputError
 from fer_study.settings.experiment import AugmentConfig, EmaConfig, LossConfig, ModelConfig, OptimiserConfig, PhaseConfig
 from fer_study.training import loop, objectives, weights
@@ -379,7 +379,7 @@ def test_batches_visit_every_image_once():
 def test_evaluation_restores_the_modes():
     model = nn.Sequential(nn.Dropout(), nn.BatchNorm1d(3))
     model[1].eval()
-    with evaluating(model) as quiet:
+    with eval_mode(model) as quiet:
         assert not any(m.training for m in quiet.modules()) and torch.is_inference_mode_enabled()
     assert model.training and model[0].training and not model[1].training
 
@@ -496,7 +496,7 @@ def test_training_is_scored_as_validation_is(runs_folder, tiny_run):
     faces = train.faces_of(record.config.data)
     _, model = weights.trained_network(record.key)
     rows = np.flatnonzero(faces.split == "train")
-    with evaluating(model):
+    with eval_mode(model):
         x = (torch.from_numpy(faces.images[rows]).float() / 255 - 0.5) / 0.5
         logits = model(nn.functional.interpolate(x, size=(16, 16), mode="bilinear", antialias=True))
     labels = torch.from_numpy(faces.labels[rows])

@@ -107,8 +107,7 @@ def check_effect(check: claim_rows.Effects, evidence: Evidence) -> Finding:
 
 
 def _judged(found: Sequence[tuple[Effect, list[str]]], unit: str, sign: int = 1) -> Finding:
-    """The finding on a family of effects that are stated to have a sign; printed as it is, without
-    the sign, is the one that speaks for it least."""
+    """Find, in a family of effects of a stated sign, the one that speaks for it least."""
     towards = [effect._replace(value=sign * effect.value) for effect, _ in found]
     least = min(range(len(found)), key=lambda place: towards[place].value)
     effect, keys = found[least][0], dict.fromkeys(key for _, keys in found for key in keys)
@@ -129,8 +128,10 @@ def _of_effect(word: str, effect: Effect, seeds: int, keys: Iterable[str], unit:
 
 
 def check_bound(check: claim_rows.Bound, evidence: Evidence) -> Finding:
-    """Hold every metric of every system against a limit, as a family; printed is the one that keeps
-    it least."""
+    """Hold every metric of every system against a limit, as a family.
+
+    Printed is the one that keeps it least.
+    """
     sign, limit = (1, check.above) if check.below is None else (-1, check.below)
     found, measured = [], []
     for name, metric in [(name, metric) for name in check.systems for metric in check.metrics]:
@@ -190,8 +191,10 @@ def check_formula(check: claim_rows.Formula, evidence: Evidence, kind: str) -> F
 
 
 def check_own_test_set(check: claim_rows.OwnTestSet, evidence: Evidence) -> Finding:
-    """Judge whether the test set of the source could tell the steps it reports: undecided as soon
-    as one is too small."""
+    """Judge whether the test set of the source could tell the steps it reports.
+
+    Undecided as soon as one step is too small.
+    """
     steps, reported = np.diff(check.values), tuple(check.values)
     least = verdicts.resolvable_difference(check.images, check.discordance)
     smallest = float(steps[np.abs(steps).argmin()])

@@ -50,8 +50,7 @@ Text = Annotated[str, Field(min_length=1)]
 
 
 class System(Frozen):
-    """What claims speak of: a run that a stage lists, spelled out so that its records are found
-    without building a network.
+    """Spell out a run that claims speak of and a stage lists, so that no network has to be built.
 
     Attributes:
         stage, arm: where the study lists it, and as what.
@@ -163,8 +162,7 @@ class Effects(OnRuns):
 
 
 class Bound(OnRuns):
-    """Every metric of every system lies above, or below, a limit, which the source itself has
-    ``stated`` or not."""
+    """Every metric of every system lies above, or below, a limit (``stated``: by the source)."""
 
     metrics: Annotated[list[Metric], Field(min_length=1)]
     systems: Names
@@ -191,8 +189,7 @@ class Range(Check):
 
 
 class Count(Check):
-    """Stated counts, one a place: equal when rounded to ``digits``, or within a share
-    ``tolerance``.
+    """Stated counts, a place each: equal rounded to ``digits``, or within a share ``tolerance``.
 
     ``otherwise`` says what they are where they differ: what our reading does not give is not wrong
     for that.

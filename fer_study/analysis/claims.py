@@ -24,8 +24,10 @@ KINDS = ("number", "ordering", "behaviour", "recipe", "question", "count", "form
 
 @functools.cache
 def load() -> pd.DataFrame:
-    """Every claim, by ``id``: ``source, kind, system, dataset, split, metric, value, statement``
-    (str)."""
+    """Read every claim, by ``id``.
+
+    Columns (str): ``source, kind, system, dataset, split, metric, value, statement``.
+    """
     return pd.read_csv(PATH, dtype=str, keep_default_na=False).set_index("id")
 
 

@@ -47,7 +47,10 @@ def curves(records: Sequence[Record]) -> tuple[pd.DataFrame, str]:
 def pooled(
     records: Sequence[Record], view: str, subset: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Stack predictions (``report.stacked``), one seed under the other: logits (n, K), labels (n,),
-    image rows (n,)."""
+    """Stack predictions (``report.stacked``), one seed under the other.
+
+    Returns:
+        Logits (n, K), labels (n,) and image rows (n,).
+    """
     logits, labels, rows = stacked(records, view, subset)
     return np.concatenate(logits), np.tile(labels, len(logits)), np.tile(rows, len(logits))

@@ -1,5 +1,4 @@
-"""Find what checks ask for in the records: runs of systems with the spread of their recipe, audits
-and costs."""
+"""Find what checks ask for in the records: runs with the spread of their recipe, audits, costs."""
 
 from __future__ import annotations
 
@@ -61,8 +60,11 @@ class Evidence:
         return next((r for r in audits if dataset_name(r.config.data) == dataset), None)
 
     def look_up(self, place: str) -> tuple[object, Record] | None:
-        """Read a place of a record (see ``claim_rows.Place``): a number, a mapping of numbers, or
-        one of ``value``, ``low`` and ``high``; None where it is not there."""
+        """Read a place of a record (``claim_rows.Place``), None where it is not there.
+
+        Returns:
+            A number, a mapping of numbers, or one of ``value``, ``low`` and ``high``; its record.
+        """
         store, name, *keys = place.split("/")
         if store == "cost":
             return self._cost(name, *keys)
@@ -103,8 +105,10 @@ class Evidence:
         return Estimate(number, math.nan, 0, low, high), found[1]
 
     def measured(self, rows: pd.DataFrame, metric: str, check: OnRuns) -> pd.DataFrame:
-        """Keep the rows whose measurement is defined, with it as ``value``, each record once; of
-        the split protocol of the check only."""
+        """Measure records of the split protocol of the check as ``value``, each once.
+
+        Rows whose measurement is undefined are left out.
+        """
         rows = rows.drop_duplicates("key")
         protocols = [record.config.data.protocol for record in rows["record"]]
         rows = rows[np.array(protocols, dtype=object) == check.protocol]
@@ -137,8 +141,10 @@ class Evidence:
     def compare(
         self, a: str, b: str, metric: str, base_metric: str, check: OnRuns
     ) -> tuple[Effect, list[str]]:
-        """Estimate system a minus system b, and name the records behind it: in one layout where
-        they share recipe and measurement."""
+        """Estimate system a minus system b, and name the records behind it.
+
+        In one layout where the two share recipe and measurement, else apart.
+        """
         ours, of_ours = self.seeds_and_spread(a, metric, check)
         theirs, of_theirs = self.seeds_and_spread(b, base_metric, check)
         keys, recipes = [*ours["key"], *theirs["key"]], {*ours["recipe"], *theirs["recipe"]}

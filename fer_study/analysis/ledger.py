@@ -161,8 +161,10 @@ def _missing(check: Check, stages: dict[str, str]) -> dict[str, str]:
 
 
 def shown(number: float, unit: str, digits: int = 1) -> str:
-    """Print a number without its unit: with one, a hundred times as large; a count with its
-    thousands, else four digits."""
+    """Print a number: a hundred times as large where it has a unit, which is left out.
+
+    A count has its thousands, any other number four digits.
+    """
     if math.isnan(number):
         return ""
     if unit:

@@ -25,8 +25,7 @@ HISTORY = ("train_loss", "train_accuracy", "validation_loss", "validation_accura
 
 
 class Scored:
-    """One record in one view on one subset of its images, and the shares of the crowd's majority by
-    row, where known."""
+    """Hold one record in one view on one subset, and the crowd's majority shares, where known."""
 
     def __init__(self, record: Record, view: str, subset: str, crowd: np.ndarray | None = None):
         self.record, self.view, self.subset, self._crowd = record, view, subset, crowd
@@ -58,8 +57,10 @@ class Scored:
 
     @cached_property
     def crowd(self) -> np.ndarray:
-        """(N, K) float32: share of each class in what most votes name; rows of zeros where that is
-        no class, or unknown."""
+        """(N, K) float32: share of each class in what most votes name.
+
+        Rows of zeros where that is no class, or unknown.
+        """
         if self._crowd is None:
             return np.zeros(self.logits.shape, np.float32)
         return self._crowd[self.record.predictions.table["row"][self.mask]]
@@ -81,8 +82,10 @@ class Scored:
 
 
 class Measurement(NamedTuple):
-    """A function ``(Scored, *arguments) -> float``, the kinds of its arguments, and what its value
-    is: ``SHARE`` (in [0, 1]), ``POINTS`` (a difference of shares) or ``NUMBER``."""
+    """A measurement: ``(Scored, *arguments) -> float``, the kinds of its arguments, its unit.
+
+    The unit is ``SHARE`` (in [0, 1]), ``POINTS`` (a difference of shares) or ``NUMBER``.
+    """
 
     function: Callable[..., float]
     arguments: tuple[str, ...]
@@ -161,8 +164,10 @@ def unit_of(text: str) -> str:
 
 
 def measure(text: str, scored: Scored) -> float:
-    """The value of a measurement; NaN where the record was not, or must not be, scored there, or
-    has no such class."""
+    """Measure a record.
+
+    NaN where it was not, or must not be, scored there, or has no such class.
+    """
     name, arguments = parsed(text)
     if not scored.allowed:
         return float("nan")
@@ -183,8 +188,10 @@ def confused(scored: Scored, label: str, predicted: str) -> float:
 
 @measurement(POINTS, "class", "class")
 def pair_lead(scored: Scored, one: str, other: str) -> float:
-    """Share of all images on which two classes are confused, minus that of the run's own most
-    frequent other pair."""
+    """Share of images on which two classes are confused, less that of another pair.
+
+    That is the run's own most frequent other pair.
+    """
     pairs = scored.pairs()
     stated = pairs.pop(frozenset((scored.place(one), scored.place(other))))
     return (stated - max(pairs.values())) / len(scored.labels)
@@ -222,8 +229,11 @@ def predicted_ratio(scored: Scored, name: str) -> float:
 
 @measurement(NUMBER)
 def frequency_lead(scored: Scored) -> float:
-    """How much closer recall follows the frequency of a class than the share of its labels that the
-    crowd's majority names: the difference of two rank correlations (Spearman)."""
+    """Compare two rank correlations (Spearman) with recall by class.
+
+    That of the frequency of a class, minus that of the share of its labels that the crowd's
+    majority names.
+    """
     images, classes = scored.confusion.sum(axis=1), range(len(scored.confusion))
     agreement = [scored.crowd[scored.labels == k, k].mean() for k in classes]
     recall = pd.Series(metrics.ratio(np.diag(scored.confusion).astype(float), images)).rank()
@@ -250,8 +260,10 @@ def saliency(scored: Scored, name: str, third: str) -> float:
 
 
 def crowd_score(scored: Scored, of: np.ndarray) -> float:
-    """Share of some images (N,) bool whose prediction the crowd's majority names, a tie shared
-    among its classes."""
+    """Share of some images (N,) bool whose prediction the crowd's majority names.
+
+    A tie is shared among its classes.
+    """
     return scored.crowd[np.flatnonzero(of), scored.predicted[of]].mean() if of.any() else np.nan
 
 
@@ -277,8 +289,7 @@ def clear_accuracy(scored: Scored) -> float:
 
 @measurement(POINTS)
 def calibration_gain(scored: Scored) -> float:
-    """Calibration error before minus after a temperature that validation chose (Guo et al.,
-    2017)."""
+    """Calibration error less that after a temperature chosen on validation (Guo et al., 2017)."""
     predictions = scored.record.predictions
     every, labels = (
         predictions.views[scored.view].astype(np.float64),

@@ -1,5 +1,6 @@
-"""Metrics of a classifier, each computed from ``logits`` (N, K) float, finite, and ``labels`` (N,)
-int in 0..K-1.
+"""Compute metrics of a classifier and their intervals.
+
+``logits`` are (N, K) float, finite, and ``labels`` (N,) int in 0..K-1.
 
 The prediction is the class of the largest logit (the first of equals). Every metric is a function
 of sums over images, so that a bootstrap only re-weights these. A share is in [0, 1]. What is
@@ -30,8 +31,10 @@ BINS = 15  # of the expected calibration error (Guo et al., 2017)
 
 
 class Estimate(NamedTuple):
-    """A value over ``n`` images or seeds, its ``sd`` (of the seeds, or of the bootstrap) and its
-    interval."""
+    """A value over ``n`` images or seeds, with its interval.
+
+    ``sd`` is that of the seeds, or of the bootstrap.
+    """
 
     value: float
     sd: float
@@ -48,8 +51,10 @@ UNSCALED = ("log_loss", "brier", "cohen_kappa")
 
 
 class Sums(NamedTuple):
-    """Sums over images, float64, from which every metric follows; leading axes (...) are bootstrap
-    repetitions."""
+    """Sums over images, float64, from which every metric follows.
+
+    Leading axes (...) are bootstrap repetitions.
+    """
 
     hits: np.ndarray  # (..., K) right predictions by class
     images: np.ndarray  # (..., K) images by class
@@ -105,41 +110,24 @@ def check(
     return logits, labels.astype(np.int64)
 
 
-def log_softmax(logits: np.ndarray) -> np.ndarray:
-    """(..., K) logits -> (..., K) log-probabilities, safe for any finite logits."""
-    shifted = logits - logits.max(axis=-1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
-
-
 def _per_image(
     logits: np.ndarray, labels: np.ndarray, classes: Sequence[str] | None = None
 ) -> np.ndarray:
-    """(N, 3 K + BINS + 2) float64: what each image adds to ``Sums``; labels may be shares (N,
-    K)."""
+    """(N, 3 K + BINS + 2) float64: what an image adds to ``Sums``; labels may be (N, K) shares."""
     shares = np.asarray(labels, np.float64) if np.ndim(labels) == 2 else None
     logits, labels = check(logits, labels if shares is None else shares.argmax(axis=1), classes)
-    eye, predicted, log_probabilities = (
-        np.eye(logits.shape[1]),
-        logits.argmax(axis=1),
-        log_softmax(logits),
-    )
-    target, chosen, probabilities = (
-        eye[labels] if shares is None else shares,
-        eye[predicted],
-        np.exp(log_probabilities),
-    )
+    one_hot = np.eye(logits.shape[1])
+    target = one_hot[labels] if shares is None else shares
+    chosen = one_hot[logits.argmax(axis=1)]
+    log_probabilities = scipy.special.log_softmax(logits, axis=1)
+    probabilities = np.exp(log_probabilities)
     hits, confidence = target * chosen, probabilities.max(axis=1)
-    gaps = np.eye(BINS)[_bin_of(confidence, BINS)] * (hits.sum(axis=1) - confidence)[:, None]
-    log_loss, brier = (
-        -(target * log_probabilities).sum(axis=1),
-        ((probabilities - target) ** 2).sum(axis=1),
-    )
+    # bin b holds b / BINS < confidence <= (b + 1) / BINS
+    bins = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
+    gaps = np.eye(BINS)[bins] * (hits.sum(axis=1) - confidence)[:, None]
+    log_loss = -(target * log_probabilities).sum(axis=1)
+    brier = ((probabilities - target) ** 2).sum(axis=1)
     return np.column_stack([hits, target, chosen, gaps, log_loss, brier])
-
-
-def _bin_of(confidence: np.ndarray, bins: int) -> np.ndarray:
-    """(N,) int in 0..bins-1: b where b / bins < confidence <= (b + 1) / bins."""
-    return np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
 
 
 def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
@@ -192,8 +180,9 @@ def log_loss(logits: np.ndarray, labels: np.ndarray) -> float:
 
 
 def temperature(scores: np.ndarray, labels: np.ndarray) -> float:
-    """Fit the factor by which scores are divided before the softmax: the one of least log loss (Guo
-    et al., 2017, section 4.2).
+    """Fit the factor by which scores are divided before the softmax: that of least log loss.
+
+    Guo et al. (2017, section 4.2).
 
     It changes no prediction. 1 where there is nothing to fit it on.
 
@@ -203,10 +192,10 @@ def temperature(scores: np.ndarray, labels: np.ndarray) -> float:
     """
     if not len(labels):
         return 1.0
-    found = scipy.optimize.minimize_scalar(
+    best = scipy.optimize.minimize_scalar(
         lambda t: log_loss(scores / np.exp(t), labels), bounds=(-5.0, 5.0), method="bounded"
     )
-    return float(np.exp(found.x))
+    return float(np.exp(best.x))
 
 
 def _total(logits: np.ndarray, labels: np.ndarray, classes: Sequence[str] | None = None) -> Sums:
@@ -218,25 +207,6 @@ def confusion(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     logits, labels = check(logits, labels)
     k = logits.shape[1]
     return np.bincount(labels * k + logits.argmax(axis=1), minlength=k * k).reshape(k, k)
-
-
-def reliability(logits: np.ndarray, labels: np.ndarray, bins: int = BINS) -> pd.DataFrame:
-    """Accuracy by confidence, the table behind a reliability diagram (Guo et al., 2017, fig. 1).
-
-    Returns:
-        ``bins`` rows: edges ``low`` (excluded) and ``high``, ``n``, mean ``confidence`` and
-        ``accuracy`` (NaN where n is 0).
-    """
-    logits, labels = check(logits, labels)
-    confidence = np.exp(log_softmax(logits).max(axis=1))
-    where = _bin_of(confidence, bins)
-    n, edges = np.bincount(where, minlength=bins), np.arange(bins + 1) / bins
-    means = [
-        ratio(np.bincount(where, x, bins), n) for x in (confidence, logits.argmax(axis=1) == labels)
-    ]
-    return pd.DataFrame(
-        {"low": edges[:-1], "high": edges[1:], "n": n, "confidence": means[0], "accuracy": means[1]}
-    )
 
 
 def compute(
@@ -267,8 +237,10 @@ def _metric(name: str, classes: Sequence[str]) -> Metric:
 def resampled(
     per_image: np.ndarray, groups: np.ndarray | None, repetitions: int, seed: int
 ) -> np.ndarray:
-    """(N, D) -> (1 + repetitions, D): the sum over images, then sums over images (or groups) drawn
-    with replacement."""
+    """Sum over images, and over images (or groups) drawn with replacement.
+
+    (N, D) -> (1 + repetitions, D), without drawing first.
+    """
     if groups is not None:
         if np.shape(groups) != per_image.shape[:1]:
             raise InputError(f"groups must be ({len(per_image)},), got {np.shape(groups)}")
@@ -286,8 +258,10 @@ def resampled(
 
 
 def estimate(values: np.ndarray, n: int, level: float) -> Estimate:
-    """From (1 + R,) the value, then its bootstrap draws: the percentile interval of the draws that
-    are defined."""
+    """Make an estimate from (1 + R,): the value, then its bootstrap draws.
+
+    The interval is that of percentiles of the draws that are defined.
+    """
     value, draws = float(values[0]), values[1:][~np.isnan(values[1:])]
     if len(draws) < 2 or np.isnan(value):
         return Estimate(value, np.nan, n, np.nan, np.nan)
@@ -303,8 +277,7 @@ def _drawn(
     seed: int,
     classes: Sequence[str],
 ) -> list[Sums]:
-    """``Sums`` (1 + repetitions, S, ...) of systems of logits (N, K) or (S, N, K), all on the same
-    drawn images."""
+    """``Sums`` (1 + R, S, ...) of systems of logits (N, K) or (S, N, K), on the same draws."""
     systems = [logits[None] if np.ndim(logits) == 2 else logits for logits in systems]
     parts = [_per_image(one, labels, classes) for logits in systems for one in logits]
     sums = resampled(np.concatenate(parts, axis=1), groups, repetitions, seed).reshape(
@@ -324,8 +297,9 @@ def bootstrap_interval(
     level: float = 0.95,
     classes: Sequence[str] = FER2013,
 ) -> pd.DataFrame:
-    """Percentile bootstrap (Efron and Tibshirani, 1993, ch. 13) over images, or over groups where
-    given.
+    """Bound metrics by the percentile bootstrap over images, or over groups where given.
+
+    Efron and Tibshirani (1993, ch. 13).
 
     Args:
         logits: (N, K), or (S, N, K) of S seeds: the mean of their metrics, all seeds of an image
@@ -354,8 +328,10 @@ def paired_bootstrap_difference(
     level: float = 0.95,
     classes: Sequence[str] = FER2013,
 ) -> Estimate:
-    """Metric of a minus metric of b, both on the same drawn images; arguments as in
-    ``bootstrap_interval``."""
+    """Subtract the metric of b from that of a, both on the same drawn images.
+
+    Arguments as in ``bootstrap_interval``.
+    """
     function = _metric(metric, classes)
     a, b = (
         function(sums)
@@ -364,25 +340,21 @@ def paired_bootstrap_difference(
     return estimate((a - b).mean(axis=1), len(labels), level)
 
 
-def median(values: Sequence[float], level: float = 0.95) -> Estimate:
-    """Median of ``n`` values and its interval between two of them, whatever their distribution
-    (Conover, 1999, section 3.2): at least ``level`` from six values on, all of them below that."""
-    ordered = np.sort(values)
-    k = int(
-        max(scipy.stats.binom.ppf((1 - level) / 2, len(ordered), 0.5), 1)
-    )  # the k-th smallest and the k-th largest
-    return Estimate(
-        float(np.median(ordered)),
-        float(np.std(ordered, ddof=1)),
-        len(ordered),
-        float(ordered[k - 1]),
-        float(ordered[-k]),
-    )
+def median(values: Sequence[float]) -> Estimate:
+    """Find the median and its interval between two values (Conover, 1999, section 3.2).
+
+    Whatever the distribution: at least 95 % from six values on; all of them below that.
+    """
+    ordered, n = np.sort(values), len(values)
+    k = int(max(scipy.stats.binom.ppf(0.025, n, 0.5), 1))  # the k-th smallest, the k-th largest
+    ends = float(ordered[k - 1]), float(ordered[-k])
+    return Estimate(float(np.median(ordered)), float(np.std(ordered, ddof=1)), n, *ends)
 
 
 def over_seeds(values: Sequence[float], level: float = 0.95, share: bool = False) -> Estimate:
-    """Mean over seeds with Student's t-interval; NaN interval for fewer than two seeds or an
-    undefined value.
+    """Average over seeds, with Student's t interval.
+
+    It is NaN for fewer than two seeds or an undefined value.
 
     Args:
         share: of values in [0, 1] the interval is made on the logit scale (delta method) and stays
@@ -397,19 +369,16 @@ def over_seeds(values: Sequence[float], level: float = 0.95, share: bool = False
     return Estimate(mean, sd, n, *map(float, scipy.special.expit(ends)))
 
 
-def difference_over_seeds(
-    a: Mapping[int, float], b: Mapping[int, float], level: float = 0.95
-) -> Estimate:
-    """``over_seeds`` of a minus b, seed by seed, for the seeds (keys, or index of a Series) that
-    both have."""
-    return over_seeds([a[seed] - b[seed] for seed in sorted(set(a.keys()) & set(b.keys()))], level)
+def difference_over_seeds(a: Mapping[int, float], b: Mapping[int, float]) -> Estimate:
+    """Subtract b from a seed by seed, for the seeds (keys) that both have, as ``over_seeds``."""
+    return over_seeds([a[seed] - b[seed] for seed in sorted(set(a.keys()) & set(b.keys()))])
 
 
-def wilson_interval(k: int, n: int, level: float = 0.95) -> tuple[float, float]:
-    """Score interval of a share of k in n (Wilson, 1927); NaN where n = 0."""
+def wilson_interval(k: int, n: int) -> tuple[float, float]:
+    """Bound a share of k in n by the 95 % score interval (Wilson, 1927); NaN where n = 0."""
     if not 0 <= k <= n:
         raise InputError(f"k must be in 0..n, got k = {k}, n = {n}")
     if n == 0:
         return np.nan, np.nan
-    interval = scipy.stats.binomtest(k, n).proportion_ci(level, method="wilson")
+    interval = scipy.stats.binomtest(k, n).proportion_ci(0.95, method="wilson")
     return float(interval.low), float(interval.high)

@@ -38,8 +38,7 @@ def scores(runs: Runs, labels: np.ndarray, names: Sequence[str]) -> pd.DataFrame
 
 
 def difference(a: Sequence[Record], b: Sequence[Record], labels: np.ndarray) -> Estimate:
-    """Subtract the accuracy of b from that of a on the test split, against other labels, as
-    ``report.difference`` does."""
+    """Subtract accuracies on the test split against other labels, as ``report.difference`` does."""
     pair = paired(a, b)
     if not pair[0]:
         return MISSING
@@ -51,8 +50,7 @@ def difference(a: Sequence[Record], b: Sequence[Record], labels: np.ndarray) -> 
 
 
 def mean_over_images(values: np.ndarray) -> Estimate:
-    """Average (S, N) values of S seeds on the same images; ``n`` and interval as in
-    ``report.difference``."""
+    """Average (S, N) values of S seeds on the same images, as ``report.difference`` does."""
     if len(values) >= verdicts.ENOUGH_SEEDS:
         return metrics.over_seeds(values.mean(axis=1))
     draws = metrics.resampled(values.mean(axis=0)[:, None], None, 1000, 0)[:, 0]

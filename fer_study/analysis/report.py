@@ -1,5 +1,4 @@
-"""From records to the tables and sentences of a page. Nothing here trains, and nothing is typed in
-that was measured."""
+"""Turn records into the tables and cells of a page; nothing is trained or typed in here."""
 
 from __future__ import annotations
 
@@ -42,8 +41,7 @@ def title(name: str) -> str:
 
 
 def by_name(jobs: Sequence[RunConfig | TransferConfig], records: Sequence[Record | None]) -> Runs:
-    """Name -> its records, one per seed, in the order of the jobs; names without any record are
-    kept, empty."""
+    """Name -> its records, a seed each, in the order of the jobs; empty where there is none."""
     found: Runs = {title(job.name): [] for job in jobs}
     for job, record in zip(jobs, records, strict=True):
         if record is not None:
@@ -52,8 +50,7 @@ def by_name(jobs: Sequence[RunConfig | TransferConfig], records: Sequence[Record
 
 
 def by_recipe(runs: Runs, recipes: Sequence[str]) -> dict[str, Runs]:
-    """Recipe -> its records, by names without the recipe; what has no recipe in its name belongs to
-    each."""
+    """Recipe -> its records, by names without the recipe; what has no recipe belongs to each."""
     if len(recipes) == 1:
         return {recipes[0]: runs}
     parts: dict[str, Runs] = {recipe: {} for recipe in recipes}
@@ -71,8 +68,11 @@ def by_recipe(runs: Runs, recipes: Sequence[str]) -> dict[str, Runs]:
 def coverage(
     jobs: Sequence[RunConfig | TransferConfig], records: Sequence[Record | None]
 ) -> pd.DataFrame:
-    """One row a name: seeds asked for, seeds there, where the records come from, epochs, device; no
-    times, for they tell of what else the machine did."""
+    """Table which records are there: a row a name.
+
+    Seeds asked for and there, origin, epochs and device; no times, for they tell of what else the
+    machine did.
+    """
     rows = []
     for name in dict.fromkeys(job.name for job in jobs):
         mine = [(j, r) for j, r in zip(jobs, records, strict=True) if j.name == name]
@@ -106,9 +106,10 @@ def stacked(
     return logits, table["label"].to_numpy(np.int64), table["row"].to_numpy()
 
 
-def stored(record: Record, metric: str, view: str = "last_single", subset: str = "test") -> float:
-    """A metric as the record stores it; NaN where it was not to be measured (see
-    ``evaluation.scored_on``)."""
+def metric_of(
+    record: Record, metric: str, view: str = "last_single", subset: str = "test"
+) -> float:
+    """Look up a metric as the record stores it; NaN where it was not to be measured."""
     return record.metrics.get(view, {}).get(subset, {}).get(metric, float("nan"))
 
 
@@ -124,8 +125,9 @@ def classes_of(records: Sequence[Record]) -> tuple[str, ...]:
 def score(
     records: Sequence[Record], names: Sequence[str], view: str = "last_single", subset: str = "test"
 ) -> pd.DataFrame:
-    """Metrics with 95 % intervals by the rule (see ``with_intervals``), NaN where a record has none
-    stored.
+    """Score one system, with 95 % intervals by the rule of ``with_intervals``.
+
+    NaN where a record has no such metric stored.
 
     Returns:
         index ``metric``; columns ``value`` (mean over seeds), ``sd`` (between seeds), ``low``,
@@ -137,7 +139,7 @@ def score(
     logits, labels, _ = stacked(records, view, subset)
     table = with_intervals(logits, labels, names)
     for name in names:
-        if np.isnan([stored(record, name, view, subset) for record in records]).any():
+        if np.isnan([metric_of(record, name, view, subset) for record in records]).any():
             table.loc[name, ["value", "sd", "low", "high"]] = np.nan
     return table
 
@@ -206,14 +208,8 @@ def scores(
     return pd.concat(parts, ignore_index=True)[COLUMNS]
 
 
-def score_groups(
-    runs: pd.DataFrame,
-    by: Sequence[str],
-    names: Sequence[str],
-    view: str = "last_single",
-    subset: str = "test",
-) -> pd.DataFrame:
-    """Score every group of runs as ``score`` does; those of a group are the seeds of one system.
+def score_groups(runs: pd.DataFrame, by: Sequence[str], names: Sequence[str]) -> pd.DataFrame:
+    """Score every group of runs on the test split; those of a group are the seeds of one system.
 
     For example, every source on every target: ``score_groups(page.runs, ["source", "target"],
     ["accuracy"])``.
@@ -227,7 +223,7 @@ def score_groups(
         record.
     """
     parts = [
-        score(list(rows["record"]), names, view, subset)
+        score(list(rows["record"]), names)
         .rename_axis("metric")
         .reset_index()
         .assign(seeds=len(rows), **dict(zip(by, group, strict=True)))
@@ -238,8 +234,11 @@ def score_groups(
 
 
 def wide(table: pd.DataFrame) -> pd.DataFrame:
-    """``scores`` for reading: a row a system, a column a metric, cells such as ``62.2 ± 0.4 [60.6,
-    63.8]``: value, standard deviation between seeds where there are several, interval."""
+    """Lay ``scores`` out for reading: a row a system, a column a metric.
+
+    Cells such as ``62.2 ± 0.4 [60.6, 63.8]``: value, standard deviation between seeds where there
+    are several, interval.
+    """
 
     def cell(row: pd.Series) -> str:
         if np.isnan(row["value"]):
@@ -259,17 +258,17 @@ def wide(table: pd.DataFrame) -> pd.DataFrame:
     return shown.assign(images=first["n"], seeds=first["seeds"]).rename_axis("system")
 
 
-def recalls(
-    runs: Runs, classes: Sequence[str], view: str = "last_single", subset: str = "test"
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Recall by class: value, low, high, each with a row per system that has records and a column
-    per class."""
+def recalls(runs: Runs, classes: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Table the recall by class on the test split: value, low and high.
+
+    Each has a row a system that has records, and a column a class.
+    """
     names = [f"recall_{c}" for c in classes]
-    there = {name: score(records, names, view, subset) for name, records in runs.items() if records}
+    tables = {name: score(records, names) for name, records in runs.items() if records}
     value, low, high = (
         pd.DataFrame(
-            [table[part].to_numpy(float) for table in there.values()],
-            index=list(there),
+            [table[part].to_numpy(float) for table in tables.values()],
+            index=list(tables),
             columns=list(classes),
         )
         for part in ("value", "low", "high")
@@ -313,7 +312,7 @@ def difference(
     """
     a, b = paired(a, b)
     of_a, of_b = (
-        {r.config.seed: stored(r, metric, view, subset) for r in those} for those in (a, b)
+        {r.config.seed: metric_of(r, metric, view, subset) for r in those} for those in (a, b)
     )
     if not a or np.isnan([*of_a.values(), *of_b.values()]).any():
         return MISSING
@@ -338,35 +337,39 @@ def difference(
     return found
 
 
-def points(estimate: Estimate, digits: int = 1) -> str:
-    """A difference of shares in points with its sign and interval: ``+1.2 [+0.3, +2.1]``."""
-    return plain(Estimate(*(100 * x for x in estimate)), digits)
+def points(estimate: Estimate) -> str:
+    """Print a difference of shares in points, signed, with interval: ``+1.2 [+0.3, +2.1]``."""
+    return plain(Estimate(*(100 * x for x in estimate)), 1)
+
+
+def plain(estimate: Estimate, digits: int = 3) -> str:
+    """Print a difference as it is, signed, with its interval where there is one."""
+    return _printed(estimate, f"+.{digits}f")
 
 
 def percent(estimate: Estimate, digits: int = 1) -> str:
-    """A share in per cent with its interval: ``62.2 % [60.6, 63.8]``."""
+    """Print a share in per cent with its interval: ``62.2 % [60.6, 63.8]``."""
+    return _printed(Estimate(*(100 * x for x in estimate)), f".{digits}f", " %")
+
+
+def _printed(estimate: Estimate, form: str, unit: str = "") -> str:
+    """Print a value with its unit, and its interval where there is one."""
     if np.isnan(estimate.value):
         return "not measured"
-    bounds = (
-        ""
-        if np.isnan(estimate.low)
-        else f" [{100 * estimate.low:.{digits}f}, {100 * estimate.high:.{digits}f}]"
-    )
-    return f"{100 * estimate.value:.{digits}f} %{bounds}"
+    low, high = estimate.low, estimate.high
+    interval = "" if np.isnan(low) else f" [{low:{form}}, {high:{form}}]"
+    return f"{estimate.value:{form}}{unit}{interval}"
 
 
-def note(runs: Runs, subset: str = "test", view: str = "last_single", pooled: bool = False) -> str:
-    """The line under a figure: images, split, seeds, and what its intervals are over; ``pooled``:
-    the figure has none and counts the predictions of all seeds."""
-    there = [r for records in runs.values() for r in records]
-    if not there:
+def note(runs: Runs) -> str:
+    """Write the line under a figure: test images, seeds, and what its intervals are over."""
+    records = [record for seeds in runs.values() for record in seeds]
+    if not records:
         return "no record yet"
-    n, seeds = (
-        int(there[0].predictions.subset(subset).sum()),
-        verdicts.seeds(len(v) for v in runs.values() if v),
-    )
-    said = f"n = {n:,} images, {SUBSET_NAMES[subset]}; {seeds}; {of_view(view)}"
-    return f"{n * len(there):,} predictions: {said}" if pooled else f"{said}; 95 % {over(runs)}"
+    n = int(records[0].predictions.subset("test").sum())
+    seeds = verdicts.seeds(len(of_system) for of_system in runs.values() if of_system)
+    said = f"n = {n:,} images, {SUBSET_NAMES['test']}; {seeds}; {of_view('last_single')}"
+    return f"{said}; 95 % {over(runs)}"
 
 
 def over(runs: Runs) -> str:
@@ -384,8 +387,10 @@ def effects(
     view: str = "last_single",
     subset: str = "test",
 ) -> pd.DataFrame:
-    """Every system minus the base (see ``difference``): ``+1.2 [+0.3, +2.1]`` in points
-    (``UNSCALED``: as it is)."""
+    """Table every system minus the base (see ``difference``), in points: ``+1.2 [+0.3, +2.1]``.
+
+    Those of ``UNSCALED`` as they are.
+    """
     rows = {}
     for name, records in runs.items():
         if records and base and records[0] is not base[0]:
@@ -396,15 +401,3 @@ def effects(
             }
             rows[name]["seeds"] = max(d.n for d in found.values())
     return pd.DataFrame(rows).T.rename_axis("minus the first row")
-
-
-def plain(estimate: Estimate, digits: int = 3) -> str:
-    """A difference as it is, with its sign and interval where there is one."""
-    if np.isnan(estimate.value):
-        return "not measured"
-    bounds = (
-        ""
-        if np.isnan(estimate.low)
-        else f" [{estimate.low:+.{digits}f}, {estimate.high:+.{digits}f}]"
-    )
-    return f"{estimate.value:+.{digits}f}{bounds}"

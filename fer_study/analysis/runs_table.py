@@ -7,13 +7,13 @@ from typing import Protocol
 
 import numpy as np
 import pandas as pd
+import scipy
 
 from ..data.labels import class_names
 from ..settings.errors import InputError
 from ..settings.experiment import DataConfig, RunConfig, TransferConfig
 from ..store import Record
 from ..store.predictions import SUBSETS
-from .metrics import log_softmax
 
 CHOSEN_ON_VALIDATION = ("fer48",)
 """Networks whose design was chosen on PublicTest: they have no score on merged images, whatever
@@ -79,8 +79,10 @@ def dataset_name(data: DataConfig) -> str:
 
 
 def scored_subsets(record: Record, view: str) -> list[str]:
-    """The subsets that a record was scored on in a view and may be shown on; none where it has no
-    such view."""
+    """List the subsets that a record was scored on in a view, none where it has no such view.
+
+    Those that it must not be shown on are left out.
+    """
     subsets = list(record.metrics.get(view, {}))
     chosen = (
         isinstance(record.config, RunConfig) and record.config.model.name in CHOSEN_ON_VALIDATION
@@ -140,7 +142,8 @@ def _predicted(run: tuple, view: str, subset: str) -> pd.DataFrame:
             f"{', '.join(scored)}"
         )
     rows, logits = record.predictions.subset(subset), record.predictions.views[view]
-    table, logits = record.predictions.table[rows], log_softmax(logits[rows].astype(np.float64))
+    table = record.predictions.table[rows]
+    logits = scipy.special.log_softmax(logits[rows].astype(np.float64), axis=1)
     names, best = np.array(class_names(logits.shape[1])), logits.argmax(axis=1)
     return pd.DataFrame({
         "model": run.model, "arm": run.arm, "recipe": run.recipe, "seed": run.seed,

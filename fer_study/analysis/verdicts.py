@@ -26,8 +26,7 @@ def seeds(counts: Iterable[int]) -> str:
 
 
 def limits(num_seeds: int, as_claimed: bool = True) -> str:
-    """What limits a verdict: ``at our scale``, ``one seed`` or ``two seeds``; empty where nothing
-    does."""
+    """Say what limits a verdict: ``at our scale``, ``one seed``, ``two seeds``; empty: nothing."""
     few = {1: "one seed", 2: "two seeds"}.get(num_seeds)
     return ", ".join(limit for limit in (None if as_claimed else "at our scale", few) if limit)
 
@@ -61,8 +60,9 @@ recipe or a question, which has an effect and no truth."""
 
 
 class Spread(NamedTuple):
-    """Spread between seeds, pooled over systems: standard deviation and degrees of freedom; NaN and
-    0 where nothing ran twice.
+    """Spread between seeds, pooled over systems: standard deviation and degrees of freedom.
+
+    NaN and 0 where nothing ran twice.
 
     Of shares ``sd`` is in units of sqrt(m (1 - m)), for seeds scatter less near 0 and 1; ``at``
     gives it for a mean m.
@@ -79,8 +79,10 @@ class Spread(NamedTuple):
 
 
 class Effect(NamedTuple):
-    """A difference or a distance from a limit, with its standard error on ``df`` degrees of
-    freedom, from ``n`` seeds."""
+    """A difference or a distance from a limit, from ``n`` seeds.
+
+    ``se`` is its standard error on ``df`` degrees of freedom.
+    """
 
     value: float
     se: float
@@ -113,8 +115,9 @@ def t_quantile(probability: float, df: float) -> float:
 
 
 def pooled_spread(systems: Iterable[Sequence[float]], share: bool = False) -> Spread:
-    """Pool the spread between seeds over systems of one recipe: the root of the mean variance
-    within, by degrees of freedom.
+    """Pool the spread between seeds over systems of one recipe.
+
+    The root of the mean variance within, by degrees of freedom.
 
     Args:
         systems: the values of a system, one a seed; those with one value add nothing.
@@ -132,8 +135,9 @@ def pooled_spread(systems: Iterable[Sequence[float]], share: bool = False) -> Sp
 def interval(
     values: Sequence[float], spread: Spread, level: float = LEVEL, one_more: bool = False
 ) -> Estimate:
-    """Bound the mean over seeds by the pooled spread; of shares on the logit scale (delta method),
-    so inside [0, 1].
+    """Bound the mean over seeds by the pooled spread.
+
+    Of shares on the logit scale (delta method), so inside [0, 1].
 
     Args:
         values: one a seed, at least one.
@@ -151,8 +155,7 @@ def interval(
 
 
 def distance(values: Sequence[float], spread: Spread, limit: float) -> Effect:
-    """Estimate how far the mean over seeds lies above a limit; of shares on the logit scale, as
-    ``interval`` is."""
+    """Estimate how far the mean over seeds lies above a limit; of shares on the logit scale."""
     if not len(values):
         return Effect(math.nan, math.nan, 0, 0)
     n, mean = len(values), float(np.mean(values))
@@ -205,15 +208,11 @@ def judge_range(measured: Estimate, low: float, high: float) -> str:
     if math.isnan(measured.value):
         return OPEN
     least, most = _bounds(measured)
-    return (
-        LOWER
-        if most < low
-        else HIGHER
-        if least > high
-        else RIGHT
-        if low <= least and most <= high
-        else UNDECIDED
-    )
+    if most < low:
+        return LOWER
+    if least > high:
+        return HIGHER
+    return RIGHT if low <= least and most <= high else UNDECIDED
 
 
 def holm(p_values: Sequence[float]) -> np.ndarray:
@@ -228,7 +227,7 @@ def holm(p_values: Sequence[float]) -> np.ndarray:
     return adjusted
 
 
-def judge_effects(effects: Sequence[Effect], level: float = LEVEL) -> str:
+def judge_effects(effects: Sequence[Effect]) -> str:
     """Judge a family of effects that are stated to be positive.
 
     Returns:
@@ -238,15 +237,11 @@ def judge_effects(effects: Sequence[Effect], level: float = LEVEL) -> str:
     """
     if not effects or any(math.isnan(effect.value) for effect in effects):
         return OPEN
-    found = holm([effect.p_value for effect in effects]) < 1 - level
+    significant = holm([effect.p_value for effect in effects]) < 1 - LEVEL
     signs = np.array([effect.value for effect in effects])
-    return (
-        CONTRADICTED
-        if (found & (signs < 0)).any()
-        else CONFIRMED
-        if (found & (signs > 0)).all()
-        else UNDECIDED
-    )
+    if (significant & (signs < 0)).any():
+        return CONTRADICTED
+    return CONFIRMED if (significant & (signs > 0)).all() else UNDECIDED
 
 
 def judge_no_gain(effect: Effect, tolerance: float = TOLERANCE) -> str:
@@ -288,10 +283,8 @@ def compare_systems(
     for design in (np.hstack([of_system, of_seed]), of_system):
         contrast = np.zeros(design.shape[1])
         contrast[[order.index(a), order.index(b)]] = 1, -1
-        df, inverse = (
-            len(columns) - int(np.linalg.matrix_rank(design)),
-            np.linalg.pinv(design.T @ design),
-        )
+        df = len(columns) - int(np.linalg.matrix_rank(design))
+        inverse = np.linalg.pinv(design.T @ design)
         # seeds link the two
         if df >= 2 and np.allclose(inverse @ design.T @ design @ contrast, contrast):
             break
@@ -304,8 +297,9 @@ def compare_systems(
 
 
 def compare_apart(a: Sequence[float], of_a: Spread, b: Sequence[float], of_b: Spread) -> Effect:
-    """Estimate the mean of a minus the mean of b where they share no spread: another recipe, or
-    another measurement.
+    """Estimate the mean of a minus that of b where they share no spread.
+
+    They have another recipe, or another measurement.
 
     The two variances add up, their degrees of freedom as of Welch (1947). What is the same in every
     run, such as a pipeline without a seed, has ``Spread(0.0, 1)``.
@@ -323,8 +317,9 @@ def compare_apart(a: Sequence[float], of_a: Spread, b: Sequence[float], of_b: Sp
     return Effect(value, math.sqrt(variance), variance**2 / weights if weights else of_a.df, n)
 
 
-def resolvable_difference(images: int, discordance: float = 0.05, level: float = LEVEL) -> float:
-    """Say which difference of accuracies a test set of so many images tells from chance, between
-    two networks of which one alone is right in a share ``discordance`` of the images (McNemar,
-    1947)."""
-    return float(scipy.special.ndtri((1 + level) / 2)) * math.sqrt(discordance / images)
+def resolvable_difference(images: int, discordance: float = 0.05) -> float:
+    """Say which difference of accuracies so many test images tell from chance (McNemar, 1947).
+
+    One of two networks alone is right in a share ``discordance`` of the images.
+    """
+    return float(scipy.special.ndtri((1 + LEVEL) / 2)) * math.sqrt(discordance / images)

@@ -167,15 +167,19 @@ def run(faces: FaceSet, threshold: float = NEAR, score: bool = True) -> AuditRep
 
 
 def summary(faces: FaceSet, threshold: float = NEAR) -> dict:
-    """The whole audit as plain numbers: ``run(faces).summary()``."""
+    """Give the report without its rows of single images.
+
+    Plain dicts, lists, numbers and strings; undefined is None.
+    """
     return run(faces, threshold).summary()
 
 
 def score_against_truth(
     faces: FaceSet, group: np.ndarray, pairs: pd.DataFrame
 ) -> dict[str, dict[str, float]]:
-    """How well the audit finds the faults that a generator planted and recorded; only those on
-    record are scored.
+    """Score how well the audit finds the faults that a generator planted.
+
+    Only those on record are scored.
 
     Args:
         faces: a whole generated dataset: ``truth["duplicate_of"]`` counts its rows, so a selection
@@ -222,8 +226,7 @@ def _score(right: int, found: int, planted: int) -> dict[str, float]:
 
 
 def _roots(duplicate_of: np.ndarray) -> np.ndarray:
-    """(N,) int64: first original of each image, itself where it is no duplicate; chains are
-    followed."""
+    """(N,) int64: first original of each image, itself where it is none; chains are followed."""
     n = len(duplicate_of)
     if n and duplicate_of.max() >= n:
         raise InputError(
@@ -248,8 +251,7 @@ def _blanks(faces: FaceSet) -> pd.DataFrame:
 
 
 def _count_groups(groups: pd.DataFrame) -> dict[str, int]:
-    """Groups, images in them, groups across splits, groups with several labels, groups across each
-    pair of splits."""
+    """Count groups and their images: all, across splits, with several labels, by pair of splits."""
     across = {
         f"{a}+{b}": ((groups[a] > 0) & (groups[b] > 0)).sum()
         for a, b in itertools.combinations(SPLITS, 2)

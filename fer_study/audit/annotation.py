@@ -66,15 +66,19 @@ def crowd_columns(faces: FaceSet) -> tuple[np.ndarray, np.ndarray]:
 
 
 def majority_shares(votes: np.ndarray) -> np.ndarray:
-    """(N, M) votes -> (N, M) float64: all of an image to the option with most votes, a tie shared
-    evenly; zeros where none has a vote."""
+    """Give all of an image to the option with most votes, a tie shared evenly.
+
+    (N, M) votes -> (N, M) float64; zeros where none has a vote.
+    """
     top = (votes == votes.max(axis=1, keepdims=True)) & (votes > 0)
     return top / np.maximum(top.sum(axis=1, keepdims=True), 1)
 
 
 def transitions(faces: FaceSet, num_options: int = 10) -> pd.DataFrame:
-    """Images by label (rows) and majority vote (columns, ``none`` where no option has a vote);
-    totals in row ``all``."""
+    """Count images by label (rows) and majority vote (columns).
+
+    ``none`` where no option has a vote; totals in row ``all``.
+    """
     _, votes = crowd_columns(faces)
     names = (*VOTE_NAMES[:num_options], "none")
     table = np.zeros((faces.num_classes, len(names)), np.int64)
@@ -89,8 +93,9 @@ def transitions(faces: FaceSet, num_options: int = 10) -> pd.DataFrame:
 
 
 def gains(faces: FaceSet, num_options: int = 10) -> pd.DataFrame:
-    """By class, images that the crowd gives it minus images with its label, over the images with a
-    vote for an option.
+    """Count by class the images that the crowd gives it minus those with its label.
+
+    Over the images with a vote for an option.
 
     Returns:
         Table of ``ties_first`` (a tie goes to one option, as in ``majority``) and ``ties_shared``
@@ -113,8 +118,10 @@ def gains(faces: FaceSet, num_options: int = 10) -> pd.DataFrame:
 
 
 def balance(faces: FaceSet) -> pd.DataFrame:
-    """Images by split (rows; also ``validation+test`` and ``all``) and class (columns; also
-    ``total``)."""
+    """Count images by split (rows) and class (columns).
+
+    Rows also ``validation+test`` and ``all``; columns also ``total``.
+    """
     table = faces.counts().reindex(list(SPLITS), fill_value=0)
     table.loc["validation+test"] = table.loc["validation"] + table.loc["test"]
     table.loc["all"] = table.loc["train"] + table.loc["validation+test"]
@@ -134,8 +141,10 @@ def inverse_frequency(counts: np.ndarray, total: float | None = None) -> np.ndar
 
 
 def class_weights(faces: FaceSet) -> pd.DataFrame:
-    """Class weights (columns: classes) by where N and n_c come from (rows); on FER2013 also as
-    printed in the source."""
+    """Table class weights (columns: classes) by where N and n_c come from (rows).
+
+    On FER2013 also as printed in the source.
+    """
     table = balance(faces).drop(columns="total")
     rows = {
         "N and n_c of train": inverse_frequency(table.loc["train"]),

@@ -103,8 +103,9 @@ def share(mask: np.ndarray) -> float:
 
 
 def leakage(faces: FaceSet, group: np.ndarray, pairs: pd.DataFrame) -> pd.DataFrame:
-    """Images with a copy elsewhere, for every relation of ``RELATIONS``, exact and near, by class
-    and for all classes.
+    """Count images with a copy elsewhere, for every relation of ``RELATIONS``.
+
+    Exact and near, by class and for all classes.
 
     Returns:
         Long table: ``relation``, ``kind`` (exact, near), ``class`` (or ``all``), ``images``,

@@ -1,5 +1,6 @@
-"""What the votes of a crowd tell without any network: how often labels are wrong, and how well a
-person does.
+"""Tell what the votes of a crowd say without any network.
+
+How often labels are wrong, and how well a person does.
 
 Every figure is a share with its 95 % bootstrap interval over images; where the truth is known, it
 is scored against it.
@@ -11,6 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
+import scipy
 
 from ..analysis import metrics
 from ..data.faceset import FaceSet
@@ -23,8 +25,9 @@ Beliefs = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def weigh(votes: np.ndarray, labels: np.ndarray, passes: int) -> np.ndarray:
-    """How likely each class is the right one, by so many passes of the EM of Dawid and Skene
-    (1979).
+    """Weigh how likely each class is the right one (Dawid and Skene, 1979).
+
+    So many passes of their EM.
 
     It starts from the most voted classes, ties shared evenly. A pass counts how often a tagger, any
     of them, says each class of each right one, and how often the label does; it then weighs votes
@@ -48,7 +51,7 @@ def weigh(votes: np.ndarray, labels: np.ndarray, passes: int) -> np.ndarray:
                 belief.T @ counts + 0.1
             )  # a tenth of a vote each: no class is ever impossible
             logits += counts @ np.log(confusion / confusion.sum(axis=1, keepdims=True)).T
-        belief = np.exp(metrics.log_softmax(logits))
+        belief = np.exp(scipy.special.log_softmax(logits, axis=-1))
     return belief
 
 
@@ -69,8 +72,7 @@ def _most_voted(votes: np.ndarray) -> np.ndarray:
 
 
 def _intervals(parts: list[np.ndarray], of: list[np.ndarray]) -> list[np.ndarray]:
-    """Ratios of sums over images: ``parts`` and ``of`` are (N, M) each; (1 + R, M) each, the value,
-    then bootstrap draws."""
+    """Ratios of sums of (N, M) ``parts`` and ``of``: (1 + R, M) each, the value, then draws."""
     sums = metrics.resampled(np.concatenate([*parts, *of], axis=1), None, 1000, 0)
     blocks = np.split(sums, len(parts) + len(of), axis=1)
     return [
@@ -86,14 +88,14 @@ def _table(draws: np.ndarray, names: list[str], prefix: str = "") -> pd.DataFram
 
 
 def _by_class(values: np.ndarray, classes: np.ndarray, count: int) -> np.ndarray:
-    """(N,) values as (N, K + 1): each in the column of its class and in the last one, of all
-    classes."""
+    """(N,) values as (N, K + 1): each in the column of its class and in the last one, of all."""
     return np.column_stack([np.eye(count)[classes] * values[:, None], values])
 
 
 def label_noise(faces: FaceSet) -> dict:
-    """Share of wrong labels by class of the label, by every estimator, over the images with a vote
-    for one of the classes.
+    """Estimate the share of wrong labels by class of the label, by every estimator.
+
+    Over the images with a vote for one of the classes.
 
     Returns:
         ``estimators``: name -> table by class (and ``all``): ``images``, ``value``, ``low``,
@@ -156,8 +158,9 @@ def _says(belief: np.ndarray, labels: np.ndarray, classes: tuple[str, ...]) -> p
 
 
 def leave_one_out(votes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """One tagger, drawn from those of an image, against the majority of the others: exact
-    expectations, ties shared evenly.
+    """Score one tagger, drawn from those of an image, against the majority of the others.
+
+    Exact expectations, ties shared evenly.
 
     Args:
         votes: (N, M) integer votes, at least two an image.
@@ -179,8 +182,9 @@ def leave_one_out(votes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def human_ceiling(faces: FaceSet, num_options: int) -> dict[str, pd.DataFrame]:
-    """How well people do on the test split, over the images with two votes for the first
-    ``num_options`` of ``VOTE_NAMES``.
+    """Score how well people do on the test split.
+
+    Over the images with two votes for the first ``num_options`` of ``VOTE_NAMES``.
 
     Returns:
         Question -> table by class (and ``all``) of ``value``, ``low``, ``high``, ``images``.
@@ -225,8 +229,9 @@ def human_ceiling(faces: FaceSet, num_options: int) -> dict[str, pd.DataFrame]:
 
 
 def label_gaps(faces: FaceSet) -> pd.DataFrame:
-    """Groups of an attribute whose labels are right more or less often than those of all other
-    images.
+    """Find groups of an attribute whose labels are right more or less often.
+
+    Than those of all other images.
 
     Returns:
         Row ``attribute: group`` for every attribute of two to four values (of two, only the

@@ -37,15 +37,16 @@ def transitions(audit: dict, options: str = "eight emotions") -> pd.DataFrame:
 
 
 def noise(audit: dict, estimator: str = WEIGHED) -> pd.DataFrame:
-    """Table the share of wrong labels by class, as one estimator has it (columns:
-    ``label_noise``)."""
+    """Table the share of wrong labels by class, by one estimator (columns: ``label_noise``)."""
     return by_class(audit, audit["noise"]["estimators"][estimator])
 
 
 def shares(audit: dict) -> dict[str, pd.DataFrame]:
-    """Table the share of wrong labels for a figure: ``value``, ``low``, ``high``, each with a row a
-    way to know it (the last, where it is known: the truth, without interval) and a column a
-    class."""
+    """Table the share of wrong labels for a figure: ``value``, ``low`` and ``high``.
+
+    Each has a row a way to know it (the last, where it is known: the truth, without interval) and a
+    column a class.
+    """
     ways = {"not the majority": noise(audit, "majority"), "weighed votes": noise(audit)}
     if "true" in ways["weighed votes"]:
         ways["truth"] = ways["weighed votes"][["true"]].rename(columns={"true": "value"})
@@ -57,8 +58,9 @@ def shares(audit: dict) -> dict[str, pd.DataFrame]:
 
 
 def with_interval(table: pd.DataFrame, prefix: str = "", sign: str = "") -> pd.Series:
-    """Print ``value, low, high`` of each row in per cent: ``52.4 [51.0, 53.8]``, a dash where
-    undefined.
+    """Print ``value, low, high`` of each row in per cent: ``52.4 [51.0, 53.8]``.
+
+    A dash where undefined.
 
     Args:
         prefix: of the three columns, such as ``error_``.

@@ -1,5 +1,4 @@
-"""Doctor: what lies at a path, whether it is the official dataset, and how to mend it where it is
-not."""
+"""Say what lies at a path, whether it is the official dataset, and how to mend it."""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-"""Faults of the pictures of a set, which its counts do not show: blank ones, copies, and mirror
-images. A fault is (problem, remedy)."""
+"""Find faults of pictures that counts do not show: blank ones, copies, mirror images.
+
+A fault is (problem, remedy).
+"""
 
 from __future__ import annotations
 

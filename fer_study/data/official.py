@@ -1,5 +1,4 @@
-"""What the datasets are: publication, licence, size, label order, and the counts of the whole
-set."""
+"""State what the datasets are: publication, licence, size, label order, counts."""
 
 from __future__ import annotations
 

@@ -127,8 +127,11 @@ def good(row: Any) -> Any:
 
 @dataclass
 class Omitted:
-    """Counts what a set does without: rows by reason, with the first lines of each kind, and images
-    of classes that it does not have. An advice stands only in the first line that has it."""
+    """Counts what a set does without, with the first lines of each kind.
+
+    Rows by reason, and images of classes that it does not have. An advice stands only in the first
+    line that has it.
+    """
 
     rows: Counter[str] = field(default_factory=Counter)
     classes: Counter[str] = field(default_factory=Counter)

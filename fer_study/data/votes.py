@@ -1,5 +1,6 @@
-"""Votes of FER+ (Barsoum et al., 2016): each count, the majority, and whether votes belong to the
-images they lie beside.
+"""Read votes of FER+ (Barsoum et al., 2016).
+
+Each count, the majority, and whether votes belong to the images they lie beside.
 
 FER2013 names none of its images, so the published votes are joined by row order: in another order
 they are wrong votes, and with FER+ wrong labels, which nothing else would show.

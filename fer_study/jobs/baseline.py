@@ -14,9 +14,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import scipy
 
 from .. import store
-from ..analysis.metrics import log_softmax, temperature
+from ..analysis.metrics import temperature
 from ..settings.environment import environment
 from ..settings.errors import InputError
 from ..settings.experiment import RunConfig
@@ -112,7 +113,11 @@ class Baseline(Run):
         )
         chosen = (table["split"] == "validation").to_numpy()
         heat = temperature(scores[chosen], table["label"].to_numpy()[chosen].astype(np.int64))
-        views = {"last_single": stored(np.maximum(log_softmax(scores / heat), np.log(1e-7)))}
+        views = {
+            "last_single": stored(
+                np.maximum(scipy.special.log_softmax(scores / heat, axis=1), np.log(1e-7))
+            )
+        }
         log.info("%s: %d images, %d features, trained in %.0f s", NAME, *learned.shape, trained)
         env = environment(start) | {
             "sklearn": sklearn.__version__,

@@ -13,7 +13,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..settings.experiment import ModelConfig
-from .modes import evaluating
+from .modes import eval_mode
 from .registry import FaceModel, create_model
 
 SLOW = 2.0
@@ -41,7 +41,7 @@ def size(config: ModelConfig, num_classes: int = 7, in_channels: int = 1) -> dic
         images = torch.zeros(
             2, in_channels, config.input_size, config.input_size
         )  # batch normalisation needs two
-        with evaluating(model), FlopCounterMode(display=False) as counter:
+        with eval_mode(model), FlopCounterMode(display=False) as counter:
             model(images[:1])
         return {
             "parameters": sum(p.numel() for p in model.parameters()),
@@ -51,8 +51,9 @@ def size(config: ModelConfig, num_classes: int = 7, in_channels: int = 1) -> dic
 
 
 def activation_mb(model: FaceModel, images: torch.Tensor) -> float:
-    """Megabytes (10^6 bytes) an image that a training step in float32 keeps between its way forth
-    and its way back.
+    """Measure what a training step in float32 keeps between its way forth and its way back.
+
+    In megabytes (10^6 bytes) an image.
 
     Every tensor that autograd saves counts once, the weights and the images do not.
     """
@@ -77,11 +78,14 @@ def cost(config: ModelConfig, num_classes: int = 7, in_channels: int = 1) -> dic
 def forward_speeds(
     config: ModelConfig, num_classes: int = 7, in_channels: int = 1, repeats: int = 15
 ) -> dict[str, float]:
-    """``latency_ms``: median time of a batch of one, and ``images_per_second`` of a batch of 64, in
-    float32 on the CPU."""
+    """Time the forward pass in float32 on the CPU.
+
+    Returns:
+        ``latency_ms``: median time of a batch of one; ``images_per_second`` of a batch of 64.
+    """
     model = create_model(config, num_classes, in_channels)
     one = torch.zeros(1, in_channels, config.input_size, config.input_size)
-    with evaluating(model):
+    with eval_mode(model):
         latency = alternating({"one": lambda: model(one)}, repeats)["one"]
         batch = alternating(
             {"64": lambda: model(one.expand(64, -1, -1, -1))}, 3 if latency < 0.05 else 1
@@ -96,8 +100,10 @@ def step_speeds(
     batch_size: int = 16,
     repeats: int = 5,
 ) -> dict[str, float]:
-    """Images a second of a training step (forth, back, SGD) on the CPU in each of ``WAYS``; NaN:
-    does not compile, or cannot be trained channels-last (``only_contiguous``)."""
+    """Time a training step (forth, back, SGD) on the CPU, in images a second, in each of ``WAYS``.
+
+    NaN: does not compile, or cannot be trained channels-last (``only_contiguous``).
+    """
     steps = {
         way: _step(config, num_classes, in_channels, batch_size, level)
         for level, way in enumerate(WAYS)
@@ -122,9 +128,11 @@ def step_ratios(
     batch_size: int = 16,
     repeats: int = 15,
 ) -> list[float]:
-    """How many times as long a training step takes as without a part, in float32 and channels-last
-    (contiguous where one is ``only_contiguous``): one ratio for each pair of steps, one after the
-    other, in one run."""
+    """Measure how many times as long a training step takes as without a part.
+
+    In float32 and channels-last (contiguous where one is ``only_contiguous``): one ratio for each
+    pair of steps, one after the other, in one run.
+    """
     both = {"with": config, "without": without}
     level = int(not any(only_contiguous(c, num_classes, in_channels) for c in both.values()))
     steps = {
@@ -135,8 +143,10 @@ def step_ratios(
 
 
 def only_contiguous(config: ModelConfig, num_classes: int = 7, in_channels: int = 1) -> bool:
-    """Whether a training step in float32 and channels-last may end the process on the CPU: a 1x1
-    convolution with stride and few channels; see ``device.memory_format``."""
+    """Tell whether a channels-last training step in float32 may end the process on the CPU.
+
+    A 1x1 convolution with stride and few channels does it; see ``device.memory_format``.
+    """
     with torch.device("meta"):
         parts = create_model(config, num_classes, in_channels).modules()
     return any(
@@ -152,8 +162,7 @@ def alternating(calls: dict[str, Callable[[], object]], repeats: int) -> dict[st
 
 
 def turns(calls: dict[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
-    """Seconds of each of several calls, which take turns, so that other work on the machine slows
-    all alike."""
+    """Time calls that take turns, in seconds, so that other work on the machine slows all alike."""
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for turn in range(repeats + 1):
         for name, call in calls.items():

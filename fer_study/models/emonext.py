@@ -1,5 +1,6 @@
-"""EmoNeXt (El Boudouri and Bohi, 2023): ConvNeXt (Liu et al., 2022), a spatial transformer,
-squeeze-and-excitation.
+"""EmoNeXt (El Boudouri and Bohi, 2023).
+
+ConvNeXt (Liu et al., 2022), a spatial transformer, squeeze-and-excitation.
 
 Where the description and the published code differ, the difference is an option whose default is
 the published value:
@@ -26,13 +27,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..settings.errors import InputError
-from .registry import FaceModel, register
+from .registry import FaceModel, check_side, register
 
 
 class SpatialTransformer(nn.Module):
-    """Spatial transformer (Jaderberg et al., 2015, section 3), the identity at the start, for any
-    input size.
+    """Spatial transformer (Jaderberg et al., 2015, section 3), the identity at the start.
+
+    For any input size.
 
     Two convolutions with pooling, then 32 hidden units and the six numbers of an affine map.
     """
@@ -83,8 +84,10 @@ class SqueezeExcitation(nn.Module):
 
 
 class AttentionPenalty(nn.Module):
-    """How unevenly features attend to each other; their attended values are used nowhere (so
-    ``value`` gets no gradient)."""
+    """How unevenly features attend to each other.
+
+    Their attended values are used nowhere (so ``value`` gets no gradient).
+    """
 
     def __init__(self, dim: int, power: float) -> None:
         super().__init__()
@@ -93,8 +96,7 @@ class AttentionPenalty(nn.Module):
         self.scale = dim**-power
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """(..., N, D) features -> scalar, ``mean((W - mean W)^2)`` of the attention weights W (...,
-        N, N)."""
+        """(..., N, D) -> scalar, ``mean((W - mean W)^2)`` of attention weights W (..., N, N)."""
         x = self.norm(features)
         weights = torch.softmax(
             self.query(x) @ self.key(x).transpose(-2, -1) * self.scale, dim=-1
@@ -103,8 +105,9 @@ class AttentionPenalty(nn.Module):
 
 
 class EmoNeXt(FaceModel):
-    """See the module. ``depths`` and ``dims`` are those of ConvNeXt, ``weights`` its name in timm;
-    images from 32 px.
+    """See the module; images from 32 px.
+
+    ``depths`` and ``dims`` are those of ConvNeXt, ``weights`` its name in timm.
 
     Args:
         se_reduction: r of squeeze-and-excitation.
@@ -133,8 +136,7 @@ class EmoNeXt(FaceModel):
         from timm.models.convnext import ConvNeXt  # seconds to import, so not on every start
 
         super().__init__()
-        if input_size < 32:
-            raise InputError(f"model emonext: input_size is {input_size}, allowed: 32 and more")
+        check_side("emonext", input_size, 32)
         self.se_place, self.attends, self.attention_weight = se, attention, attention_weight
         self.stn = SpatialTransformer(in_channels, input_size) if stn else nn.Identity()
         self.net = ConvNeXt(
@@ -210,8 +212,7 @@ class EmoNeXt(FaceModel):
 
 
 def _size(name: str, depths: tuple[int, ...], dims: tuple[int, ...], tag: str = "fb_in22k") -> None:
-    """Register a size; ``tag`` names its weights: ImageNet-22k as published, ImageNet-1k where timm
-    has no other."""
+    """Register a size; ``tag`` names its weights: ImageNet-22k, or 1k where timm has no other."""
     parts = {"depths": depths, "dims": dims, "weights": f"convnext_{name}.{tag}"}
     register(f"emonext_{name}")(type(f"EmoNeXt_{name}", (EmoNeXt,), parts))
 

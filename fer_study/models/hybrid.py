@@ -39,7 +39,7 @@ from torch import nn
 from ..data.labels import FER2013
 from ..settings.errors import InputError
 from .emonext import SqueezeExcitation
-from .registry import FaceModel, register
+from .registry import FaceModel, check_side, register
 
 GROUPS = (("happy", "surprise", "neutral"), ("angry", "disgust", "fear", "sad"))
 """Classes of the two branches: the frequent ones and the rare ones (document 003, section 2.3)."""
@@ -49,8 +49,10 @@ DIM, HEADS = 512, 8
 
 
 class Adapter(nn.Conv2d):
-    """1x1 convolution from one channel to three that starts as duplication: (B, 1, H, W) -> (B, 3,
-    H, W)."""
+    """1x1 convolution from one channel to three that starts as duplication.
+
+    (B, 1, H, W) -> (B, 3, H, W).
+    """
 
     def __init__(self) -> None:
         super().__init__(1, 3, 1)
@@ -66,8 +68,10 @@ class Duplicate(nn.Module):
 
 
 class SpatialAttention(nn.Module):
-    """Spatial attention (document 003, section 2.1): a 7x7 convolution of the maximum and the mean
-    over channels."""
+    """Spatial attention (document 003, section 2.1).
+
+    A 7x7 convolution of the maximum and the mean over channels.
+    """
 
     def __init__(self, kernel_size: int = 7) -> None:
         super().__init__()
@@ -80,8 +84,9 @@ class SpatialAttention(nn.Module):
 
 
 class TransformerBlock(nn.Module):
-    """Encoder layer (Vaswani et al., 2017, section 3.1): ``LayerNorm(x + attention(x))``, then the
-    same feed-forward.
+    """Encoder layer (Vaswani et al., 2017, section 3.1).
+
+    ``LayerNorm(x + attention(x))``, then the same feed-forward.
 
     Args:
         mlp_ratio: hidden units of the feed-forward part over ``dim``; 0: none.
@@ -111,8 +116,10 @@ def _dense(inputs: int, hidden: int, outputs: int, dropout: float) -> nn.Sequent
 
 
 class ClassBranches(nn.Module):
-    """A branch for each of ``GROUPS``, then a fusion layer, which starts by putting their logits in
-    the order of FER2013."""
+    """A branch for each of ``GROUPS``, then a fusion layer.
+
+    That starts by putting their logits in the order of FER2013.
+    """
 
     def __init__(self, inputs: int, hidden: int, dropout: float) -> None:
         super().__init__()
@@ -133,8 +140,9 @@ class ClassBranches(nn.Module):
 
 @register("hybrid_resnet50")
 class HybridResNet50(FaceModel):
-    """See the module: images of one channel, or of three without adapter, from 33 px (a last map of
-    2x2).
+    """See the module; images from 33 px (a last map of 2x2).
+
+    They have one channel, or three without adapter.
 
     Args:
         branches: whether each group of classes has a dense layer of its own; without, one layer of
@@ -197,8 +205,7 @@ class HybridResNet50(FaceModel):
         )
 
     def _maps(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(B, 3, H, W) -> the maps of stages 3 and 4, (B, 1024, H / 16, W / 16) and (B, 2048, H /
-        32, W / 32)."""
+        """(B, 3, H, W) -> maps of stages 3 and 4: (B, 1024, H / 16, ..), (B, 2048, H / 32, ..)."""
         net = self.backbone
         x = net.maxpool(net.act1(net.bn1(net.conv1(images))))
         finer = net.layer3(net.layer2(net.layer1(x)))
@@ -230,9 +237,10 @@ class HybridResNet50(FaceModel):
         return self.attention
 
     def stages(self) -> list[nn.Module]:
-        """First all that is not ResNet50 (the adapter too: what is new learns from the start); then
-        its convolutions, one by one with their batch normalisation (a shortcut with the third
-        convolution of its block), from the last to the stem.
+        """List all that is not ResNet50, then its convolutions from the last to the stem.
+
+        The adapter comes first too: what is new learns from the start. A convolution comes with its
+        batch normalisation, a shortcut with the third convolution of its block.
 
         50 stages. "Unfreeze layers n-175" of the documents counts Keras' layers from 0; a
         convolution whose batch normalisation the number cuts off is freed with it:
@@ -270,8 +278,7 @@ def _check(
     where = "model hybrid_resnet50:"
     if in_channels not in (1, 3):
         raise InputError(f"{where} images have {in_channels} channels, allowed: 1, 3")
-    if input_size < 33:
-        raise InputError(f"{where} input_size is {input_size}, allowed: 33 and more")
+    check_side("hybrid_resnet50", input_size, 33)
     if branches and num_classes != len(FER2013):
         raise InputError(
             f"{where} {num_classes} classes, but its branches are for {', '.join(FER2013)}: set "

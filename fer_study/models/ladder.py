@@ -1,5 +1,6 @@
-"""The ladder of small CNNs of document 004 (Rowson and Slotter, Facial Expression Recognition
-Project).
+"""The ladder of small CNNs of document 004.
+
+Rowson and Slotter, Facial Expression Recognition Project.
 
 The text gives the number of filters and the order of the layers. What it leaves open is chosen here
 and is a field where it could matter: 3x3 convolutions with padding 1, 2x2 max pooling, dropout .25
@@ -18,7 +19,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..settings.errors import InputError
-from .registry import FaceModel, register
+from .registry import FaceModel, check_side, register
 
 FIXED_KERNELS = {
     "sobel_x": [[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]],
@@ -32,8 +33,10 @@ other three are ours."""
 
 
 class FixedKernels(nn.Module):
-    """Fixed 3x3 filters at the input: (B, C, H, W) -> (B, 5, H, W). Channels are averaged first;
-    nothing is learned."""
+    """Fixed 3x3 filters at the input: (B, C, H, W) -> (B, 5, H, W).
+
+    Channels are averaged first; nothing is learned.
+    """
 
     out_channels = len(FIXED_KERNELS)
 
@@ -48,8 +51,9 @@ class FixedKernels(nn.Module):
 
 
 class CBAM(nn.Module):
-    """Convolutional block attention module: channel, then spatial attention (Woo et al., 2018, eq.
-    1-3).
+    """Convolutional block attention module (Woo et al., 2018, eq. 1-3).
+
+    Channel, then spatial attention.
 
     Args:
         reduction: of the hidden layer of the channel branch (16 in the paper).
@@ -75,53 +79,29 @@ class CBAM(nn.Module):
         return x * torch.sigmoid(self.spatial(pooled))
 
 
-def _after_pooling(input_size: int, poolings: int, name: str) -> int:
-    if input_size % 2**poolings or input_size < 16:
+def _dense_head(
+    name: str, maps: int, input_size: int, hidden: int, num_classes: int, dropout: float
+) -> nn.Sequential:
+    """Two fully connected layers that see every position of the map behind three poolings."""
+    if input_size % 8 or input_size < 16:
         raise InputError(
-            f"model {name}: input_size is {input_size}, allowed: multiples of {2**poolings} from 16"
+            f"model {name}: input_size is {input_size}, allowed: multiples of 8 from 16"
         )
-    return input_size // 2**poolings
+    return nn.Sequential(
+        nn.Flatten(),
+        nn.Linear(maps * (input_size // 8) ** 2, hidden),
+        nn.ReLU(),
+        nn.Dropout(dropout),
+        nn.Linear(hidden, num_classes),
+    )
 
 
-class _Plain(FaceModel):
-    """Three convolutions with pooling and dropout, then two fully connected layers, behind an
-    optional kernel layer.
+class _Blocks(FaceModel):
+    """A kernel layer or none, blocks and a head, one behind the other."""
 
-    DEVIATION: the text lists pooling and dropout behind the first two convolutions of model 1, and
-    none in model 2; here they follow all three in both, which leaves 0.7 of 2.5 million parameters
-    at 48 px.
-    """
-
-    def __init__(
-        self,
-        kernels: bool,
-        name: str,
-        num_classes: int,
-        in_channels: int,
-        input_size: int,
-        width: float,
-        hidden: int,
-        dropout: float,
-        head_dropout: float,
-    ) -> None:
-        super().__init__()
-        widths = [round(width * w) for w in (32, 64, 128)]
-        self.kernels = FixedKernels() if kernels else nn.Identity()
-        inputs = [FixedKernels.out_channels if kernels else in_channels] + widths[:-1]
-        self.blocks = nn.ModuleList(
-            nn.Sequential(
-                nn.Conv2d(i, o, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(dropout)
-            )
-            for i, o in zip(inputs, widths, strict=True)
-        )
-        side = _after_pooling(input_size, 3, name)
-        self.head = nn.Sequential(
-            nn.Flatten(),
-            nn.Linear(widths[-1] * side**2, hidden),
-            nn.ReLU(),
-            nn.Dropout(head_dropout),
-            nn.Linear(hidden, num_classes),
-        )
+    kernels: nn.Module
+    blocks: nn.ModuleList
+    head: nn.Module
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         x = self.kernels(images)
@@ -129,17 +109,23 @@ class _Plain(FaceModel):
             x = block(x)
         return self.head(x)
 
-    @property
-    def cam_layer(self) -> nn.Module:
-        return self.blocks[-1][1]
-
     def stages(self) -> list[nn.Module]:
         return [self.head, *reversed(self.blocks)]
 
 
 @register("emotion_cnn")
-class EmotionCNN(_Plain):
-    """Document 004, model 1: convolutions of 32, 64 and 128 filters; 0.7 M parameters at 48 px."""
+class EmotionCNN(_Blocks):
+    """Document 004, model 1: convolutions of 32, 64 and 128 filters; 0.7 M parameters at 48 px.
+
+    Three convolutions with pooling and dropout, then two fully connected layers.
+
+    DEVIATION: the text lists pooling and dropout behind the first two convolutions of model 1, and
+    none in model 2; here they follow all three in both, which leaves 0.7 of 2.5 million parameters
+    at 48 px.
+    """
+
+    name = "emotion_cnn"
+    has_kernels = False
 
     def __init__(
         self,
@@ -151,54 +137,42 @@ class EmotionCNN(_Plain):
         dropout: float = 0.25,
         head_dropout: float = 0.5,
     ) -> None:
-        super().__init__(
-            False,
-            "emotion_cnn",
-            num_classes,
-            in_channels,
-            input_size,
-            width,
-            hidden,
-            dropout,
-            head_dropout,
+        super().__init__()
+        widths = [round(width * w) for w in (32, 64, 128)]
+        self.kernels = FixedKernels() if self.has_kernels else nn.Identity()
+        inputs = [FixedKernels.out_channels if self.has_kernels else in_channels] + widths[:-1]
+        self.blocks = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(i, o, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(dropout)
+            )
+            for i, o in zip(inputs, widths, strict=True)
         )
+        self.head = _dense_head(
+            self.name, widths[-1], input_size, hidden, num_classes, head_dropout
+        )
+
+    @property
+    def cam_layer(self) -> nn.Module:
+        return self.blocks[-1][1]
 
 
 @register("kernel_cnn")
-class KernelCNN(_Plain):
+class KernelCNN(EmotionCNN):
     """Document 004, model 2: the same behind five fixed kernels."""
 
-    def __init__(
-        self,
-        num_classes: int,
-        in_channels: int,
-        input_size: int,
-        width: float = 1.0,
-        hidden: int = 128,
-        dropout: float = 0.25,
-        head_dropout: float = 0.5,
-    ) -> None:
-        super().__init__(
-            True,
-            "kernel_cnn",
-            num_classes,
-            in_channels,
-            input_size,
-            width,
-            hidden,
-            dropout,
-            head_dropout,
-        )
+    name = "kernel_cnn"
+    has_kernels = True
 
 
 @register("baseline_cnn")
-class BaselineCNN(_Plain):
-    """The baseline CNN of document 003, which names it and gives its scores (section 6.1), not its
-    layers.
+class BaselineCNN(EmotionCNN):
+    """The baseline CNN of document 003, which gives its name and scores (section 6.1), no layers.
 
     Ours is the plainest reading: ``emotion_cnn`` without any dropout, so with nothing that the
     hybrid network adds.
     """
+
+    name = "baseline_cnn"
 
     def __init__(
         self,
@@ -210,22 +184,13 @@ class BaselineCNN(_Plain):
         dropout: float = 0.0,
         head_dropout: float = 0.0,
     ) -> None:
-        super().__init__(
-            False,
-            "baseline_cnn",
-            num_classes,
-            in_channels,
-            input_size,
-            width,
-            hidden,
-            dropout,
-            head_dropout,
-        )
+        super().__init__(num_classes, in_channels, input_size, width, hidden, dropout, head_dropout)
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions with batch normalisation and a projected shortcut, stride 2 (He et al.,
-    2016, fig. 2).
+    """Two 3x3 convolutions and a projected shortcut, stride 2 (He et al., 2016, fig. 2).
+
+    With batch normalisation.
 
     Without ``shortcut`` it is a plain block, as in the plain networks that He et al. compare with.
     """
@@ -255,8 +220,9 @@ class ResidualBlock(nn.Module):
 
 @register("simple_resnet")
 class SimpleResNetFER(FaceModel):
-    """Document 004, model 3: kernels, convolution of 32 filters, residual blocks of 64, 128 and
-    256, average pooling.
+    """Document 004, model 3: residual blocks of 64, 128 and 256 filters.
+
+    Kernels and a convolution of 32 filters stand before them, average pooling behind.
 
     DEVIATION: no dropout. The text says that it was "integrated throughout our deeper models", but
     lists none here.
@@ -277,6 +243,7 @@ class SimpleResNetFER(FaceModel):
         shortcuts: bool = True,
     ) -> None:
         super().__init__()
+        check_side("simple_resnet", input_size, 16)
         widths = [round(width * w) for w in (32, 64, 128, 256)]
         self.kernels = FixedKernels() if kernels else nn.Identity()
         first = FixedKernels.out_channels if kernels else in_channels
@@ -289,10 +256,6 @@ class SimpleResNetFER(FaceModel):
             ResidualBlock(i, o, shortcut=shortcuts) for i, o in pairwise(widths)
         )
         self.head = nn.Linear(widths[-1], num_classes)
-        if input_size < 16:
-            raise InputError(
-                f"model simple_resnet: input_size is {input_size}, allowed: 16 and more"
-            )
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         x = self.stem(self.kernels(images))
@@ -309,9 +272,10 @@ class SimpleResNetFER(FaceModel):
 
 
 @register("cbam_cnn")
-class CustomFERCNN(FaceModel):
-    """Document 004, model 4: kernels, three blocks of 64, 128 and 256 filters with CBAM, then 512
-    -> K.
+class CustomFERCNN(_Blocks):
+    """Document 004, model 4: blocks of 64, 128 and 256 filters with CBAM, then 512 -> K.
+
+    Kernels stand before them.
 
     Args:
         kernels, attention: the two parts that the ablation removes.
@@ -343,13 +307,8 @@ class CustomFERCNN(FaceModel):
             self._block(i, o, convolutions, attention, dropout)
             for i, o in zip(inputs, widths, strict=True)
         )
-        side = _after_pooling(input_size, 3, "cbam_cnn")
-        self.head = nn.Sequential(
-            nn.Flatten(),
-            nn.Linear(widths[-1] * side**2, hidden),
-            nn.ReLU(),
-            nn.Dropout(head_dropout),
-            nn.Linear(hidden, num_classes),
+        self.head = _dense_head(
+            "cbam_cnn", widths[-1], input_size, hidden, num_classes, head_dropout
         )
 
     @staticmethod
@@ -370,15 +329,6 @@ class CustomFERCNN(FaceModel):
             nn.Dropout(dropout),
         )
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        x = self.kernels(images)
-        for block in self.blocks:
-            x = block(x)
-        return self.head(x)
-
     @property
     def cam_layer(self) -> nn.Module:
         return self.blocks[-1][-2]
-
-    def stages(self) -> list[nn.Module]:
-        return [self.head, *reversed(self.blocks)]

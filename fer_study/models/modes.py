@@ -10,7 +10,7 @@ from torch import nn
 
 
 @contextlib.contextmanager
-def evaluating(model: nn.Module) -> Iterator[nn.Module]:
+def eval_mode(model: nn.Module) -> Iterator[nn.Module]:
     """Evaluation mode without gradients; the modes of all parts come back afterwards."""
     modes = {module: module.training for module in model.modules()}
     model.eval()

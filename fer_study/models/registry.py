@@ -57,21 +57,23 @@ class FaceModel(nn.Module):
 
     @property
     def cam_layer(self) -> nn.Module:
-        """The layer whose activations Grad-CAM weighs; a property, so that its weights are stored
-        once."""
+        """The layer whose activations Grad-CAM weighs; a property: its weights are stored once."""
         raise NotImplementedError
 
     def cam_map(self, activations: torch.Tensor) -> torch.Tensor:
-        """Activations of ``cam_layer``, or their gradients, as a map (B, D, h, w); networks of
-        tokens lay them out."""
+        """Lay out activations of ``cam_layer``, or their gradients, as a map (B, D, h, w).
+
+        Networks of tokens have to.
+        """
         return activations
 
     @classmethod
     def extra_outputs(cls, options: dict[str, int | float | bool | str]) -> tuple[str, ...]:
-        """What ``training_outputs`` holds beside the logits of a network with these options, all of
-        them given: ``penalty``, a scalar that is added to the loss, or ``branch``, logits (B, K) of
-        a second head, which needs an attribute ``branch_weight``
-        (``objectives.JointGenerator``)."""
+        """Name what ``training_outputs`` holds beside the logits, with these options, all given.
+
+        ``penalty``, a scalar that is added to the loss, or ``branch``, logits (B, K) of a second
+        head, which needs an attribute ``branch_weight`` (``objectives.JointGenerator``).
+        """
         return ()
 
     def training_outputs(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -83,8 +85,7 @@ class FaceModel(nn.Module):
         raise NotImplementedError
 
     def trunk(self) -> tuple[str, nn.Module] | None:
-        """``(timm name of the ImageNet weights, the submodule that they fill)``; None where there
-        are none.
+        """Name the ImageNet weights in timm, and the submodule that they fill; None: none there.
 
         The submodule names its weights as timm does. Its classifier, if it has one, has other
         classes; the first convolution may have other input channels; and a weight may differ in
@@ -98,6 +99,12 @@ def start_as_he(model: nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+
+def check_side(name: str, input_size: int, least: int) -> None:
+    """Refuse an input size below the least that the layers of a network can take."""
+    if input_size < least:
+        raise InputError(f"model {name}: input_size is {input_size}, allowed: {least} and more")
 
 
 def register(name: str) -> Callable[[Callable[..., FaceModel]], Callable[..., FaceModel]]:
@@ -152,9 +159,10 @@ def check_factory(name: str, factory: object) -> None:
 
 
 def read_source(name: str, factory: Callable[..., FaceModel]) -> tuple[str, str]:
-    """File in the checkout, empty outside the package, and hash of the source of a network: the
-    file or the cell of a notebook where its class is defined; outside the package also those of the
-    classes that it derives from.
+    """Name the file of a network in the checkout, and hash its source.
+
+    The file is empty outside the package. The source is the file, or the cell of a notebook, where
+    its class is defined; outside the package also those of the classes that it derives from.
 
     Raises:
         InputError: there is no source to be read, so records of other code could not be told apart.
@@ -167,7 +175,7 @@ def read_source(name: str, factory: Callable[..., FaceModel]) -> tuple[str, str]
         )
     known = (package, "torch", "builtins")
     kinds = inspect.getmro(factory) if inspect.isclass(factory) else (factory,)
-    texts = [text_of(kind) for kind in kinds if kind.__module__.partition(".")[0] not in known]
+    texts = [source_text(kind) for kind in kinds if kind.__module__.partition(".")[0] not in known]
     if not all(texts):
         raise InputError(
             f"model {name!r}: the source of its class cannot be read; define it in a file or a "
@@ -176,9 +184,8 @@ def read_source(name: str, factory: Callable[..., FaceModel]) -> tuple[str, str]
     return "", short_hash("\n".join(dict.fromkeys(texts)))
 
 
-def text_of(kind: type | Callable) -> str:
-    """The whole file, or cell, in which a class or function is defined; empty where it cannot be
-    read."""
+def source_text(kind: type | Callable) -> str:
+    """Read the file, or cell, in which a class or function is defined; empty: it cannot be read."""
     file = getattr(sys.modules.get(kind.__module__), "__file__", None)
     if file is None:  # a cell: its functions remember where they come from
         functions = [
@@ -192,8 +199,11 @@ def text_of(kind: type | Callable) -> str:
 
 
 def source_of(name: str) -> str:
-    """What the key of a run holds of the code of its network: the hash of its source where it lies
-    outside the package; nothing of a name that is not registered."""
+    """Give what the key of a run holds of the code of its network.
+
+    The hash of its source where it lies outside the package; nothing of a name that is not
+    registered.
+    """
     file, mark = _SOURCES.get(name, ("", ""))
     return "" if file else mark
 
@@ -226,8 +236,7 @@ def options_of(name: str) -> dict[str, int | float | bool | str]:
 
 
 def choices_of(name: str) -> dict[str, tuple]:
-    """What each option of a network may be, of those that its constructor annotates as
-    ``Literal``."""
+    """List what each option may be, of those that the constructor annotates as ``Literal``."""
     factory = _lookup(name)
     hints = get_type_hints(factory.__init__ if inspect.isclass(factory) else factory)
     return {key: get_args(hint) for key, hint in hints.items() if get_origin(hint) is Literal}
@@ -246,8 +255,10 @@ def extra_outputs(config: ModelConfig) -> tuple[str, ...]:
 
 
 def resolve(config: ModelConfig) -> ModelConfig:
-    """The config with every option spelled out, so that its key does not depend on defaults in the
-    code, and with the source of a network from outside the package.
+    """Spell out every option of a config.
+
+    So its key does not depend on defaults in the code. A network from outside the package gets the
+    hash of its source, too.
 
     Raises:
         InputError: unknown model or option, or an option of the wrong type, outside ``RANGES`` or

@@ -1,5 +1,6 @@
-"""ResFace (Qu and Niu, 2023, as document 001 describes it) and its label distribution generator;
-images from 48 px.
+"""ResFace (Qu and Niu, 2023) and its label distribution generator; images from 48 px.
+
+As document 001 describes them.
 
 The *local module* (stem, stages 1 and 2 of a residual trunk) ends in an up-sampling transposed
 convolution, the *channel-spatial block* reweights what comes out of it, the other stages follow. A
@@ -47,12 +48,10 @@ import torch
 from torch import nn
 
 from ..settings.errors import InputError
-from .registry import FaceModel, register, start_as_he
+from .registry import FaceModel, check_side, register, start_as_he
 
 STEM = 64
 """Maps of Conv1."""
-
-SMALLEST = 48
 
 
 class ChannelSpatial(nn.Module):
@@ -89,8 +88,9 @@ class ChannelSpatial(nn.Module):
 
 
 class CompactBranch(nn.Module):
-    """Four convolutional blocks (Conv2 to Conv5), flatten, fully connected (document 001, section
-    3.4).
+    """Four convolutional blocks (Conv2 to Conv5), flatten, fully connected.
+
+    Document 001, section 3.4.
 
     Each block halves the side: "reduces the spatial redundancy". Kernel, widths and normalisation
     are ours.
@@ -217,8 +217,10 @@ class ResFace50(ResFace):
 
 @register("ldg")
 class LabelDistributionGenerator(FaceModel):
-    """Conv1 and the compact branch as a network of its own: trained first, then frozen, it teaches
-    ResFace."""
+    """Conv1 and the compact branch as a network of its own.
+
+    Trained first, then frozen, it teaches ResFace.
+    """
 
     def __init__(
         self, num_classes: int, in_channels: int, input_size: int, widths: str = "64-128-256-512"
@@ -263,14 +265,12 @@ def _normalised(i: int, o: int, kernel: int, stride: int = 1, dilation: int = 1)
 
 def _stem(in_channels: int, input_size: int) -> nn.Sequential:
     """Conv1 of ResNet with its pooling: (B, C, H, W) -> (B, 64, H / 4, W / 4)."""
-    if input_size < SMALLEST:
-        raise InputError(f"model resface: input_size is {input_size}, allowed: {SMALLEST} and more")
+    check_side("resface", input_size, 48)
     return nn.Sequential(*_normalised(in_channels, STEM, 7, stride=2), nn.MaxPool2d(3, 2, 1))
 
 
 def _residual(block: str, inputs: int, outputs: int, depth: int, stride: int) -> nn.Sequential:
-    """A stage of ``depth`` blocks of torchvision; a projection in the first where its shape
-    changes."""
+    """Stack ``depth`` blocks of torchvision; a projection in the first where its shape changes."""
     from torchvision.models import resnet  # seconds to import, so not on every start
 
     kind = getattr(resnet, block)

@@ -16,7 +16,7 @@ from torch import nn
 
 from ..settings.errors import InputError
 from .ladder import FixedKernels
-from .registry import FaceModel, register, start_as_he
+from .registry import FaceModel, check_side, register, start_as_he
 
 
 class _Pooled(FaceModel):
@@ -82,15 +82,11 @@ def _stage(
     return nn.Sequential(*layers)
 
 
-def _least(input_size: int, least: int, name: str) -> None:
-    if input_size < least:
-        raise InputError(f"model {name}: input_size is {input_size}, allowed: {least} and more")
-
-
 @register("fer48")
 class FER48(_Pooled):
-    """Ours: a stem at full size, then a stage at each half of the size before, of 64, 128, 256 and
-    512 filters; images from 16 px, where the last map is a single place.
+    """Ours: a stem at full size, then a stage at each half of the size before.
+
+    Of 64, 128, 256 and 512 filters; images from 16 px, where the last map is a single place.
 
     Args:
         width: factor of all filters (stem 32).
@@ -117,7 +113,7 @@ class FER48(_Pooled):
         drop_path: float = 0.0,
     ) -> None:
         super().__init__()
-        _least(input_size, 16, "fer48")
+        check_side("fer48", input_size, 16)
         if not re.fullmatch(r"[1-9]-[1-9]-[1-9](-[1-9])?", depths):
             raise InputError(
                 f"model fer48: depths is {depths!r}, allowed: blocks of 3 or 4 stages, as in "
@@ -138,8 +134,10 @@ class FER48(_Pooled):
 
 @register("resnet18_48")
 class ResNet18For48(_Pooled):
-    """ResNet-18 (He et al., 2016, table 1) as it is used on small pictures: a 3x3 stem without
-    stride or pooling; images from 16 px."""
+    """ResNet-18 (He et al., 2016, table 1) as it is used on small pictures; from 16 px.
+
+    A 3x3 stem without stride or pooling.
+    """
 
     def __init__(
         self,
@@ -150,7 +148,7 @@ class ResNet18For48(_Pooled):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        _least(input_size, 16, "resnet18_48")
+        check_side("resnet18_48", input_size, 16)
         widths = [8 * round(width * w / 8) for w in (64, 64, 128, 256, 512)]
         stages = [
             _stage(i, o, 2, s, False, "conv", 0.0)
@@ -162,9 +160,11 @@ class ResNet18For48(_Pooled):
 
 @register("vgg19_48")
 class VGG19For48(_Pooled):
-    """VGG-19 (Simonyan and Zisserman, 2015, configuration E) with batch normalisation, average
-    pooling and one linear layer in place of the three fully connected ones, as it is used on 44 and
-    48 px faces; images from 32 px."""
+    """VGG-19 (Simonyan and Zisserman, 2015, configuration E) for 44 and 48 px faces; from 32 px.
+
+    With batch normalisation, average pooling and one linear layer in place of the three fully
+    connected ones.
+    """
 
     def __init__(
         self,
@@ -175,7 +175,7 @@ class VGG19For48(_Pooled):
         dropout: float = 0.5,
     ) -> None:
         super().__init__()
-        _least(input_size, 32, "vgg19_48")
+        check_side("vgg19_48", input_size, 32)
         widths = [8 * round(width * w / 8) for w in (64, 128, 256, 512, 512)]
         parts, inputs = [], in_channels
         for outputs, convolutions in zip(widths, (2, 2, 4, 4, 4), strict=True):

@@ -21,14 +21,15 @@ REFUSALS = (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeErro
 """What networks of timm raise where they cannot take an argument, a file of weights or a size."""
 
 
-def words_of(refusal: Exception) -> str:
+def one_line(refusal: Exception) -> str:
     """A refusal in one line, cut where it is long."""
     return f"{type(refusal).__name__}: {' '.join(str(refusal).split())[:160]}"
 
 
 def check_name(name: str) -> None:
-    """Refuse a name that is not one of timm's, such as ``resnet50`` or ``resnet50.a1_in1k``, as
-    timm says it today.
+    """Refuse a name that is not one of timm's today.
+
+    Names such as ``resnet50`` or ``resnet50.a1_in1k``.
 
     Raises:
         InputError: it says which are near, or which weights the network has, or what timm calls it
@@ -59,8 +60,7 @@ def _tagged(network: str) -> list[str]:
 
 
 def _present_name(name: str | None) -> str:
-    """What timm's table of old names gives, or where it is out of date itself, what is nearest to
-    it."""
+    """Give what timm's table of old names says, or what is nearest where that is out of date."""
     if name is None:
         return "none in its place"
     network, dot, _ = name.partition(".")
@@ -79,8 +79,10 @@ def build(name: str, input_size: int, **options: object) -> nn.Module:
 
 
 def before_pooling(net: nn.Module) -> list[nn.Module]:
-    """Direct children of a timm network up to its global pooling, all where it has no child of that
-    name."""
+    """List the direct children of a timm network up to its global pooling.
+
+    All where it has no child of that name.
+    """
     names = [name for name, _ in net.named_children()]
     return list(net.children())[: names.index("global_pool") if "global_pool" in names else None]
 
@@ -122,7 +124,7 @@ class TimmModel(FaceModel):
             if input_size != usual:  # what it is made for, it takes
                 self._show(torch.zeros(1, in_channels, input_size, input_size))
         except REFUSALS as error:
-            why = words_of(error)
+            why = one_line(error)
             for option in options:
                 if f"unexpected keyword argument '{option}'" in why:
                     value = options[option]
@@ -135,8 +137,7 @@ class TimmModel(FaceModel):
             ) from None
 
     def _show(self, images: torch.Tensor) -> None:
-        """A forward in evaluation mode that leaves no trace: ``train`` of some networks forgets
-        what they kept of it."""
+        """Run a forward in evaluation mode, which ``train`` of some networks then forgets."""
         self.net.eval()
         with torch.no_grad():
             self.net(images)
@@ -174,8 +175,11 @@ class TimmModel(FaceModel):
         return [part for part in self._body() if id(part) in before][-1]
 
     def cam_map(self, activations: torch.Tensor) -> torch.Tensor:
-        """(B, prefix + h w, D) of a ViT, or (B, h, w, D) of a Swin, or (B, D, h, w) -> (B, D, h,
-        w), where h = w; all else stays as it is."""
+        """Lay out activations of a ViT or a Swin as a map; all else stays as it is.
+
+        (B, prefix + h w, D) of a ViT, (B, h, w, D) of a Swin, or (B, D, h, w) -> (B, D, h, w),
+        where h = w.
+        """
         if activations.ndim == 3:
             return self._laid_out(activations)
         if activations.ndim != 4:
@@ -185,8 +189,7 @@ class TimmModel(FaceModel):
         return activations.permute(0, 3, 1, 2) if last else activations
 
     def _laid_out(self, tokens: torch.Tensor) -> torch.Tensor:
-        """(B, prefix + h h, D) -> (B, D, h, h); some networks prepend their class token only behind
-        the layer."""
+        """(B, prefix + h h, D) -> (B, D, h, h); some prepend their class token behind the layer."""
         for prefix in (getattr(self.net, "num_prefix_tokens", 0), 0):
             side = math.isqrt(tokens.shape[1] - prefix)
             if side**2 == tokens.shape[1] - prefix:

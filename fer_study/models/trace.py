@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from ..settings.experiment import ModelConfig
-from .modes import evaluating
+from .modes import eval_mode
 from .registry import create_model
 
 
@@ -48,7 +48,7 @@ def trace(
                 )
 
             handles.append(module.register_forward_hook(note))
-        with evaluating(model):
+        with eval_mode(model):
             model(torch.zeros(1, in_channels, config.input_size, config.input_size))
     for handle in handles:
         handle.remove()

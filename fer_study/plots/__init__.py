@@ -1,5 +1,6 @@
-"""Figures: arrays and tables in, Axes out. Nothing is computed here but the layout (and the row
-shares of a count table).
+"""Draw figures: arrays and tables in, Axes out.
+
+Nothing is computed here but the layout (and the row shares of a count table).
 
 Every function draws into ``ax`` (a new figure without it), sets a ``title`` and below it a
 ``note``: n, split and interval. Each class has one colour, marker, line style and hatch; the order

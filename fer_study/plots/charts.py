@@ -47,8 +47,7 @@ def _heatmap(
     columns: Sequence,
     labels: Sequence,
 ) -> None:
-    """(R, C) shares in [0, 1] as shades of one colour, NaN in grey, with a text in each cell;
-    ``labels`` of x and y."""
+    """Shade (R, C) shares in [0, 1], NaN in grey, a text in each cell; ``labels`` of x and y."""
     seaborn.heatmap(
         pd.DataFrame(shares, rows, columns), vmin=0, vmax=1, cmap="Blues", cbar=False, ax=ax
     )
@@ -77,8 +76,10 @@ def _row_shares(counts: np.ndarray) -> np.ndarray:
 
 
 def class_balance(counts: Table, ax: AnyAxes = None, **head: Unpack[Head]) -> Axes:
-    """Stacked bars. ``counts``: images, rows splits, columns classes (``FaceSet.counts()``;
-    ``total`` is left out)."""
+    """Draw images by class and split as stacked bars.
+
+    ``counts``: rows splits, columns classes (``FaceSet.counts()``; ``total`` is left out).
+    """
     ax, counts = start(ax, (7, 3.4)), counts.drop(columns="total", errors="ignore")
     left = np.zeros(counts.shape[1])
     for i, (split, row) in enumerate(counts.iterrows()):
@@ -101,8 +102,10 @@ def class_balance(counts: Table, ax: AnyAxes = None, **head: Unpack[Head]) -> Ax
 def confusion(
     matrix: np.ndarray, classes: Sequence[str], ax: AnyAxes = None, **head: Unpack[Head]
 ) -> Axes:
-    """(K, K) int counts, label in rows: per cent of the row above the count; a dash in a row
-    without images."""
+    """Draw a (K, K) int confusion, label in rows: per cent of the row above the count.
+
+    A dash in a row without images.
+    """
     ax, shares = start(ax, (6.2, 5.4)), _row_shares(np.asarray(matrix))
     _heatmap(ax, shares, _texts(shares, 0), classes, classes, ("predicted class", "label"))
     for text, (row, column), count in zip(
@@ -127,8 +130,10 @@ def agreement(
     labels: Sequence[str] = ("most votes (% of the row)", "label"),
     **head: Unpack[Head],
 ) -> Axes:
-    """Counts, rows labels, columns what most votes say: the share of each row in per cent, n images
-    beside it."""
+    """Draw counts, rows labels, columns what most votes say.
+
+    Cells are the share of the row in per cent; n images stand beside it.
+    """
     ax, shares = start(ax, (7.4, 4.4)), _row_shares(matrix.to_numpy(dtype=float))
     rows = [f"{name} (n = {total:,.0f})" for name, total in matrix.sum(axis=1).items()]
     columns = [name.replace("_", " ") for name in matrix.columns]
@@ -143,8 +148,10 @@ def transfer_matrix(
     ax: AnyAxes = None,
     **head: Unpack[Head],
 ) -> Axes:
-    """Shares in [0, 1], rows trained on, columns scored on; the interval below each, the diagonal
-    framed."""
+    """Draw shares in [0, 1], rows trained on, columns scored on.
+
+    The interval stands below each, the diagonal is framed.
+    """
     ax, values = (
         start(ax, (1.4 * value.shape[1] + 2.2, 0.8 * len(value) + 1.8)),
         value.to_numpy(dtype=float),
@@ -172,8 +179,10 @@ def recall_by_class(
     label: str = "recall",
     **head: Unpack[Head],
 ) -> Axes:
-    """Shares, rows systems, columns classes: a dot and interval a system, side by side; ``counts``:
-    images of a class."""
+    """Draw shares, rows systems, columns classes: a dot and interval a system, side by side.
+
+    ``counts``: images of a class.
+    """
     ax, places = start(ax, (7.4, 3.6)), np.arange(value.shape[1])
     shifts = (np.arange(len(value)) - (len(value) - 1) / 2) * min(0.15, 0.7 / max(len(value), 1))
     for i, (system, row) in enumerate(value.iterrows()):
@@ -205,9 +214,12 @@ def score_intervals(
     percent: bool = True,
     **head: Unpack[Head],
 ) -> Axes:
-    """A row a system: ``name, value, low, high``, ``of`` (how many images or seeds, in words) and,
+    """Draw a score and its interval, a row a system.
+
+    ``table`` holds ``name, value, low, high``, ``of`` (how many images or seeds, in words) and,
     where a source gives one, ``reported`` (hollow diamond) and ``reported_spread`` (a line of plus
-    or minus below it)."""
+    or minus below it).
+    """
     ax, places = start(ax, (8.4, 0.4 * len(table) + 1.5)), np.arange(len(table))
     scale, digits = (100, 1) if percent else (1, 3)
     ax.hlines(places, table["low"], table["high"], SERIES_COLOURS[0], linewidth=2)
@@ -281,8 +293,10 @@ def verdict_bars(counts: Table, ax: AnyAxes = None, **head: Unpack[Head]) -> Axe
 def learning_curves(
     history: Table, axes: Sequence[Axes] | None = None, **head: Unpack[Head]
 ) -> np.ndarray:
-    """Columns ``train_|validation_`` times ``loss|accuracy`` by ``epoch``, a line a ``seed`` (if
-    any), none for a column of NaN; gives both Axes."""
+    """Draw loss and accuracy by epoch, a line a ``seed`` (if any); gives both Axes.
+
+    Columns ``train_|validation_`` times ``loss|accuracy``, and ``epoch``; no line for one of NaN.
+    """
     axes = (
         plt.subplots(1, 2, figsize=(8, 3.2), layout="constrained")[1]
         if axes is None
@@ -316,8 +330,10 @@ def learning_curves(
 def duplicates_by_class(
     shares: pd.Series, texts: Sequence[str] = (), ax: AnyAxes = None, **head: Unpack[Head]
 ) -> Axes:
-    """Share of each class (index) that has a duplicate; ``texts`` beside the bars, such as "118 of
-    416"."""
+    """Draw the share of each class (index) that has a duplicate.
+
+    ``texts`` stand beside the bars, such as "118 of 416".
+    """
     ax, n = start(ax, (6, 3)), len(shares)
     for place, (name, share) in enumerate(shares.items()):
         look = class_style(name)
@@ -336,8 +352,11 @@ def duplicates_by_class(
 
 
 def reliability(bins: Table, ax: AnyAxes = None, **head: Unpack[Head]) -> Axes:
-    """Accuracy by confidence, ``metrics.reliability``: bars of accuracy, the gap to the confidence
-    hatched, n above each."""
+    """Draw accuracy by confidence, the gap between them hatched, n above each bar.
+
+    A row of ``bins`` is a bin of confidence: its edges ``low`` and ``high``, its number of images
+    ``n``, and their mean ``confidence`` and ``accuracy``.
+    """
     ax, full = start(ax, (4.6, 5.0)), bins[bins["n"] > 0]
     centre, width = (full["low"] + full["high"]) / 2, full["high"] - full["low"]
     ax.bar(

@@ -15,8 +15,7 @@ from .frame import INK, SERIES_COLOURS, AnyAxes, Head, finish, start
 def _tiles(
     ax: Axes, images: np.ndarray, titles: Sequence[str], columns: int
 ) -> list[tuple[float, float, float, float]]:
-    """(N, H, W) images in a grid of unit squares with a title above each; returns the extents
-    (left, right, bottom, top)."""
+    """Lay (N, H, W) images out in unit squares; gives extents (left, right, bottom, top)."""
     step, head, rows = (
         1.08,
         0.12 + 0.16 * max(name.count("\n") + 1 for name in titles),
@@ -44,8 +43,10 @@ def face_grid(
     columns: int = 8,
     **head: Unpack[Head],
 ) -> Axes:
-    """(N, H, W) uint8, or float in [0, 1], a title each. For synthetic faces only: no real face is
-    published."""
+    """Draw (N, H, W) images, uint8 or float in [0, 1], a title each.
+
+    For synthetic faces only: no real face is published.
+    """
     ax = start(ax, (8, 1.25 * -(-len(images) // columns) + 0.5))
     _tiles(ax, images, titles, columns)
     return finish(ax, "Synthetic faces", None, **head)
@@ -58,8 +59,10 @@ def contact_sheet(
     ax: AnyAxes = None,
     **head: Unpack[Head],
 ) -> Axes:
-    """(R, M, H, W) uint8 synthetic faces: R rows with a name each, M columns, named where
-    ``columns`` says so."""
+    """Draw (R, M, H, W) uint8 synthetic faces: R rows with a name each, M columns.
+
+    ``columns`` names these, where it is given.
+    """
     count, width = images.shape[:2]
     ax, step = start(ax, (min(0.62 * width + 1.2, 11), 0.62 * count + 0.7)), 1.04
     for (row, column), image in ((place, images[place]) for place in np.ndindex(count, width)):
@@ -86,9 +89,11 @@ def overlay(
     ax: AnyAxes = None,
     **head: Unpack[Head],
 ) -> Axes:
-    """Two rows of (M, H, W) uint8 synthetic faces, a title each: with landmarks ``points`` (M, P,
-    2), x and y in pixels, and with the outlines of regions ``masks`` (M, R, H, W) bool, a colour
-    for each of the R ``names``."""
+    """Draw (M, H, W) uint8 synthetic faces, a title each, in two rows.
+
+    Above with landmarks ``points`` (M, P, 2), x and y in pixels; below with the outlines of regions
+    ``masks`` (M, R, H, W) bool, a colour for each of the R ``names``.
+    """
     colours = [c for c in SERIES_COLOURS if c != INK]
     ax, step, size = start(ax, (1.35 * len(images), 3.2)), 1.04, images.shape[-1]
     for i, image in enumerate(images):
@@ -128,8 +133,10 @@ def class_saliency(
     ax: AnyAxes = None,
     **head: Unpack[Head],
 ) -> Axes:
-    """(K, h, w) mean saliency >= 0 (NaN: no map) of ``counts`` maps over (K, H, W) mean ``faces``;
-    contour: half peak."""
+    """Draw (K, h, w) mean saliency >= 0 (NaN: no map) over (K, H, W) mean ``faces``.
+
+    ``counts`` maps stand behind each; the contour is half the peak.
+    """
     ax, top = start(ax, (8.6, 2.1)), max(float(np.nan_to_num(maps).max()), 1e-12)
     extents = _tiles(
         ax,

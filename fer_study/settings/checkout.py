@@ -39,8 +39,7 @@ def _installed(name: str) -> bool:
 
 @functools.cache
 def commit() -> str:
-    """Short commit of the code, with ``+`` where the module was changed since; ``unknown`` outside
-    a checkout.
+    """Short commit of the code, ``+`` where the module was changed; ``unknown``: no checkout.
 
     A process asks once, for the code that it runs is what it loaded: a commit that is made while it
     trains is not its own.
@@ -63,9 +62,11 @@ def sha256(path: Path) -> str:
 
 
 def other_code(env: dict) -> str:
-    """What to say of a record whose network was built by other code than is here now: nothing where
-    it is the same, or not known. ``network_source`` of its environment is the file of the package
-    and the ``short_hash`` of it."""
+    """Say that the network of a record was built by other code than is here now.
+
+    Nothing where it is the same, or not known. ``network_source`` of its environment is the file of
+    the package and the ``short_hash`` of it.
+    """
     file, _, mark = env.get("network_source", "").rpartition(" ")
     path = PACKAGE.parent / file
     if not file or (path.is_file() and short_hash(path.read_text(encoding="utf-8")) == mark):

@@ -34,8 +34,7 @@ def environment(start: float, device: str | None = None) -> dict[str, object]:
 
 
 def peak_memory_gb() -> float | None:
-    """Say how much memory this process had at most since it began, in GiB; None where the system
-    does not tell (Windows)."""
+    """The most memory that this process ever had, in GiB; None where it is unknown (Windows)."""
     try:
         import resource
     except ImportError:

@@ -46,8 +46,7 @@ PICKLES = (".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt", ".tar")
 
 
 def _check_weights(weights: str) -> str:
-    """Refuse what names no weights, by its form alone: whether a file is there, ``weights.pin``
-    says."""
+    """Refuse what names no weights, by form alone; ``weights.pin`` looks for the file."""
     if RUN.fullmatch(weights):
         return weights.removesuffix(":last")
     if weights in ("scratch", "imagenet") or FILE.fullmatch(weights):
@@ -67,8 +66,10 @@ def is_path(weights: str) -> bool:
 
 
 def without_place(weights: str) -> str:
-    """``file:<digest>`` of a file, wherever it lies; all else as it is. Keys and records hold
-    this."""
+    """Give ``file:<digest>`` of a file, wherever it lies, as keys and records hold it.
+
+    All else as it is.
+    """
     pinned = FILE.fullmatch(weights)
     return f"file:{pinned['digest']}" if pinned else weights
 
@@ -169,8 +170,7 @@ class AugmentConfig(Frozen):
 
 
 class ModelConfig(Frozen):
-    """A registered model: its name, its own options, the side of its input and where its weights
-    come from.
+    """A registered model: its name, its options, the side of its input, and its weights.
 
     ``weights`` is ``scratch``, ``imagenet``, ``run:<key>`` (``run:<key>:best``, ``:ema``) or the
     path of a safetensors file, which ``weights.pin`` makes ``file:<digest of its content>:<path>``;
@@ -252,8 +252,10 @@ class OptimiserConfig(Frozen):
 
 
 class PhaseConfig(Frozen):
-    """One phase of training: ``unfreeze`` is ``all`` or the number of stages, counted from the
-    head, that learn."""
+    """One phase of training.
+
+    ``unfreeze`` is ``all`` or the number of stages, counted from the head, that learn.
+    """
 
     epochs: Annotated[int, Field(ge=0)]
     lr: Annotated[float, Field(gt=0)]
@@ -297,8 +299,10 @@ class RunConfig(TrainingConfig):
 
 
 class TransferConfig(Frozen):
-    """Zero-shot evaluation of a trained run on the test split of another dataset (the whole set
-    where it has no split)."""
+    """Zero-shot evaluation of a trained run on the test split of another dataset.
+
+    On the whole set where it has no split.
+    """
 
     unkeyed: ClassVar[frozenset[str]] = frozenset({"name"})
 
@@ -312,8 +316,9 @@ class TransferConfig(Frozen):
 
 
 class AuditConfig(Frozen):
-    """The audit of a dataset: its copies (near from a pixel correlation of ``threshold``), labels
-    and blanks.
+    """The audit of a dataset: its copies, labels and blanks.
+
+    Copies are near from a pixel correlation of ``threshold``.
 
     ``form`` is the number of what its record holds: raise it when an entry is added or changes its
     meaning.
@@ -325,9 +330,12 @@ class AuditConfig(Frozen):
 
 
 class CostConfig(Frozen):
-    """What a network costs on images of so many channels, timed forward and in training steps of
-    ``batch_size`` images, and how much more than ``without``, the same network less a part; not
-    ``timed``: sizes only. ``form``: see ``AuditConfig``."""
+    """What a network costs on images of so many channels.
+
+    Timed forward and in training steps of ``batch_size`` images, and how much more than
+    ``without``, the same network less a part; not ``timed``: sizes only. ``form``: see
+    ``AuditConfig``.
+    """
 
     model: ModelConfig
     without: ModelConfig | None = None

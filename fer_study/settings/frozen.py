@@ -63,8 +63,10 @@ Kind = TypeVar("Kind", bound=Frozen)
 
 
 def run_key(config: Frozen) -> str:
-    """First 16 hexadecimal digits of the SHA-256 of the resolved config, its kind and the schema
-    version."""
+    """Name a resolved config: the first 16 hexadecimal digits of a SHA-256.
+
+    Of the config, its kind and the schema version.
+    """
     content = {"schema": SCHEMA_VERSION, "kind": type(config).__name__, **config.resolved()}
     return hashlib.sha256(
         json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
@@ -109,8 +111,7 @@ def _refusal(failure: ValidationError, kind: type[Frozen], where: str) -> InputE
 
 
 def _place(kind: object, loc: tuple[str | int, ...]) -> list[str]:
-    """The keys beside the last of ``loc``, which goes down from a type such as
-    ``list[PhaseConfig]``; none where it leads to no config."""
+    """The keys beside the last of ``loc``, down from a type; none where it leads to no config."""
     if isinstance(kind, type) and issubclass(kind, Frozen):
         fields = kind.model_fields
         return list(fields) if len(loc) == 1 else _place(fields[loc[0]].annotation, loc[1:])

@@ -11,8 +11,7 @@ from .yaml_files import read_yaml
 
 
 class Recipe(TrainingConfig):
-    """A named way to train: everything of a ``RunConfig`` but data, model and seed, with its
-    source."""
+    """A way to train, with its source: all of a ``RunConfig`` but data, model and seed."""
 
     source: str
 

@@ -1,5 +1,7 @@
-"""YAML as people mean it, with the plain words of YAML 1.2: ``1e-3`` is a number, ``off`` is text,
-and an error names the file."""
+"""Read YAML as people mean it, by the plain words of YAML 1.2.
+
+``1e-3`` is a number, ``off`` is text, and an error names the file.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-"""The store: one folder a record, written as a whole, found by key, in ``runs/`` (local) and
-``results/`` (published)."""
+"""Store records: one folder each, written as a whole, found by key.
+
+In ``runs/`` (local) and ``results/`` (published).
+"""
 
 from __future__ import annotations
 
@@ -65,8 +67,10 @@ class Busy(InputError):
 
 @dataclass(frozen=True)
 class Record:
-    """A finished record. ``published`` says that it came from ``results/``. Reading a part that is
-    not as it was written raises ``Damaged``."""
+    """A finished record; ``published`` says that it came from ``results/``.
+
+    Reading a part that is not as it was written raises ``Damaged``.
+    """
 
     folder: Path
     published: bool
@@ -116,23 +120,26 @@ class Record:
 
     @cached_property
     def rows(self) -> dict[str, np.ndarray]:
-        """What an audit says of each image, by row of the FaceSet: ``crowd`` (N, K) float32, the
-        share of each class in what most votes name: 1, or that of a tie, or 0; ``near_copy`` (N,)
-        bool, a test image with a near copy in train or validation, ``true_label`` (N,) int8 where
-        known; and ``regions`` (K, H, W) float16, how often a pixel lies in a region that the class
-        moves, where known."""
+        """What an audit says of each image, by row of the FaceSet.
+
+        ``crowd`` (N, K) float32: the share of each class in what most votes name: 1, or that of a
+        tie, or 0; ``near_copy`` (N,) bool: a test image with a near copy in train or validation;
+        ``true_label`` (N,) int8 where known; ``regions`` (K, H, W) float16 where known: how often a
+        pixel lies in a region that the class moves.
+        """
         return {name: array for name, array in self._arrays("faces.npz").items() if name != "mean"}
 
     @cached_property
     def mean_faces(self) -> np.ndarray:
-        """(K, H, W) float32 in [0, 1]: mean training image of each class, stored by an audit; NaN
-        below 30 images."""
+        """(K, H, W) float32 in [0, 1]: mean training image of each class, stored by an audit.
+
+        NaN below 30 images.
+        """
         return self._arrays("faces.npz")["mean"].astype(np.float32)
 
     @cached_property
     def cam(self) -> dict[str, np.ndarray]:
-        """``maps (K, h, w) float16`` class means and ``counts (K,)``; empty where the run has
-        none."""
+        """Class means ``maps (K, h, w) float16``, ``counts (K,)``; empty where the run has none."""
         return self._arrays("cam.npz") if "cam.npz" in listed(self.folder) else {}
 
     @property
@@ -145,13 +152,11 @@ class Record:
         return "predictions.parquet" in listed(self.folder)
 
     def weights(self, kind: str = "last") -> Path:
-        """Path of the weights of a kind (``last``, ``best``, ``ema``, ``mean``); only local records
-        have them."""
+        """Path of weights of a kind (``last, best, ema, mean``); only local records have them."""
         return self.folder / f"{kind}.safetensors"
 
     def check(self) -> None:
-        """Hold every published part against its SHA-256, and the name of the folder against the
-        config.
+        """Hold published parts against their SHA-256, the name of the folder against the config.
 
         Raises:
             Damaged: a part is not as it was written.
@@ -187,8 +192,10 @@ def _with_nan(scores: dict[str, float | None]) -> dict[str, float]:
 
 
 def lookup(key: str) -> Record | None:
-    """The whole record of a key: local first, then published; None where there is none, or only a
-    damaged one, which is said once."""
+    """Find the whole record of a key: local first, then published.
+
+    None where there is none, or only a damaged one, which is said once.
+    """
     for root, published in ((local_root(), False), (published_root(), True)):
         record = Record(root / key, published)
         try:
@@ -231,8 +238,9 @@ def records() -> list[Record]:
 
 @contextlib.contextmanager
 def locked(key: str, timeout: float = 0) -> Iterator[Path]:
-    """The folder of a key, held by this process alone; one in which nothing was begun does not stay
-    behind a failure.
+    """Hold the folder of a key for this process alone.
+
+    One in which nothing was begun does not stay behind a failure.
 
     Raises:
         Busy: another process works on it.

@@ -59,8 +59,10 @@ def find(name: str) -> Record:
 
 
 def compare(a: Record, b: Record) -> Comparison:
-    """Config, predictions of every view, and metrics; the verdict is about predictions and metrics,
-    whatever made them."""
+    """Compare config, predictions of every view, and metrics.
+
+    The verdict is about predictions and metrics, whatever made them.
+    """
     config = differences(flat(a.config.resolved()), flat(b.config.resolved()))
     metrics = differences(flat(a.metrics), flat(b.metrics))
     ours, theirs = a.predictions, b.predictions
@@ -103,8 +105,10 @@ def flat(nested: dict, above: str = "") -> dict[str, object]:
 
 
 def differences(a: dict[str, object], b: dict[str, object]) -> pd.DataFrame:
-    """Names whose values differ (two NaN are equal), with both values; ``-`` where a record lacks
-    the name."""
+    """Find names whose values differ (two NaN are equal), with both values.
+
+    ``-`` where a record lacks the name.
+    """
     rows = {}
     for name in dict.fromkeys([*a, *b]):
         x, y = a.get(name, "-"), b.get(name, "-")

@@ -26,8 +26,10 @@ class Predictions:
     views: dict[str, np.ndarray]
 
     def subset(self, name: str) -> np.ndarray:
-        """(N,) bool: ``validation``, ``test``, ``test_clean`` (no copy in train or validation),
-        ``merged`` (validation and test) or ``merged_clean`` (no copy in train).
+        """Mask the images of a subset, (N,) bool.
+
+        ``validation``, ``test``, ``test_clean`` (no copy in train or validation), ``merged``
+        (validation and test) or ``merged_clean`` (no copy in train).
 
         Raises:
             ValueError: unknown name.

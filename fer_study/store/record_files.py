@@ -32,8 +32,9 @@ def damaged(path: Path, what: str) -> Damaged:
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a file so that a reader sees the old one or the new one, never half of one, also after
-    a power cut.
+    """Write a file so that a reader sees the old one or the new one, never half of one.
+
+    Also after a power cut.
 
     Raises:
         OSError: the disk is full, or does not let itself be written.
@@ -53,8 +54,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder last through a power cut; Windows has no such call and needs
-    none."""
+    """Make names in a folder last through a power cut; Windows has and needs no such call."""
     if os.name == "nt":
         return
     handle = os.open(folder, os.O_RDONLY)
@@ -95,8 +95,10 @@ def write_parts(
 
 
 def finish_replacing(folder: Path) -> None:
-    """Give new parts that ``done`` names their place; remove those that it does not name, which
-    nobody finished."""
+    """Give new parts that ``done`` names their place.
+
+    Remove those that it does not name, which nobody finished.
+    """
     try:
         digests = listed(folder)
     except InputError:

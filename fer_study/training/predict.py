@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..models.modes import evaluating
+from ..models.modes import eval_mode
 from ..settings.experiment import AugmentConfig
 from .augment import evaluation_views
 
@@ -32,7 +32,7 @@ def log_probabilities(
         (N, K) float32.
     """
     parts = []
-    with evaluating(model):
+    with eval_mode(model):
         for batch in images.split(batch_size):
             views = evaluation_views(batch, augment, size, tta)
             probabilities = torch.stack(

@@ -32,7 +32,7 @@ from torch import nn
 from .. import store
 from ..models import FaceModel, create_model, options_of, resolve
 from ..models.registry import NOT_NETWORKS
-from ..models.timm_models import REFUSALS, build, words_of
+from ..models.timm_models import REFUSALS, build, one_line
 from ..settings.checkout import ROOT, sha256
 from ..settings.errors import InputError
 from ..settings.experiment import FILE, RUN, ModelConfig, RunConfig, is_path, without_place
@@ -354,7 +354,7 @@ def load_trunk(model: FaceModel, config: ModelConfig) -> dict[str, object]:
                 pretrained_cfg_overlay={"state_dict": state},
             )
     except REFUSALS as error:
-        raise InputError(f"{path}: not the weights of timm's {name} ({words_of(error)})") from None
+        raise InputError(f"{path}: not the weights of timm's {name} ({one_line(error)})") from None
     taken = trunk_state(source, ours, f"{path}: weights of {name}")
     net.load_state_dict(taken, strict=False)
     here, filled = net.state_dict(keep_vars=True), model.state_dict(keep_vars=True)

@@ -1,5 +1,6 @@
-"""AffectNet (Mollahosseini et al., 2019): web faces, 0 neutral ... 7 contempt; 8 none, 9 uncertain,
-10 no face are dropped.
+"""Read AffectNet (Mollahosseini et al., 2019): web faces.
+
+0 neutral ... 7 contempt; 8 none, 9 uncertain, 10 no face are dropped.
 
 Its test split was never released: the published validation split is what everybody scores, so it is
 read as ``test``, and there is no validation split. The release of 8 classes has 287,651 training

@@ -1,5 +1,4 @@
-"""From rows to a FaceSet: this one place reads them, one after the other, and counts what is left
-out."""
+"""Make a FaceSet of rows: read one after the other, and count what is left out."""
 
 from __future__ import annotations
 

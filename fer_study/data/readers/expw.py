@@ -1,5 +1,6 @@
-"""ExpW, Expression in the Wild (Zhang et al., 2018): 91,793 faces in 40,000 web pictures, FER2013's
-class order.
+"""Read ExpW, Expression in the Wild (Zhang et al., 2018).
+
+91,793 faces in 40,000 web pictures, FER2013's class order.
 
 Faces are cut out of the pictures with the published boxes. There is no official split; ours is by
 picture, 80/10/10.

@@ -272,8 +272,10 @@ def _read_votes(file: Path, usages: Sequence[str]) -> list[np.ndarray | BadRow] 
 
 
 def _check_order(images: Sequence[tuple[str, str]]) -> None:
-    """Refuses votes in another order than the published one, where the numbers in the image names
-    rise, but for 4 of 35,714 rows (they are not the row numbers)."""
+    """Refuses votes in another order than the published one.
+
+    There the numbers in the image names rise, but for 4 of 35,714 rows (they are no row numbers).
+    """
     numbers = [
         (where, int(match[1]))
         for where, name in images

@@ -43,9 +43,11 @@ def _is_tree(path: Path, pattern: re.Pattern[str]) -> bool:
 
 
 def _nearly_whole(path: Path) -> bool:
-    """Tells whether each class of ``train/`` and ``test/`` has the official number of images, up to
-    a tenth: anybody's images may be called ``imN.png``, and only in the whole set do the numbers
-    say which are PublicTest."""
+    """Tells whether each class of ``train/`` and ``test/`` is whole, up to a tenth.
+
+    Anybody's images may be called ``imN.png``; only in the whole set do the numbers say which are
+    PublicTest.
+    """
     folders = split_folders_named(path, *_SPLITS)
     if len(folders) != 2:
         return False
@@ -121,8 +123,10 @@ def _by_usage(path: Path, _: Options) -> Rows:
 
 
 def _by_number(path: Path, _: Options) -> Rows:
-    """Lists numbered images: PublicTest images were numbered before PrivateTest images, so the
-    first of each class in ``test/`` are validation."""
+    """Lists numbered images; the first of each class in ``test/`` are validation.
+
+    PublicTest images were numbered before PrivateTest images.
+    """
     left = list(OFFICIAL_COUNTS["fer2013"]["validation"])
 
     def split_of(file: Path, label: int) -> str:

@@ -83,8 +83,10 @@ def split_folders(path: Path) -> list[tuple[str, Path]]:
 
 
 def split_folders_named(path: Path, *names: str) -> list[Path]:
-    """Finds the split folders of these names, in this order, in upper or lower case; none where
-    there are folders of other splits, which a layout without them would never read."""
+    """Finds the split folders of these names, in this order, in upper or lower case.
+
+    None where there are folders of other splits, which a layout without them would never read.
+    """
     folders = [folder for _, folder in split_folders(path)]
     if any(x.name.lower() not in names for x in folders):
         return []

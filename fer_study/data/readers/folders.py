@@ -1,5 +1,7 @@
-"""Any set that lies in folders ``split/class/image``, with any known spelling of the class names
-(``labels.canonical``)."""
+"""Read any set that lies in folders ``split/class/image``.
+
+With any known spelling of the class names (``labels.canonical``).
+"""
 
 from __future__ import annotations
 

@@ -106,8 +106,10 @@ def numbered_rows(root: Path, classes: dict[str, str]) -> Rows:
 
 
 def _numbered_splits(root: Path) -> list[tuple[str, Path]]:
-    """Finds the split folders of a dataset without a validation split: where there is no test
-    folder, its test images lie in the folder that is called after validation."""
+    """Finds the split folders of a dataset without a validation split.
+
+    Where there is no test folder, its images lie in the one called after validation.
+    """
     folders = split_folders(root)
     if any(split == "test" for split, _ in folders):
         return folders

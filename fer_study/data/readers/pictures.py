@@ -196,9 +196,11 @@ def pixels(picture: Image.Image, options: Options, where: str = "image") -> np.n
 
 
 def _eight_bits(picture: Image.Image) -> Image.Image:
-    """Brings a picture of more than 8 bits to 8, for ``convert`` would cut it off at 255: those of
-    16 bits are divided by 257; those of 32 bits and of floating point are 0..255 already
-    (``_check_levels``)."""
+    """Brings a picture of more than 8 bits to 8; ``convert`` would cut it off at 255.
+
+    Those of 16 bits are divided by 257; those of 32 bits and of floating point are 0..255 already
+    (``_check_levels``).
+    """
     if picture.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(picture) // 257).astype(np.uint8))
     if picture.mode in ("I", "F"):

@@ -1,5 +1,6 @@
-"""RAF-DB, basic emotions (Li et al., 2017): 15,339 aligned colour faces of 100 px, 1 surprise ... 7
-neutral.
+"""Read RAF-DB, basic emotions (Li et al., 2017).
+
+15,339 aligned colour faces of 100 px, 1 surprise ... 7 neutral.
 
 Train and test are official; there is no validation split. The compound emotions of its other half
 are not read.

@@ -126,9 +126,10 @@ def _csv_lines(reader: Any, where: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def parquet_files(path: Path) -> list[Path]:
-    """Finds the parquet files at a path, by name: itself, in the folder, in its ``data/``, or in
-    folders that are called after splits, here or one level down, as the Hub writes them
-    (``default/train/0000.parquet``).
+    """Finds the parquet files at a path, by name.
+
+    Itself, in the folder, in its ``data/``, or in folders that are called after splits, here or one
+    level down, as the Hub writes them (``default/train/0000.parquet``).
 
     Raises:
         InputError: one was downloaded twice, as ``x.parquet`` and ``x (1).parquet``.

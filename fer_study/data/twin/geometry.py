@@ -1,5 +1,4 @@
-"""Geometry of synthetic faces: what action units do to a face, how it is projected, where its
-landmarks and regions are.
+"""Place synthetic faces: what action units do, projection, landmarks and regions.
 
 Every face lives in a frontal frame (u to the viewer's right, v down, the head about 1.4 wide and
 1.9 high). Each pixel is taken back into that frame through the pose (`to_face`), and shapes are

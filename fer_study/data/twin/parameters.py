@@ -1,5 +1,4 @@
-"""What a synthetic face is made of: a person, an expression in action units, and the world around
-it.
+"""Draw what a synthetic face is made of: a person, an expression, the world around.
 
 Expressions follow the Facial Action Coding System (Ekman and Friesen, 1978) and its EMFACS
 prototypes.

@@ -197,9 +197,7 @@ def test_a_file_that_names_no_network_loads_as_ever(saved):
     assert load_into(from_file(path, name="baseline_cnn"))[1]["loaded"] == 10
 
 
-@pytest.mark.parametrize(
-    "written", ["[" * 100_000, "emotion_cnn", "null", '{"options": {}}', '{"name": 3, "options": {}}']
-)
+@pytest.mark.parametrize("written", ["[" * 100_000, "emotion_cnn", "null", '{"options": {}}', '{"name": 3, "options": {}}'])
 def test_a_file_that_names_its_network_in_another_way(saved, written):
     reference, path = saved
     save_file(reference.state_dict(), path, metadata={weights.NETWORK: written})

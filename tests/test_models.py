@@ -128,6 +128,8 @@ def test_wrong_input_is_refused(config, words):
 def test_a_choice_that_is_not_offered_is_refused_before_anything_is_built(name):
     if name == "timm":
         return
+    words = {key for key, value in models.options_of(name).items() if isinstance(value, str)}
+    assert words - {"depths", "trunk", "branch_widths", "widths"} <= set(registry.choices_of(name)), "numbers in a word"
     for option, offered in registry.choices_of(name).items():
         assert models.options_of(name)[option] in offered
         for value in offered:
@@ -135,6 +137,13 @@ def test_a_choice_that_is_not_offered_is_refused_before_anything_is_built(name):
         wrong = type(offered[0])(9)
         with pytest.raises(InputError, match=f"model {name}: {option} is {wrong!r}, allowed: {offered[0]}, "):
             models.resolve(ModelConfig(name=name, options={option: wrong}))
+
+
+def test_the_ranges():
+    """As literal numbers, for the test below takes them from the table itself."""
+    rates = ("dropout", "head_dropout", "drop_rate", "drop_path", "drop_path_rate")
+    assert {registry.RANGES[name] for name in rates} == {(0, 1)} and registry.RANGES["width"] == (0.125, math.inf)
+    assert {registry.RANGES[name][0] for name in ("hidden", "convolutions", "local_channels", "se_reduction")} == {1}
 
 
 FREE = {"position", "local_kernel"}

@@ -24,6 +24,16 @@ def runs_folder(tmp_path, monkeypatch):
 
 
 @pytest.fixture
+def published(tmp_path, monkeypatch):
+    """An empty ``results/`` of this test alone."""
+    from fer_study import store
+
+    monkeypatch.setattr(store, "published_root", lambda: tmp_path / "results")
+    store._warn_once.cache_clear()
+    return tmp_path / "results"
+
+
+@pytest.fixture
 def tiny_run():
     """Maker of a run that takes a second: 100 synthetic faces, a narrow network, two epochs; keywords change fields."""
 

@@ -19,6 +19,7 @@ from fer_study.book.execute import NOTEBOOKS
 from fer_study.data.labels import FER2013, class_names
 from fer_study.jobs import evaluation
 from fer_study.settings.experiment import AuditConfig
+from notebook_cells import run_cell
 from page_records import TEST, VALIDATION, labels_of, log_probabilities, make_record, predictions, two_epochs
 
 SET_UP = {"03_model_comparison": "03-02", "07_error_analysis": "07-02", "design": "design-02"}
@@ -44,10 +45,7 @@ def run_cells(name: str, places: list[str], records: list[store.Record], **names
     exec(compile(ast.Module(imports, []), name, "exec"), names := {})
     names.update(given)
     for place in places:
-        body = ast.parse(cell(name, place)).body
-        last = body.pop() if isinstance(body[-1], ast.Expr) else None
-        exec(compile(ast.Module(body, []), place, "exec"), names)
-        names["shown"] = eval(compile(ast.Expression(last.value), place, "eval"), names) if last else None
+        names["shown"] = run_cell(cell(name, place), place, names)
     plt.close("all")
     return names
 

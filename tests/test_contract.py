@@ -66,6 +66,43 @@ def test_logits_at_every_size(name, size):
     }
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_three_channels(name):
+    with torch.device("meta"):
+        model = models.create_model(ModelConfig(name=name, input_size=64), 7, in_channels=3)
+        with evaluating(model):
+            assert model(torch.zeros(2, 3, 64, 64)).shape == (2, 7)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_step_in_bfloat16(name):
+    model = make(name, **narrow(name)).train()
+    with torch.autocast("cpu", torch.bfloat16):
+        outputs = model.training_outputs(torch.rand(4, 1, 64, 64))
+    sum(output.float().square().mean() for output in outputs.values()).backward()
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
+
+
+CAM = {
+    "emonext_atto": (96, 320, 3),
+    "hybrid_resnet50": (48, 512, 2),
+    "ldg": (48, 256, 2),
+    "resface18": (48, 512, 3),
+    "resface50": (48, 2048, 3),
+}
+"""Name -> side of the images, channels and side of the map for Grad-CAM."""
+
+
+@pytest.mark.parametrize("name", CAM)
+def test_the_layer_of_grad_cam(name):
+    size, channels, side = CAM[name]
+    with torch.device("meta"):
+        model, seen = make(name, size), []
+        model.cam_layer.register_forward_hook(lambda module, given, made: seen.append(made.shape))
+        model(torch.empty(2, 1, size, size))
+    assert seen == [(2, channels, side, side)]
+
+
 @pytest.mark.parametrize("name", ["simple_resnet", "fer48", "resnet18_48", "vgg19_48"])
 def test_networks_that_pool_at_the_end_take_every_side(name):
     """A side that does not halve is rounded in each branch alike."""

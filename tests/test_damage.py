@@ -24,14 +24,6 @@ PARTS = ("config.json", "history.csv", "predictions.parquet", "metrics.json", "e
 CAM = {"maps": np.zeros((7, 4, 4), np.float16), "counts": np.arange(7)}
 
 
-@pytest.fixture
-def published(tmp_path, monkeypatch) -> Path:
-    """An empty ``results/`` of this test alone."""
-    monkeypatch.setattr(store, "published_root", lambda: tmp_path / "results")
-    store._warn_once.cache_clear()
-    return tmp_path / "results"
-
-
 def keep(root: Path, record: store.Record) -> store.Record:
     """The record under its key in a store."""
     root.mkdir(exist_ok=True)

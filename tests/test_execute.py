@@ -101,13 +101,6 @@ def test_wrong_parameters_in_yaml(place, never):
         execute.run("smoke", [], {})
 
 
-def test_unknown_edition_and_stage(place, never):
-    with pytest.raises(InputError, match="unknown edition 'real'; known: smoke"):
-        execute.run("real", [], {})
-    with pytest.raises(InputError, match="edition smoke has no stage '3'; it has: 01_first, 02_second"):
-        execute.run("smoke", ["3"], {})
-
-
 def test_a_page_that_is_named_twice_is_one():
     assert execute.find_stages("smoke", ["03", "03_model_comparison", "3"]) == ["03_model_comparison"]
 
@@ -320,7 +313,6 @@ def test_what_a_page_lacks_is_known(runs_folder, monkeypatch):
 @pytest.mark.parametrize(
     ("stage", "name", "value", "words"),
     [
-        ("02", "seeds", "[-1]", "02_class_weighting: seeds.0 is -1"),
         ("01", "near_threshold", "2", "threshold is 2.0"),
         ("03", "recipes", "[]", "03_model_comparison: recipes is \\[\\]"),
         ("07", "seeds", "[1, 1]", "1 is listed twice"),

@@ -110,8 +110,7 @@ def styled(names: dict) -> list[pd.DataFrame]:
     return [shown.data for shown in names["said"] if hasattr(shown, "data")]
 
 
-def test_records_and_their_page(runs_folder, no_compiler, monkeypatch, tmp_path):
-    monkeypatch.setattr(store, "published_root", lambda: tmp_path / "results")
+def test_records_and_their_page(runs_folder, published, no_compiler):
     configs = configs_of(NETWORKS)
     records = [run_job(config) for config in configs]
     assert [record.config for record in records] == configs and records[0] == run_job(configs[0])
@@ -138,8 +137,7 @@ def test_records_and_their_page(runs_folder, no_compiler, monkeypatch, tmp_path)
     assert low <= added["time of a step (%)"][1] <= high
 
 
-def test_a_record_by_other_code_of_the_network_is_measured_again(runs_folder, monkeypatch, tmp_path):
-    monkeypatch.setattr(store, "published_root", lambda: tmp_path / "results")
+def test_a_record_by_other_code_of_the_network_is_measured_again(runs_folder, published):
     (config,) = configs_of([NETWORKS[-1]])
     first = run_job(config)
     source = first.env["network_source"].rpartition(" ")[0]

@@ -18,17 +18,11 @@ from fer_study.settings.errors import InputError
 from fer_study.settings.experiment import ModelConfig
 
 LADDER = ["emotion_cnn", "kernel_cnn", "baseline_cnn", "simple_resnet", "cbam_cnn"]
-SMALL = ["fer48", "resnet18_48", "vgg19_48"]
 
 
 def make(name: str, size: int = 48, channels: int = 1, **options: object) -> models.FaceModel:
     torch.manual_seed(0)
     return models.create_model(ModelConfig(name=name, input_size=size, options=options), 7, channels)
-
-
-@pytest.mark.parametrize("name", LADDER + SMALL)
-def test_three_channels(name):
-    assert make(name, 48, channels=3)(torch.randn(2, 3, 48, 48)).shape == (2, 7)
 
 
 def test_small_networks_are_the_published_ones():
@@ -52,8 +46,6 @@ def test_each_part_of_fer48_is_there():
     assert pools == {"conv": 0, "average": 4}
     assert [len(stage) for stage in make("fer48", depths="1-3-2").blocks] == [1, 3, 2]
     assert any(isinstance(m, FixedKernels) for m in make("fer48", kernels=True).modules())
-    with pytest.raises(InputError, match="shortcut is 'none', allowed: conv, average"):
-        make("fer48", shortcut="none")
     for wrong in ("2", "2-2", "2-0-2", "2-2-2-2-2", "two"):
         with pytest.raises(InputError, match=f"depths is '{wrong}', allowed: blocks of 3 or 4 stages"):
             make("fer48", depths=wrong)
@@ -121,8 +113,6 @@ def test_the_ablation_removes_its_parts():
         ({"name": "nothing"}, "unknown model 'nothing'; known: .*cbam_cnn, .*timm:<name>"),
         ({"name": "timm"}, "unknown model 'timm'"),
         ({"name": "timm:resnet18x"}, "unknown timm model 'resnet18x'; near: .*resnet18"),
-        ({"name": "cbam_cnn", "input_size": 20}, "input_size is 20, allowed: multiples of 8 from 16"),
-        ({"name": "emotion_cnn", "input_size": 50}, "input_size is 50, allowed: multiples of 8"),
         ({"name": "cbam_cnn", "options": {"depth": 3}}, "unknown option 'depth'; allowed: width, kernels"),
         ({"name": "cbam_cnn", "options": {"kernels": 1}}, "option kernels is 1, expected bool"),
         ({"name": "cbam_cnn", "options": {"hidden": "many"}}, "option hidden is 'many', expected int"),
@@ -138,6 +128,8 @@ def test_wrong_input_is_refused(config, words):
 def test_a_choice_that_is_not_offered_is_refused_before_anything_is_built(name):
     if name == "timm":
         return
+    words = {key for key, value in models.options_of(name).items() if isinstance(value, str)}
+    assert words - {"depths", "trunk", "branch_widths", "widths"} <= set(registry.choices_of(name)), "numbers in a word"
     for option, offered in registry.choices_of(name).items():
         assert models.options_of(name)[option] in offered
         for value in offered:
@@ -145,6 +137,13 @@ def test_a_choice_that_is_not_offered_is_refused_before_anything_is_built(name):
         wrong = type(offered[0])(9)
         with pytest.raises(InputError, match=f"model {name}: {option} is {wrong!r}, allowed: {offered[0]}, "):
             models.resolve(ModelConfig(name=name, options={option: wrong}))
+
+
+def test_the_ranges():
+    """As literal numbers, for the test below takes them from the table itself."""
+    rates = ("dropout", "head_dropout", "drop_rate", "drop_path", "drop_path_rate")
+    assert {registry.RANGES[name] for name in rates} == {(0, 1)} and registry.RANGES["width"] == (0.125, math.inf)
+    assert {registry.RANGES[name][0] for name in ("hidden", "convolutions", "local_channels", "se_reduction")} == {1}
 
 
 FREE = {"position", "local_kernel"}
@@ -161,7 +160,7 @@ def test_a_number_outside_its_range_is_refused_before_anything_is_built(name):
         least, end = registry.RANGES[key]
         wrong = [0 if kind is int else least - 1e-3, -1] + [end, math.inf, math.nan] * (kind is float)
         for value in map(kind, wrong):
-            refused = f"model {name}: {key} is {value}, allowed: {least} and more"
+            refused = f"model {name}: {key} is {value}, allowed: {least} and more" + f", below {end}" * (end < math.inf)
             with pytest.raises(InputError, match=re.escape(refused)) as caught:
                 models.resolve(ModelConfig(name=name, options={key: value}))
             assert "\n" not in str(caught.value)
@@ -173,27 +172,6 @@ def test_a_number_outside_its_range_is_refused_before_anything_is_built(name):
 def test_the_narrowest_network_has_channels_in_every_layer(name):
     model = make(name, width=1 / 8)
     assert all(p.numel() for p in model.parameters()) and model(torch.rand(2, 1, 48, 48)).shape == (2, 7)
-    with pytest.raises(InputError, match=r"width is 0\.12, allowed: 0\.125 and more"):
-        make(name, width=0.12)
-
-
-@pytest.mark.parametrize(
-    ("name", "option", "value", "allowed"),
-    [
-        ("emonext_atto", "se_reduction", 0, "1 and more"),
-        ("cbam_cnn", "convolutions", 0, "1 and more"),
-        ("emotion_cnn", "dropout", 1.0, "0 and more, below 1"),
-        ("cbam_cnn", "head_dropout", -0.1, "0 and more, below 1"),
-        ("fer48", "drop_path", 1.0, "0 and more, below 1"),
-        ("emonext_atto", "drop_path_rate", 2.0, "0 and more, below 1"),
-        ("timm:resnet18", "drop_rate", -1.0, "0 and more, below 1"),
-        ("vgg19_48", "width", -1.0, "0.125 and more"),
-    ],
-)
-def test_what_is_allowed_is_said(name, option, value, allowed):
-    with pytest.raises(InputError) as caught:
-        models.create_model(ModelConfig(name=name, options={option: value}), 7)
-    assert str(caught.value) == f"model {name}: {option} is {value}, allowed: {allowed}"
 
 
 def test_options_are_spelled_out():
@@ -227,8 +205,3 @@ def test_without_shortcuts_a_block_is_what_its_convolutions_say():
 def test_a_name_is_registered_once():
     with pytest.raises(KeyError, match="cbam_cnn"):
         registry.register("cbam_cnn")(lambda: None)
-
-
-def test_the_same_seed_gives_the_same_weights():
-    one, two = make("simple_resnet").state_dict(), make("simple_resnet").state_dict()
-    assert all(torch.equal(one[key], two[key]) for key in one)

@@ -13,13 +13,12 @@ from nbclient import NotebookClient
 from fer_study import models, store
 from fer_study.analysis import report
 from fer_study.jobs import plan, stages
-from fer_study.jobs.job import job_for
 from fer_study.models import registry
 from fer_study.settings import checkout
 from fer_study.settings.errors import InputError
-from fer_study.settings.experiment import CostConfig, ModelConfig, RunConfig
+from fer_study.settings.experiment import ModelConfig, RunConfig
 from jobs_by_config import run_job
-from page_records import make_record, rewrite
+from page_records import make_record
 
 NETWORK = """
 from torch import nn
@@ -185,12 +184,3 @@ def test_new_records_name_the_code_of_their_network(runs_folder, tiny_run):
     assert record.env["network_source"].startswith("fer_study/models/ladder.py ")
     assert record.env["parameters"] == sum(p.numel() for p in models.create_model(record.config.model, 7).parameters())
     assert checkout.other_code(record.env) == ""
-
-
-def test_the_cost_of_other_code_is_measured_again(runs_folder, monkeypatch):
-    config = CostConfig(model=models.resolve(ModelConfig(name="emotion_cnn", input_size=16)), timed=False)
-    record = run_job(config)
-    assert job_for(config).record() is not None
-    env = record.env | {"network_source": "fer_study/models/ladder.py 0123456789abcdef"}
-    rewrite(record.folder, "env.json", store.as_json(env))
-    assert job_for(config).record() is None

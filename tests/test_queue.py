@@ -27,10 +27,9 @@ from test_cli import params  # noqa: F401
 
 
 @pytest.fixture
-def fer(runs_folder, tmp_path, monkeypatch, caplog, capsys):
+def fer(runs_folder, published, monkeypatch, caplog, capsys):
     """Run a command on given jobs: exit code, standard output, lines of errors."""
     monkeypatch.setenv("FER_STUDY_DATA", "")  # put back what --data sets
-    monkeypatch.setattr(store, "published_root", lambda: tmp_path / "results")
 
     def run(*arguments: str, jobs: list | None = None) -> tuple[int, str, list[str]]:
         if jobs is not None:

@@ -118,7 +118,6 @@ def jobs(stage: str, given: dict, **more: object) -> list[Job]:
     ("call", "words"),
     [
         (lambda: editions.load_edition("mars"), "unknown edition 'mars'; known: .*smoke"),
-        (lambda: stages.edition_jobs("mars"), "unknown edition 'mars'"),
         (lambda: stages.read_stage("smoke", "08_nothing"), "unknown stage '08_nothing'; known: 01_dataset_audit"),
         (lambda: editions.dataset_config("mars", editions.load_edition("smoke")), "unknown dataset 'mars'; known: fer2013"),
         (
@@ -164,14 +163,11 @@ def test_a_notebook_is_refused_what_a_file_is(call, words):
     ("old", "new", "words"),
     [
         ("seeds: [0]", "seeds: 0", "seeds is 0: .*array"),
-        ("seeds: [0]", "seeds: ['0']", "seeds.0 is '0': .*integer"),
         ("seeds: [0]\n", "", "seeds is missing"),
         ("schemes: [none, inverse, heavy]", "schemes: [none, 3]", "schemes.1 is 3: .*string"),
         ("seeds: [0]", "seeds: [-1]", "seeds.0 is -1: .*greater than or equal to 0"),
         ("seeds: [0]", "seeds: [0, 1, 0]", "seeds is .0, 1, 0.: .*0 is listed twice"),
-        ("recipes: [smoke]", "recipes: [smoke, smoke]", "recipes is .*'smoke' is listed twice"),
         ("recipes: [smoke]", "recipes: []", "recipes is ..: .*at least 1 item"),
-        ("schemes: [none, inverse, heavy]", "schemes: [none, none]", "schemes is .*'none' is listed twice"),
         ("seeds: [0]", "seeds: [0]\nsedes: [1]", "unknown key 'sedes'"),
     ],
 )

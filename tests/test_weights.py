@@ -170,14 +170,6 @@ def test_the_file_of_a_network_inside_this_one_is_told_apart(tmp_path):
     one_line(r"net\.safetensors .*without 'net\.' before each name", weights.load, network(config), config, 7)
 
 
-@pytest.mark.parametrize("said", ["[" * 100_000, "{}", "[]", "null", '"x"', '{"name": 1}', "{"])
-def test_a_file_that_names_its_network_wrongly(saved, said):
-    reference, path = saved
-    save_file(reference.state_dict(), path, metadata={weights.NETWORK: said})
-    config = from_file(path)
-    one_line(r"net\.safetensors: ", weights.load, network(config), config, 7)
-
-
 def test_weights_are_as_readable_as_the_rest_of_a_record(runs_folder, tiny_run):
     folder = run_job(tiny_run()).folder
     modes = {path.name: path.stat().st_mode for path in folder.iterdir() if path.name != ".lock"}
@@ -205,7 +197,7 @@ def test_a_file_that_names_no_network_loads_as_ever(saved):
     assert load_into(from_file(path, name="baseline_cnn"))[1]["loaded"] == 10
 
 
-@pytest.mark.parametrize("written", ["emotion_cnn", "[]", '{"options": {}}', '{"name": 3, "options": {}}'])
+@pytest.mark.parametrize("written", ["[" * 100_000, "emotion_cnn", "null", '{"options": {}}', '{"name": 3, "options": {}}'])
 def test_a_file_that_names_its_network_in_another_way(saved, written):
     reference, path = saved
     save_file(reference.state_dict(), path, metadata={weights.NETWORK: written})

@@ -381,11 +381,7 @@ def over(runs: Runs) -> str:
 
 
 def effects(
-    runs: Runs,
-    base: Sequence[Record],
-    names: Sequence[str],
-    view: str = "last_single",
-    subset: str = "test",
+    runs: Runs, base: Sequence[Record], names: Sequence[str], subset: str = "test"
 ) -> pd.DataFrame:
     """Table every system minus the base (see ``difference``), in points: ``+1.2 [+0.3, +2.1]``.
 
@@ -394,7 +390,7 @@ def effects(
     rows = {}
     for name, records in runs.items():
         if records and base and records[0] is not base[0]:
-            found = {m: difference(records, base, m, view, subset) for m in names}
+            found = {m: difference(records, base, m, subset=subset) for m in names}
             rows[name] = {
                 m.replace("_", " "): points(d) if m not in UNSCALED else plain(d)
                 for m, d in found.items()

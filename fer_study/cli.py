@@ -76,34 +76,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    actions = commands.add_parser("data", help="look at a dataset, or import it").add_subparsers(
-        dest="action", required=True
-    )
-    doctor = actions.add_parser(
-        "doctor", help="what is there, what is wrong, how to mend it", description=_DOCTOR_CODES
-    )
-    doctor.format_help = lambda: f"{argparse.ArgumentParser.format_help(doctor)}\n{_layouts()}\n"
-    doctor.add_argument("--json", action="store_true")
-    words = "write a dataset in canonical form, once, so that later loads are instant"
-    importer = actions.add_parser("import", help=words, description=_IMPORT_CODES)
-    importer.add_argument(
-        "--to", metavar="FOLDER", help="default: <dataset>.faces in the data root"
-    )
-    importer.add_argument("--size", type=int, default=48, help="side of the images; default: 48")
-    importer.add_argument("--colour", action="store_true", help="three channels instead of gray")
-    importer.add_argument(
-        "--skip-bad", action="store_true", help="leave out wrong rows and count them, by reason"
-    )
-    for command in (doctor, importer):
-        command.add_argument("path")
-        command.add_argument("--dataset", help="where the files could be several, e.g. ferplus")
-        command.add_argument("--classes", type=int, default=7, help="7, or 8 with contempt")
-        command.add_argument(
-            "--annotation",
-            default="majority",
-            help="of FER+: majority, probability, crossentropy, multi_target",
-        )
-
+    add_data_commands(commands)
     plan = commands.add_parser(
         "plan", help="what an edition, or a page of it, still needs, and what it costs"
     )
@@ -165,6 +138,37 @@ def build_parser() -> argparse.ArgumentParser:
     diff.add_argument("a", metavar="A", help="a key or a folder")
     diff.add_argument("b", metavar="B")
     return parser
+
+
+def add_data_commands(commands: argparse._SubParsersAction) -> None:
+    """``data doctor`` and ``data import``, which read the same kinds of files."""
+    actions = commands.add_parser("data", help="look at a dataset, or import it").add_subparsers(
+        dest="action", required=True
+    )
+    doctor = actions.add_parser(
+        "doctor", help="what is there, what is wrong, how to mend it", description=_DOCTOR_CODES
+    )
+    doctor.format_help = lambda: f"{argparse.ArgumentParser.format_help(doctor)}\n{_layouts()}\n"
+    doctor.add_argument("--json", action="store_true")
+    words = "write a dataset in canonical form, once, so that later loads are instant"
+    importer = actions.add_parser("import", help=words, description=_IMPORT_CODES)
+    importer.add_argument(
+        "--to", metavar="FOLDER", help="default: <dataset>.faces in the data root"
+    )
+    importer.add_argument("--size", type=int, default=48, help="side of the images; default: 48")
+    importer.add_argument("--colour", action="store_true", help="three channels instead of gray")
+    importer.add_argument(
+        "--skip-bad", action="store_true", help="leave out wrong rows and count them, by reason"
+    )
+    for command in (doctor, importer):
+        command.add_argument("path")
+        command.add_argument("--dataset", help="where the files could be several, e.g. ferplus")
+        command.add_argument("--classes", type=int, default=7, help="7, or 8 with contempt")
+        command.add_argument(
+            "--annotation",
+            default="majority",
+            help="of FER+: majority, probability, crossentropy, multi_target",
+        )
 
 
 def _layouts() -> str:

@@ -70,7 +70,7 @@ def test_logits_at_every_size(name, size):
 def test_three_channels(name):
     with torch.device("meta"):
         model = models.create_model(ModelConfig(name=name, input_size=64), 7, in_channels=3)
-        with evaluating(model):
+        with eval_mode(model):
             assert model(torch.zeros(2, 3, 64, 64)).shape == (2, 7)
 
 
@@ -91,6 +91,13 @@ CAM = {
     "resface50": (48, 2048, 3),
 }
 """Name -> side of the images, channels and side of the map for Grad-CAM."""
+
+
+def test_squeeze_and_excitation_behind_the_last_stage_is_part_of_the_map():
+    model = ModelConfig(name="emonext_atto", options={"se": "after"}, input_size=96)
+    with torch.device("meta"):
+        net = models.create_model(model, 7, 1)
+    assert net.cam_layer is net.se[-1]
 
 
 @pytest.mark.parametrize("name", CAM)

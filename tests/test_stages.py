@@ -13,6 +13,7 @@ from fer_study.jobs import editions, stages
 from fer_study.jobs.editions import Live, load_edition
 from fer_study.jobs.job import Job, graph
 from fer_study.jobs.train import Training
+from fer_study.settings.checkout import STUDY
 from fer_study.settings.errors import InputError
 from fer_study.settings.experiment import PARAMS, DataConfig, RunConfig
 from fer_study.settings.recipes import load_recipe
@@ -36,7 +37,9 @@ def test_recipes_parse(path):
 
 def test_every_yaml_belongs_somewhere():
     for path in PARAMS.rglob("*.yaml"):
-        assert path.parent.name == "recipes" or path.stem in ("edition", "claims", *stages.STAGES), path
+        pages = [page.stem for page in (STUDY / "notebooks").glob("*.ipynb")]
+        assert path.parent.name == "recipes" or path.stem in ("edition", "claims", *pages), path
+    assert set(stages.STAGES) <= set(pages)
 
 
 @pytest.mark.parametrize(("edition", "stage"), PAIRS)
@@ -222,3 +225,23 @@ def test_every_system_of_a_stage_is_trained_on_the_same_images(monkeypatch, live
 def test_a_live_recipe_trains_on_some_images():
     with pytest.raises(ValidationError, match="max_train"):
         Live(recipe="smoke", max_train=0)
+
+
+@pytest.mark.parametrize(
+    ("stage", "old", "new"),
+    [
+        ("01_dataset_audit", "near_threshold: 0.95", "near_threshold: 2.0"),
+        ("02_class_weighting", "recipes: [smoke]", "recipes: [unknown]"),
+        ("03_model_comparison", "emotion_cnn", "unknown"),
+    ],
+)
+def test_a_value_that_only_its_jobs_refuse_is_named_with_its_file(tmp_path, monkeypatch, stage, old, new):
+    shutil.copytree(PARAMS / "smoke", tmp_path / "smoke")
+    path = tmp_path / "smoke" / f"{stage}.yaml"
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+    monkeypatch.setattr(stages, "PARAMS", tmp_path)
+    monkeypatch.setattr(stages, "parameters", lambda edition, stage: editions.parameters(edition, stage, tmp_path))
+    with pytest.raises(InputError, match=f"^params/smoke/{stage}.yaml: .*{new.split()[-1].strip('[]')}") as caught:
+        stages.edition_jobs("smoke")
+    assert "\n" not in str(caught.value)

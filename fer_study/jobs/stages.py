@@ -462,8 +462,15 @@ def listed_jobs(edition: str) -> list[Job]:
         InputError: see ``read_stage``.
     """
     load_edition(edition)
-    there = [stage for stage in STAGES if (PARAMS / edition / f"{stage}.yaml").is_file()]
-    return [job for stage in there for job in read_stage(edition, stage).jobs()]
+    jobs = []
+    for stage in STAGES:
+        path = f"params/{edition}/{stage}.yaml"
+        if (PARAMS / edition / f"{stage}.yaml").is_file():
+            try:
+                jobs += read_stage(edition, stage).jobs()
+            except InputError as error:  # of a value that only its jobs show to be wrong
+                raise error if path in str(error) else InputError(f"{path}: {error}") from None
+    return jobs
 
 
 def edition_jobs(edition: str) -> list[Job]:

@@ -71,7 +71,7 @@ def other_code(env: dict) -> str:
     path = PACKAGE.parent / file
     if not file or (path.is_file() and short_hash(path.read_text(encoding="utf-8")) == mark):
         return ""
-    return f", made by other code of this network ({env['parameters']:,} parameters)"
+    return f", the file of its network changed since ({env['parameters']:,} parameters)"
 
 
 def _git(*arguments: str) -> str | None:

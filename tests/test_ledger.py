@@ -498,3 +498,22 @@ def test_a_wrong_system_is_refused(system, message):
     systems["x"] = claim_rows.System(stage="s", arm="x", **system)
     with pytest.raises(InputError, match=message):
         ledger.runs_of(systems, [])
+
+
+def test_only_systems_of_one_kind_are_pooled_where_a_row_says_so(runs_folder):
+    """Runs with weights call a rare class now as often as it occurs, now four times as often."""
+    systems, rows = claim_rows.read_rows()
+    check = rows["weight-04"].checks[0]
+    found = {}
+    for pooled in ("systems", "recipe"):
+        evidence = ledger.Evidence("fer2013", ledger.runs_of(systems, store.records()), [], {})
+        kind = check.systems if pooled == "systems" else None
+        found[pooled] = evidence.seeds_and_spread("simple_resnet", check.metrics[0], check, kind)[1]
+    values = [
+        list(evidence.measured(evidence.runs[evidence.runs["name"] == name], check.metrics[0], check)["value"])
+        for name in check.systems
+    ]
+    assert check.pooled == "systems"
+    assert found["systems"].df == sum(len(seeds) - 1 for seeds in values) <= found["recipe"].df
+    squares = sum(((np.array(seeds) - np.mean(seeds)) ** 2).sum() for seeds in values)
+    assert found["systems"].sd == pytest.approx(math.sqrt(squares / found["systems"].df))

@@ -128,14 +128,18 @@ class Evidence:
         return self.measured(self.runs[self.runs["recipe"] == recipe], metric, check)
 
     def seeds_and_spread(
-        self, name: str, metric: str, check: OnRuns
+        self, name: str, metric: str, check: OnRuns, kind: Sequence[str] | None = None
     ) -> tuple[pd.DataFrame, Spread]:
-        """Measure a system, and pool the spread over all systems of its recipe."""
+        """Measure a system, and pool the spread over all systems of its recipe, or those of a kind
+        alone."""
         rows = self.measured(self.runs[self.runs["name"] == name], metric, check)
         recipe = rows["recipe"].iloc[0] if len(rows) else ""
         if not recipe:
             return rows, EXACT
-        systems = self.pool(recipe, metric, check).groupby("system")["value"].apply(list)
+        pool = self.pool(recipe, metric, check)
+        if kind is not None:
+            pool = pool[pool["system"].isin(self.runs[self.runs["name"].isin(kind)]["system"])]
+        systems = pool.groupby("system")["value"].apply(list)
         return rows, verdicts.pooled_spread(list(systems), unit_of(metric) == SHARE)
 
     def compare(

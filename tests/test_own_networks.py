@@ -172,11 +172,11 @@ def test_a_page_says_that_other_code_made_a_record(tmp_path, checkout_with):
     checkout_with("one\n")
     same = origin()
     checkout_with("one\r\n")
-    assert origin() == same and "code" not in same
+    assert origin() == same and "changed" not in same
     checkout_with("two\n")
-    assert "other code" in origin() and "5,031" in origin() and "published record" in origin().split(", ")
+    assert "changed since" in origin() and "5,031" in origin() and "published record" in origin().split(", ")
     (tmp_path / "models" / "ours.py").unlink()
-    assert "other code" in origin()
+    assert "changed since" in origin()
 
 
 def test_new_records_name_the_code_of_their_network(runs_folder, tiny_run):

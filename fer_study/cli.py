@@ -287,11 +287,6 @@ def publish_command(args: argparse.Namespace) -> int:
     everything = stages.edition_jobs(args.edition)
     found = [record for job in everything if (record := job.record()) and not record.published]
     refused = sum(store.is_damaged(job.key) for job in everything)  # the log names them
-    for record in (record for record in found if record.maps_pending):
-        refused += 1
-        remedy = "make them with `fer-study train`, then publish again"
-        log.error("fer-study: not published: %s lacks its maps; %s", record.key, remedy)
-    found = [record for record in found if not record.maps_pending]
     made = 0
     for record in found:
         try:

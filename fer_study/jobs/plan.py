@@ -34,7 +34,8 @@ def table(jobs: list[Job]) -> pd.DataFrame:
     allow it).
     """
     known = speeds()
-    found = {job.key: job.record() if job.done else None for job in jobs}
+    records = {job.key: job.record() for job in jobs}
+    found = {key: None if not x or x.maps_pending else x for key, x in records.items()}
     against = obstacles([job for job in jobs if found[job.key] is None])
     rows = []
     for job in jobs:

@@ -324,8 +324,11 @@ def publish(record: Record) -> Path:
     """Copy the publishable files of a record (no weights, no checkpoints) to ``results/``.
 
     Raises:
-        InputError: the record was made by code that no commit holds, or it is damaged.
+        InputError: its maps are still to be made, no commit holds its code, or it is damaged.
     """
+    if record.maps_pending:
+        remedy = "make them with `fer-study train`, then publish again"
+        raise InputError(f"{record.folder}: lacks its maps; {remedy}")
     made_with = str(record.env.get("commit", ""))
     if made_with.endswith("+"):
         raise InputError(

@@ -19,6 +19,9 @@ from ..jobs.stages import check_stage
 from ..settings.checkout import commit, versions
 from ..settings.experiment import AuditConfig
 from ..store import Record
+from .show import fold, sharpen_figures
+
+__all__ = ["Facts", "Page", "fold", "glue", "open_stage", "show"]
 
 
 class Facts(pd.DataFrame):
@@ -40,7 +43,6 @@ def open_stage(stage: str, **parameters: object) -> Page:
         RunsFailed: a training failed; of what cannot be made here there is just no record.
     """
     start = time.perf_counter()
-    plots.style()
     jobs = check_stage(stage, parameters).jobs()
     edition = str(parameters["edition"])
     return Page(edition, jobs, plan.ensure(edition, jobs), start, stage)
@@ -62,6 +64,8 @@ class Page:
         start: float | None = None,
         stage: str = "",
     ) -> None:
+        plots.style()
+        sharpen_figures()
         pd.set_option("display.max_colwidth", None)  # what a table says is never cut
         self.edition, self.stage = edition, stage
         self.start = time.perf_counter() if start is None else start

@@ -40,6 +40,7 @@ STYLE = {
     "axes.edgecolor": GREY, "axes.linewidth": 0.8, "axes.grid": True, "axes.axisbelow": True,
     "grid.color": LIGHT,
     "grid.linewidth": 0.6, "text.color": INK, "axes.labelcolor": INK, "hatch.linewidth": 0.6,
+    "svg.hashsalt": "fer-study",
 }  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from html import escape
 
 import pandas as pd
+from IPython.display import HTML
 
 from .. import plots
 from ..analysis import claims, ledger
@@ -20,9 +21,9 @@ from ..jobs.stages import check_stage
 from ..settings.checkout import commit, versions
 from ..settings.experiment import AuditConfig
 from ..store import Record
-from .show import fold, sharpen_figures
+from .show import fold, picture_of, sharpen_figures
 
-__all__ = ["Facts", "Page", "Verdicts", "fold", "glue", "open_stage", "show"]
+__all__ = ["Facts", "Page", "Verdicts", "fold", "glue", "open_stage", "picture_of", "show"]
 
 LEDGER = "../fer2013/00_claims.html"
 """The page of the claims, from a page of any edition."""
@@ -161,8 +162,8 @@ def show(text: str) -> None:
     display(Markdown(text))
 
 
-def glue(edition: str, **values: str | float) -> None:
-    """Numbers for the prose of other pages; ``edition`` is part of each name, as in
+def glue(edition: str, **values: str | float | HTML) -> None:
+    """Numbers and pictures for the prose of other pages; ``edition`` is part of each name, as in
     ``fer2013_accuracy_cbam``."""
     from myst_nb import glue as paste
 

@@ -19,7 +19,7 @@ NAMES = {
     "simple_resnet": "SimpleResNetFER", "cbam_cnn": "CBAM + kernels", "hog_svm": "HOG + SVM",
     "none": "no weights", "inverse": "inverse frequency", "heavy": "heavy (disgust x15, fear x8)",
     "full": "full network", "no_cbam": "without CBAM", "no_kernels": "without kernels",
-    "l2": "with L2 1e-4", "longer": "more epochs (x1.5)", "labels": "hard labels",
+    "l2": "with L2 1e-4", "longer": "more epochs", "labels": "hard labels",
     "votes": "votes of the crowd",
 }  # fmt: skip
 """Name of a model or arm in tables and figures."""

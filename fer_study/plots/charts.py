@@ -317,7 +317,7 @@ def dumbbells(
     ax.hlines(places, table["before"], table["after"], colours, linewidth=4)
     dots = {"markersize": 6, "color": INK, "zorder": 3}
     for part, name, shift, fill in zip(
-        ("before", "after"), names, (-0.25, 0.25), ("white", INK), strict=True
+        ("before", "after"), names, (-0.18, 0.18), ("white", INK), strict=True
     ):
         ends = table[f"{part}_low"], table[f"{part}_high"]
         ax.hlines(places + shift, *ends, GREY, linewidth=1)

@@ -291,7 +291,7 @@ def test_slopes():
     assert [line.get_ydata().tolist() for line in ax.lines[:2]] == [[0.6, 0.5], [0.55, 0.499]]
     assert ax.collections[0].get_segments()[1][:, 1] == pytest.approx([0.49, 0.52])
     assert len({(line.get_marker(), line.get_linestyle()) for line in ax.lines}) == 3, "told apart without colour"
-    assert texts(ax) == ["b 49.9", "a 50.0"] and labels(ax.xaxis) == ["all", "no copy"]
+    assert texts(ax) == ["b 55.0 → 49.9", "a 60.0 → 50.0"] and labels(ax.xaxis) == ["all", "no copy"]
     ax.figure.draw_without_rendering()
     lower, upper = (text.get_window_extent() for text in ax.texts)
     assert lower.y1 <= upper.y0 + 1, "no name over another"

@@ -337,7 +337,7 @@ def slopes(
     **head: Unpack[Head],
 ) -> Axes:
     """Draw how the share of every system (row) changes from column to column: a line each, with
-    its name and its last value at the right end."""
+    its name, its first and its last value at the right end."""
     ax = start(ax, (7.4, 0.45 * len(value) + 2.2))
     places = np.arange(value.shape[1])
     for i, (system, row) in enumerate(value.iterrows()):
@@ -348,17 +348,22 @@ def slopes(
             ax.vlines(x, low.loc[system], high.loc[system], SERIES_COLOURS[i % 7], linewidth=1)
     ax.set(xticks=places, xticklabels=value.columns, xlim=(-0.2, len(places) - 0.8))
     percent_axis(ax.yaxis, label)
-    _name_ends(ax, value.iloc[:, -1].dropna())
+    ends = value.iloc[:, [0, -1]].dropna().sort_values(value.columns[-1])
+    texts = [
+        f"{name} {100 * row.iloc[0]:.1f} → {100 * row.iloc[1]:.1f}" for name, row in ends.iterrows()
+    ]
+    _name_ends(ax, texts, ends.iloc[:, 1])
     return finish(ax, f"{label.capitalize()} from {value.columns[0]} on", "y", **head)
 
 
-def _name_ends(ax: Axes, ends: pd.Series) -> None:
-    """Write the names (index) of lines right of the axes at their ends, none over another."""
+def _name_ends(ax: Axes, names: Sequence[str], ends: Sequence[float]) -> None:
+    """Write the names of lines right of the axes at their ends, from the lowest on, none over
+    another."""
     bottom, top = ax.get_ylim()
     line = (top - bottom) * 0.17 / (0.75 * ax.figure.get_figheight())  # height of one of text
     free = -np.inf
-    for name, end in ends.sort_values().items():
-        text = textwrap.fill(f"{name} {100 * end:.1f}", 26)
+    for name, end in zip(names, ends, strict=True):
+        text = textwrap.fill(name, 34)
         room = line * (text.count("\n") + 1)
         centre = max(end, free + room / 2)
         free = centre + room / 2
@@ -400,6 +405,7 @@ def forest(
                 textcoords="offset points",
                 ha="center",
                 fontsize=8,
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.3},
             )
     names = [textwrap.fill(str(name), 24) for name in table["name"]]
     ax.set(yticks=places, yticklabels=names, ylim=(len(table) - 0.5, -0.7), xlabel=label)

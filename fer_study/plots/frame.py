@@ -67,11 +67,15 @@ def start(ax: AnyAxes, size: tuple[float, float]) -> Axes:
     return ax if ax is not None else plt.subplots(figsize=size, layout="constrained")[1]
 
 
-def panels(count: int, size: tuple[float, float] = (4.8, 5.4)) -> list[Axes]:
-    """So many panels in one figure, two beside each other."""
-    rows = max(-(-count // 2), 1)
+def panels(count: int, size: tuple[float, float] = (4.8, 5.4), columns: int = 2) -> list[Axes]:
+    """So many panels in one figure, two beside each other or as many as ``columns``."""
+    rows = max(-(-count // columns), 1)
     _, axes = plt.subplots(
-        rows, 2, figsize=(2 * size[0], rows * size[1]), layout="constrained", squeeze=False
+        rows,
+        columns,
+        figsize=(columns * size[0], rows * size[1]),
+        layout="constrained",
+        squeeze=False,
     )
     for ax in axes.flat[count:]:
         ax.set_visible(False)

@@ -410,22 +410,22 @@ def stacked_shares(
 
 
 def reliability(
-    bins: Table, ax: AnyAxes = None, error: float | None = None, **head: Unpack[Head]
+    bins: Table, ax: AnyAxes = None, error: str = "", **head: Unpack[Head]
 ) -> Axes:
     """Draw accuracy by confidence with intervals; below it, how many predictions a bin holds.
 
     A row of ``bins`` is a bin of confidence: its edges ``start`` and ``end``, its number of
     predictions ``n``, their mean ``confidence``, and their accuracy: ``value``, ``low``, ``high``.
-    The larger the bin, the larger its point. ``error``: the calibration error, written inside.
+    The larger the bin, the larger its point. ``error``: the calibration error in words.
     """
     ax, full = start(ax, (4.2, 5.0)), bins[bins["n"] > 0]
     ax.plot([0, 1], [0, 1], color=INK, linestyle="--", linewidth=1)
     ax.vlines(full["confidence"], full["low"], full["high"], SERIES_COLOURS[0], linewidth=1.4)
     sizes = 6 + 60 * full["n"] / max(full["n"].max(), 1)
     ax.scatter(full["confidence"], full["value"], sizes, SERIES_COLOURS[0], zorder=3)
-    if error is not None:
+    if error:
         box = {"facecolor": "white", "edgecolor": "none", "pad": 2}
-        ax.text(0.04, 0.94, f"calibration error {100 * error:.1f} %", va="top", bbox=box)
+        ax.text(0.97, 0.04, error, ha="right", va="bottom", fontsize=9, bbox=box)
     ax.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xticks=np.linspace(0, 1, 6))
     ax.set_yticks(np.linspace(0, 1, 6))
     percent_axis(ax.yaxis, "accuracy")

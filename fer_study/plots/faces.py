@@ -174,8 +174,8 @@ def _saliency(
     half: float,
 ) -> None:
     """Draw a map over a face that is lightened, so that the map is the darker of the two."""
-    ax.imshow(face, "gray", vmin=-0.6, vmax=1, extent=extent)
-    strength = 0.8 * np.clip(heat / top, 0, 1)
+    ax.imshow(face, "gray", vmin=-1.2, vmax=1, extent=extent)
+    strength = 0.9 * np.sqrt(np.clip(heat / top, 0, 1))
     ax.imshow(
         heat, "YlOrRd", vmin=0, vmax=top, alpha=strength, extent=extent, interpolation="bilinear"
     )

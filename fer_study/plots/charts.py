@@ -409,9 +409,7 @@ def stacked_shares(
     return finish(ax, "Shares of the whole", None, **head)
 
 
-def reliability(
-    bins: Table, ax: AnyAxes = None, error: str = "", **head: Unpack[Head]
-) -> Axes:
+def reliability(bins: Table, ax: AnyAxes = None, error: str = "", **head: Unpack[Head]) -> Axes:
     """Draw accuracy by confidence with intervals; below it, how many predictions a bin holds.
 
     A row of ``bins`` is a bin of confidence: its edges ``start`` and ``end``, its number of

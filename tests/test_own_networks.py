@@ -162,7 +162,7 @@ def checkout_with(tmp_path, monkeypatch):
 
 
 def test_a_page_says_that_other_code_made_a_record(tmp_path, checkout_with):
-    env = {"network_source": f"models/ours.py {checkout.short_hash('one')}", "parameters": 5031}
+    env = {"network_source": f"models/ours.py {checkout.code_hash('one')}", "parameters": 5031}
     named, old = make_record(tmp_path / "a", 20, env=env), make_record(tmp_path / "b", 20, seed=1, published=True)
     jobs = [named.config, old.config]
 
@@ -171,8 +171,9 @@ def test_a_page_says_that_other_code_made_a_record(tmp_path, checkout_with):
 
     checkout_with("one\n")
     same = origin()
-    checkout_with("one\r\n")
-    assert origin() == same and "changed" not in same
+    for layout in ("one\r\n", '"""Documented."""\n\n(  # why\n    one\n)\n'):
+        checkout_with(layout)
+        assert origin() == same and "changed" not in same
     checkout_with("two\n")
     assert "changed since" in origin() and "5,031" in origin() and "published record" in origin().split(", ")
     (tmp_path / "models" / "ours.py").unlink()

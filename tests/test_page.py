@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from fer_study.book.notebook import Page
+from fer_study.book.notebook import Page, Verdicts
 from fer_study.data.labels import FER2013
 from fer_study.settings.checkout import ROOT
 from page_records import make_record, two_epochs
@@ -33,6 +33,26 @@ def test_the_facts_of_a_page_start_at_the_left_and_have_no_heads(tmp_path):
     (rule,) = re.findall(r"table\.facts :is\(td, th\) \{(.*?)\}", style, re.DOTALL)
     assert "text-align: left" in rule and "white-space: normal" in rule
     assert style.index("table.facts") > style.index("white-space: nowrap"), "the later rule of two wins"
+
+
+def test_verdicts_are_shown_short_with_the_whole_in_a_fold():
+    """Each claim links to its entry in the ledger; a selection is shown the same way."""
+    table = Page("smoke", stage="02_class_weighting").verdicts()
+    selected = table[table["verdict"] != "open"]
+    assert isinstance(selected, Verdicts) and len(selected) < len(table)
+    for shown in (table._repr_html_(), selected._repr_html_()):
+        short, whole = shown.split("<details", 1)
+        heads = re.findall(r"<th>(\w+)</th>", short)
+        assert heads == ["of", "reported", "measured", "verdict"] and "disgust x15, fear x8" in short
+        assert "statement" in whole and "seeds" in whole and "statement" not in short
+    claims = [name for name in table.index if name]
+    assert re.findall(r'href="../fer2013/00_claims.html#([\w-]+)"', table._repr_html_()) == claims
+
+
+def test_what_a_claim_says_is_shown_as_it_is_written():
+    table = Verdicts({"reported": ["a > b"], "verdict": ["right"]}, index=["x-01"])
+    short = table._repr_html_().split("<details")[0]
+    assert "a &gt; b" in short and ">x-01</a>" in short
 
 
 def test_a_page_knows_the_classes_and_the_name_of_its_edition():

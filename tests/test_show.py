@@ -62,3 +62,13 @@ def test_a_fold_holds_the_whole_table_and_its_file(styled):
     file = base64.b64decode(re.search('base64,([^"]+)"', page)[1]).decode()
     pd.testing.assert_frame_equal(pd.read_csv(io.StringIO(file), index_col="system"), table)
     assert "<b>" not in page or styled
+
+
+@pytest.mark.parametrize("picture", [False, True])
+def test_a_quoted_figure_holds_itself_and_its_alternative_text(picture):
+    page = show.picture_of(figure_of(picture), 'Bars, "one" a claim')
+    kind, data = re.search(
+        r'src="data:image/([\w+]+);base64,([^"]+)" alt="Bars, &quot;one&quot; a claim"', page.data
+    ).groups()
+    start = base64.b64decode(data)[:400]
+    assert (kind, start[:4]) == ("png", b"\x89PNG") if picture else (kind == "svg+xml" and b"<svg" in start)

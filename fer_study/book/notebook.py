@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from functools import cached_property
+from html import escape
 
 import pandas as pd
+from IPython.display import HTML
 
 from .. import plots
 from ..analysis import claims, ledger
@@ -19,9 +21,12 @@ from ..jobs.stages import check_stage
 from ..settings.checkout import commit, versions
 from ..settings.experiment import AuditConfig
 from ..store import Record
-from .show import fold, sharpen_figures
+from .show import fold, picture_of, sharpen_figures
 
-__all__ = ["Facts", "Page", "fold", "glue", "open_stage", "show"]
+__all__ = ["Facts", "Page", "Verdicts", "fold", "glue", "open_stage", "picture_of", "show"]
+
+LEDGER = "../fer2013/00_claims.html"
+"""The page of the claims, from a page of any edition."""
 
 
 class Facts(pd.DataFrame):
@@ -30,6 +35,23 @@ class Facts(pd.DataFrame):
 
     def _repr_html_(self) -> str:
         return self.to_html(header=False, index_names=False, classes="facts")
+
+
+class Verdicts(pd.DataFrame):
+    """Verdicts of the ledger, a row each, indexed by ``id``; a selection of them is one too.
+
+    Shown short, every claim with a link to its entry in the ledger; the whole lies in a fold.
+    """
+
+    @property
+    def _constructor(self) -> type[Verdicts]:
+        return Verdicts
+
+    def _repr_html_(self) -> str:
+        short = pd.DataFrame(self).filter(["of", "reported", "measured", "verdict"]).map(escape)
+        links = [f'<a href="{LEDGER}#{claim}">{claim}</a>' if claim else "" for claim in self.index]
+        open_table = short.set_axis(links).to_html(escape=False, classes="verdicts")
+        return open_table + fold(self, "The verdicts with the statements of the claims").data
 
 
 def open_stage(stage: str, **parameters: object) -> Page:
@@ -80,7 +102,7 @@ class Page:
         ``analysis.runs_table``)."""
         return runs_table(self.jobs)
 
-    def verdicts(self) -> pd.DataFrame:
+    def verdicts(self) -> Verdicts:
         """Table the verdicts of the ledger on the claims that this page is about; they are about
         FER2013, whatever the edition.
 
@@ -88,14 +110,10 @@ class Page:
             index ``id``, empty for a further part of a claim; columns ``statement, verdict,
             reported, measured, seeds, of``.
         """
-        table = (
-            ledger.table(ledger.ledger(ledger.claims_of(self.stage)))
-            .drop(columns="page")
-            .set_index("id")
-        )
+        table = ledger.table(ledger.ledger(ledger.claims_of(self.stage))).set_index("id")
         statements = claims.load()["statement"].reindex(table.index).fillna("")
         table.insert(0, "statement", statements.to_numpy())
-        return table
+        return Verdicts(table.drop(columns="page"))
 
     @cached_property
     def title(self) -> str:
@@ -144,8 +162,8 @@ def show(text: str) -> None:
     display(Markdown(text))
 
 
-def glue(edition: str, **values: str | float) -> None:
-    """Numbers for the prose of other pages; ``edition`` is part of each name, as in
+def glue(edition: str, **values: str | float | HTML) -> None:
+    """Numbers and pictures for the prose of other pages; ``edition`` is part of each name, as in
     ``fer2013_accuracy_cbam``."""
     from myst_nb import glue as paste
 

@@ -47,6 +47,18 @@ def _png(figure: Figure) -> tuple[str, dict[str, int]] | None:
     return retina_figure(figure, base64=True) if _holds_pictures(figure) else None
 
 
+def picture_of(figure: Figure, alternative: str) -> HTML:
+    """Turn a figure into one that other pages can quote: ``glue`` it, and name it in ``glue:any``.
+
+    Args:
+        alternative: what a reader who does not see it has to know: kind of chart, axes, message.
+    """
+    svg = _svg(figure)
+    kind, data = ("svg+xml", svg.encode()) if svg else ("png", print_figure(figure, fmt="png"))
+    source = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+    return HTML(f'<img class="quoted" src="{source}" alt="{escape(alternative)}">')
+
+
 def fold(table: pd.DataFrame | Styler, title: str) -> HTML:
     """Fold a table away under its title, with all its numbers as a CSV file to download.
 

@@ -85,7 +85,7 @@ class Job(ABC):
     def done(self) -> bool:
         """Whether nothing of it is left to be made; pages show records that still lack maps."""
         record = self.record()
-        return record is not None and not record.maps_pending
+        return record is not None and record.finished
 
     def seconds(self, speeds: dict[str, float]) -> float:
         """Estimate how long it takes; NaN where nothing is known.

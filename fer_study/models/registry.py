@@ -13,7 +13,7 @@ from typing import ClassVar, Literal, get_args, get_origin, get_type_hints
 import torch
 from torch import nn
 
-from ..settings.checkout import PACKAGE, short_hash
+from ..settings.checkout import PACKAGE, code_hash, short_hash
 from ..settings.errors import InputError
 from ..settings.experiment import ModelConfig
 
@@ -159,10 +159,10 @@ def check_factory(name: str, factory: object) -> None:
 
 
 def read_source(name: str, factory: Callable[..., FaceModel]) -> tuple[str, str]:
-    """Name the file of a network in the checkout, and hash its source.
+    """Name the file of a network in the checkout, and hash its code.
 
-    The file is empty outside the package. The source is the file, or the cell of a notebook, where
-    its class is defined; outside the package also those of the classes that it derives from.
+    Outside the package the file is empty, and the hash is part of the key: it is that of the text
+    of the file, or cell of a notebook, where its class and those that it derives from are defined.
 
     Raises:
         InputError: there is no source to be read, so records of other code could not be told apart.
@@ -170,9 +170,8 @@ def read_source(name: str, factory: Callable[..., FaceModel]) -> tuple[str, str]
     package = __name__.partition(".")[0]
     if factory.__module__.partition(".")[0] == package:
         path = Path(inspect.getfile(factory)).resolve()
-        return path.relative_to(PACKAGE.parent).as_posix(), short_hash(
-            path.read_text(encoding="utf-8")
-        )
+        file = path.relative_to(PACKAGE.parent).as_posix()
+        return file, code_hash(path.read_text(encoding="utf-8"))
     known = (package, "torch", "builtins")
     kinds = inspect.getmro(factory) if inspect.isclass(factory) else (factory,)
     texts = [source_text(kind) for kind in kinds if kind.__module__.partition(".")[0] not in known]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import hashlib
 import importlib.metadata
@@ -55,6 +56,16 @@ def short_hash(text: str) -> str:
     return hashlib.sha256("\n".join(text.splitlines()).encode()).hexdigest()[:16]
 
 
+def code_hash(source: str) -> str:
+    """Hash what Python code does: layout, comments and docstrings do not count."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+        if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:
+            node.body[:1] = []
+    return short_hash(ast.unparse(tree))
+
+
 def sha256(path: Path) -> str:
     """Hash a file: its SHA-256, 64 hexadecimal digits."""
     with path.open("rb") as file:
@@ -65,11 +76,11 @@ def other_code(env: dict) -> str:
     """Say that the network of a record was built by other code than is here now.
 
     Nothing where it is the same, or not known. ``network_source`` of its environment is the file of
-    the package and the ``short_hash`` of it.
+    the package and the ``code_hash`` of it.
     """
     file, _, mark = env.get("network_source", "").rpartition(" ")
     path = PACKAGE.parent / file
-    if not file or (path.is_file() and short_hash(path.read_text(encoding="utf-8")) == mark):
+    if not file or (path.is_file() and code_hash(path.read_text(encoding="utf-8")) == mark):
         return ""
     return f", the file of its network changed since ({env['parameters']:,} parameters)"
 

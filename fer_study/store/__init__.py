@@ -149,6 +149,11 @@ class Record:
         return not self.published and (self.folder / PENDING).is_file()
 
     @property
+    def finished(self) -> bool:
+        """Whether nothing is added to it any more."""
+        return not self.maps_pending
+
+    @property
     def has_predictions(self) -> bool:
         return "predictions.parquet" in listed(self.folder)
 
@@ -211,9 +216,9 @@ def lookup(key: str) -> Record | None:
 
 
 def has(key: str) -> bool:
-    """Whether there is a whole record of a key to which nothing is added any more."""
+    """Whether there is a finished record of a key."""
     record = lookup(key)
-    return record is not None and not record.maps_pending
+    return record is not None and record.finished
 
 
 def is_damaged(key: str) -> bool:

@@ -300,9 +300,9 @@ def shares(predictions: pd.DataFrame, by: Sequence[str], of: str) -> pd.DataFram
             images = round(mine["size"].mean())
             low, high = metrics.wilson_interval(round(value * images), images)
         rows[group] = [value, low, high, mine["size"].sum(), seeds]
-    found = pd.DataFrame.from_dict(rows, "index", columns=["value", "low", "high", "n", "seeds"])
-    found.index = pd.MultiIndex.from_tuples(found.index, names=by) if rows else found.index
-    return found
+    index = pd.MultiIndex.from_tuples(list(rows), names=list(by))
+    columns = ["value", "low", "high", "n", "seeds"]
+    return pd.DataFrame(list(rows.values()), index=index, columns=columns)
 
 
 def interval(

@@ -204,7 +204,8 @@ def dots_by_group(
     if percent:
         ax.set_ylim(0, 1)
         percent_axis(ax.yaxis, label)
-    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    if len(value):
+        ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return finish(ax, f"{label[:1].upper()}{label[1:]} by group", "y", **head)
 
 

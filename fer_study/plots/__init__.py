@@ -23,6 +23,7 @@ from .charts import (
 )
 from .faces import class_saliency, contact_sheet, face_grid, mean_faces, overlay
 from .frame import CLASS_COLOURS, GREY, INK, SERIES_COLOURS, STYLE, Head, class_style, panels, style
+from .scatter import scatter
 
 __all__ = [
     "CLASS_COLOURS",
@@ -46,6 +47,7 @@ __all__ = [
     "panels",
     "recall_by_class",
     "reliability",
+    "scatter",
     "score_intervals",
     "style",
     "transfer_matrix",

@@ -8,14 +8,17 @@ from typing import Unpack
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.text import Annotation
+from matplotlib.text import Annotation, Text
 from matplotlib.transforms import Bbox
 
 from .frame import GREY, MARKERS, SERIES_COLOURS, AnyAxes, Head, Table, finish, start
 
 LABEL = {"fontsize": 7.5, "annotation_clip": False, "zorder": 4}
-DIRECTIONS = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1))
-DISTANCES = (5, 12, 20, 30, 42, 56, 72, 90)
+DIRECTIONS = (
+    (1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1), (1, 0.4), (1, -0.4),
+    (-1, 0.4), (-1, -0.4), (0.4, 1), (0.4, -1), (-0.4, 1), (-0.4, -1),
+)  # fmt: skip
+DISTANCES = (5, 12, 20, 30, 42, 56, 72, 90, 110, 130)
 """Where a name may stand: to which side of its point, and how far off in points."""
 
 
@@ -76,21 +79,28 @@ def _name_points(ax: Axes, table: Table) -> None:
 def _place(ax: Axes, point: object, taken: list[Bbox], inside: Bbox) -> Bbox:
     """Write one name where it covers nothing that is ``taken``; gives its box."""
     for note in _candidates(ax, point):
-        box = note.get_window_extent()
+        box = _text_box(note)
         free = not any(box.overlaps(other) for other in taken)
         if free and inside.x0 <= box.x0 and box.x1 <= inside.x1 and inside.y0 <= box.y0 < inside.y1:
             return box
         note.remove()
     last = ax.annotate(point["name"], (point["x"], point["y"]), **LABEL)
-    return last.get_window_extent()
+    return _text_box(last)
+
+
+def _text_box(note: Annotation) -> Bbox:
+    """Where the text of a note stands, without its line."""
+    note.get_window_extent()  # moves the text to its place
+    return Text.get_window_extent(note)
 
 
 def _candidates(ax: Axes, point: object) -> Iterator[Annotation]:
+    """Write the name at one place after the other, the nearest first."""
+    line = {"arrowstyle": "-", "color": GREY, "lw": 0.5, "shrinkA": 0, "shrinkB": 2}
     for distance, (right, up) in product(DISTANCES, DIRECTIONS):
-        line = {"arrowstyle": "-", "color": GREY, "lw": 0.5, "shrinkA": 0, "shrinkB": 2}
         yield ax.annotate(
             point["name"], (point["x"], point["y"]), (distance * right, distance * up),
-            textcoords="offset points", ha={1: "left", -1: "right", 0: "center"}[right],
-            va={1: "bottom", -1: "top", 0: "center"}[up],
+            textcoords="offset points", ha=("right", "center", "left")[int(np.sign(right)) + 1],
+            va=("top", "center", "bottom")[int(np.sign(up)) + 1],
             arrowprops=line if distance > DISTANCES[0] else None, **LABEL,
         )  # fmt: skip

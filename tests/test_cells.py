@@ -155,14 +155,14 @@ def test_maps_are_held_against_the_moved_regions(tmp_path):
 def test_images_with_a_copy_are_scored_apart(tmp_path):
     """The first 20 test images are copies, and right; of the other 20, 5 are."""
     table = run_cells("03_model_comparison", ["03-copies"], [make_record(tmp_path, 25, clean=False)])["shown"]
-    assert table.loc[("emotion_cnn", "ladder")].to_dict() == {"has a copy": 100.0, "no copy": 25.0}
+    assert table.loc[("EmotionCNN", "ladder")].to_dict() == {"has a copy": 100.0, "no copy": 25.0}
 
 
 def test_the_gap_of_the_losses(tmp_path):
     records = [make_record(tmp_path, 20, seed=s, history=two_epochs(1.5 + s)) for s in (0, 1)]
-    row = run_cells("03_model_comparison", ["03-20"], records)["shown"].loc[("emotion_cnn", "ladder")]
-    assert (row["train_loss"], row["validation_loss"]) == (1.0, 2.0) and row["gap"].startswith("+1.000 [")
-    assert "train_loss, evaluation mode" not in row, "no record has it"
+    row = run_cells("03_model_comparison", ["03-20"], records)["shown"].loc[("EmotionCNN", "ladder")]
+    assert (row["training loss"], row["validation loss"]) == (1.0, 2.0) and row["gap"].startswith("+1.000 [")
+    assert "training loss, evaluation mode" not in row, "no record has it"
 
 
 @pytest.mark.parametrize("edition", ["fer2013", "synthetic"])

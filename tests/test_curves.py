@@ -17,7 +17,7 @@ def test_histories_carry_their_seed(tmp_path):
 
 
 @pytest.mark.parametrize(("changes", "train_accuracy", "words"), [
-    ({}, True, "dashed: training; solid: validation"),
+    ({}, True, ""),
     ({"loss": {"class_weights": "heavy"}}, True, "with class weights"),
     ({"loss": {"label_smoothing": 0.1}}, True, "with label smoothing"),
     ({"loss": {"teacher": 16 * "a", "distribution": "teacher"}}, True, "teacher"),
@@ -28,7 +28,16 @@ def test_curves_are_of_one_target(tmp_path, changes, train_accuracy, words):
     """Training that was scored against anything but the labels is not drawn; a loss that is another is named."""
     if "loss" in changes:
         changes["loss"] = LossConfig(**changes["loss"])
-    table, note = curves.curves([make_record(tmp_path, 20, changes=changes)])
-    assert words in note and table["validation_accuracy"].tolist() == [0.25, 0.5]
+    table = curves.curves({"x": [make_record(tmp_path, 20, changes=changes)]})
+    (remark,) = table["remark"].unique()
+    assert words in remark and bool(words) == bool(remark) and table["name"].eq("x").all()
+    assert table["validation_accuracy"].tolist() == [0.25, 0.5]
     for quantity in ("train_accuracy", "train_loss"):
         assert table[quantity].notna().all() == train_accuracy and table[quantity].isna().all() != train_accuracy
+
+
+def test_only_what_has_epochs_has_curves(tmp_path):
+    bare = make_record(tmp_path, 20, name="hog_svm", history=two_epochs().iloc[:0])
+    table = curves.curves({"HOG": [bare], "none": [], "x": [make_record(tmp_path, 20)]})
+    assert table["name"].unique().tolist() == ["x"]
+    assert len(curves.curves({"HOG": [bare]})) == 0

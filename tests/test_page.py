@@ -50,8 +50,9 @@ def test_verdicts_are_shown_short_with_the_whole_in_a_fold():
 
 
 def test_what_a_claim_says_is_shown_as_it_is_written():
-    table = Verdicts({"reported": ["a > b"], "verdict": ["right"]}, index=["x-01"])
+    table = Verdicts({"of": [""], "reported": ["a > b"], "verdict": ["right"]}, index=["x-01"])
     short = table._repr_html_().split("<details")[0]
+    assert ">of<" not in short, "no column without a word"
     assert "a &gt; b" in short and ">x-01</a>" in short
 
 

@@ -64,15 +64,35 @@ def bin_table(count: int) -> pd.DataFrame:
     return table.assign(confidence=edges[1:], accuracy=edges[:-1])
 
 
-def history(seeds: int) -> pd.DataFrame:
+def history(seeds: int, name: str = "a") -> pd.DataFrame:
     parts = [
         pd.DataFrame(
-            {"epoch": [1, 2, 3], "seed": seed, "train_loss": [2.0, 1.0, 0.5], "train_accuracy": [0.2, 0.5, 0.8]}
+            {
+                "name": name,
+                "epoch": [1, 2, 3],
+                "seed": seed,
+                "train_loss": [2.0, 1.0, 0.5],
+                "train_accuracy": [0.2, 0.5, 0.8],
+            }
             | {"validation_loss": [2.1, 1.2, 1.0 + seed], "validation_accuracy": [0.2, 0.4, 0.6]}
         )
         for seed in range(seeds)
     ]
     return pd.concat(parts)
+
+
+def change_table(count: int) -> pd.DataFrame:
+    """Shares of so many classes before and after a change: a clear gain, a clear loss, and unclear ones."""
+    before, after = np.full(count, 0.5), np.resize([0.7, 0.4], count)
+    columns = {"before": before, "before_low": before - 0.1, "before_high": before + 0.1}
+    columns |= {"after": after, "after_low": after - 0.05, "after_high": after + 0.05}
+    return pd.DataFrame(columns | {"clear": np.arange(count) < 2}, index=list(FER2013[:count]))
+
+
+def effect_table(names: list[str]) -> pd.DataFrame:
+    """Effects with intervals of one point on both sides: a gain, a loss, none, and one not measured."""
+    value = np.resize([0.02, -0.03, 0.005, np.nan], len(names))
+    return pd.DataFrame({"name": names, "value": value, "low": value - 0.01, "high": value + 0.01})
 
 
 LONG = "n = 3,589 images, test, no copy in train or validation; 1-3 seeds; last weights, single; 95 % intervals"
@@ -93,6 +113,11 @@ WIDE = {
         pd.DataFrame({"name": SYSTEMS[-n:], "value": 0.5, "low": 0.4, "high": 0.6, "of": "28,709 images", "reported": 0.5}),
         **k,
     ),
+    "dumbbells": lambda n, **k: plots.dumbbells(change_table(n), names=("no weights", "heavy (disgust x15, fear x8)"), **k),
+    "slopes": lambda n, **k: plots.slopes(
+        *3 * [pd.DataFrame([[0.5, 0.4]] * n, SYSTEMS[:n], ["all 3,589 images", "3,275 without a copy"])], **k
+    ),
+    "forest": lambda n, **k: plots.forest(effect_table(SYSTEMS[:n]), **k),
     "duplicates_by_class": lambda n, **k: plots.duplicates_by_class(
         pd.Series(SEVEN[:n] / 10, FER2013[:n]), ["118 of 416"] * n, **k
     ),
@@ -152,11 +177,27 @@ def test_the_axes_keep_their_width_under_a_long_note(name, count):
         assert saved[0] <= x0 + 1 and x1 <= saved[2] + 1, "cut off"
 
 
-def test_learning_curves_keep_their_width_under_a_long_note():
-    axes = plots.learning_curves(history(3), title="heavy (disgust x15, fear x8), one_cycle_short", note=LONG)
-    axes[0].figure.draw_without_rendering()
-    left, right = (ax.get_position() for ax in axes)
-    assert left.width == pytest.approx(right.width, rel=0.1) and left.width + right.width > 0.7
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_learning_curves_keep_their_width_under_long_names(count):
+    table = pd.concat([history(3, name) for name in SYSTEMS[:count]]).assign(remark="training loss with class weights")
+    axes = plots.learning_curves(table, note=LONG)
+    axes[0, 0].figure.draw_without_rendering()
+    panels = [ax.get_position().width for ax in axes[0]]
+    assert panels == pytest.approx([panels[0]] * count, rel=0.1) and sum(panels) > 0.5
+
+
+@pytest.mark.parametrize("count", [3, 4])
+def test_panels_share_their_axes(count):
+    axes = plots.panels(count, (4, 2), sharex=True, sharey=True)
+    for ax in axes:
+        plots.forest(effect_table(SYSTEMS[:4]), ax)
+    figure = axes[0].figure
+    figure.draw_without_rendering()
+    assert len({ax.get_xlim() for ax in axes}) == 1
+    shown = [bool([t for t in ax.get_yticklabels() if t.get_visible() and t.get_text()]) for ax in axes[:2]]
+    assert shown == [True, False], "the names stand once a row"
+    assert all(ax.xaxis.get_tick_params()["labelbottom"] for ax in axes[count - 2 :])
+    assert sum(ax.get_position().width for ax in axes[:2]) > 0.5
 
 
 def test_style_is_restored():
@@ -240,20 +281,72 @@ def test_score_intervals():
     assert losses.get_legend() is None and len(losses.lines) == 1
 
 
+def test_dumbbells():
+    ax = plots.dumbbells(change_table(3), names=("plain", "weighted"))
+    bars, before_intervals, after_intervals = ax.collections
+    assert [segment[:, 0].tolist() for segment in bars.get_segments()] == [[0.5, 0.7], [0.5, 0.4], [0.5, 0.7]]
+    assert [to_hex(colour) for colour in bars.get_colors()] == [*plots.SERIES_COLOURS[:2], "#bbbbbb"], "gain, loss, unclear"
+    assert before_intervals.get_segments()[0][:, 0] == pytest.approx([0.4, 0.6])
+    assert after_intervals.get_segments()[1][:, 0] == pytest.approx([0.35, 0.45])
+    before, after = ax.lines
+    assert before.get_xdata().tolist() == [0.5] * 3 and after.get_xdata().tolist() == [0.7, 0.4, 0.7]
+    assert before.get_markerfacecolor() == "white" != after.get_markerfacecolor()
+    assert legend(ax) == ["plain", "weighted"] and labels(ax.yaxis) == list(FER2013[:3]) and ax.yaxis_inverted()
+
+
+def test_slopes():
+    value = pd.DataFrame([[0.6, 0.5], [0.55, 0.499], [0.7, np.nan]], ["a", "b", "c"], ["all", "no copy"])
+    ax = plots.slopes(value, value - 0.01, value + 0.02)
+    assert [line.get_ydata().tolist() for line in ax.lines[:2]] == [[0.6, 0.5], [0.55, 0.499]]
+    assert ax.collections[0].get_segments()[1][:, 1] == pytest.approx([0.49, 0.52])
+    assert len({(line.get_marker(), line.get_linestyle()) for line in ax.lines}) == 3, "told apart without colour"
+    assert texts(ax) == ["b 55.0 → 49.9", "a 60.0 → 50.0"] and labels(ax.xaxis) == ["all", "no copy"]
+    ax.figure.draw_without_rendering()
+    lower, upper = (text.get_window_extent() for text in ax.texts)
+    assert lower.y1 <= upper.y0 + 1, "no name over another"
+
+
+def test_forest():
+    ax = plots.forest(effect_table(["gain", "loss", "none", "missing"]))
+    reference, *dots = ax.lines
+    assert reference.get_xdata() == [0, 0] and [dot.get_xdata()[0] for dot in dots[:3]] == [0.02, -0.03, 0.005]
+    fills = [dot.get_markerfacecolor() for dot in dots[:3]]
+    assert fills == [*plots.SERIES_COLOURS[:2], "white"], "coloured only where the interval excludes zero"
+    assert [c.get_segments()[0][:, 0].tolist() for c in ax.collections[:2]] == [
+        pytest.approx([0.01, 0.03]), pytest.approx([-0.04, -0.02]),
+    ]  # fmt: skip
+    assert texts(ax) == ["+2.0", "-3.0", "+0.5"] and ax.get_xlabel() == "accuracy (points)"
+    assert labels(ax.yaxis) == ["gain", "loss", "none", "missing"] and ax.yaxis_inverted()
+    losses = plots.forest(
+        effect_table(["x"]) + {"name": "", "value": 1, "low": 1, "high": 1}, reference=1.2, unit="", label="log loss"
+    )
+    assert texts(losses) == ["1.020"] and losses.get_xlabel() == "log loss"
+    assert losses.lines[1].get_color() == plots.SERIES_COLOURS[1], "below the reference"
+
+
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_learning_curves(seeds):
-    table = history(seeds) if seeds > 1 else history(1).drop(columns="seed")
-    loss, accuracy = plots.learning_curves(table, note=f"n = 3,589; validation; {seeds} seeds")
-    assert len(loss.lines) == len(accuracy.lines) == 2 * seeds
+    table = pd.concat([history(seeds), history(seeds, "b").assign(train_loss=np.nan, epoch=[4, 5, 6] * seeds)])
+    axes = plots.learning_curves(table if seeds > 1 else table.drop(columns="seed"))
+    (loss, other), (accuracy, _) = axes
+    assert len(loss.lines) == len(accuracy.lines) == 2 * seeds and len(other.lines) == seeds, "not drawn without values"
     assert loss.lines[0].get_ydata().tolist() == [2.0, 1.0, 0.5]
     assert loss.lines[-1].get_ydata().tolist() == [2.1, 1.2, seeds]
     assert accuracy.lines[0].get_ydata().tolist() == [0.2, 0.5, 0.8]
     assert loss.lines[0].get_linestyle() == "--" and loss.lines[-1].get_linestyle() == "-"
-    assert legend(loss) == ["train", "validation"] and heads(loss)[-1:] == [f"n = 3,589; validation; {seeds} seeds"]
-    _, own = plt.subplots(1, 2)
-    assert plots.learning_curves(table, own)[0] is own[0]
-    alone, _ = plots.learning_curves(table.assign(train_loss=np.nan))
-    assert len(alone.lines) == seeds and legend(alone) == ["validation"], "what was not scored is not drawn"
+    assert [ax.get_title("left") for ax in axes[0]] == ["a", "b"] and loss.get_ylabel() == "loss"
+    assert loss.get_xlim() == other.get_xlim() and loss.get_ylim() == other.get_ylim(), "one scale for all"
+    assert len(loss.collections) == seeds, "the gap is shaded"
+
+
+def test_a_training_loss_of_another_scale_is_not_set_against_validation():
+    (loss,), (accuracy,) = plots.learning_curves(history(1).assign(remark="training loss with class weights"))
+    assert len(loss.lines) == 2 and not loss.collections and len(accuracy.collections) == 1
+    assert loss.get_title("left").replace("\n", " ") == "a (training loss with class weights)"
+
+
+def test_learning_curves_of_nothing():
+    assert plots.learning_curves(pd.DataFrame(columns=["name"]))[0, 0].get_title("left") == "no record yet"
 
 
 def test_duplicates_by_class():

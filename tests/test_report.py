@@ -178,7 +178,9 @@ def test_from_three_seeds_on_a_difference_is_one_over_seeds(tmp_path):
     found = report.difference(a, b)
     assert found == pytest.approx(metrics.over_seeds([0.5, 0.5, 0.05])) and found.n == 3
     assert found.low < 0 < found.high
-    assert report.effects({"b": b, "a": a}, b, ["accuracy"]).loc["a"].tolist() == [report.points(found), 3]
+    (effect,) = report.effects({"b": b, "a": a}, b, ["accuracy"]).itertuples()
+    assert (effect.name, effect.value, effect.low, effect.high) == ("a", found.value, found.low, found.high)
+    assert (effect.n, effect.seeds) == (40, 3)
 
 
 def test_difference_pairs_images_and_seeds(tmp_path):
@@ -209,13 +211,15 @@ def test_difference_refuses_other_images(tmp_path):
 def test_effects_are_in_points_or_as_they_are(tmp_path):
     runs = {name: [make_record(tmp_path, hits, name=name, sure=sure)] for name, hits, sure in
             (("base", 20, 0.7), ("better", 30, 0.7), ("surer", 20, 0.9))}  # fmt: skip
-    table = report.effects(runs | {"missing": []}, runs["base"], ["accuracy", "log_loss", "expected_calibration_error"])
+    effects = report.effects(runs | {"missing": []}, runs["base"], ["accuracy", "log_loss", "expected_calibration_error"])
+    table = report.wide(effects, signed=True)
     assert list(table.index) == ["better", "surer"] and table["seeds"].tolist() == [1, 1]
-    assert table.loc["better", "accuracy"].startswith("+25.0 [+1")
-    assert table.loc["surer", "accuracy"] == "+0.0 [-8.8, +8.8]"
+    assert table.loc["better", "accuracy (points)"].startswith("+25.0 [+1")
+    assert table.loc["surer", "accuracy (points)"] == "+0.0 [-8.8, +8.8]"
     # half are right: (log 0.9 + log 0.0167) / 2 against (log 0.7 + log 0.05) / 2
     assert table.loc["surer", "log loss"].startswith("+0.42") and table.loc["better", "log loss"].startswith("-0.66")
-    assert table.loc["surer", "expected calibration error"].startswith("+20.0 [")
+    assert table.loc["surer", "expected calibration error (points)"].startswith("+20.0 [")
+    assert report.wide(report.effects({"base": runs["base"]}, runs["base"], ["accuracy"]), signed=True).empty
 
 
 def test_from_three_seeds_on_every_interval_is_over_seeds(tmp_path):

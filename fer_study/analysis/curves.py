@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -15,12 +15,25 @@ def histories(records: Sequence[Record]) -> pd.DataFrame:
     return pd.concat([r.history.assign(seed=r.config.seed) for r in records], ignore_index=True)
 
 
-def curves(records: Sequence[Record]) -> tuple[pd.DataFrame, str]:
-    """Prepare ``histories`` for a figure, and the note below its title.
+def curves(systems: Mapping[str, Sequence[Record]]) -> pd.DataFrame:
+    """Prepare what systems did epoch by epoch for ``plots.learning_curves``.
 
     Validation is scored against the labels. Training that was scored against something else is left
-    out (NaN); a loss with weights and the like is named.
+    out (NaN). A remark names a training that differs from validation by more than its images.
+
+    Returns:
+        ``histories`` with the columns ``name`` and ``remark``; no row for what has no epochs.
     """
+    tables = [
+        _compared(records).assign(name=name)
+        for name, records in systems.items()
+        if records and len(records[0].history)
+    ]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["name"])
+
+
+def _compared(records: Sequence[Record]) -> pd.DataFrame:
+    """The histories of a system, without a training that no curve of validation compares with."""
     table, config = histories(records), records[0].config
     other = (
         "the votes"
@@ -30,8 +43,8 @@ def curves(records: Sequence[Record]) -> tuple[pd.DataFrame, str]:
         else ""
     )
     if other:
-        note = f"validation, against the labels; training was scored against {other}: left out"
-        return table.assign(train_loss=np.nan, train_accuracy=np.nan), note
+        remark = f"training, scored against {other}, is left out"
+        return table.assign(train_loss=np.nan, train_accuracy=np.nan, remark=remark)
     loss = config.loss
     ways = {
         "against its teacher": loss.teacher,
@@ -39,9 +52,7 @@ def curves(records: Sequence[Record]) -> tuple[pd.DataFrame, str]:
         "with label smoothing": loss.label_smoothing,
     }
     used = " and ".join(way for way, on in ways.items() if on)
-    if not used:
-        return table, "dashed: training; solid: validation"
-    return table, f"dashed: training, its loss {used}; solid: validation, its loss without"
+    return table.assign(remark=f"training loss {used}" if used else "")
 
 
 def pooled(

@@ -19,7 +19,7 @@ NAMES = {
     "simple_resnet": "SimpleResNetFER", "cbam_cnn": "CBAM + kernels", "hog_svm": "HOG + SVM",
     "none": "no weights", "inverse": "inverse frequency", "heavy": "heavy (disgust x15, fear x8)",
     "full": "full network", "no_cbam": "without CBAM", "no_kernels": "without kernels",
-    "l2": "with L2 1e-4", "longer": "more epochs (x1.5)", "labels": "hard labels",
+    "l2": "with L2 1e-4", "longer": "more epochs", "labels": "hard labels",
     "votes": "votes of the crowd",
 }  # fmt: skip
 """Name of a model or arm in tables and figures."""
@@ -233,28 +233,29 @@ def score_groups(runs: pd.DataFrame, by: Sequence[str], names: Sequence[str]) ->
     return pd.concat(parts, ignore_index=True)[heads] if parts else pd.DataFrame(columns=heads)
 
 
-def wide(table: pd.DataFrame) -> pd.DataFrame:
-    """Lay ``scores`` out for reading: a row a system, a column a metric.
+def wide(table: pd.DataFrame, signed: bool = False) -> pd.DataFrame:
+    """Lay ``scores``, or signed ``effects``, out for reading: a row a system, a column a metric.
 
     Cells such as ``62.2 ± 0.4 [60.6, 63.8]``: value, standard deviation between seeds where there
-    are several, interval.
+    are several, interval; signed ones such as ``+1.2 [+0.3, +2.1]``.
     """
+    sign, unit = ("+", " (points)") if signed else ("", " (%)")
 
     def cell(row: pd.Series) -> str:
         if np.isnan(row["value"]):
             return "-"
         scale, digits = (1, 3) if row["metric"] in UNSCALED else (100, 1)
         value, sd, low, high = (
-            f"{scale * row[part]:.{digits}f}" for part in ("value", "sd", "low", "high")
+            f"{scale * row[part]:{sign}.{digits}f}" for part in ("value", "sd", "low", "high")
         )
-        value += "" if np.isnan(row["sd"]) else f" ± {sd}"
+        value += "" if signed or np.isnan(row["sd"]) else f" ± {sd}"
         return value if np.isnan(row["low"]) else f"{value} [{low}, {high}]"
 
-    cells = table.assign(cell=table.apply(cell, axis=1))
+    cells = table.assign(cell=[cell(row) for _, row in table.iterrows()])
     shown = cells.pivot(index="name", columns="metric", values="cell")
     shown = shown.loc[list(dict.fromkeys(table["name"])), list(dict.fromkeys(table["metric"]))]
     first = table.groupby("name")[["n", "seeds"]].first().loc[shown.index]
-    shown.columns = [m.replace("_", " ") + ("" if m in UNSCALED else " (%)") for m in shown.columns]
+    shown.columns = [m.replace("_", " ") + ("" if m in UNSCALED else unit) for m in shown.columns]
     return shown.assign(images=first["n"], seeds=first["seeds"]).rename_axis("system")
 
 
@@ -383,17 +384,15 @@ def over(runs: Runs) -> str:
 def effects(
     runs: Runs, base: Sequence[Record], names: Sequence[str], subset: str = "test"
 ) -> pd.DataFrame:
-    """Table every system minus the base (see ``difference``), in points: ``+1.2 [+0.3, +2.1]``.
-
-    Those of ``UNSCALED`` as they are.
-    """
-    rows = {}
+    """Every system minus the base on the same images and seeds (see ``difference``): the columns of
+    ``scores``, no row for the base itself nor for what has no record."""
+    rows = []
     for name, records in runs.items():
         if records and base and records[0] is not base[0]:
-            found = {m: difference(records, base, m, subset=subset) for m in names}
-            rows[name] = {
-                m.replace("_", " "): points(d) if m not in UNSCALED else plain(d)
-                for m, d in found.items()
-            }
-            rows[name]["seeds"] = max(d.n for d in found.values())
-    return pd.DataFrame(rows).T.rename_axis("minus the first row")
+            n = int(records[0].predictions.subset(subset).sum())
+            for metric in names:
+                found = difference(records, base, metric, subset=subset)
+                rows.append(
+                    {"name": name, "metric": metric, **found._asdict(), "n": n, "seeds": found.n}
+                )
+    return pd.DataFrame(rows, columns=COLUMNS)

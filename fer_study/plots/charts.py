@@ -14,9 +14,11 @@ import seaborn
 from matplotlib.axes import Axes
 
 from .frame import (
+    GREY,
     HATCHES,
     INK,
     LIGHT,
+    LINES,
     MARKERS,
     SERIES_COLOURS,
     AnyAxes,
@@ -72,6 +74,14 @@ def _texts(shares: np.ndarray, digits: int) -> np.ndarray:
 def _row_shares(counts: np.ndarray) -> np.ndarray:
     total = counts.sum(axis=1, keepdims=True)
     return np.divide(counts, total, out=np.full(counts.shape, np.nan), where=total > 0)
+
+
+def _legend_below(ax: Axes) -> None:
+    """Put the legend below the axis label."""
+    below = ax.transAxes + mpl.transforms.ScaledTranslation(0, -36 / 72, ax.figure.dpi_scale_trans)
+    ax.legend(
+        loc="upper left", bbox_to_anchor=(0, 0), bbox_transform=below, ncols=2, borderaxespad=0
+    )
 
 
 def class_balance(counts: Table, ax: AnyAxes = None, **head: Unpack[Head]) -> Axes:
@@ -235,12 +245,7 @@ def score_intervals(
                 table["reported"] + table["reported_spread"],
             )
             ax.hlines(places + 0.18, *ends, SERIES_COLOURS[1], linewidth=1.4)
-        below = ax.transAxes + mpl.transforms.ScaledTranslation(
-            0, -36 / 72, ax.figure.dpi_scale_trans
-        )
-        ax.legend(
-            loc="upper left", bbox_to_anchor=(0, 0), bbox_transform=below, ncols=2, borderaxespad=0
-        )
+        _legend_below(ax)
     for place, row in enumerate(table.itertuples()):
         interval = (
             ""
@@ -292,41 +297,176 @@ def verdict_bars(counts: Table, ax: AnyAxes = None, **head: Unpack[Head]) -> Axe
     return finish(ax, "Claims by what became of them", "x", **head)
 
 
-def learning_curves(
-    history: Table, axes: Sequence[Axes] | None = None, **head: Unpack[Head]
-) -> np.ndarray:
-    """Draw loss and accuracy by epoch, a line a ``seed`` (if any); gives both Axes.
+def dumbbells(
+    table: Table,
+    ax: AnyAxes = None,
+    label: str = "recall",
+    names: tuple[str, str] = ("before", "after"),
+    **head: Unpack[Head],
+) -> Axes:
+    """Draw what a change does to the share of each row: hollow before, filled after, and between
+    them a bar, blue for a gain and red for a loss where the difference is clear, else grey.
 
-    Columns ``train_|validation_`` times ``loss|accuracy``, and ``epoch``; no line for one of NaN.
+    ``table`` holds ``before`` and ``after``, their ``_low`` and ``_high`` (thin lines above and
+    below the bar), and ``clear``: whether the interval of the paired difference excludes zero.
     """
-    axes = (
-        plt.subplots(1, 2, figsize=(8, 3.2), layout="constrained")[1]
-        if axes is None
-        else np.asarray(axes)
+    ax, places = start(ax, (6.2, 0.45 * len(table) + 1.6)), np.arange(len(table))
+    colours = np.where(
+        table["clear"],
+        np.where(table["after"] > table["before"], SERIES_COLOURS[0], SERIES_COLOURS[1]),
+        "#bbbbbb",
     )
-    runs = [run for _, run in history.groupby("seed")] if "seed" in history else [history]
-    for ax, quantity in zip(axes, ("loss", "accuracy"), strict=True):
-        for part, colour, line in (
-            ("train", SERIES_COLOURS[1], "--"),
-            ("validation", SERIES_COLOURS[0], "-"),
-        ):
-            shown = [run for run in runs if run[f"{part}_{quantity}"].notna().any()]
-            for i, run in enumerate(shown):
-                ax.plot(
-                    run["epoch"],
-                    run[f"{part}_{quantity}"],
-                    line,
-                    color=colour,
-                    lw=1.2,
-                    label=None if i else part,
-                )
-        ax.xaxis.get_major_locator().set_params(integer=True)
-        ax.set(xlabel="epoch", ylabel=quantity)
-    percent_axis(axes[1].yaxis, "accuracy")
-    axes[0].legend()
-    finish(axes[1], "", "y")
-    finish(axes[0], "Learning curves", "y", **head)
+    ax.hlines(places, table["before"], table["after"], colours, linewidth=4)
+    dots = {"markersize": 6, "color": INK, "zorder": 3}
+    for part, name, shift, fill in zip(
+        ("before", "after"), names, (-0.18, 0.18), ("white", INK), strict=True
+    ):
+        ends = table[f"{part}_low"], table[f"{part}_high"]
+        ax.hlines(places + shift, *ends, GREY, linewidth=1)
+        ax.plot(table[part], places, "o", markerfacecolor=fill, label=name, **dots)
+    ax.set(yticks=places, yticklabels=table.index, ylim=(len(table) - 0.5, -0.5), xlim=(0, 1))
+    percent_axis(ax.xaxis, label)
+    _legend_below(ax)
+    return finish(ax, f"{label.capitalize()}, {names[0]} and {names[1]}", "x", **head)
+
+
+def slopes(
+    value: Table,
+    low: AnyTable = None,
+    high: AnyTable = None,
+    ax: AnyAxes = None,
+    label: str = "accuracy",
+    **head: Unpack[Head],
+) -> Axes:
+    """Draw how the share of every system (row) changes from column to column: a line each, with
+    its name, its first and its last value at the right end."""
+    ax = start(ax, (7.4, 0.45 * len(value) + 2.2))
+    places = np.arange(value.shape[1])
+    for i, (system, row) in enumerate(value.iterrows()):
+        x = places + 0.025 * (i - (len(value) - 1) / 2)
+        look = {"color": SERIES_COLOURS[i % 7], "linestyle": LINES[i % 8], "marker": MARKERS[i % 8]}
+        ax.plot(x, row, markersize=5, **look)
+        if low is not None and high is not None:
+            ax.vlines(x, low.loc[system], high.loc[system], SERIES_COLOURS[i % 7], linewidth=1)
+    ax.set(xticks=places, xticklabels=value.columns, xlim=(-0.2, len(places) - 0.8))
+    percent_axis(ax.yaxis, label)
+    ends = value.iloc[:, [0, -1]].dropna().sort_values(value.columns[-1])
+    texts = [
+        f"{name} {100 * row.iloc[0]:.1f} → {100 * row.iloc[1]:.1f}" for name, row in ends.iterrows()
+    ]
+    _name_ends(ax, texts, ends.iloc[:, 1])
+    return finish(ax, f"{label.capitalize()} from {value.columns[0]} on", "y", **head)
+
+
+def _name_ends(ax: Axes, names: Sequence[str], ends: Sequence[float]) -> None:
+    """Write the names of lines right of the axes at their ends, from the lowest on, none over
+    another."""
+    bottom, top = ax.get_ylim()
+    line = (top - bottom) * 0.17 / (0.75 * ax.figure.get_figheight())  # height of one of text
+    free = -np.inf
+    for name, end in zip(names, ends, strict=True):
+        text = textwrap.fill(name, 34)
+        room = line * (text.count("\n") + 1)
+        centre = max(end, free + room / 2)
+        free = centre + room / 2
+        ax.annotate(
+            text, (1.02, centre), xycoords=("axes fraction", "data"), va="center", fontsize=9
+        )
+
+
+def forest(
+    table: Table,
+    ax: AnyAxes = None,
+    label: str = "accuracy",
+    unit: str = "points",
+    reference: float = 0.0,
+    **head: Unpack[Head],
+) -> Axes:
+    """Draw values and intervals against a reference line, a row each; filled and coloured (blue
+    above, red below) only where the interval excludes the reference.
+
+    ``table`` holds ``name, value, low, high``; no mark where the value is NaN. Shares are shown a
+    hundred times as large, as ``points`` or ``%``; without a ``unit`` all is shown as it is.
+    """
+    ax, places = start(ax, (6.4, 0.45 * len(table) + 1.4)), np.arange(len(table))
+    ax.axvline(reference, color=INK, linewidth=1)
+    scale, form = (100, ".1f") if unit else (1, ".3f")
+    form = "+" + form if reference == 0 else form
+    for place, row in enumerate(table.itertuples()):
+        above, below = row.low > reference, row.high < reference
+        colour = SERIES_COLOURS[0] if above else SERIES_COLOURS[1] if below else GREY
+        fill = colour if above or below else "white"
+        ax.hlines(place, row.low, row.high, colour, linewidth=2)
+        ax.plot(row.value, place, "o", color=colour, markerfacecolor=fill)
+        if not np.isnan(row.value):
+            text = f"{scale * row.value:{form}}"
+            ax.annotate(
+                text,
+                (row.value, place),
+                (0, 6),
+                textcoords="offset points",
+                ha="center",
+                fontsize=8,
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.3},
+            )
+    names = [textwrap.fill(str(name), 24) for name in table["name"]]
+    ax.set(yticks=places, yticklabels=names, ylim=(len(table) - 0.5, -0.7), xlabel=label)
+    if unit:
+        percent_axis(ax.xaxis, label, unit)
+    return finish(ax, f"{label.capitalize()} against a reference", "x", **head)
+
+
+def learning_curves(history: Table, **head: Unpack[Head]) -> np.ndarray:
+    """Draw small multiples of loss (above) and accuracy (below) by epoch: a column of panels a
+    system, on shared axes, the gap between training and validation shaded.
+
+    Columns ``name``, ``epoch``, ``train_|validation_`` times ``loss|accuracy``; if any, ``seed`` (a
+    line each) and ``remark`` on the training: such a loss is on a scale of its own, so its gap is
+    not shaded. No line for what is NaN. Gives the (2, systems) Axes.
+    """
+    names = list(dict.fromkeys(history["name"])) or ["no record yet"]
+    size = (min(2.4 * len(names) + 1.6, 8), 4.6)
+    figure, axes = plt.subplots(
+        2, len(names), figsize=size, layout="constrained", sharex=True, sharey="row", squeeze=False
+    )
+    for name, column in zip(names, axes.T, strict=True):
+        runs = history[history["name"] == name]
+        remark = next(iter(runs.get("remark", ())), "")
+        for ax, quantity in zip(column, ("loss", "accuracy"), strict=True):
+            for _, run in runs.groupby("seed" if "seed" in runs else "name"):
+                _draw_epochs(ax, run, quantity, shaded=not (remark and quantity == "loss"))
+            ax.grid(False, axis="x")
+        text = f"{name} ({remark})" if remark else name
+        wrapped = textwrap.fill(text, max(int(13 * size[0] / (len(names) + 0.6)), 12))
+        column[0].set_title(wrapped, loc="left", fontsize=9)
+        column[1].set_xlabel("epoch")
+    axes[0, 0].set_ylabel("loss")
+    axes[0, 0].xaxis.get_major_locator().set_params(integer=True)
+    percent_axis(axes[1, 0].yaxis, "accuracy")
+    title, note = head.get("title", "Learning curves"), head.get("note", "")
+    figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=11)
+    key = "dashed: training; solid: validation; shaded: between them; a line a seed"
+    figure.supxlabel(note or key, x=0.01, ha="left", fontsize=9, color=GREY)
     return axes
+
+
+def _draw_epochs(ax: Axes, run: Table, quantity: str, shaded: bool) -> None:
+    """Draw one quantity of one run by epoch, in training and validation, and the gap."""
+    train, validation = run[f"train_{quantity}"], run[f"validation_{quantity}"]
+    if shaded:
+        ax.fill_between(
+            run["epoch"],
+            train.astype(float),
+            validation.astype(float),
+            color=GREY,
+            alpha=0.15,
+            lw=0,
+        )
+    for values, colour, line in (
+        (train, SERIES_COLOURS[1], "--"), (validation, SERIES_COLOURS[0], "-"),
+    ):  # fmt: skip
+        if values.notna().any():
+            ax.plot(run["epoch"], values, line, color=colour, lw=1.2)
 
 
 def duplicates_by_class(

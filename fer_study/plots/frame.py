@@ -67,14 +67,20 @@ def start(ax: AnyAxes, size: tuple[float, float]) -> Axes:
     return ax if ax is not None else plt.subplots(figsize=size, layout="constrained")[1]
 
 
-def panels(count: int, size: tuple[float, float] = (4.8, 5.4)) -> list[Axes]:
-    """So many panels in one figure, two beside each other."""
-    rows = max(-(-count // 2), 1)
+def panels(
+    count: int, size: tuple[float, float] = (4.8, 5.4), columns: int = 2, **shared: bool | str
+) -> list[Axes]:
+    """So many panels in one figure, ``columns`` beside each other; ``shared`` is the ``sharex`` and
+    ``sharey`` of ``plt.subplots``."""
+    rows = max(-(-count // columns), 1)
+    size = (columns * size[0], rows * size[1])
     _, axes = plt.subplots(
-        rows, 2, figsize=(2 * size[0], rows * size[1]), layout="constrained", squeeze=False
+        rows, columns, figsize=size, layout="constrained", squeeze=False, **shared
     )
     for ax in axes.flat[count:]:
         ax.set_visible(False)
+    for ax in axes.flat[max(count - columns, 0) : count]:
+        ax.xaxis.set_tick_params(labelbottom=True)  # where the one below is not there
     return list(axes.flat[:count])
 
 
@@ -101,6 +107,6 @@ def finish(
     return ax
 
 
-def percent_axis(axis: mpl.axis.Axis, label: str) -> None:
+def percent_axis(axis: mpl.axis.Axis, label: str, unit: str = "%") -> None:
     axis.set_major_formatter(lambda x, _: f"{100 * x:g}")
-    axis.set_label_text(f"{label} (%)")
+    axis.set_label_text(f"{label} ({unit})")

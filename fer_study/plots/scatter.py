@@ -57,7 +57,7 @@ def scatter(
     ax.margins(0.12)
     ax.set(xlabel=labels[0], ylabel=labels[1])
     if any(kinds):
-        ax.legend(loc="best", markerscale=0.6)
+        ax.legend(markerscale=0.6, frameon=True, edgecolor="none", framealpha=0.85)
     ax = finish(ax, f"{labels[1]} against {labels[0]}", "both", **head)
     _name_points(ax, table)
     return ax

@@ -48,6 +48,6 @@ def page_of(monkeypatch: pytest.MonkeyPatch, *audits: dict, title: str = "made")
     """Let ``open_stage`` of a notebook give a page of these audits, as records store them; it has no verdicts."""
     records = [SimpleNamespace(audit=audit, mean_faces=np.zeros((len(classes_of(audit)), 1, 4, 4))) for audit in audits]
     page = SimpleNamespace(
-        audits=records, title=title, verdicts=lambda: pd.DataFrame({"seeds": []}), provenance=lambda: None
+        audits=records, title=title, verdicts=lambda: pd.DataFrame({"verdict": [], "seeds": []}), provenance=lambda: None
     )
     monkeypatch.setattr(notebook, "open_stage", lambda *_, **__: page)

@@ -56,6 +56,11 @@ def page(monkeypatch):
     return run
 
 
+def htmls(names: dict) -> list[str]:
+    """What a page shows as HTML: folds and tables."""
+    return [shown._repr_html_() for shown in names["said"] if hasattr(shown, "_repr_html_")]
+
+
 def test_classes_come_back_in_their_order(summary):
     assert list(summary["balance"]["train"]) != [*FER2013, "total"], "as stored, keys are sorted"
     assert tables.classes_of(summary) == list(FER2013)
@@ -108,7 +113,7 @@ def test_the_page_counts(page, summary):
 def test_a_page_with_large_counts_of_two_sets(page, summary, capsys):
     large = copy.deepcopy(summary)
     large["balance"]["all"]["total"] = 35887
-    shown = [x.to_html() for x in page(large, summary)["said"] if hasattr(x, "to_html")]
+    shown = htmls(page(large, summary))
     assert any(">35,887<" in html for html in shown)
     assert capsys.readouterr().out.count("fingerprint  ") == 2, "the doctor speaks of both"
 
@@ -136,5 +141,5 @@ def test_a_page_with_a_class_without_images(page):
     names = page(stored(audit.summary(faces.select(keep))))
     assert names["balance"]["disgust"].sum() == 0 and np.isnan(names["weights"].loc["N and n_c of train", "disgust"])
     assert np.isnan(names["by_class"].loc["disgust", "share"]) and names["by_class"].loc["disgust", "images"] == 0
-    shown = [x.to_html() for x in names["said"] if hasattr(x, "to_html")]
+    shown = htmls(names)
     assert sum(">-<" in html for html in shown) >= 3 and not any(">nan" in html for html in shown)

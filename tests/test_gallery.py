@@ -105,22 +105,17 @@ def configs_of(networks: list[dict]) -> list[CostConfig]:
     return [job.config for job in stages.check_stage("gallery", given).jobs()]
 
 
-def styled(names: dict) -> list[pd.DataFrame]:
-    """The tables that a page shows in a format of their own."""
-    return [shown.data for shown in names["said"] if hasattr(shown, "data")]
-
-
 def test_records_and_their_page(runs_folder, published, no_compiler):
     configs = configs_of(NETWORKS)
     records = [run_job(config) for config in configs]
     assert [record.config for record in records] == configs and records[0] == run_job(configs[0])
-    cells = [f"gallery-{cell}" for cell in ("01", "02", "04", "08", "14")]
+    cells = [f"gallery-{cell}" for cell in ("01", "02", "04", "31", "08", "14", "36")]
     names = run_notebook("gallery", {"networks": NETWORKS}, cells)
     assert names["records"] == records
-    table, added, steps = styled(names)
+    table, added, steps = names["table"], names["added"], names["speeds"]
     narrow = [f"emotion_cnn, width {width} (1 x 16)" for width in (0.25, 0.5)]
     assert list(table.index) == [narrow[0], "emonext_atto (3 x 32)", narrow[1]]
-    speeds = table[["batch of 1 (ms)", "batch of 64 (images/s)"]]
+    speeds = table[["latency, one image (ms)", "throughput, batch of 64 (images/s)"]]
     assert (speeds > 0).all(axis=1).tolist() == [True, True, False], "the last: not timed"
     model = models.create_model(configs[0].model, 7)
     assert table["parameters (M)"].iloc[0] == sum(p.numel() for p in model.parameters()) / 1e6

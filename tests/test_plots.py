@@ -128,6 +128,9 @@ WIDE = {
     "duplicates_by_class": lambda n, **k: plots.duplicates_by_class(
         pd.Series(SEVEN[:n] / 10, FER2013[:n]), ["118 of 416"] * n, **k
     ),
+    "scatter": lambda n, **k: plots.scatter(
+        pd.DataFrame({"name": (SYSTEMS * 6)[: 6 * n], "x": np.arange(1, 6 * n + 1), "y": np.arange(1, 6 * n + 1) % 5}), **k
+    ),
     "architecture": lambda n, **k: plots.architecture(
         pd.DataFrame({"part": "global average pooling", "channels": 512, "side": 8, "parameters": 10**7}, range(n)), **k
     ),
@@ -220,6 +223,12 @@ def test_classes_differ_in_colour_and_in_black_and_white():
     for key in ("color", "marker", "linestyle", "hatch"):
         assert len({str(look[key]) for look in looks}) == 8
     assert to_hex(looks[0]["color"]) == "#ee6677"
+
+
+def test_the_legend_of_the_class_balance_is_away_from_the_bars():
+    ax = plots.class_balance(pd.DataFrame([SEVEN] * 3, ["train", "validation", "test"], FER2013))
+    ax.figure.draw_without_rendering()
+    assert ax.get_legend().get_window_extent().y1 < ax.get_window_extent().y0
 
 
 def test_class_balance():
@@ -384,10 +393,13 @@ def test_learning_curves_of_nothing():
 
 
 def test_duplicates_by_class():
-    ax = plots.duplicates_by_class(pd.Series([0.29, 0.03], ["disgust", "happy"]), ["16 of 55", "28 of 879"])
-    assert widths(ax).tolist() == [0.29, 0.03] and texts(ax)[:2] == [" 29.0 % (16 of 55)", " 3.0 % (28 of 879)"]
-    assert to_hex(ax.patches[0].get_facecolor()) == to_hex(plots.CLASS_COLOURS["disgust"])
-    assert labels(ax.yaxis) == ["disgust", "happy"] and ax.yaxis_inverted()
+    """Sorted by share, the largest at the top, each with its own text; a class without images comes last."""
+    shares = pd.Series([0.03, np.nan, 0.29], ["happy", "fear", "disgust"])
+    ax = plots.duplicates_by_class(shares, ["28 of 879", "0 of 0", "16 of 55"])
+    assert widths(ax)[:2].tolist() == [0.29, 0.03] and np.isnan(widths(ax)[2])
+    assert texts(ax) == [" 29.0 % (16 of 55)", " 3.0 % (28 of 879)", " – (0 of 0)"]
+    assert len({to_hex(patch.get_facecolor()) for patch in ax.patches}) == 1, "one series has one colour"
+    assert labels(ax.yaxis) == ["disgust", "happy", "fear"] and ax.yaxis_inverted()
 
 
 def test_reliability():
@@ -478,3 +490,36 @@ def test_verdict_bars():
     assert texts(ax)[-2:] == ["10", "2"] and [t for t in texts(ax)[:-2] if t] == ["3", "1", "1", "1", "2", "4"]
     ax.figure.canvas.draw()
     assert ax.get_position().width > 0.6, "a long legend leaves the bars their room"
+
+
+def scattered(count: int) -> pd.DataFrame:
+    """So many points, many of them close to each other."""
+    rng = np.random.default_rng(0)
+    place = np.exp(rng.normal(0, 0.6, (count, 2)))
+    return pd.DataFrame({"name": [f"a network ({i} x 48)" for i in range(count)], "x": place[:, 0], "y": place[:, 1]})
+
+
+def test_scatter():
+    table = pd.DataFrame({"name": ["a", "b"], "x": [1, 100], "y": [0.6, 0.7], "low": [0.5, 0.65], "high": [0.7, 0.8]})
+    ax = plots.scatter(
+        table.assign(size=[1, 4], kind=["ours", "theirs"]), labels=("cost", "gain"), logarithmic=(True, False)
+    )
+    ours, theirs = ax.collections[1::2]
+    assert ours.get_offsets().tolist() == [[1, 0.6]] and theirs.get_offsets().tolist() == [[100, 0.7]]
+    assert theirs.get_sizes()[0] - 18 == pytest.approx(4 * (ours.get_sizes()[0] - 18)), "areas tell the size"
+    assert ax.collections[0].get_segments()[0][:, 1].tolist() == [0.5, 0.7]
+    assert texts(ax) == ["a", "b"] and legend(ax) == ["ours", "theirs"] and ax.get_xscale() == "log"
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("cost", "gain")
+
+
+def test_no_name_of_a_scatter_covers_another_or_a_point():
+    table = scattered(30)
+    ax = plots.scatter(table, logarithmic=(True, True))
+    ax.figure.draw_without_rendering()
+    boxes = [mpl.text.Text.get_window_extent(text) for text in ax.texts]  # without its line
+    assert sorted(text.get_text() for text in ax.texts) == sorted(table["name"])
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+    points = ax.transData.transform(table[["x", "y"]].to_numpy())
+    assert not any(box.contains(*point) for box in boxes for point in points)
+    frame = ax.get_window_extent()
+    assert all(frame.x0 <= box.x0 and box.x1 <= frame.x1 for box in boxes)

@@ -28,6 +28,7 @@ from .charts import (
 )
 from .faces import class_saliency, contact_sheet, face_grid, mean_faces, overlay
 from .frame import CLASS_COLOURS, GREY, INK, SERIES_COLOURS, STYLE, Head, class_style, panels, style
+from .scatter import scatter
 
 __all__ = [
     "CLASS_COLOURS",
@@ -54,6 +55,7 @@ __all__ = [
     "panels",
     "recall_by_class",
     "reliability",
+    "scatter",
     "score_intervals",
     "slopes",
     "stacked_shares",

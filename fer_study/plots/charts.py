@@ -25,7 +25,6 @@ from .frame import (
     AnyTable,
     Head,
     Table,
-    class_style,
     finish,
     percent_axis,
     start,
@@ -105,7 +104,10 @@ def class_balance(counts: Table, ax: AnyAxes = None, **head: Unpack[Head]) -> Ax
         )
     ax.set(xlabel="images", xlim=(0, 1.2 * left.max()), ylim=(len(left) - 0.5, -0.5))
     ax.xaxis.set_major_formatter("{x:,.0f}")
-    ax.legend(loc="lower right")
+    below = ax.transAxes + mpl.transforms.ScaledTranslation(0, -36 / 72, ax.figure.dpi_scale_trans)
+    ax.legend(
+        loc="upper left", bbox_to_anchor=(0, 0), bbox_transform=below, ncols=1, borderaxespad=0
+    )
     return finish(ax, "Images by class and split", "x", **head)
 
 
@@ -493,23 +495,20 @@ def _draw_epochs(ax: Axes, run: Table, quantity: str, shaded: bool) -> None:
 def duplicates_by_class(
     shares: pd.Series, texts: Sequence[str] = (), ax: AnyAxes = None, **head: Unpack[Head]
 ) -> Axes:
-    """Draw the share of each class (index) that has a duplicate.
+    """Draw the share of each class (index) that has a duplicate, the largest at the top.
 
     ``texts`` stand beside the bars, such as "118 of 416".
     """
     ax, n = start(ax, (6, 3)), len(shares)
-    for place, (name, share) in enumerate(shares.items()):
-        look = class_style(name)
-        ax.barh(place, share, color=look["color"], hatch=look["hatch"], edgecolor="white")
-        ax.text(
-            share,
-            place,
-            f" {100 * share:.1f} %" + (f" ({texts[place]})" if texts else ""),
-            va="center",
-            fontsize=9,
-        )
+    order = shares.fillna(-1).to_numpy().argsort(kind="stable")[::-1]
+    ax.barh(range(n), shares.iloc[order], color=SERIES_COLOURS[0], height=0.7)
+    for place, row in enumerate(order):
+        share = shares.iloc[row]
+        text = "–" if np.isnan(share) else f"{100 * share:.1f} %"
+        beside = f" {text} ({texts[row]})" if texts else f" {text}"
+        ax.text(np.nan_to_num(share), place, beside, va="center", fontsize=9)
     limits = {"xlim": (0, 1.35 * max(shares.max(), 0.01)), "ylim": (n - 0.5, -0.5)}
-    ax.set(yticks=range(n), yticklabels=shares.index, **limits)
+    ax.set(yticks=range(n), yticklabels=shares.index[order], **limits)
     percent_axis(ax.xaxis, "share of the class")
     return finish(ax, "Test images with a copy in train", "x", **head)
 

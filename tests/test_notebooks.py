@@ -68,7 +68,7 @@ def as_read(shown: object) -> str:
     return re.sub(r"<style.*?</style>", "", html, flags=re.DOTALL)
 
 
-@pytest.mark.parametrize("name", [name for name in NOTEBOOKS if name not in ("gallery", "twin")])
+@pytest.mark.parametrize("name", [name for name in NOTEBOOKS if name not in ("gallery", "twin", "08_findings")])
 @pytest.mark.parametrize("edition", ["smoke", "fer2013"])
 def test_without_records(run, monkeypatch, name, edition):
     """As opened in JupyterLab with nothing trained, and with another edition and nothing else changed."""
@@ -83,7 +83,7 @@ def test_the_least_that_can_be_asked_for(run, name, given):
     assert names["page"] and all(names["page"].records)
 
 
-@pytest.mark.parametrize("name", ["gallery", "twin"])
+@pytest.mark.parametrize("name", ["gallery", "twin", "08_findings"])
 def test_as_it_is_opened(run, name):
     assert run(name, {})["page"]
 

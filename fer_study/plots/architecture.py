@@ -144,6 +144,6 @@ def _route(boxes: Table, source: str, target: str) -> list[tuple[float, float]]:
         return [(x0, y0 + down * h0), (x1, y1 - down * h1)]
     if y0 == y1:
         return [(x0 + right * w0, y0), (x1 - right * w1, y1)]
-    if end["kind"] == "join":
+    if end["kind"] == "join" or x1 < x0:  # back to the main path: into its side
         return [(x0, y0 + down * h0), (x0, y1), (x1 - right * w1, y1)]
     return [(x0 + right * w0, y0), (x1, y0), (x1, y1 - down * h1)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+from itertools import pairwise
 
 import matplotlib
 
@@ -28,8 +29,8 @@ BOXES = {
     "y": ("output", 0, 4, "data"),
 }
 ARROWS = [
-    ("x", "inner", "data"), ("inner", "times", "data"), ("times", "y", "data"), ("x", "mean", "gate"), ("mean", "gate", "gate"),
-    ("gate", "times", "gate"), ("x", "times", "skip"),
+    ("x", "inner", "data"), ("inner", "times", "data"), ("times", "y", "data"), ("x", "mean", "gate"),
+    ("mean", "gate", "gate"), ("gate", "times", "gate"), ("x", "times", "skip"),
 ]  # fmt: skip
 
 
@@ -97,7 +98,7 @@ def test_no_arrow_crosses_a_box(ax):
     boxes, arrows = boxes_and_arrows(ax)
     for name, arrow in arrows.items():
         way = ax.transData.transform(corners(arrow))
-        points = np.concatenate([np.linspace(a, b, 50)[1:-1] for a, b in zip(way[:-1], way[1:], strict=True)])
+        points = np.concatenate([np.linspace(a, b, 50)[1:-1] for a, b in pairwise(way)])
         for place, box in boxes.items():
             x0, y0, x1, y1 = box.get_window_extent().extents
             inside = (points > (x0 + 1, y0 + 1)).all(axis=1) & (points < (x1 - 1, y1 - 1)).all(axis=1)

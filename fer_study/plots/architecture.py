@@ -14,37 +14,66 @@ from matplotlib.path import Path
 from .frame import GREY, INK, LIGHT, SERIES_COLOURS, AnyAxes, Head, Table, finish, start
 
 
+PAGE_WIDTH = 8.1
+"""Inches: what is wider is made smaller by a page, and its text with it."""
+
+
 def architecture(table: Table, ax: AnyAxes = None, **head: Unpack[Head]) -> Axes:
     """A box a part, from left to right, as high as the map that leaves it (logarithm of its side).
 
+    Above a box, blue, what its blocks add unchanged (skips); below, orange, what they multiply
+    (gates of channels or places); two lines out of a box are two branches.
+
     Args:
-        table: ``part, channels, side, parameters``; a ``side`` of 1 is a vector.
+        table: ``part, channels, side, parameters``; a ``side`` of 1 is a vector. ``paths``, where
+            there are: words of ``skip``, ``gate`` and ``branches`` (see ``models.trace``).
     """
-    ax = start(ax, (1.15 * len(table) + 0.6, 3.0))
+    ax = start(ax, (min(1.15 * len(table) + 0.6, PAGE_WIDTH), 3.4))
     heights = 0.25 + 0.75 * np.log(table["side"]) / np.log(table["side"].max())
-    for i, (row, height) in enumerate(zip(table.itertuples(), heights, strict=True)):
+    paths = table["paths"] if "paths" in table else [""] * len(table)
+    rows = zip(table.itertuples(), heights, paths, strict=True)
+    for i, (row, height, words) in enumerate(rows):
         if i:
-            ax.annotate(
-                "", (i - 0.36, 0), (i - 0.64, 0), arrowprops={"arrowstyle": "->", "color": GREY}
-            )
+            _head(ax, (i - 0.64, 0), (i - 0.4, 0), color=GREY)
         box = Rectangle(
-            (i - 0.36, -height / 2),
-            0.72,
+            (i - 0.4, -height / 2),
+            0.8,
             height,
             facecolor=LIGHT,
             edgecolor=SERIES_COLOURS[0],
             linewidth=1.4,
         )
         ax.add_patch(box)
+        _draw_paths(ax, i, height, words.split())
         shape = f"{row.channels}" if row.side == 1 else f"{row.channels}\n{row.side} x {row.side}"
         ax.text(i, 0, shape, ha="center", va="center", fontsize=8, color=INK)
         ax.text(
-            i, 0.58, row.part.replace(" ", "\n"), ha="center", va="bottom", fontsize=8, color=INK
+            i, 0.68, row.part.replace(" ", "\n"), ha="center", va="bottom", fontsize=8, color=INK
         )
-        ax.text(i, -0.58, _thousands(row.parameters), ha="center", va="top", fontsize=8, color=GREY)
-    ax.set(xlim=(-0.6, len(table) - 0.4), ylim=(-0.75, 1.05))
+        ax.text(i, -0.68, _thousands(row.parameters), ha="center", va="top", fontsize=8, color=GREY)
+    ax.set(xlim=(-0.6, len(table) - 0.4), ylim=(-0.85, 1.1))
     ax.set_axis_off()
     return finish(ax, "Architecture", None, **head)
+
+
+def _draw_paths(ax: Axes, i: int, height: float, words: Sequence[str]) -> None:
+    """Loops around box ``i``, and its branches."""
+    for word, up in (("skip", 1), ("gate", -1)):
+        if word in words:
+            look, y = ARROWS[word], up * (height / 2 + 0.08)
+            x = np.array([i - 0.47, i - 0.47, i + 0.46])
+            ax.plot(x, [0, y, y], gid=f"{word} {i}", solid_joinstyle="miter", **look)
+            _head(ax, (i + 0.46, y), (i + 0.46, 0), **look)
+    if "branches" in words:
+        for y in (-0.06, 0.06):
+            ax.plot([i + 0.4, i + 0.55], [y, 2 * y], color=INK, linewidth=1.6, gid=f"branches {i}")
+
+
+def _head(
+    ax: Axes, begin: tuple[float, float], end: tuple[float, float], **look: str | float
+) -> None:
+    """A straight arrow."""
+    ax.annotate("", end, begin, arrowprops={"arrowstyle": "->", "shrinkA": 0, "shrinkB": 0, **look})
 
 
 def _thousands(count: int) -> str:

@@ -13,7 +13,6 @@ from matplotlib.path import Path
 
 from .frame import GREY, INK, LIGHT, SERIES_COLOURS, AnyAxes, Head, Table, finish, start
 
-
 PAGE_WIDTH = 8.1
 """Inches: what is wider is made smaller by a page, and its text with it."""
 

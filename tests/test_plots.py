@@ -134,6 +134,11 @@ WIDE = {
     "architecture": lambda n, **k: plots.architecture(
         pd.DataFrame({"part": "global average pooling", "channels": 512, "side": 8, "parameters": 10**7}, range(n)), **k
     ),
+    "block_diagram": lambda n, **k: plots.block_diagram(
+        pd.DataFrame({"text": "global average\npooling", "column": range(n), "row": 0, "kind": "layer"}, list("abcdef")[:n]),
+        [("a", "b", "skip")],
+        **k,
+    ),
     "reliability": lambda n, **k: plots.reliability(bin_table(n), **k),
     "contact_sheet": lambda n, **k: plots.contact_sheet(np.zeros((2, n, 8, 8), np.uint8), ["happy", "another"], **k),
     "overlay": lambda n, **k: plots.overlay(

@@ -8,7 +8,7 @@ is that of the data. Shares are in [0, 1], shown in per cent. Colours, safe for 
 classes by Paul Tol ("bright"), systems and splits by Okabe and Ito.
 """
 
-from .architecture import architecture
+from .architecture import architecture, block_diagram
 from .charts import (
     agreement,
     class_balance,
@@ -39,6 +39,7 @@ __all__ = [
     "Head",
     "agreement",
     "architecture",
+    "block_diagram",
     "class_balance",
     "class_saliency",
     "class_style",

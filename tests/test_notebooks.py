@@ -19,10 +19,11 @@ from fer_study.jobs import editions, plan, stages
 from fer_study.settings import experiment
 from notebook_cells import run_cell
 
-ALONE = ("gallery", "twin", "method_blocks", "method_gradcam", "08_findings")
+NOTEBOOKS = sorted(path.stem for path in execute.NOTEBOOKS.glob("*.ipynb"))
+METHODS = [name for name in NOTEBOOKS if name.startswith("method_")]
+ALONE = ["gallery", "twin", "08_findings", *METHODS]
 """Notebooks of one edition, or of drawn faces alone."""
 
-NOTEBOOKS = sorted(path.stem for path in execute.NOTEBOOKS.glob("*.ipynb"))
 ONE = {"model": "emotion_cnn"}
 LEAST = [
     ("01_dataset_audit", {"near_threshold": 1.0}),

@@ -10,6 +10,7 @@ import pytest
 
 from fer_study.analysis import claims, ledger, verdicts
 from fer_study.book.ledger_list import FILTERS, ledger_list
+from notebook_cells import run_notebook
 
 
 @pytest.fixture(scope="module")
@@ -53,3 +54,16 @@ def test_every_verdict_belongs_to_one_group(found):
 
 def test_a_source_has_a_title():
     assert set(claims.SOURCES) == set(claims.load()["source"])
+
+
+def test_what_is_open_is_listed_once_by_what_is_missing(monkeypatch):
+    """Every open part of a claim is in one of the three tables of the page, with a link into the ledger."""
+    glued: dict[str, object] = {}
+    monkeypatch.setattr("fer_study.book.notebook.glue", lambda _, **values: glued.update(values))
+    names = run_notebook("00_claims", {"pattern": "r*"}, ["claims-01", "claims-02", "claims-15"])
+    assert sum(chosen.astype(int) for chosen in names["parts"].values()).eq(1).all()
+    counts = {name: glued[f"claims_open_{name}_count"] for name in names["parts"]}
+    assert sum(counts.values()) == len(names["missing"]) and all(counts.values())
+    tables = "".join(glued[f"claims_open_{name}"].data for name in counts)
+    assert all(f'00_claims.html#{name}"' in tables for name in names["missing"]["id"])
+    assert glued["verdict_resface-12"] == "no reading found"

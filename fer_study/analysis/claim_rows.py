@@ -12,7 +12,7 @@ from ..settings.experiment import PARAMS, DataConfig, ModelConfig, RunConfig
 from ..settings.frozen import Frozen, parse
 from ..settings.recipes import load_recipe
 from ..settings.yaml_files import read_yaml
-from . import arithmetic, claims
+from . import arithmetic, claims, places
 from .measurements import parsed
 
 PATH = PARAMS / "claims.yaml"
@@ -24,10 +24,7 @@ def _known_metric(text: str) -> str:
 
 
 def _known_place(text: str) -> str:
-    store, *rest = text.split("/")
-    if store not in ("audit", "cost") or len(rest) < 2:
-        allowed = "audit/<dataset>/<keys>, cost/<model>/<side>/<key>"
-        raise ValueError(f"{text!r} is no place in a record, allowed: {allowed}")
+    places.split(text)
     return text
 
 

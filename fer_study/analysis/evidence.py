@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
-from ..settings.experiment import AuditConfig, CostConfig, RunConfig
+from ..settings.errors import InputError
+from ..settings.experiment import RunConfig
 from ..store import Record
-from . import verdicts
+from . import places, verdicts
 from .claim_rows import OnRuns
 from .measurements import SHARE, Scored, measure, unit_of
 from .metrics import Estimate
-from .runs_table import dataset_name
 from .verdicts import Effect, Spread
 
 RUN_COLUMNS = ["name", "recipe", "system", "seed", "key", "record"]
@@ -35,71 +35,64 @@ class Evidence:
     """The records behind the claims about a dataset; what is measured once is kept."""
 
     def __init__(
-        self, dataset: str, runs: pd.DataFrame, others: Sequence[Record], stages: dict[str, str]
+        self, dataset: str, runs: pd.DataFrame, homes: Mapping[str, Record], stages: dict[str, str]
     ):
         """
         Args:
             dataset: that the claims are about, as ``runs_table.dataset_name`` has it.
             runs: ``RUN_COLUMNS``, a row a system and a record of it.
-            others: records of audits and costs.
+            homes: records of audits and costs, by their names in places (``places.KEYS``).
             stages: system -> the stage that lists it.
         """
-        self.dataset, self.runs, self.others, self.stages = dataset, runs, others, stages
+        self.dataset, self.runs, self.homes, self.stages = dataset, runs, homes, stages
         self._scored: dict[tuple, Scored] = {}
         self._measured: dict[tuple, float] = {}
 
     @cached_property
     def crowd(self) -> np.ndarray | None:
         """(N, K) majority shares of the images by row, None where no audit has them."""
-        audit = self.find_audit(self.dataset)
+        audit = self.homes.get(f"audit/{self.dataset}")
         return audit.rows.get("crowd") if audit else None
-
-    def find_audit(self, dataset: str) -> Record | None:
-        """Find the audit of a dataset."""
-        audits = [record for record in self.others if isinstance(record.config, AuditConfig)]
-        return next((r for r in audits if dataset_name(r.config.data) == dataset), None)
 
     def look_up(self, place: str) -> tuple[object, Record] | None:
         """Read a place of a record (``claim_rows.Place``), None where it is not there.
 
         Returns:
             A number, a mapping of numbers, or one of ``value``, ``low`` and ``high``; its record.
-        """
-        store, name, *keys = place.split("/")
-        if store == "cost":
-            return self._cost(name, *keys)
-        record = self.find_audit(name)
-        value = record.audit if record else None
-        for key in keys:
-            value = value.get(key) if isinstance(value, dict) else None
-        return None if value is None else (value, record)
 
-    def _cost(self, model: str, side: str, *keys: str) -> tuple[object, Record] | None:
-        """What a network costs, or costs more than less the part named before the last key."""
-        *part, key = keys
-        for record in self.others:
-            config = record.config
-            wanted = isinstance(config, CostConfig) and config.model.name == model
-            if (
-                not wanted
-                or config.model.input_size != int(side)
-                or (part and part != _removed(config))
-            ):
-                continue
-            cost = dict(record.cost)
-            cost["parameters_ratio"] = cost["parameters"] / cost.get("parameters_without", math.nan)
-            value = cost.get(key, math.nan)
-            if not math.isnan(value):
-                ends = {end: cost.get(f"{key}_{end}", value) for end in ("low", "high")}
-                return {"value": value, **ends}, record
-        return None
+        Raises:
+            InputError: its record has no such key.
+        """
+        home, keys = places.split(place)
+        if home not in self.homes:
+            return None
+        record = self.homes[home]
+        value: object = record.audit if home.startswith("audit") else _costs(record)
+        for key in keys:
+            known = value if isinstance(value, dict) else {}
+            if not known and value in ({}, None):  # of a set without votes, for example
+                return None
+            if key not in known:
+                allowed = ", ".join(known) or "nothing below it"
+                where = f"measured is {place!r}: record {record.key} has no {key!r} there"
+                raise InputError(f"{where}, allowed: {allowed}")
+            value = known[key]
+        undefined = value is None or (isinstance(value, float) and math.isnan(value))
+        return None if undefined else (value, record)
 
     def number_at(self, place: str) -> tuple[Estimate, Record] | None:
-        """Read a number with its interval, which is the number itself where it has none."""
+        """Read a number with its interval, which is the number itself where it has none.
+
+        Raises:
+            InputError: there is no such key, or no number.
+        """
         found = self.look_up(place)
         if found is None:
             return None
         value = found[0] if isinstance(found[0], dict) else {"value": found[0]}
+        if not isinstance(value.get("value"), int | float):
+            allowed = f"one of those below it, {', '.join(value)}"
+            raise InputError(f"measured is {place!r}, no number, allowed: {allowed}")
         number = float(value["value"])
         low, high = value.get("low", number), value.get("high", number)
         return Estimate(number, math.nan, 0, low, high), found[1]
@@ -163,7 +156,12 @@ class Evidence:
         return found._replace(n=min(seeds, default=0)), keys
 
 
-def _removed(config: CostConfig) -> list[str]:
-    """The options in which a network differs from the one less a part."""
-    less = config.without.options if config.without else {}
-    return [name for name, value in less.items() if config.model.options[name] != value]
+def _costs(record: Record) -> dict[str, object]:
+    """What a network costs, with its interval where it has one, and by that less its part."""
+    costs = dict(record.cost)
+    if "parameters_without" in costs:
+        costs["parameters_ratio"] = costs["parameters"] / costs["parameters_without"]
+    if not math.isnan(costs.get("time_ratio", math.nan)):
+        ends = {end: costs[f"time_ratio_{end}"] for end in ("low", "high")}
+        costs["time_ratio"] = {"value": costs["time_ratio"], **ends}
+    return costs

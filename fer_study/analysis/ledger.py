@@ -12,11 +12,12 @@ import pandas as pd
 from .. import store
 from ..data import official
 from ..settings.checkout import other_code
-from ..settings.experiment import AuditConfig, CostConfig, DataConfig, RunConfig
+from ..settings.errors import InputError
+from ..settings.experiment import DataConfig, RunConfig, TransferConfig
 from ..store import Record
-from . import claims, verdicts
+from . import claims, places, verdicts
 from .checks import Finding, decide
-from .claim_rows import Check, Claim, OnRuns, System, config_of, read_rows, recipe_of
+from .claim_rows import PATH, Check, Claim, OnRuns, System, config_of, read_rows, recipe_of
 from .evidence import RUN_COLUMNS, Evidence, seedless
 from .metrics import Estimate
 
@@ -73,19 +74,24 @@ def ledger(names: Iterable[str] | None = None) -> list[Verdict]:
         InputError: ``params/claims.yaml`` is wrong.
     """
     systems, rows = read_rows()
-    table, records = claims.load(), store.records()
-    kinds = AuditConfig | CostConfig
-    others = [r for r in records if isinstance(r.config, kinds) and not other_code(r.env)]
+    table, records = claims.load(), {record.key: record for record in store.records(usable)}
+    homes = {home: records[key] for home, key in places.KEYS.items() if key in records}
     stages = {name: system.stage for name, system in systems.items()}
-    evidence = Evidence(EDITION, runs_of(systems, records), others, stages)
+    evidence = Evidence(EDITION, runs_of(systems, records.values()), homes, stages)
     asked = table.index if names is None else names
     return [judge(name, rows[name], evidence, table.loc[name, "kind"]) for name in asked]
+
+
+def usable(record: Record) -> bool:
+    """Say whether verdicts may rest on a record; in place of a local one that is not, the published
+    one of its key is used."""
+    return isinstance(record.config, RunConfig | TransferConfig) or not other_code(record.env)
 
 
 def records_of(verdicts: Iterable[Verdict]) -> list[Record]:
     """Find the records that verdicts rest on, each once."""
     keys = dict.fromkeys(key for verdict in verdicts for key in verdict.evidence)
-    return [record for key in keys if (record := store.lookup(key))]
+    return [record for key in keys if (record := store.lookup(key, usable))]
 
 
 def claims_of(page: str) -> list[str]:
@@ -113,8 +119,15 @@ def runs_of(systems: dict[str, System], records: Iterable[Record]) -> pd.DataFra
 
 
 def judge(name: str, claim: Claim, evidence: Evidence, kind: str) -> Verdict:
-    """Judge one claim; ``kind`` is what the claims table calls it."""
-    parts = tuple(_found(check, claim, evidence, kind) for check in claim.checks)
+    """Judge one claim; ``kind`` is what the claims table calls it.
+
+    Raises:
+        InputError: a record does not have what its row names, or its arithmetic cannot be done.
+    """
+    try:
+        parts = tuple(_found(check, claim, evidence, kind) for check in claim.checks)
+    except InputError as error:
+        raise InputError(f"{PATH}: {name}: {error}") from None
     decided = [part for part in parts if part.word != verdicts.OPEN]
     first = decided[0] if decided else parts[0]
     word = "; ".join(dict.fromkeys(part.full_word for part in decided)) or verdicts.OPEN

@@ -12,7 +12,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -196,10 +196,14 @@ def _with_nan(scores: dict[str, float | None]) -> dict[str, float]:
     return {name: float("nan") if value is None else value for name, value in scores.items()}
 
 
-def lookup(key: str) -> Record | None:
+def lookup(key: str, suits: Callable[[Record], bool] | None = None) -> Record | None:
     """Find the whole record of a key: local first, then published.
 
     None where there is none, or only a damaged one, which is said once.
+
+    Args:
+        suits: passes over a local record that does not serve its caller, so that it does not hide
+            the published one.
     """
     for root, published in ((local_root(), False), (published_root(), True)):
         record = Record(root / key, published)
@@ -210,7 +214,8 @@ def lookup(key: str) -> Record | None:
         except (InputError, OSError) as damage:
             _warn_once(str(damage))
         else:
-            return record
+            if suits is None or suits(record):
+                return record
     return None
 
 
@@ -231,14 +236,15 @@ def _warn_once(message: str) -> None:
     log.warning("%s", message)
 
 
-def records() -> list[Record]:
-    """Every whole record, by key; a local one hides the published one of the same key."""
+def records(suits: Callable[[Record], bool] | None = None) -> list[Record]:
+    """Every whole record, by key; a local one hides the published one of the same key, where it
+    suits (see ``lookup``)."""
     keys = {
         path.parent.name
         for root in (published_root(), local_root())
         for path in root.glob(f"[!.]*/{DONE}")
     }
-    return [record for key in sorted(keys) if (record := lookup(key))]
+    return [record for key in sorted(keys) if (record := lookup(key, suits))]
 
 
 @contextlib.contextmanager

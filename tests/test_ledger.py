@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,7 +23,8 @@ from fer_study.jobs.stages import listed_jobs, read_stage
 from fer_study.settings.errors import InputError
 from fer_study.settings.experiment import AuditConfig, CostConfig, DataConfig, LossConfig, ModelConfig
 from fer_study.settings.yaml_files import read_yaml
-from page_records import make_record, predictions, two_epochs
+from fer_study.store.predictions import write_predictions
+from page_records import make_record, predictions, rewrite, two_epochs
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 SYSTEMS = {name: claim_rows.System(stage="s", arm=name, model=ModelConfig(name=name)) for name in ("a", "b", "c", "svm")}
@@ -529,6 +533,60 @@ def test_a_cost_of_other_code_does_not_hide_the_published_one(own_records):
     own_records(cost.config, "cost.json", {"latency_ms": 10}, network_source=f"fer_study/models/hybrid.py {'0' * 16}")
     (found,) = ledger.ledger(["hybrid-23"])
     assert words("hybrid-23") == before and all(record.published for record in ledger.records_of([found]))
+
+
+@pytest.fixture
+def forged(tmp_path, monkeypatch):
+    """Copy the published runs of a system to the local store, each changed by a function of its folder."""
+    monkeypatch.setenv("FER_STUDY_RUNS", str(tmp_path / "runs"))
+
+    def copy(system: str, change: Callable[[Path], None]) -> None:
+        systems, _ = claim_rows.read_rows()
+        runs = ledger.runs_of({system: systems[system]}, store.records())
+        for record in runs["record"]:
+            shutil.copytree(record.folder, tmp_path / "runs" / record.key)
+            change(tmp_path / "runs" / record.key)
+
+    return copy
+
+
+def with_accuracy(commit: str) -> Callable[[Path], None]:
+    """Write another accuracy over untouched predictions."""
+
+    def write(folder: Path) -> None:
+        record = store.Record(folder, published=False)
+        scores = record.metrics
+        for subsets in scores.values():
+            for metrics in subsets.values():
+                metrics["accuracy"] = 0.95
+        rewrite(folder, "metrics.json", store.as_json(scores))
+        rewrite(folder, "env.json", store.as_json(record.env | {"commit": commit}))
+
+    return write
+
+
+def first_rows(folder: Path) -> None:
+    """Leave 72 of the images."""
+    record, buffer = store.Record(folder, published=False), io.BytesIO()
+    kept = record.predictions.table.groupby("split").head(36).index
+    views = {view: logits[kept] for view, logits in record.predictions.views.items()}
+    write_predictions(buffer, record.predictions.table.loc[kept], views)
+    rewrite(folder, "predictions.parquet", buffer.getvalue())
+
+
+@pytest.mark.parametrize("commit", ["deadbeef00+", "deadbeef00"])
+def test_a_number_over_untouched_predictions_decides_nothing(forged, published, commit):
+    forged("cbam_cnn", with_accuracy(commit))
+    (found,) = ledger.ledger(["ladder-04"])
+    assert found.word == published["ladder-04"].word and found.measured == published["ladder-04"].measured
+    local = [not record.published for record in ledger.records_of([found])]
+    assert local == [not commit.endswith("+")] * len(found.evidence)
+
+
+def test_a_record_of_a_part_of_the_images_decides_nothing(forged):
+    forged("cbam_cnn", first_rows)
+    (found,) = ledger.ledger(["ladder-04"])
+    assert found.is_open and found.evidence == ()
 
 
 def test_systems_are_the_runs_that_their_stages_list():

@@ -9,12 +9,14 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from ..data import official
+from ..data.labels import class_names
 from ..settings.errors import InputError
 from ..settings.experiment import RunConfig
 from ..store import Record
-from . import places, verdicts
+from . import metrics, places, verdicts
 from .claim_rows import OnRuns
-from .measurements import SHARE, Scored, measure, unit_of
+from .measurements import MEASUREMENTS, SHARE, Scored, measure, parsed, unit_of
 from .metrics import Estimate
 from .verdicts import Effect, Spread
 
@@ -45,7 +47,10 @@ class Evidence:
             stages: system -> the stage that lists it.
         """
         self.dataset, self.runs, self.homes, self.stages = dataset, runs, homes, stages
+        counts = official.OFFICIAL_COUNTS.get(dataset, {})
+        self.sizes = {split: sum(by_class) for split, by_class in counts.items()}
         self._scored: dict[tuple, Scored] = {}
+        self._scores: dict[tuple, dict[str, float]] = {}
         self._measured: dict[tuple, float] = {}
 
     @cached_property
@@ -113,8 +118,34 @@ class Evidence:
         if place not in self._scored:
             self._scored[place] = Scored(record, check.view, check.subset, self.crowd)
         if (*place, metric) not in self._measured:
-            self._measured[*place, metric] = measure(metric, self._scored[place])
+            whole = self._is_whole(record, check.subset)
+            value = self._measure(place, metric) if whole else math.nan
+            self._measured[*place, metric] = value
         return self._measured[*place, metric]
+
+    def _measure(self, place: tuple, metric: str) -> float:
+        """Measure what is defined, from stored predictions wherever the view has them: a number
+        that stands beside them is only what somebody wrote."""
+        scored = self._scored[place]
+        value, (name, _) = measure(metric, scored), parsed(metric)
+        views = scored.record.predictions.views
+        if math.isnan(value) or name in MEASUREMENTS or scored.view not in views:
+            return value
+        if place not in self._scores:
+            classes = class_names(scored.logits.shape[1])
+            self._scores[place] = metrics.compute(scored.logits, scored.labels, classes)
+        return self._scores[place][name]
+
+    def _is_whole(self, record: Record, subset: str) -> bool:
+        """Say whether a record holds every image of the official split that a subset is of: the
+        clean ones lack copies, so that the split itself is counted."""
+        merged = sum(self.sizes.get(split, 0) for split in ("validation", "test"))
+        sizes = {**self.sizes, "merged": merged}
+        if record.config.data.protocol == "resplit":  # its validation images are of Training
+            sizes = {"test": merged} if merged else {}
+        table, split = record.predictions.table, subset.removesuffix("_clean")
+        rows = table["row"] if split == "merged" else table["row"][table["split"] == split]
+        return split not in sizes or not merged or rows.nunique() == len(rows) == sizes[split]
 
     def pool(self, recipe: str, metric: str, check: OnRuns) -> pd.DataFrame:
         """Measure every run of a recipe."""

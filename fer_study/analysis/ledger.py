@@ -84,7 +84,14 @@ def ledger(names: Iterable[str] | None = None) -> list[Verdict]:
 
 def usable(record: Record) -> bool:
     """Say whether verdicts may rest on a record; in place of a local one that is not, the published
-    one of its key is used."""
+    one of its key is used.
+
+    No local record of code that no commit holds is: nobody could make it again.
+    """
+    if not record.published and str(record.env.get("commit", "")).endswith("+"):
+        return False
+    # What a network costs is a statement about code, the one that is here. What a training showed
+    # stays true of the network that its commit holds, and many published ones are of such.
     return isinstance(record.config, RunConfig | TransferConfig) or not other_code(record.env)
 
 

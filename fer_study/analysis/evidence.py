@@ -49,7 +49,7 @@ class Evidence:
         self.dataset, self.runs, self.homes, self.stages = dataset, runs, homes, stages
         counts = official.OFFICIAL_COUNTS.get(dataset, {})
         self.sizes = {split: sum(by_class) for split, by_class in counts.items()}
-        self._scored: dict[tuple, Scored] = {}
+        self._scored: dict[tuple, Scored | None] = {}
         self._scores: dict[tuple, dict[str, float]] = {}
         self._measured: dict[tuple, float] = {}
 
@@ -116,20 +116,21 @@ class Evidence:
     def _value(self, record: Record, metric: str, check: OnRuns) -> float:
         place = (record.key, check.view, check.subset)
         if place not in self._scored:
-            self._scored[place] = Scored(record, check.view, check.subset, self.crowd)
-        if (*place, metric) not in self._measured:
             whole = self._is_whole(record, check.subset)
-            value = self._measure(place, metric) if whole else math.nan
-            self._measured[*place, metric] = value
+            self._scored[place] = Scored(record, *place[1:], self.crowd) if whole else None
+        if (*place, metric) not in self._measured:
+            self._measured[*place, metric] = self._measure(place, metric)
         return self._measured[*place, metric]
 
     def _measure(self, place: tuple, metric: str) -> float:
         """Measure what is defined, from stored predictions wherever the view has them: a number
         that stands beside them is only what somebody wrote."""
         scored = self._scored[place]
+        if scored is None:
+            return math.nan
         value, (name, _) = measure(metric, scored), parsed(metric)
-        views = scored.record.predictions.views
-        if math.isnan(value) or name in MEASUREMENTS or scored.view not in views:
+        stored = scored.view in scored.record.predictions.views
+        if math.isnan(value) or name in MEASUREMENTS or not stored:
             return value
         if place not in self._scores:
             classes = class_names(scored.logits.shape[1])

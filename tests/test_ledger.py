@@ -314,6 +314,7 @@ def rewritten(tmp_path):
         ({"protocol": "random"}, "protocol is 'random'"),
         ({"reported": "62 %"}, "reported is '62 %'"),
         ({"limit": 1}, "unknown key 'limit'; allowed: of, subset"),
+        ({"reported": 62.18}, "reported is 62.18: .*accuracy is in share, allowed: 0 to 1"),
     ],
 )
 def test_what_is_unknown_is_refused_by_name(rewritten, change, message):
@@ -321,6 +322,78 @@ def test_what_is_unknown_is_refused_by_name(rewritten, change, message):
     with pytest.raises(InputError, match=message) as refusal:
         rewritten("ladder-04", {**ROW, "checks": [check]})
     assert "claims.yaml: ladder-04: " in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+ORDERING = {"check": "ordering", "metric": "accuracy", "systems": ["cbam_cnn", "fer48"], "subset": "test"}
+PUBLISHED_EFFECT = EFFECT | {"arms": ["l2"], "base": "cbam_cnn"}
+BOUND = {"check": "bound", "metrics": ["accuracy"], "systems": ["fer48"], "below": 0.5, "subset": "test"}
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (PUBLISHED_EFFECT | {"metrics": ["accuracy", "log_loss"]}, "metrics is .*in share and number, allowed: one unit"),
+        (PUBLISHED_EFFECT | {"base_metric": "brier"}, "base_metric is 'brier': .*in share and number, allowed: one unit"),
+        (
+            PUBLISHED_EFFECT | {"direction": "tested", "metrics": ["accuracy", "macro_f1"]},
+            "direction is 'tested'.* 2 pairs .*allowed",
+        ),
+        (
+            PUBLISHED_EFFECT | {"direction": "no gain", "arms": ["l2", "longer"]},
+            "direction is 'no gain'.* 2 pairs .*allowed",
+        ),
+        (PUBLISHED_EFFECT | {"arms": ["full"]}, "arms is .*'full' and 'cbam_cnn' are one and the same run, allowed: others"),
+        (ORDERING | {"systems": ["fer48", "fer48"]}, "systems is .*'fer48' and 'fer48' are one and the same run"),
+        (ORDERING | {"systems": ["labels", "fer48", "full"]}, "'labels' and 'full' are one and the same run"),
+        (BOUND | {"metrics": ["accuracy", "pair_rank[angry, fear]"]}, "metrics is .*allowed: one unit"),
+        (BOUND | {"below": 50}, "below is 50: .*accuracy is in share, allowed: 0 to 1"),
+        ({"check": "range", "measured": ["audit/fer2013/images"], "low": 2, "high": 1}, "high is 1: .*low is 2.*allowed"),
+        ({"check": "formula", "holds": "1 + 1"}, r"holds is '1 \+ 1': .*a number, allowed: a comparison"),
+        ({"check": "formula", "holds": "1 / 0 == 1"}, "holds is '1 / 0 == 1': division by zero, allowed"),
+        ({"check": "formula", "holds": "1 < 2", "show": "log(0)"}, r"show is 'log\(0\)': math domain error, allowed"),
+    ],
+)
+def test_what_no_check_can_decide_is_refused_on_reading(row, message):
+    systems, _ = claim_rows.read_rows()
+    with pytest.raises(InputError, match=f"claims.yaml: x-01: .*{message}"):
+        claim_rows.read_row({**ROW, "checks": [row]}, systems, "claims.yaml: x-01")
+    with pytest.raises(InputError, match=r"x-01: page is 'galery': .*unknown page, allowed: 00_claims, "):
+        claim_rows.read_row({**ROW, "page": "galery", "checks": [row]}, systems, "claims.yaml: x-01")
+
+
+def test_wrong_rows_end_the_command(rewritten, tmp_path, monkeypatch, caplog):
+    with pytest.raises(InputError):
+        rewritten("data-01", {**ROW, "checks": [{"check": "count", "measured": ["/abc/"], "reported": [1]}]})
+    read = claim_rows.read_rows
+    monkeypatch.setattr(ledger, "read_rows", lambda: read(tmp_path / "claims.yaml"))
+    assert cli.main(["claims", "--id", "data-01"]) == 2
+    assert "claims.yaml: data-01: measured" in caplog.text and "'/abc/' is no place in a record" in caplog.text
+
+
+def test_a_run_is_not_held_against_itself(runs_folder):
+    runs_folder.add_seeds("a", 20, 21, 22)
+    known = evidence.Evidence("synthetic", pd.DataFrame(runs_folder.rows), {}, {})
+    check = claim_rows.Effects(**{key: value for key, value in EFFECT.items() if key != "check"})
+    with pytest.raises(InputError, match="a and a are one and the same run"):
+        known.compare("a", "a", "accuracy", "accuracy", check)
+
+
+def test_what_records_lack_is_said(runs_folder):
+    """They are there, and what is asked for is not."""
+    runs_folder.add_seeds("a", 20, 21, 22)
+    found = runs_folder.verdict(NUMBER | {"metric": "history[validation_loss, 999]", "reported": 1.0})
+    assert found.is_open and found.parts[0].command == ""
+    assert found.parts[0].needs.startswith("history[validation_loss, 999] on test in view last_single")
+    assert found.parts[0].needs.endswith("which no record of a holds")
+
+
+def test_arithmetic_that_records_do_not_allow_is_refused(runs_folder):
+    runs_folder.add_other("audit/fer2013", {"images": 0, "all": {"fear": 3}})
+    row = {"check": "formula", "measured": {"n": "audit/fer2013/images"}, "holds": "1 / n > 2"}
+    with pytest.raises(InputError, match=r"claims.yaml: x-01: holds is '1 / n > 2': division by zero, allowed"):
+        runs_folder.verdict(row)
+    with pytest.raises(InputError, match=r"claims.yaml: x-01: holds is .*'dict'.*allowed"):
+        runs_folder.verdict(row | {"measured": {"n": "audit/fer2013/all"}})
 
 
 def test_claims_without_a_row_and_rows_without_a_claim_are_refused(rewritten):

@@ -173,6 +173,9 @@ class Evidence:
         """Estimate system a minus system b, and name the records behind it.
 
         In one layout where the two share recipe and measurement, else apart.
+
+        Raises:
+            InputError: both are one and the same run.
         """
         ours, of_ours = self.seeds_and_spread(a, metric, check)
         theirs, of_theirs = self.seeds_and_spread(b, base_metric, check)
@@ -180,7 +183,9 @@ class Evidence:
         if len(recipes) == 1 and metric == base_metric and len(ours) and len(theirs):
             pool = self.pool(recipes.pop(), metric, check)
             columns = (list(pool[column]) for column in ("system", "seed", "value"))
-            names = (rows["system"].iloc[0] for rows in (ours, theirs))
+            names = [rows["system"].iloc[0] for rows in (ours, theirs)]
+            if names[0] == names[1]:  # the layout would give minus its mean
+                raise InputError(f"{a} and {b} are one and the same run, allowed: two")
             return verdicts.compare_systems(*columns, *names), keys
         values = [list(rows["value"]) for rows in (ours, theirs)]
         found = verdicts.compare_apart(values[0], of_ours, values[1], of_theirs)

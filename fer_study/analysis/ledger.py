@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import pandas as pd
@@ -160,24 +160,36 @@ def _found(check: Check, claim: Claim, evidence: Evidence, kind: str) -> Finding
     """The finding of a check, with what limits it, or what it needs."""
     found = decide(check, evidence, kind)
     if found.word == verdicts.OPEN and not found.needs:
-        return found._replace(**_missing(check, evidence.stages))
+        return found._replace(**_missing(check, evidence))
     if found.word == verdicts.OPEN:
         return found
     scaled = bool(claim.row.at_our_scale and found.evidence)
     return found._replace(limits=verdicts.limits(found.seeds, not scaled))
 
 
-def _missing(check: Check, stages: dict[str, str]) -> dict[str, str]:
+def _missing(check: Check, evidence: Evidence) -> dict[str, str]:
     """What an open check waits for, and the command that makes it."""
     if isinstance(check, OnRuns):
-        named = check.systems_named()
-        listed_by = " ".join(dict.fromkeys(stages[name] for name in named))
+        there = set(evidence.runs["name"])
+        named = [name for name in check.systems_named() if name not in there]
+        if not named:
+            return {"needs": "; ".join(_undefined(check, evidence))}
+        listed_by = " ".join(dict.fromkeys(evidence.stages[name] for name in named))
         command = f"fer-study train {EDITION} {listed_by}"
         return {"needs": f"records of {', '.join(named)}", "command": command}
     places = check.measured if isinstance(check.measured, list) else list(check.measured.values())
     page = "01_dataset_audit" if places[0].startswith("audit") else "gallery"
     command = f"fer-study execute {EDITION} {page}"
     return {"needs": f"a record that holds {', '.join(places)}", "command": command}
+
+
+def _undefined(check: OnRuns, evidence: Evidence) -> Iterator[str]:
+    """Say what the records that are there do not hold, for a check that is open all the same."""
+    where = f"{check.subset} in view {check.view}, {check.protocol} split"
+    for name, metric in check.measurements():
+        rows, _ = evidence.seeds_and_spread(name, metric, check)
+        if rows.empty:
+            yield f"{metric} on {where}, which no record of {name} holds"
 
 
 def shown(number: float, unit: str, digits: int = 1) -> str:

@@ -148,11 +148,6 @@ class Record:
         return not self.published and (self.folder / PENDING).is_file()
 
     @property
-    def finished(self) -> bool:
-        """Whether nothing is added to it any more."""
-        return not self.maps_pending
-
-    @property
     def has_predictions(self) -> bool:
         return "predictions.parquet" in listed(self.folder)
 
@@ -217,12 +212,6 @@ def lookup(key: str, suits: Callable[[Record], bool] | None = None) -> Record | 
             if suits is None or suits(record):
                 return record
     return None
-
-
-def has(key: str) -> bool:
-    """Whether there is a finished record of a key."""
-    record = lookup(key)
-    return record is not None and record.finished
 
 
 def is_damaged(key: str) -> bool:

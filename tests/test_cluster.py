@@ -153,5 +153,6 @@ def test_tasks_are_taken_as_workers_become_free(one_worker, tmp_path):
     assert process != os.getpid() and runs_folder == str(tmp_path)
 
 
-def test_what_needs_a_job_that_failed_on_a_worker_is_left_out(one_worker, runs_folder, caplog):
+def test_what_needs_a_job_that_failed_on_a_worker_is_left_out(one_worker, runs_folder, caplog, monkeypatch):
+    monkeypatch.setattr(cluster, "PATIENCE", 120.0)
     check_what_needs_a_failed_job(runs_folder, caplog, scheduler_file=one_worker[0])

@@ -26,7 +26,7 @@ def curves(records: Sequence[Record]) -> tuple[pd.DataFrame, str]:
         "the votes"
         if config.data.targets == "votes"
         else "mixed labels"
-        if config.loss.mixup
+        if config.loss.mixup or config.loss.cutmix
         else ""
     )
     if other:

@@ -21,6 +21,7 @@ from fer_study.jobs import cluster, plan, queue, train
 from fer_study.jobs.job import job_for
 from fer_study.settings.errors import InputError
 from fer_study.settings.experiment import DataConfig
+from step_jobs import check_what_needs_a_failed_job
 
 SHIFTED = ["unshare", "-T", "--monotonic", "864000"]
 """What a command is put behind, so that its machine seems to be up ten days longer than this one."""
@@ -150,3 +151,8 @@ def test_tasks_are_taken_as_workers_become_free(one_worker, tmp_path):
             assert len(taken) == len(found)
     ((process, runs_folder),) = set(found)
     assert process != os.getpid() and runs_folder == str(tmp_path)
+
+
+def test_what_needs_a_job_that_failed_on_a_worker_is_left_out(one_worker, runs_folder, caplog, monkeypatch):
+    monkeypatch.setattr(cluster, "PATIENCE", 120.0)
+    check_what_needs_a_failed_job(runs_folder, caplog, scheduler_file=one_worker[0])

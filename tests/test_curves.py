@@ -22,6 +22,7 @@ def test_histories_carry_their_seed(tmp_path):
     ({"loss": {"label_smoothing": 0.1}}, True, "with label smoothing"),
     ({"loss": {"teacher": 16 * "a", "distribution": "teacher"}}, True, "teacher"),
     ({"loss": {"mixup": 0.2}}, False, "mixed"),
+    ({"loss": {"cutmix": 1.0}}, False, "mixed"),
     ({"data": DataConfig(dataset="synthetic", faces=100, targets="votes")}, False, "the votes"),
 ])  # fmt: skip
 def test_curves_are_of_one_target(tmp_path, changes, train_accuracy, words):

@@ -15,9 +15,12 @@ import pytest
 
 from fer_study import cli, store
 from fer_study.book import execute, freshness
-from fer_study.jobs import editions
+from fer_study.jobs import editions, plan
+from fer_study.jobs.job import job_for
 from fer_study.settings import experiment
+from fer_study.settings.checkout import PACKAGE, code_hash
 from fer_study.settings.errors import InputError
+from fer_study.settings.experiment import CostConfig, ModelConfig
 from fer_study.store import as_json
 from page_records import make_record
 
@@ -290,6 +293,22 @@ def test_a_page_without_records_is_made_again_when_they_come(runs_folder, tmp_pa
     assert freshness.is_current(page, "c"), "its maps are still to be made"
     pending.unlink()
     assert not freshness.is_current(page, "c")
+
+
+def test_one_rule_says_what_is_done(runs_folder, tmp_path):
+    """A cost that other code measured is none, for the job, the plan and a page that lacks it alike."""
+    config = CostConfig(model=ModelConfig(name="fer48"))
+    page, job, folder = tmp_path / "page.ipynb", job_for(config), runs_folder / config.key
+    page.write_text(as_json({"metadata": {"fer_study": {"content": "c", "missing": [config.key]}}}))
+
+    def answers(mark: str) -> tuple[bool, str, bool]:
+        env = {"commit": "abc", "parameters": 1, "network_source": f"fer_study/models/small.py {mark}"}
+        store.save_files(folder, config, env, {"cost.json": as_json({"parameters": 1})})
+        return job.done, plan.table([job])["state"].item(), freshness.is_current(page, "c")
+
+    code = code_hash((PACKAGE / "models" / "small.py").read_text(encoding="utf-8"))
+    assert answers("0" * 16) == (False, "missing", True)
+    assert answers(code) == (True, "done", False)
 
 
 def test_what_a_page_lacks_is_known(runs_folder, monkeypatch):

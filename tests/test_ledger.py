@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,15 +15,16 @@ import pandas as pd
 import pytest
 
 from fer_study import cli, store
-from fer_study.analysis import arithmetic, claim_rows, claims, evidence, ledger
+from fer_study.analysis import arithmetic, claim_rows, claims, evidence, ledger, places
 from fer_study.analysis.measurements import MEASUREMENTS, Scored, measure
 from fer_study.analysis.runs_table import runs_table
 from fer_study.jobs.editions import load_edition
-from fer_study.jobs.stages import listed_jobs
+from fer_study.jobs.stages import listed_jobs, read_stage
 from fer_study.settings.errors import InputError
 from fer_study.settings.experiment import AuditConfig, CostConfig, DataConfig, LossConfig, ModelConfig
 from fer_study.settings.yaml_files import read_yaml
-from page_records import make_record, predictions, two_epochs
+from fer_study.store.predictions import write_predictions
+from page_records import make_record, predictions, rewrite, two_epochs
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 SYSTEMS = {name: claim_rows.System(stage="s", arm=name, model=ModelConfig(name=name)) for name in ("a", "b", "c", "svm")}
@@ -31,7 +35,7 @@ class Store:
     """Fabricated records of a stage ``s`` under a recipe ``r``, and the verdict that a row of checks gets from them."""
 
     def __init__(self, folder: Path):
-        self.folder, self.rows, self.others = folder, [], []
+        self.folder, self.rows, self.homes = folder, [], {}
 
     def add(self, arm: str, right: int | np.ndarray, seed: int = 0, **given: object) -> store.Record:
         """A run that is right on so many of 40 test images."""
@@ -47,17 +51,18 @@ class Store:
         for seed, hits in enumerate(right):
             self.add(arm, hits, seed)
 
-    def add_other(self, config: AuditConfig | CostConfig, name: str, content: dict) -> None:
-        """An audit or a cost."""
-        folder = self.folder / f"other-{len(self.others)}"
+    def add_other(self, home: str, content: dict) -> None:
+        """An audit or a cost, by its name in places."""
+        folder = self.folder / f"other-{len(list(self.folder.iterdir()))}"
         folder.mkdir()
-        self.others.append(store.save_files(folder, config, {"commit": "abc"}, {name: store.as_json(content)}))
+        config, name = (AUDIT, "audit.json") if home.startswith("audit") else (COST, "cost.json")
+        self.homes[home] = store.save_files(folder, config, {"commit": "abc"}, {name: store.as_json(content)})
 
     def verdict(self, *rows: dict, kind: str = "number", **given: object) -> ledger.Verdict:
         """The verdict on a claim with these checks."""
         claim = claim_rows.read_row({**ROW, **given, "checks": list(rows)}, SYSTEMS, "test")
         table = pd.DataFrame(self.rows, columns=evidence.RUN_COLUMNS)
-        known = evidence.Evidence("synthetic", table, self.others, dict.fromkeys(SYSTEMS, "03_model_comparison"))
+        known = evidence.Evidence("synthetic", table, self.homes, dict.fromkeys(SYSTEMS, "03_model_comparison"))
         return ledger.judge("x-01", claim, known, kind)
 
 
@@ -192,47 +197,55 @@ def test_a_bound_flips(runs_folder):
     assert runs_folder.verdict(above, kind="behaviour").word == "confirmed"
 
 
-AUDIT, NETWORK = AuditConfig(data=DataConfig(dataset="synthetic", faces=100)), ModelConfig(name="n", options={"se": "down"})
-COST = CostConfig(model=NETWORK, without=NETWORK.replace(options={"se": "none"}))
+AUDIT = AuditConfig(data=DataConfig(dataset="synthetic", faces=100))
+COST = CostConfig(model=ModelConfig(name="n", options={"se": "down"}))
 
 
 def test_counts_and_ranges_follow_audits_and_costs(tmp_path):
-    count = {"check": "count", "measured": ["audit/synthetic/images", "audit/synthetic/all/fear"], "reported": [10, 3]}
-    share = {"check": "range", "measured": ["cost/n/48/se/parameters_ratio"], "low": 1.01, "high": 1.02}
+    count = {"check": "count", "measured": ["audit/fer2013/images", "audit/fer2013/all/fear"], "reported": [10, 3]}
+    share = {"check": "range", "measured": ["cost/emonext_tiny/224/se/parameters_ratio"], "low": 1.01, "high": 1.02}
     words = []
     for number, (fear, parameters) in enumerate([(3, 1015), (4, 1030), (3, 1005)]):
         (tmp_path / str(number)).mkdir()
         runs_folder = Store(tmp_path / str(number))
         assert runs_folder.verdict(count, share).word == "open"
-        runs_folder.add_other(AUDIT, "audit.json", {"images": 10, "all": {"fear": fear}})
-        runs_folder.add_other(COST, "cost.json", {"parameters": parameters, "parameters_without": 1000})
+        runs_folder.add_other("audit/fer2013", {"images": 10, "all": {"fear": fear}})
+        runs_folder.add_other("cost/emonext_tiny/224/se", {"parameters": parameters, "parameters_without": 1000})
         words.append([part.word for part in runs_folder.verdict(count, share).parts])
         found = runs_folder.verdict(count | {"otherwise": "no reading found"}).word
         assert found == ("right" if fear == 3 else "no reading found")
     assert words == [["right", "right"], ["wrong", "higher than reported"], ["right", "lower than reported"]]
 
 
-def test_a_range_without_its_part_is_not_taken_for_it(runs_folder):
-    runs_folder.add_other(COST.replace(without=None), "cost.json", {"parameters": 1015})
-    assert (
-        runs_folder.verdict({"check": "range", "measured": ["cost/n/48/se/parameters"], "low": 1, "high": 2}).word == "open"
-    )
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ("audit/fer2013/imges", "has no 'imges' there, allowed: all, images, votes"),
+        ("audit/fer2013/images/all", "has no 'all' there, allowed: nothing below it"),
+        ("audit/fer2013/all", "no number, allowed: one of those below it, fear"),
+        ("cost/emonext_tiny/224/se/params", "has no 'params' there, allowed: parameters"),
+    ],
+)
+def test_a_place_that_its_record_does_not_have_is_refused(runs_folder, place, message):
+    runs_folder.add_other("audit/fer2013", {"images": 10, "all": {"fear": 3}, "votes": {}})
+    runs_folder.add_other("cost/emonext_tiny/224/se", {"parameters": 3})
+    with pytest.raises(InputError, match=f"claims.yaml: x-01: measured is '{place}'.*{message}"):
+        runs_folder.verdict({"check": "count", "reported": [1], "measured": [place]})
+    without_votes = {"check": "count", "measured": ["audit/fer2013/votes/all"], "reported": [1]}
+    assert runs_folder.verdict(without_votes).word == "open"
 
 
 def test_formulas_are_evaluated(runs_folder):
     row = {
         "check": "formula",
         "values": {"weight": 10},
-        "measured": {"n": "audit/synthetic/images"},
+        "measured": {"n": "audit/fer2013/images"},
         "holds": "n / 7 == weight",
     }
-    runs_folder.add_other(AUDIT, "audit.json", {"images": 70})
+    runs_folder.add_other("audit/fer2013", {"images": 70})
     assert runs_folder.verdict(row, kind="formula").word == "right"
     assert runs_folder.verdict(row, kind="behaviour").word == "confirmed"
-    runs_folder.others.clear()
-    runs_folder.folder = runs_folder.folder / "later"
-    runs_folder.folder.mkdir()
-    runs_folder.add_other(AUDIT, "audit.json", {"images": 71})
+    runs_folder.add_other("audit/fer2013", {"images": 71})
     assert runs_folder.verdict(row, kind="formula").word == "wrong"
     assert runs_folder.verdict(row | {"check": "own_source"}, kind="formula").word == "refuted by its source"
 
@@ -303,6 +316,7 @@ def rewritten(tmp_path):
         ({"protocol": "random"}, "protocol is 'random'"),
         ({"reported": "62 %"}, "reported is '62 %'"),
         ({"limit": 1}, "unknown key 'limit'; allowed: of, subset"),
+        ({"reported": 62.18}, "reported is 62.18: .*accuracy is in share, allowed: 0 to 1"),
     ],
 )
 def test_what_is_unknown_is_refused_by_name(rewritten, change, message):
@@ -310,6 +324,78 @@ def test_what_is_unknown_is_refused_by_name(rewritten, change, message):
     with pytest.raises(InputError, match=message) as refusal:
         rewritten("ladder-04", {**ROW, "checks": [check]})
     assert "claims.yaml: ladder-04: " in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+ORDERING = {"check": "ordering", "metric": "accuracy", "systems": ["cbam_cnn", "fer48"], "subset": "test"}
+PUBLISHED_EFFECT = EFFECT | {"arms": ["l2"], "base": "cbam_cnn"}
+BOUND = {"check": "bound", "metrics": ["accuracy"], "systems": ["fer48"], "below": 0.5, "subset": "test"}
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (PUBLISHED_EFFECT | {"metrics": ["accuracy", "log_loss"]}, "metrics is .*in share and number, allowed: one unit"),
+        (PUBLISHED_EFFECT | {"base_metric": "brier"}, "base_metric is 'brier': .*in share and number, allowed: one unit"),
+        (
+            PUBLISHED_EFFECT | {"direction": "tested", "metrics": ["accuracy", "macro_f1"]},
+            "direction is 'tested'.* 2 pairs .*allowed",
+        ),
+        (
+            PUBLISHED_EFFECT | {"direction": "no gain", "arms": ["l2", "longer"]},
+            "direction is 'no gain'.* 2 pairs .*allowed",
+        ),
+        (PUBLISHED_EFFECT | {"arms": ["full"]}, "arms is .*'full' and 'cbam_cnn' are one and the same run, allowed: others"),
+        (ORDERING | {"systems": ["fer48", "fer48"]}, "systems is .*'fer48' and 'fer48' are one and the same run"),
+        (ORDERING | {"systems": ["labels", "fer48", "full"]}, "'labels' and 'full' are one and the same run"),
+        (BOUND | {"metrics": ["accuracy", "pair_rank[angry, fear]"]}, "metrics is .*allowed: one unit"),
+        (BOUND | {"below": 50}, "below is 50: .*accuracy is in share, allowed: 0 to 1"),
+        ({"check": "range", "measured": ["audit/fer2013/images"], "low": 2, "high": 1}, "high is 1: .*low is 2.*allowed"),
+        ({"check": "formula", "holds": "1 + 1"}, r"holds is '1 \+ 1': .*a number, allowed: a comparison"),
+        ({"check": "formula", "holds": "1 / 0 == 1"}, "holds is '1 / 0 == 1': division by zero, allowed"),
+        ({"check": "formula", "holds": "1 < 2", "show": "log(0)"}, r"show is 'log\(0\)': math domain error, allowed"),
+    ],
+)
+def test_what_no_check_can_decide_is_refused_on_reading(row, message):
+    systems, _ = claim_rows.read_rows()
+    with pytest.raises(InputError, match=f"claims.yaml: x-01: .*{message}"):
+        claim_rows.read_row({**ROW, "checks": [row]}, systems, "claims.yaml: x-01")
+    with pytest.raises(InputError, match=r"x-01: page is 'galery': .*unknown page, allowed: 00_claims, "):
+        claim_rows.read_row({**ROW, "page": "galery", "checks": [row]}, systems, "claims.yaml: x-01")
+
+
+def test_wrong_rows_end_the_command(rewritten, tmp_path, monkeypatch, caplog):
+    with pytest.raises(InputError):
+        rewritten("data-01", {**ROW, "checks": [{"check": "count", "measured": ["/abc/"], "reported": [1]}]})
+    read = claim_rows.read_rows
+    monkeypatch.setattr(ledger, "read_rows", lambda: read(tmp_path / "claims.yaml"))
+    assert cli.main(["claims", "--id", "data-01"]) == 2
+    assert "claims.yaml: data-01: measured" in caplog.text and "'/abc/' is no place in a record" in caplog.text
+
+
+def test_a_run_is_not_held_against_itself(runs_folder):
+    runs_folder.add_seeds("a", 20, 21, 22)
+    known = evidence.Evidence("synthetic", pd.DataFrame(runs_folder.rows), {}, {})
+    check = claim_rows.Effects(**{key: value for key, value in EFFECT.items() if key != "check"})
+    with pytest.raises(InputError, match="a and a are one and the same run"):
+        known.compare("a", "a", "accuracy", "accuracy", check)
+
+
+def test_what_records_lack_is_said(runs_folder):
+    """They are there, and what is asked for is not."""
+    runs_folder.add_seeds("a", 20, 21, 22)
+    found = runs_folder.verdict(NUMBER | {"metric": "history[validation_loss, 999]", "reported": 1.0})
+    assert found.is_open and found.parts[0].command == ""
+    assert found.parts[0].needs.startswith("history[validation_loss, 999] on test in view last_single")
+    assert found.parts[0].needs.endswith("which no record of a holds")
+
+
+def test_arithmetic_that_records_do_not_allow_is_refused(runs_folder):
+    runs_folder.add_other("audit/fer2013", {"images": 0, "all": {"fear": 3}})
+    row = {"check": "formula", "measured": {"n": "audit/fer2013/images"}, "holds": "1 / n > 2"}
+    with pytest.raises(InputError, match=r"claims.yaml: x-01: holds is '1 / n > 2': division by zero, allowed"):
+        runs_folder.verdict(row)
+    with pytest.raises(InputError, match=r"claims.yaml: x-01: holds is .*'dict'.*allowed"):
+        runs_folder.verdict(row | {"measured": {"n": "audit/fer2013/all"}})
 
 
 def test_claims_without_a_row_and_rows_without_a_claim_are_refused(rewritten):
@@ -338,14 +424,18 @@ def test_claims_without_a_row_and_rows_without_a_claim_are_refused(rewritten):
         ({"holds": "__import__('os')"}, "unknown function '__import__'"),
         ({"holds": "weight.real"}, "holds a Attribute"),
         ({"holds": "weight =="}, "is no expression"),
-        ({"measured": {"n": "results/n"}}, "'results/n' is no place in a record"),
+        ({"measured": {"n": "results/n"}}, "'results/n' is no place in a record, allowed: audit/fer2013, "),
+        ({"measured": {"n": "cost/emonext_tiny/224"}}, "'cost/emonext_tiny/224' is no place in a record"),
+        ({"measured": {"n": "cost/emonext_tiny/224/parameters"}}, "is no place in a record"),
+        ({"measured": {"n": "audit/fer2013"}}, "'audit/fer2013' is no place in a record"),
+        ({"measured": {"n": "/abc/"}}, "'/abc/' is no place in a record"),
     ],
 )
 def test_formulas_do_arithmetic_only(change, message):
     row = {
         "check": "formula",
         "values": {"weight": 10},
-        "measured": {"n": "audit/x/images"},
+        "measured": {"n": "audit/fer2013/images"},
         "holds": "n == weight",
     } | change
     with pytest.raises(InputError, match=message):
@@ -479,6 +569,106 @@ def test_the_command_prints_every_claim(capsys, caplog):
     assert "no claim matches 'x'" in caplog.text
 
 
+def test_records_of_places_are_those_that_their_stages_list():
+    """The keys of costs are written down, so that the ledger builds no network; here they are held against the stages."""
+    gallery, audits = read_stage("fer2013", "gallery"), read_stage("fer2013", "01_dataset_audit").jobs()
+    names = ["/".join(["cost", one.name, str(one.size), *one.without]) for one in gallery.networks]
+    listed = dict(zip(names, [job.key for job in gallery.jobs()], strict=True))
+    listed |= {f"audit/{job.config.data.dataset}": job.key for job in audits}
+    assert listed == places.KEYS and len(names) == len(set(names))
+
+
+@pytest.fixture
+def own_records(tmp_path, monkeypatch):
+    """Write a local record beside the published ones."""
+    monkeypatch.setenv("FER_STUDY_RUNS", str(tmp_path / "runs"))
+
+    def write(config: AuditConfig | CostConfig, name: str, content: dict, **env: object) -> None:
+        env = {"commit": "abc", "parameters": 1} | env
+        store.save_files(tmp_path / "runs" / config.key, config, env, {name: store.as_json(content)})
+
+    return write
+
+
+def words(claim: str) -> list[str]:
+    (found,) = ledger.ledger([claim])
+    return [part.word for part in found.parts]
+
+
+def test_other_audits_and_costs_say_nothing_of_a_claim(own_records):
+    """Found by name alone, each of these decided."""
+    before = {claim: words(claim) for claim in ("data-01", "hybrid-23")}
+    audit = store.lookup(places.KEYS["audit/fer2013"]).config
+    for number, config in enumerate([audit.replace(threshold=0.901), audit.replace(data=audit.data.replace(max_train=100))]):
+        own_records(config, "audit.json", {"images": 5 + number})
+    cost = store.lookup(places.KEYS["cost/hybrid_resnet50/224"])
+    smaller = cost.config.model.replace(options=cost.config.model.options | {"branches": False})
+    own_records(cost.config.replace(model=smaller), "cost.json", {"latency_ms": 10})
+    assert before == {"data-01": ["right"], "hybrid-23": ["confirmed", "contradicted"]}
+    assert {claim: words(claim) for claim in before} == before
+
+
+def test_a_cost_of_other_code_does_not_hide_the_published_one(own_records):
+    before, cost = words("hybrid-23"), store.lookup(places.KEYS["cost/hybrid_resnet50/224"])
+    own_records(cost.config, "cost.json", {"latency_ms": 10}, network_source=f"fer_study/models/hybrid.py {'0' * 16}")
+    (found,) = ledger.ledger(["hybrid-23"])
+    assert words("hybrid-23") == before and all(record.published for record in ledger.records_of([found]))
+
+
+@pytest.fixture
+def forged(tmp_path, monkeypatch):
+    """Copy the published runs of a system to the local store, each changed by a function of its folder."""
+    monkeypatch.setenv("FER_STUDY_RUNS", str(tmp_path / "runs"))
+
+    def copy(system: str, change: Callable[[Path], None]) -> None:
+        systems, _ = claim_rows.read_rows()
+        runs = ledger.runs_of({system: systems[system]}, store.records())
+        for record in runs["record"]:
+            shutil.copytree(record.folder, tmp_path / "runs" / record.key)
+            change(tmp_path / "runs" / record.key)
+
+    return copy
+
+
+def with_accuracy(commit: str) -> Callable[[Path], None]:
+    """Write another accuracy over untouched predictions."""
+
+    def write(folder: Path) -> None:
+        record = store.Record(folder, published=False)
+        scores = record.metrics
+        for subsets in scores.values():
+            for metrics in subsets.values():
+                metrics["accuracy"] = 0.95
+        rewrite(folder, "metrics.json", store.as_json(scores))
+        rewrite(folder, "env.json", store.as_json(record.env | {"commit": commit}))
+
+    return write
+
+
+def first_rows(folder: Path) -> None:
+    """Leave 72 of the images."""
+    record, buffer = store.Record(folder, published=False), io.BytesIO()
+    kept = record.predictions.table.groupby("split").head(36).index
+    views = {view: logits[kept] for view, logits in record.predictions.views.items()}
+    write_predictions(buffer, record.predictions.table.loc[kept], views)
+    rewrite(folder, "predictions.parquet", buffer.getvalue())
+
+
+@pytest.mark.parametrize("commit", ["deadbeef00+", "deadbeef00"])
+def test_a_number_over_untouched_predictions_decides_nothing(forged, published, commit):
+    forged("cbam_cnn", with_accuracy(commit))
+    (found,) = ledger.ledger(["ladder-04"])
+    assert found.word == published["ladder-04"].word and found.measured == published["ladder-04"].measured
+    local = [not record.published for record in ledger.records_of([found])]
+    assert local == [not commit.endswith("+")] * len(found.evidence)
+
+
+def test_a_record_of_a_part_of_the_images_decides_nothing(forged):
+    forged("cbam_cnn", first_rows)
+    (found,) = ledger.ledger(["ladder-04"])
+    assert found.is_open and found.evidence == ()
+
+
 def test_systems_are_the_runs_that_their_stages_list():
     """They are spelled out so that the ledger builds no network; here they are held against what the stages make."""
     systems, _ = claim_rows.read_rows()
@@ -511,7 +701,7 @@ def test_the_spread_is_pooled_over_runs_of_one_loss(runs_folder):
     """Runs with weights call a rare class now as often as it occurs, now four times as often."""
     systems, rows = claim_rows.read_rows()
     check = rows["weight-04"].checks[0]
-    evidence = ledger.Evidence("fer2013", ledger.runs_of(systems, store.records()), [], {})
+    evidence = ledger.Evidence("fer2013", ledger.runs_of(systems, store.records()), {}, {})
     runs = evidence.measured(evidence.runs, check.metrics[0], check)
     weights = [record.config.loss.class_weights for record in runs["record"]]
     unweighted = [

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from fer_study.jobs.processes import Died, Pool
+from step_jobs import check_what_needs_a_failed_job
 
 psutil = pytest.importorskip("psutil")
 
@@ -143,3 +144,7 @@ def test_a_training_that_is_killed_costs_its_run(tmp_path, monkeypatch):
     (failed,) = [key for key in keys - done if key in last]
     assert len(done) == 3 and "SIGKILL" in last and not any(key in last for key in done)
     assert cli.main(THREE) == 0 and (tmp_path / failed / "done").is_file()
+
+
+def test_what_needs_a_job_that_failed_in_a_process_is_left_out(runs_folder, caplog):
+    check_what_needs_a_failed_job(runs_folder, caplog, parallel=2)

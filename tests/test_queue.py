@@ -23,6 +23,7 @@ from fer_study.settings.experiment import CostConfig, DataConfig, ModelConfig, T
 from fer_study.training import sources, weights
 from jobs_by_config import run_job
 from reader_trees import csv_rows, random_images, random_votes, write_csv, write_votes
+from step_jobs import check_what_needs_a_failed_job
 from test_cli import params  # noqa: F401
 
 
@@ -249,3 +250,7 @@ def test_the_commit_of_a_record_is_that_of_the_code_that_was_loaded(runs_folder,
         assert [run_job(tiny_run(seed=seed)).env["commit"] for seed in (0, 1)] == ["aaaaaaaaaa"] * 2
     finally:
         checkout.commit.cache_clear()
+
+
+def test_what_needs_a_failed_job_is_left_out(runs_folder, caplog):
+    check_what_needs_a_failed_job(runs_folder, caplog)

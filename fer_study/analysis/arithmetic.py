@@ -98,6 +98,16 @@ def names_in(text: str) -> set[str]:
     return {node.id for node in nodes if isinstance(node, ast.Name)} - FUNCTIONS.keys()
 
 
+def is_comparison(text: str) -> bool:
+    """Say whether the value of an expression is true or false."""
+
+    def compares(node: ast.expr) -> bool:
+        parts = node.values if isinstance(node, ast.BoolOp) else []
+        return isinstance(node, ast.Compare) or (bool(parts) and all(map(compares, parts)))
+
+    return compares(ast.parse(text, mode="eval").body)
+
+
 def evaluate(text: str, values: Mapping[str, object]) -> object:
     """The value of an expression that ``names_in`` accepts."""
     return _value(ast.parse(text, mode="eval").body, values)

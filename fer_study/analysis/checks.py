@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import arithmetic, claim_rows, verdicts
+from . import claim_rows, verdicts
 from .evidence import Evidence
 from .measurements import NUMBER, POINTS, SHARE, unit_of
 from .metrics import MISSING, Estimate
@@ -175,16 +175,17 @@ def check_formula(check: claim_rows.Formula, evidence: Evidence, kind: str) -> F
     reported = tuple(check.values.values())
     if None in found.values():
         return Finding(verdicts.OPEN, reported=reported)
-    known = {**check.values, **check.constants}
-    for name, (value, _) in found.items():
-        known[name] = value["value"] if isinstance(value, dict) and "value" in value else value
-    shown = float(arithmetic.evaluate(check.show, known)) if check.show else math.nan
+    values = {
+        name: value["value"] if isinstance(value, dict) and "value" in value else value
+        for name, (value, _) in found.items()
+    }
+    holds, shown = check.evaluate(values)
     words = verdicts.RIGHT, verdicts.WRONG
     if kind in ("behaviour", "ordering"):
         words = verdicts.CONFIRMED, verdicts.CONTRADICTED
     if isinstance(check, claim_rows.OwnSource):
         words = words[0], verdicts.REFUTED
-    word = words[0 if arithmetic.evaluate(check.holds, known) else 1]
+    word = words[0 if holds else 1]
     keys = dict.fromkeys(record.key for _, record in found.values())
     measured = MISSING._replace(value=shown)
     return Finding(word, reported=reported, measured=measured, evidence=tuple(keys))

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
+from ..settings.checkout import STUDY
 from ..settings.errors import InputError
 from ..settings.experiment import PARAMS, DataConfig, ModelConfig, RunConfig
 from ..settings.frozen import Frozen, parse
 from ..settings.recipes import load_recipe
 from ..settings.yaml_files import read_yaml
-from . import arithmetic, claims
-from .measurements import parsed
+from . import arithmetic, claims, places
+from .measurements import POINTS, SHARE, parsed, unit_of
 
 PATH = PARAMS / "claims.yaml"
 
@@ -24,14 +27,46 @@ def _known_metric(text: str) -> str:
 
 
 def _known_place(text: str) -> str:
-    store, *rest = text.split("/")
-    if store not in ("audit", "cost") or len(rest) < 2:
-        allowed = "audit/<dataset>/<keys>, cost/<model>/<side>/<key>"
-        raise ValueError(f"{text!r} is no place in a record, allowed: {allowed}")
+    places.split(text)
     return text
 
 
+def _one_unit(metrics: list[str]) -> list[str]:
+    units = list(dict.fromkeys(map(unit_of, metrics)))
+    if len(units) > 1:
+        raise ValueError(f"these are in {' and '.join(units)}, allowed: one unit")
+    return metrics
+
+
+def _known_page(name: str) -> str:
+    pages = sorted(path.stem for path in (STUDY / "notebooks").glob("*.ipynb"))
+    if name not in pages:
+        raise ValueError(f"unknown page, allowed: {', '.join(pages)}")
+    return name
+
+
+def _is_true_or_false(text: str) -> str:
+    arithmetic.names_in(text)
+    if not arithmetic.is_comparison(text):
+        raise ValueError("that is a number, allowed: a comparison, true or false")
+    return text
+
+
+RANGES = {SHARE: (0, 1), POINTS: (-1, 1)}
+"""Unit of a measurement -> the least and the greatest that it can be; a number has no such."""
+
+
+def _check_size(value: float | None, metrics: list[str]) -> float | None:
+    """Refuse what no measurement of this unit can be, such as 62.18 for a share."""
+    for metric in metrics[:1]:
+        low, high = RANGES.get(unit_of(metric), (-math.inf, math.inf))
+        if value is not None and not low <= value <= high:
+            raise ValueError(f"{metric} is in {unit_of(metric)}, allowed: {low} to {high}")
+    return value
+
+
 Metric = Annotated[str, AfterValidator(_known_metric)]
+Metrics = Annotated[list[Metric], Field(min_length=1), AfterValidator(_one_unit)]
 Place = Annotated[str, AfterValidator(_known_place)]
 Names = Annotated[list[str], Field(min_length=1)]
 Subset = Literal["validation", "test", "test_clean", "merged", "merged_clean"]
@@ -121,6 +156,10 @@ class OnRuns(Check):
     view: View = "last_single"
     protocol: Literal["official", "resplit"] = "official"
 
+    def measurements(self) -> list[tuple[str, str]]:
+        """Pair each system with what is measured of it."""
+        raise NotImplementedError
+
 
 class Number(OnRuns):
     """A reported number (see ``verdicts.judge_number``)."""
@@ -129,8 +168,16 @@ class Number(OnRuns):
     system: str
     reported: float
 
+    @field_validator("reported")
+    @classmethod
+    def _can_be(cls, reported: float, info: ValidationInfo) -> float:
+        return _check_size(reported, [info.data["metric"]] if "metric" in info.data else [])
+
     def systems_named(self) -> list[str]:
         return [self.system]
+
+    def measurements(self) -> list[tuple[str, str]]:
+        return [(self.system, self.metric)]
 
 
 class Ordering(OnRuns):
@@ -142,33 +189,62 @@ class Ordering(OnRuns):
     def systems_named(self) -> list[str]:
         return self.systems
 
+    def measurements(self) -> list[tuple[str, str]]:
+        return [(name, self.metric) for name in self.systems]
+
 
 class Effects(OnRuns):
     """What arms change against their base, in one metric or several: a family, corrected by Holm.
 
     Attributes:
-        direction: what the source states of the arm; ``tested``: it only proposes it.
+        direction: what the source states of the arm; ``tested``: it only proposes it. This and
+            ``no gain`` are of one arm in one metric, for a family of them has no rule.
         base_metric: what is measured of the base, where it is not the same.
     """
 
-    metrics: Annotated[list[Metric], Field(min_length=1)]
+    metrics: Metrics
     arms: Names
     base: str
     direction: Literal["higher", "lower", "no gain", "tested"]
     base_metric: Metric | None = None
 
+    @field_validator("direction")
+    @classmethod
+    def _of_a_family(cls, direction: str, info: ValidationInfo) -> str:
+        pairs = len(info.data.get("arms", [])) * len(info.data.get("metrics", []))
+        if pairs > 1 and direction not in ("higher", "lower"):
+            several = f"{pairs} pairs of arm and metric"
+            raise ValueError(f"of {several}, allowed: higher, lower; or one arm and one metric")
+        return direction
+
+    @field_validator("base_metric")
+    @classmethod
+    def _of_one_unit(cls, base_metric: str | None, info: ValidationInfo) -> str | None:
+        _one_unit([*info.data.get("metrics", []), *([base_metric] if base_metric else [])])
+        return base_metric
+
     def systems_named(self) -> list[str]:
         return [*self.arms, self.base]
+
+    def measurements(self) -> list[tuple[str, str]]:
+        of_base = [self.base_metric] if self.base_metric else self.metrics
+        pairs = [(name, metric) for name in self.arms for metric in self.metrics]
+        return pairs + [(self.base, metric) for metric in of_base]
 
 
 class Bound(OnRuns):
     """Every metric of every system lies above, or below, a limit (``stated``: by the source)."""
 
-    metrics: Annotated[list[Metric], Field(min_length=1)]
+    metrics: Metrics
     systems: Names
     above: float | None = None
     below: float | None = None
     stated: bool = True
+
+    @field_validator("above", "below")
+    @classmethod
+    def _can_be(cls, limit: float | None, info: ValidationInfo) -> float | None:
+        return _check_size(limit, info.data.get("metrics", []))
 
     @model_validator(mode="after")
     def _one_side(self) -> Bound:
@@ -179,6 +255,9 @@ class Bound(OnRuns):
     def systems_named(self) -> list[str]:
         return self.systems
 
+    def measurements(self) -> list[tuple[str, str]]:
+        return [(name, metric) for name in self.systems for metric in self.metrics]
+
 
 class Range(Check):
     """A stated range of numbers of an audit or a cost, with or without intervals."""
@@ -186,6 +265,13 @@ class Range(Check):
     measured: Annotated[list[Place], Field(min_length=1)]
     low: float
     high: float
+
+    @field_validator("high")
+    @classmethod
+    def _above_low(cls, high: float, info: ValidationInfo) -> float:
+        if high < info.data.get("low", high):
+            raise ValueError(f"low is {info.data['low']}, allowed: at least that")
+        return high
 
 
 class Count(Check):
@@ -222,7 +308,7 @@ class Formula(Check):
     values: dict[str, float] = Field(default_factory=dict)
     constants: dict[str, float] = Field(default_factory=dict)
     measured: dict[str, Place] = Field(default_factory=dict)
-    holds: Text
+    holds: Annotated[Text, AfterValidator(_is_true_or_false)]
     show: str = ""
 
     @model_validator(mode="after")
@@ -233,7 +319,27 @@ class Formula(Check):
                 raise ValueError(
                     f"unknown name {min(unknown)!r} in {text!r}; known: {', '.join(sorted(known))}"
                 )
+        if not self.measured:
+            self.evaluate({})
         return self
+
+    def evaluate(self, measured: Mapping[str, object]) -> tuple[bool, float]:
+        """Say whether it holds, and what is shown, NaN for nothing.
+
+        Args:
+            measured: name -> what was found in its place.
+
+        Raises:
+            InputError: these values do not allow such arithmetic.
+        """
+        known, found = {**self.values, **self.constants, **measured}, {}
+        for key, text in (("holds", self.holds), ("show", self.show or "1")):
+            try:
+                found[key] = float(arithmetic.evaluate(text, known))
+            except (ArithmeticError, AttributeError, TypeError, ValueError) as error:
+                allowed = "allowed: what gives a number, or true or false"
+                raise InputError(f"{key} is {text!r}: {error}, {allowed}") from None
+        return bool(found["holds"]), found["show"] if self.show else math.nan
 
 
 class OwnSource(Formula):
@@ -281,7 +387,7 @@ class Row(Frozen):
 
     quote: Text
     where: Text
-    page: Text
+    page: Annotated[Text, AfterValidator(_known_page)]
     at_our_scale: str = ""
     checks: Annotated[list[dict], Field(min_length=1)]
 
@@ -337,4 +443,24 @@ def read_row(given: dict, systems: dict[str, System], where: str) -> Claim:
         checks.append(parse(CHECKS[kind], rest, where))
         if unknown := [name for name in checks[-1].systems_named() if name not in systems]:
             raise InputError(f"{where}: unknown system {unknown[0]!r}; known: {', '.join(systems)}")
+        if isinstance(checks[-1], Ordering | Effects):
+            _check_differ(checks[-1], systems, where)
     return Claim(row, tuple(checks))
+
+
+def _check_differ(check: Ordering | Effects, systems: dict[str, System], where: str) -> None:
+    """Refuse to hold a run against itself, which another name may hide; in another measurement it
+    may be.
+
+    Raises:
+        InputError: two systems are one and the same.
+    """
+    if isinstance(check, Effects) and check.base_metric not in (None, *check.metrics):
+        return
+    key, names = "arms" if isinstance(check, Effects) else "systems", {}
+    for name in check.systems_named():
+        run = config_of(name, systems, DataConfig(dataset="fer2013")).key
+        if run in names:
+            both = f"{names[run]!r} and {name!r} are one and the same run"
+            raise InputError(f"{where}: {key} is {check.systems_named()}: {both}, allowed: others")
+        names[run] = name

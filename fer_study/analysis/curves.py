@@ -39,7 +39,7 @@ def _compared(records: Sequence[Record]) -> pd.DataFrame:
         "the votes"
         if config.data.targets == "votes"
         else "mixed labels"
-        if config.loss.mixup
+        if config.loss.mixup or config.loss.cutmix
         else ""
     )
     if other:

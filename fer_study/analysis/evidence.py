@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
-from ..settings.experiment import AuditConfig, CostConfig, RunConfig
+from ..data import official
+from ..data.labels import class_names
+from ..settings.errors import InputError
+from ..settings.experiment import RunConfig
 from ..store import Record
-from . import verdicts
+from . import metrics, places, verdicts
 from .claim_rows import OnRuns
-from .measurements import SHARE, Scored, measure, unit_of
+from .measurements import MEASUREMENTS, SHARE, Scored, measure, parsed, unit_of
 from .metrics import Estimate
-from .runs_table import dataset_name
 from .verdicts import Effect, Spread
 
 RUN_COLUMNS = ["name", "recipe", "system", "seed", "key", "record"]
@@ -40,71 +42,67 @@ class Evidence:
     """The records behind the claims about a dataset; what is measured once is kept."""
 
     def __init__(
-        self, dataset: str, runs: pd.DataFrame, others: Sequence[Record], stages: dict[str, str]
+        self, dataset: str, runs: pd.DataFrame, homes: Mapping[str, Record], stages: dict[str, str]
     ):
         """
         Args:
             dataset: that the claims are about, as ``runs_table.dataset_name`` has it.
             runs: ``RUN_COLUMNS``, a row a system and a record of it.
-            others: records of audits and costs.
+            homes: records of audits and costs, by their names in places (``places.KEYS``).
             stages: system -> the stage that lists it.
         """
-        self.dataset, self.runs, self.others, self.stages = dataset, runs, others, stages
-        self._scored: dict[tuple, Scored] = {}
+        self.dataset, self.runs, self.homes, self.stages = dataset, runs, homes, stages
+        counts = official.OFFICIAL_COUNTS.get(dataset, {})
+        self.sizes = {split: sum(by_class) for split, by_class in counts.items()}
+        self._scored: dict[tuple, Scored | None] = {}
+        self._scores: dict[tuple, dict[str, float]] = {}
         self._measured: dict[tuple, float] = {}
 
     @cached_property
     def crowd(self) -> np.ndarray | None:
         """(N, K) majority shares of the images by row, None where no audit has them."""
-        audit = self.find_audit(self.dataset)
+        audit = self.homes.get(f"audit/{self.dataset}")
         return audit.rows.get("crowd") if audit else None
-
-    def find_audit(self, dataset: str) -> Record | None:
-        """Find the audit of a dataset."""
-        audits = [record for record in self.others if isinstance(record.config, AuditConfig)]
-        return next((r for r in audits if dataset_name(r.config.data) == dataset), None)
 
     def look_up(self, place: str) -> tuple[object, Record] | None:
         """Read a place of a record (``claim_rows.Place``), None where it is not there.
 
         Returns:
             A number, a mapping of numbers, or one of ``value``, ``low`` and ``high``; its record.
-        """
-        store, name, *keys = place.split("/")
-        if store == "cost":
-            return self._cost(name, *keys)
-        record = self.find_audit(name)
-        value = record.audit if record else None
-        for key in keys:
-            value = value.get(key) if isinstance(value, dict) else None
-        return None if value is None else (value, record)
 
-    def _cost(self, model: str, side: str, *keys: str) -> tuple[object, Record] | None:
-        """What a network costs, or costs more than less the part named before the last key."""
-        *part, key = keys
-        for record in self.others:
-            config = record.config
-            wanted = isinstance(config, CostConfig) and config.model.name == model
-            if (
-                not wanted
-                or config.model.input_size != int(side)
-                or (part and part != _removed(config))
-            ):
-                continue
-            cost = dict(record.cost)
-            cost["parameters_ratio"] = cost["parameters"] / cost.get("parameters_without", math.nan)
-            value = cost.get(key, math.nan)
-            if not math.isnan(value):
-                ends = {end: cost.get(f"{key}_{end}", value) for end in ("low", "high")}
-                return {"value": value, **ends}, record
-        return None
+        Raises:
+            InputError: its record has no such key.
+        """
+        home, keys = places.split(place)
+        if home not in self.homes:
+            return None
+        record = self.homes[home]
+        value: object = record.audit if home.startswith("audit") else _costs(record)
+        for key in keys:
+            known = value if isinstance(value, dict) else {}
+            if not known and value in ({}, None):  # of a set without votes, for example
+                return None
+            if key not in known:
+                allowed = ", ".join(known) or "nothing below it"
+                where = f"measured is {place!r}: record {record.key} has no {key!r} there"
+                raise InputError(f"{where}, allowed: {allowed}")
+            value = known[key]
+        undefined = value is None or (isinstance(value, float) and math.isnan(value))
+        return None if undefined else (value, record)
 
     def number_at(self, place: str) -> tuple[Estimate, Record] | None:
-        """Read a number with its interval, which is the number itself where it has none."""
+        """Read a number with its interval, which is the number itself where it has none.
+
+        Raises:
+            InputError: there is no such key, or no number.
+        """
         found = self.look_up(place)
         if found is None:
             return None
         value = found[0] if isinstance(found[0], dict) else {"value": found[0]}
+        if not isinstance(value.get("value"), int | float):
+            allowed = f"one of those below it, {', '.join(value)}"
+            raise InputError(f"measured is {place!r}, no number, allowed: {allowed}")
         number = float(value["value"])
         low, high = value.get("low", number), value.get("high", number)
         return Estimate(number, math.nan, 0, low, high), found[1]
@@ -123,10 +121,37 @@ class Evidence:
     def _value(self, record: Record, metric: str, check: OnRuns) -> float:
         place = (record.key, check.view, check.subset)
         if place not in self._scored:
-            self._scored[place] = Scored(record, check.view, check.subset, self.crowd)
+            whole = self._is_whole(record, check.subset)
+            self._scored[place] = Scored(record, *place[1:], self.crowd) if whole else None
         if (*place, metric) not in self._measured:
-            self._measured[*place, metric] = measure(metric, self._scored[place])
+            self._measured[*place, metric] = self._measure(place, metric)
         return self._measured[*place, metric]
+
+    def _measure(self, place: tuple, metric: str) -> float:
+        """Measure what is defined, from stored predictions wherever the view has them: a number
+        that stands beside them is only what somebody wrote."""
+        scored = self._scored[place]
+        if scored is None:
+            return math.nan
+        value, (name, _) = measure(metric, scored), parsed(metric)
+        stored = scored.view in scored.record.predictions.views
+        if math.isnan(value) or name in MEASUREMENTS or not stored:
+            return value
+        if place not in self._scores:
+            classes = class_names(scored.logits.shape[1])
+            self._scores[place] = metrics.compute(scored.logits, scored.labels, classes)
+        return self._scores[place][name]
+
+    def _is_whole(self, record: Record, subset: str) -> bool:
+        """Say whether a record holds every image of the official split that a subset is of: the
+        clean ones lack copies, so that the split itself is counted."""
+        merged = sum(self.sizes.get(split, 0) for split in ("validation", "test"))
+        sizes = {**self.sizes, "merged": merged}
+        if record.config.data.protocol == "resplit":  # its validation images are of Training
+            sizes = {"test": merged} if merged else {}
+        table, split = record.predictions.table, subset.removesuffix("_clean")
+        rows = table["row"] if split == "merged" else table["row"][table["split"] == split]
+        return split not in sizes or not merged or rows.nunique() == len(rows) == sizes[split]
 
     def pool(self, like: pd.DataFrame, metric: str, check: OnRuns) -> pd.DataFrame:
         """Measure every run that has the recipe and the loss of one of these."""
@@ -152,6 +177,9 @@ class Evidence:
         """Estimate system a minus system b, and name the records behind it.
 
         In one layout where the two share recipe and measurement, else apart.
+
+        Raises:
+            InputError: both are one and the same run.
         """
         ours, of_ours = self.seeds_and_spread(a, metric, check)
         theirs, of_theirs = self.seeds_and_spread(b, base_metric, check)
@@ -160,7 +188,9 @@ class Evidence:
         if one_layout and len(ours) and len(theirs):
             pool = self.pool(both, metric, check)
             columns = (list(pool[column]) for column in ("system", "seed", "value"))
-            names = (rows["system"].iloc[0] for rows in (ours, theirs))
+            names = [rows["system"].iloc[0] for rows in (ours, theirs)]
+            if names[0] == names[1]:  # the layout would give minus its mean
+                raise InputError(f"{a} and {b} are one and the same run, allowed: two")
             return verdicts.compare_systems(*columns, *names), keys
         values = [list(rows["value"]) for rows in (ours, theirs)]
         found = verdicts.compare_apart(values[0], of_ours, values[1], of_theirs)
@@ -168,7 +198,12 @@ class Evidence:
         return found._replace(n=min(seeds, default=0)), keys
 
 
-def _removed(config: CostConfig) -> list[str]:
-    """The options in which a network differs from the one less a part."""
-    less = config.without.options if config.without else {}
-    return [name for name, value in less.items() if config.model.options[name] != value]
+def _costs(record: Record) -> dict[str, object]:
+    """What a network costs, with its interval where it has one, and by that less its part."""
+    costs = dict(record.cost)
+    if "parameters_without" in costs:
+        costs["parameters_ratio"] = costs["parameters"] / costs["parameters_without"]
+    if not math.isnan(costs.get("time_ratio", math.nan)):
+        ends = {end: costs[f"time_ratio_{end}"] for end in ("low", "high")}
+        costs["time_ratio"] = {"value": costs["time_ratio"], **ends}
+    return costs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import pandas as pd
@@ -12,11 +12,12 @@ import pandas as pd
 from .. import store
 from ..data import official
 from ..settings.checkout import other_code
-from ..settings.experiment import AuditConfig, CostConfig, DataConfig, RunConfig
+from ..settings.errors import InputError
+from ..settings.experiment import DataConfig, RunConfig, TransferConfig
 from ..store import Record
-from . import claims, verdicts
+from . import claims, places, verdicts
 from .checks import Finding, decide
-from .claim_rows import Check, Claim, OnRuns, System, config_of, read_rows, recipe_of
+from .claim_rows import PATH, Check, Claim, OnRuns, System, config_of, read_rows, recipe_of
 from .evidence import RUN_COLUMNS, Evidence, seedless
 from .metrics import Estimate
 
@@ -74,19 +75,31 @@ def ledger(names: Iterable[str] | None = None) -> list[Verdict]:
         InputError: ``params/claims.yaml`` is wrong.
     """
     systems, rows = read_rows()
-    table, records = claims.load(), store.records()
-    kinds = AuditConfig | CostConfig
-    others = [r for r in records if isinstance(r.config, kinds) and not other_code(r.env)]
+    table, records = claims.load(), {record.key: record for record in store.records(usable)}
+    homes = {home: records[key] for home, key in places.KEYS.items() if key in records}
     stages = {name: system.stage for name, system in systems.items()}
-    evidence = Evidence(EDITION, runs_of(systems, records), others, stages)
+    evidence = Evidence(EDITION, runs_of(systems, records.values()), homes, stages)
     asked = table.index if names is None else names
     return [judge(name, rows[name], evidence, table.loc[name, "kind"]) for name in asked]
+
+
+def usable(record: Record) -> bool:
+    """Say whether verdicts may rest on a record; in place of a local one that is not, the published
+    one of its key is used.
+
+    No local record of code that no commit holds is: nobody could make it again.
+    """
+    if not record.published and str(record.env.get("commit", "")).endswith("+"):
+        return False
+    # What a network costs is a statement about code, the one that is here. What a training showed
+    # stays true of the network that its commit holds, and many published ones are of such.
+    return isinstance(record.config, RunConfig | TransferConfig) or not other_code(record.env)
 
 
 def records_of(verdicts: Iterable[Verdict]) -> list[Record]:
     """Find the records that verdicts rest on, each once."""
     keys = dict.fromkeys(key for verdict in verdicts for key in verdict.evidence)
-    return [record for key in keys if (record := store.lookup(key))]
+    return [record for key in keys if (record := store.lookup(key, usable))]
 
 
 def claims_of(page: str) -> list[str]:
@@ -114,8 +127,15 @@ def runs_of(systems: dict[str, System], records: Iterable[Record]) -> pd.DataFra
 
 
 def judge(name: str, claim: Claim, evidence: Evidence, kind: str) -> Verdict:
-    """Judge one claim; ``kind`` is what the claims table calls it."""
-    parts = tuple(_found(check, claim, evidence, kind) for check in claim.checks)
+    """Judge one claim; ``kind`` is what the claims table calls it.
+
+    Raises:
+        InputError: a record does not have what its row names, or its arithmetic cannot be done.
+    """
+    try:
+        parts = tuple(_found(check, claim, evidence, kind) for check in claim.checks)
+    except InputError as error:
+        raise InputError(f"{PATH}: {name}: {error}") from None
     decided = [part for part in parts if part.word != verdicts.OPEN]
     first = decided[0] if decided else parts[0]
     word = "; ".join(dict.fromkeys(part.full_word for part in decided)) or verdicts.OPEN
@@ -141,24 +161,36 @@ def _found(check: Check, claim: Claim, evidence: Evidence, kind: str) -> Finding
     """The finding of a check, with what limits it, or what it needs."""
     found = decide(check, evidence, kind)
     if found.word == verdicts.OPEN and not found.needs:
-        return found._replace(**_missing(check, evidence.stages))
+        return found._replace(**_missing(check, evidence))
     if found.word == verdicts.OPEN:
         return found
     scaled = bool(claim.row.at_our_scale and found.evidence)
     return found._replace(limits=verdicts.limits(found.seeds, not scaled))
 
 
-def _missing(check: Check, stages: dict[str, str]) -> dict[str, str]:
+def _missing(check: Check, evidence: Evidence) -> dict[str, str]:
     """What an open check waits for, and the command that makes it."""
     if isinstance(check, OnRuns):
-        named = check.systems_named()
-        listed_by = " ".join(dict.fromkeys(stages[name] for name in named))
+        there = set(evidence.runs["name"])
+        named = [name for name in check.systems_named() if name not in there]
+        if not named:
+            return {"needs": "; ".join(_undefined(check, evidence))}
+        listed_by = " ".join(dict.fromkeys(evidence.stages[name] for name in named))
         command = f"fer-study train {EDITION} {listed_by}"
         return {"needs": f"records of {', '.join(named)}", "command": command}
     places = check.measured if isinstance(check.measured, list) else list(check.measured.values())
     page = "01_dataset_audit" if places[0].startswith("audit") else "gallery"
     command = f"fer-study execute {EDITION} {page}"
     return {"needs": f"a record that holds {', '.join(places)}", "command": command}
+
+
+def _undefined(check: OnRuns, evidence: Evidence) -> Iterator[str]:
+    """Say what the records that are there do not hold, for a check that is open all the same."""
+    where = f"{check.subset} in view {check.view}, {check.protocol} split"
+    for name, metric in check.measurements():
+        rows, _ = evidence.seeds_and_spread(name, metric, check)
+        if rows.empty:
+            yield f"{metric} on {where}, which no record of {name} holds"
 
 
 def shown(number: float, unit: str, digits: int = 1) -> str:

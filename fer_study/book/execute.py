@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..jobs import editions
-from ..jobs.job import Job, unique
+from ..jobs.job import Job, is_done, unique
 from ..jobs.processes import Died, Pool
 from ..jobs.stages import STAGES, check_stage, edition_jobs
 from ..settings.checkout import ROOT, STUDY
 from ..settings.errors import InputError
 from ..settings.experiment import PARAMS
 from ..settings.yaml_files import read_yaml, value_of
-from ..store import has, local_root
+from ..store import local_root
 from ..store.record_files import write_atomically
 from .freshness import content_hash, is_current, stamp
 from .kernel import executed
@@ -183,7 +183,7 @@ def run(edition: str, stages: list[str], overrides: dict[str, str], root: str | 
             log.info("%s %s is up to date: %s", edition, task.notebook.stem, task.page)
     code = make(todo, root) if todo else 0
     lacking = {key for task in pages for key in stamp(task.page).get("missing", [])}
-    if missing := [key for key in lacking if not has(key)]:
+    if missing := [key for key in lacking if not is_done(key)]:
         words = [
             "train",
             edition,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from .. import store
 from ..jobs.editions import dataset_config, load_edition, parameters
+from ..jobs.job import is_done
 from ..settings.checkout import PACKAGE
 from ..settings.experiment import PARAMS
 from ..settings.recipes import load_recipe
@@ -77,4 +78,4 @@ def stamp(page: Path) -> dict:
 def is_current(page: Path, content: str) -> bool:
     """The page exists, was made from this content, and no record has come since that it lacked."""
     made = stamp(page)
-    return made.get("content") == content and not any(map(store.has, made.get("missing", [])))
+    return made.get("content") == content and not any(map(is_done, made.get("missing", [])))

@@ -36,8 +36,7 @@ class Cost(Job):
 
     def record(self) -> store.Record | None:
         """Find its record; one that was measured with other code of the network is none."""
-        record = super().record()
-        return None if record is None or other_code(record.env) else record
+        return store.lookup(self.key, lambda record: not other_code(record.env))
 
     def make(
         self, folder: Path, root: str | None = None, deadline: float | None = None

@@ -85,7 +85,7 @@ class Job(ABC):
     def done(self) -> bool:
         """Whether nothing of it is left to be made; pages show records that still lack maps."""
         record = self.record()
-        return record is not None and record.finished
+        return record is not None and not record.maps_pending
 
     def seconds(self, speeds: dict[str, float]) -> float:
         """Estimate how long it takes; NaN where nothing is known.
@@ -172,6 +172,13 @@ def job_for(config: Frozen, **place: str) -> Job:
         CostConfig: cost.Cost,
     }
     return kinds[type(config)](config, **place)
+
+
+def is_done(key: str) -> bool:
+    """Say whether nothing of the job behind a key is left to be made; its record says which job
+    that is."""
+    record = store.lookup(key)
+    return record is not None and job_for(record.config).done
 
 
 def run(job: Job, *, root: str | None = None, deadline: float | None = None) -> store.Record:

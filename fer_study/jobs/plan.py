@@ -34,8 +34,7 @@ def table(jobs: list[Job]) -> pd.DataFrame:
     allow it).
     """
     known = speeds()
-    records = {job.key: job.record() for job in jobs}
-    found = {key: None if not x or x.maps_pending else x for key, x in records.items()}
+    found = {job.key: job.record() if job.done else None for job in jobs}
     against = obstacles([job for job in jobs if found[job.key] is None])
     rows = []
     for job in jobs:

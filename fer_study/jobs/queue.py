@@ -29,9 +29,13 @@ from .processes import Died, Pool
 log = logging.getLogger(__name__)
 
 
+NOT_MADE = ("failed", "refused")
+"""States of a job that this call cannot make."""
+
+
 class Outcome(NamedTuple):
     """How a job ended: ``made``, ``left`` to a later call, ``failed``, or ``refused``, for its
-    input is wrong; and why."""
+    input is wrong; and why. What needs a job that failed or was refused is left."""
 
     state: str
     reason: str = ""
@@ -84,18 +88,21 @@ def make_all(
     root: str | None,
 ) -> None:
     """Make jobs, each after those that it needs, and add how each ended to ``outcomes``; what is
-    there already was left out. See ``outcomes_of`` for the rest."""
+    there already was left out, and so is what needs a job that failed. See ``outcomes_of`` for the
+    rest."""
     by_key, order = {job.key: job for job in jobs}, graph(jobs)
     order.prepare()
     count, made = sum(job.key not in outcomes for job in jobs), 0
     if not count:
         return
+    lost = {key for key in by_key if key in outcomes and outcomes[key].state in NOT_MADE}
 
     def end(job: Job, outcome: Outcome) -> None:
         nonlocal made
         outcomes[job.key] = outcome
         order.done(job.key)
-        if outcome.state in ("failed", "refused"):
+        if outcome.state in NOT_MADE:
+            lost.add(job.key)
             log.warning(
                 "%s, going on: %s (%s): %s", outcome.state, job.name, job.key, outcome.reason
             )
@@ -122,7 +129,10 @@ def make_all(
                 x.reason for x in outcomes.values() if x.bad_data and x.bad_data in job.data()
             ]
             left = None if deadline is None else deadline - time.monotonic()
-            if reasons:
+            if needed := [by_key[key] for key in job.needs() if key in lost]:
+                lost.add(job.key)
+                end(job, Outcome("left", left_out(job, needed, outcomes)))
+            elif reasons:
                 end(job, Outcome("refused", reasons[0]))
             elif left is not None and left <= 0:
                 end(job, Outcome("left"))
@@ -132,6 +142,13 @@ def make_all(
     with backend(parallel, scheduler_file, root, jobs) as each:
         for (job, *_), outcome in each(work, tasks()):
             end(job, Outcome("failed", str(outcome)) if isinstance(outcome, Died) else outcome)
+
+
+def left_out(job: Job, needed: list[Job], outcomes: dict[str, Outcome]) -> str:
+    """Say in a line which of the jobs that a job needs were not made."""
+    states = [outcomes[other.key].state.replace("left", "left out") for other in needed]
+    why = [f"{x.name} ({x.key}), {y}" for x, y in zip(needed, states, strict=True)]
+    return f"left out: {job.name} ({job.key}) needs {' and '.join(why)}"
 
 
 def refused(jobs: list[Job], root: str | None, elsewhere: bool) -> Iterator[tuple[Job, str]]:
@@ -147,7 +164,7 @@ def by_reason(jobs: list[Job], outcomes: dict[str, Outcome]) -> str:
     """The jobs that failed or were refused, in one line; a reason that many share is said once."""
     names: dict[str, list[str]] = {}
     for job in {job.key: job for job in jobs}.values():
-        if (outcome := outcomes.get(job.key)) and outcome.state in ("failed", "refused"):
+        if (outcome := outcomes.get(job.key)) and outcome.state in NOT_MADE:
             names.setdefault(outcome.reason, []).append(f"{job.name} ({job.key})")
     return "; ".join(f"{', '.join(names)}: {reason}" for reason, names in names.items())
 

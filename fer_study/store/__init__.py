@@ -12,7 +12,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -149,11 +149,6 @@ class Record:
         return not self.published and (self.folder / PENDING).is_file()
 
     @property
-    def finished(self) -> bool:
-        """Whether nothing is added to it any more."""
-        return not self.maps_pending
-
-    @property
     def has_predictions(self) -> bool:
         return "predictions.parquet" in listed(self.folder)
 
@@ -197,10 +192,14 @@ def _with_nan(scores: dict[str, float | None]) -> dict[str, float]:
     return {name: float("nan") if value is None else value for name, value in scores.items()}
 
 
-def lookup(key: str) -> Record | None:
+def lookup(key: str, suits: Callable[[Record], bool] | None = None) -> Record | None:
     """Find the whole record of a key: local first, then published.
 
     None where there is none, or only a damaged one, which is said once.
+
+    Args:
+        suits: passes over a local record that does not serve its caller, so that it does not hide
+            the published one.
     """
     for root, published in ((local_root(), False), (published_root(), True)):
         record = Record(root / key, published)
@@ -211,14 +210,9 @@ def lookup(key: str) -> Record | None:
         except (InputError, OSError) as damage:
             _warn_once(str(damage))
         else:
-            return record
+            if suits is None or suits(record):
+                return record
     return None
-
-
-def has(key: str) -> bool:
-    """Whether there is a finished record of a key."""
-    record = lookup(key)
-    return record is not None and record.finished
 
 
 def is_damaged(key: str) -> bool:
@@ -232,14 +226,15 @@ def _warn_once(message: str) -> None:
     log.warning("%s", message)
 
 
-def records() -> list[Record]:
-    """Every whole record, by key; a local one hides the published one of the same key."""
+def records(suits: Callable[[Record], bool] | None = None) -> list[Record]:
+    """Every whole record, by key; a local one hides the published one of the same key, where it
+    suits (see ``lookup``)."""
     keys = {
         path.parent.name
         for root in (published_root(), local_root())
         for path in root.glob(f"[!.]*/{DONE}")
     }
-    return [record for key in sorted(keys) if (record := lookup(key))]
+    return [record for key in sorted(keys) if (record := lookup(key, suits))]
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ import pytest
 from fer_study import audit, data, store
 from fer_study.data.faceset import SPLITS, FaceSet
 from fer_study.data.labels import FER2013, VOTE_NAMES
+from fer_study.jobs.audit import audit_rows
 from fer_study.settings.errors import InputError
 
 DATA = Path(os.environ.get("FER_STUDY_DATA") or Path(__file__).parents[1] / "data")
@@ -190,6 +191,13 @@ def test_majority(voted, num_options, expected):
     assert table.to_numpy()[:-1].sum() == 7 and table.loc["all"].sum() == 7
     assert table.loc["happy", "none"] == (num_options < 10)
     assert table.loc["fear", "surprise"] == 1
+
+
+def test_the_record_says_how_many_votes_the_most_named_class_has(voted):
+    """Of the seven classes alone, whatever has more votes beside them."""
+    rows = audit_rows(voted, audit.run(voted))
+    assert rows["agreement"].tolist() == [6, 5, 4, 0, 3, 5, 10]
+    assert rows["crowd"].sum(axis=1).tolist() == [1, 1, 1, 0, 1, 1, 1]
 
 
 def test_agreement(voted):

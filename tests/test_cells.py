@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+from collections.abc import Sequence
 from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
@@ -32,14 +33,16 @@ def cell(name: str, place: str) -> str:
     return "".join(found["source"])
 
 
-def run_cells(name: str, places: list[str], records: list[store.Record], **names: object) -> dict:
+def run_cells(
+    name: str, places: list[str], records: list[store.Record], *, audits: Sequence[object] = (), **names: object
+) -> dict:
     """Run cells of a notebook on records, with the imports of its set-up cell; ``shown`` is the value of the last line."""
     rows = [["s", r.config.name, r.config.model.name, "ladder", "x", "x", r.config.seed, r.key, r] for r in records]
     systems: dict[str, list] = {}
     for record in records:
         systems.setdefault(report.title(record.config.name), []).append(record)
     classes = class_names(next(iter(records[0].predictions.views.values())).shape[1])
-    page = SimpleNamespace(runs=pd.DataFrame(rows, columns=COLUMNS), classes=classes)
+    page = SimpleNamespace(runs=pd.DataFrame(rows, columns=COLUMNS), classes=classes, audits=audits)
     given = {"page": page, "systems": systems, "recipes": ["ladder"], "edition": "synthetic"} | names
     imports = [part for part in ast.parse(cell(name, SET_UP[name])).body if isinstance(part, ast.Import | ast.ImportFrom)]
     exec(compile(ast.Module(imports, []), name, "exec"), names := {})
@@ -62,29 +65,36 @@ def confused() -> np.ndarray:
 
 def test_confusions_one_way_and_both_ways(tmp_path):
     records = [make_record(tmp_path, confused()), make_record(tmp_path, 40, name="right")]
-    names = run_cells("07_error_analysis", ["07-test", "07-wrong"], records)
-    one_way = names["shown"].reset_index()[["network", "label", "predicted", "predictions", "% of the label"]]
-    assert one_way.to_numpy().tolist() == [
+    names = run_cells("07_error_analysis", ["07-test", "07-05"], records)
+    pairs = names["shown"]
+    assert pairs.index.tolist() == ["neutral and sad", "angry and fear"]
+    assert pairs["EmotionCNN"].tolist() == [round(800 / 11, 1), 25.0]
+    one_way = run_cells("07_error_analysis", ["07-test", "07-05", "07-wrong"], records)["one_way"].reset_index()
+    assert one_way[["network", "label", "predicted", "predictions", "% of the label"]].to_numpy().tolist() == [
         ["EmotionCNN", "sad", "neutral", 6, 100.0],
         ["EmotionCNN", "angry", "fear", 3, 50.0],
         ["EmotionCNN", "neutral", "sad", 2, 40.0],
     ], "who confuses nothing has no row"
-    both = run_cells("07_error_analysis", ["07-test", "07-wrong", "07-05"], records)["shown"]
-    assert both.to_numpy().tolist() == [["neutral", "sad", 8, round(800 / 11, 1)], ["angry", "fear", 3, 25.0]]
 
 
 def test_confusion_and_bins_count_all_seeds(tmp_path, monkeypatch):
     drawn = {}
     records = [make_record(tmp_path, 30), make_record(tmp_path, 10, seed=1)]
     plots = "fer_study.plots"
-    monkeypatch.setattr(f"{plots}.confusion", lambda counts, *given, **head: drawn.update(counts=counts, head=head))
-    monkeypatch.setattr(f"{plots}.reliability", lambda bins, *given, **head: drawn.update(bins=bins))
+
+    def confusion(counts, _classes, ax, **head):
+        drawn.update(counts=counts, head=head)
+        return ax
+
+    monkeypatch.setattr(f"{plots}.confusion", confusion)
+    monkeypatch.setattr(f"{plots}.reliability", lambda bins, _ax, error, **_: drawn.update(bins=bins, error=error))
     run_cells("07_error_analysis", ["07-test", "07-04", "07-09"], records)
     assert drawn["counts"].shape == (7, 7) and drawn["counts"].sum() == 80 and np.trace(drawn["counts"]) == 40
     assert "80 predictions" in drawn["head"]["note"] and "2 seeds" in drawn["head"]["note"]
     (row,) = drawn["bins"].itertuples()
-    assert (row.n, row.accuracy) == (80, 0.5) and row.low < row.confidence <= row.high
+    assert (row.n, row.value) == (80, 0.5) and row.start < row.confidence <= row.end and row.low < 0.5 < row.high
     assert row.confidence == pytest.approx(0.7, abs=1e-3)
+    assert drawn["error"].startswith("calibration error 25.0 % ["), "the mean of both seeds, 5 and 45"
 
 
 def cam(value: float, count: int, empty: int = 6) -> dict[str, np.ndarray]:
@@ -122,13 +132,16 @@ def looking(tmp_path, seed: int, lower: float, name: str) -> store.Record:
 def test_thirds_have_an_interval_over_three_seeds(tmp_path):
     records = [looking(tmp_path, s, low, "two") for s, low in ((0, 0.25), (1, 0.5))]
     records += [looking(tmp_path, s, low, "three") for s, low in ((0, 0.25), (1, 0.5), (2, 0.75))]
-    table = run_cells("07_error_analysis", ["07-12"], records)["shown"]
-    assert [label for _, label in table.loc[["three"]].index] == [c for c in FER2013 if c not in ("disgust", "neutral")]
-    lower = table.filter(like="lower").iloc[:, 0]
-    assert lower["two", "happy"] == "38 %", "no interval from two seeds"
+    table = run_cells("07_error_analysis", ["07-12"], records)["shares"]
+    classes = table.loc["three"].index.unique("class")
+    assert list(classes) == [c for c in FER2013 if c not in ("disgust", "neutral")]
+    mouth = "lower (mouth, chin)"
+    two, three = (table.loc[(name, "happy", mouth), ["value", "low", "high"]].tolist() for name in ("two", "three"))
+    assert two[0] == pytest.approx(0.375, abs=1e-3) and np.isnan(two[1:]).all(), "no interval from two seeds"
     odds = np.exp(4.303 * 0.25 / 3**0.5 / 0.25)  # Student's t, two degrees of freedom, on the logit scale
-    assert lower["three", "happy"] == f"50 % [{100 / (1 + odds):.0f}, {100 * odds / (1 + odds):.0f}]" == "50 % [8, 92]"
-    assert table.loc[("three", "happy"), "maps"] == 90
+    assert three == pytest.approx([0.5, 1 / (1 + odds), odds / (1 + odds)], abs=1e-3)
+    names = run_cells("07_error_analysis", ["07-12", "07-thirds-fold"], records, display=lambda _: None)
+    assert names["cells"]["three", "happy", mouth] == "50 % [8, 92]" and names["cells"]["two", "happy", mouth] == "38 %"
 
 
 def test_the_eyes_lie_in_the_middle_third_of_fer2013():
@@ -143,13 +156,19 @@ def test_the_eyes_lie_in_the_middle_third_of_fer2013():
 def test_maps_are_held_against_the_moved_regions(tmp_path):
     regions = np.zeros((7, 3, 3), np.float16)
     regions[:, 0, :2] = 1.0  # all saliency lies in the upper row, equally over its three pixels
-    audit = SimpleNamespace(rows={"regions": regions})
-    names = run_cells("07_error_analysis", ["07-truth"], [looking(tmp_path, 0, 0.0, "x")], audit=audit)
-    table = names["shown"]
-    assert [label for _, label in table.index] == [c for c in FER2013 if c not in ("disgust", "neutral")]
-    assert table.loc[("x", "angry")].tolist() == [66.67, 22.22, 30, 3.0]
-    real = run_cells("07_error_analysis", ["07-truth"], [looking(tmp_path, 0, 0.0, "y")], audit=SimpleNamespace(rows={}))
-    assert real["shown"] is None
+    shown = []
+
+    def held(rows: dict, record: store.Record) -> dict:
+        audits = [SimpleNamespace(rows=rows)]
+        return run_cells("07_error_analysis", ["07-12", "07-truth"], [record], audits=audits, display=shown.append)
+
+    table = held({"regions": regions}, looking(tmp_path, 0, 0.0, "x"))["value"]
+    seen = table.loc["x"].dropna()
+    assert seen.index.tolist() == [c for c in FER2013 if c not in ("disgust", "neutral")]
+    assert seen.tolist() == pytest.approx([3.0] * 5, rel=1e-3), "two thirds of the saliency on two ninths of the area"
+    assert len(shown) == 2
+    held({}, looking(tmp_path, 0, 0.0, "y"))
+    assert len(shown) == 2, "of photographs nothing is shown, nor said"
 
 
 def test_images_with_a_copy_are_scored_apart(tmp_path):

@@ -303,6 +303,23 @@ def test_a_diagram_shows_the_network(counted, name):
     assert max(heights) == heights[table["side"].argmax()] == pytest.approx(1) and heights[-1] == min(heights)
     shapes = [text.get_text().split("\n")[0] for text in ax.texts]
     assert all(str(channels) in shapes for channels in table["channels"])
+    loops = {line.get_gid() for line in ax.lines}
+    assert loops == {f"{path} {i}" for i, paths in enumerate(table["paths"]) for path in paths.split()}
+    assert ax.figure.get_figwidth() * 96 <= 784, "a page shows it, and its text of 8 points, as it is"
+    assert all(text.get_fontsize() >= 8 for text in ax.texts if text.get_text())
+
+
+def test_a_diagram_shows_what_goes_around_the_layers(counted):
+    def paths(name: str, side: int) -> dict[str, str]:
+        table = trace(ModelConfig(name=name, input_size=side), counted["diagrams"][name])
+        return dict(zip(table["part"], table["paths"], strict=True))
+
+    assert {part for part, path in paths("fer48", 48).items() if path == "skip gate"} == {f"stage {n}" for n in range(1, 5)}
+    assert {part for part, path in paths("cbam_cnn", 48).items() if path} == {"block 1", "block 2", "block 3"}
+    hybrid = paths("hybrid_resnet50", 64)
+    assert [hybrid[part] for part in ("stage 4", "reduction", "attention", "transformer", "two branches")] == [
+        "skip", "", "gate", "skip", "branches",
+    ]  # fmt: skip
 
 
 def test_a_diagram_of_what_is_not_there():

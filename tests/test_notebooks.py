@@ -20,6 +20,10 @@ from fer_study.settings import experiment
 from notebook_cells import run_cell
 
 NOTEBOOKS = sorted(path.stem for path in execute.NOTEBOOKS.glob("*.ipynb"))
+METHODS = [name for name in NOTEBOOKS if name.startswith("method_")]
+ALONE = ["gallery", "twin", "08_findings", *METHODS]
+"""Notebooks of one edition, or of drawn faces alone."""
+
 ONE = {"model": "emotion_cnn"}
 LEAST = [
     ("01_dataset_audit", {"near_threshold": 1.0}),
@@ -68,7 +72,7 @@ def as_read(shown: object) -> str:
     return re.sub(r"<style.*?</style>", "", html, flags=re.DOTALL)
 
 
-@pytest.mark.parametrize("name", [name for name in NOTEBOOKS if name not in ("gallery", "twin")])
+@pytest.mark.parametrize("name", [name for name in NOTEBOOKS if name not in ALONE])
 @pytest.mark.parametrize("edition", ["smoke", "fer2013"])
 def test_without_records(run, monkeypatch, name, edition):
     """As opened in JupyterLab with nothing trained, and with another edition and nothing else changed."""
@@ -83,7 +87,7 @@ def test_the_least_that_can_be_asked_for(run, name, given):
     assert names["page"] and all(names["page"].records)
 
 
-@pytest.mark.parametrize("name", ["gallery", "twin"])
+@pytest.mark.parametrize("name", ALONE)
 def test_as_it_is_opened(run, name):
     assert run(name, {})["page"]
 

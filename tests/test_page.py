@@ -49,6 +49,12 @@ def test_verdicts_are_shown_short_with_the_whole_in_a_fold():
     assert re.findall(r'href="../fer2013/00_claims.html#([\w-]+)"', table._repr_html_()) == claims
 
 
+def test_verdicts_of_claims_that_a_page_names():
+    """In its order, whatever page they are of; a further part of a claim has no name."""
+    table = Page("smoke").verdicts(["weight-02", "data-01"])
+    assert list(table.index) == ["weight-02", "", "data-01"]
+
+
 def test_what_a_claim_says_is_shown_as_it_is_written():
     table = Verdicts({"of": [""], "reported": ["a > b"], "verdict": ["right"]}, index=["x-01"])
     short = table._repr_html_().split("<details")[0]

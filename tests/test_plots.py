@@ -60,8 +60,8 @@ def score_table(**columns) -> pd.DataFrame:
 def bin_table(count: int) -> pd.DataFrame:
     """The table behind a reliability diagram of so many bins, the first without an image."""
     edges = np.arange(count + 1) / count
-    table = pd.DataFrame({"low": edges[:-1], "high": edges[1:], "n": 200 * np.arange(count)})
-    return table.assign(confidence=edges[1:], accuracy=edges[:-1])
+    table = pd.DataFrame({"start": edges[:-1], "end": edges[1:], "n": 200 * np.arange(count)})
+    return table.assign(confidence=edges[1:], value=edges[:-1], low=edges[:-1] / 2, high=edges[1:])
 
 
 def history(seeds: int, name: str = "a") -> pd.DataFrame:
@@ -118,6 +118,13 @@ WIDE = {
         *3 * [pd.DataFrame([[0.5, 0.4]] * n, SYSTEMS[:n], ["all 3,589 images", "3,275 without a copy"])], **k
     ),
     "forest": lambda n, **k: plots.forest(effect_table(SYSTEMS[:n]), **k),
+    "dots_by_group": lambda n, **k: plots.dots_by_group(
+        *3 * [pd.DataFrame(np.full((n, 7), 0.5), SYSTEMS[:n], FER2013)], **k
+    ),
+    "stacked_shares": lambda n, **k: plots.stacked_shares(
+        *3 * [pd.DataFrame(np.full((n, 3), 1 / 3), FER2013[:n], ["lower (mouth, chin)", "middle (eyes, nose)", "upper"])],
+        **k,
+    ),
     "duplicates_by_class": lambda n, **k: plots.duplicates_by_class(
         pd.Series(SEVEN[:n] / 10, FER2013[:n]), ["118 of 416"] * n, **k
     ),
@@ -127,6 +134,11 @@ WIDE = {
     "architecture": lambda n, **k: plots.architecture(
         pd.DataFrame({"part": "global average pooling", "channels": 512, "side": 8, "parameters": 10**7}, range(n)), **k
     ),
+    "block_diagram": lambda n, **k: plots.block_diagram(
+        pd.DataFrame({"text": "global average\npooling", "column": range(n), "row": 0, "kind": "layer"}, list("abcdef")[:n]),
+        [("a", "b", "skip")],
+        **k,
+    ),
     "reliability": lambda n, **k: plots.reliability(bin_table(n), **k),
     "contact_sheet": lambda n, **k: plots.contact_sheet(np.zeros((2, n, 8, 8), np.uint8), ["happy", "another"], **k),
     "overlay": lambda n, **k: plots.overlay(
@@ -135,7 +147,7 @@ WIDE = {
     "face_grid": lambda n, **k: plots.face_grid(np.zeros((n, 8, 8), np.uint8), FER2013[:n], **k),
     "mean_faces": lambda n, **k: plots.mean_faces(np.ones((n, 8, 8)), FER2013[:n], **k),
     "class_saliency": lambda n, **k: plots.class_saliency(
-        np.random.rand(n, 3, 3), SEVEN[:n], np.ones((n, 8, 8)), FER2013[:n], **k
+        {x: np.random.rand(n, 3, 3) for x in "ab"}, dict.fromkeys("ab", SEVEN[:n]), np.ones((n, 8, 8)), FER2013[:n], **k
     ),
 }
 """Every plot with so many columns, or systems, of long names."""
@@ -234,13 +246,19 @@ def test_class_balance():
 
 
 def test_confusion():
-    ax = plots.confusion(np.array([[3, 1, 0], [0, 1200, 0], [0, 0, 0]]), ("a", "b", "c"), note="n = 1,204")
-    assert texts(ax)[:9] == ["75", "25", "0", "0", "100", "0", "–", "–", "–"]
-    assert texts(ax)[9:18] == ["3", "1", "0", "0", "1,200", "0", "0", "0", "0"]
+    ax = plots.confusion(np.array([[3, 1, 0], [0, 1200, 0], [0, 0, 0]]), ("a", "b", "c"), pairs=[("c", "a")])
+    assert texts(ax)[:9] == ["75", "25", "0", "0", "100", "0", "–", "–", "–"] and len(texts(ax)) == 9
     shown = ax.collections[0].get_array()
     assert shown[0].tolist() == [0.75, 0.25, 0] and shown.mask[2].all() and not shown.mask[:2].any()
+    assert ax.collections[0].get_clim() == (0, 1), "one scale for all networks"
+    assert framed(ax) == [(0.5, 2.5), (2.5, 0.5)], "both directions of the pair"
     assert labels(ax.xaxis) == labels(ax.yaxis) == ["a", "b", "c"]
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("predicted class", "label")
+
+
+def framed(ax) -> list[tuple[float, float]]:
+    """Centres of the cells of a heatmap that are framed, x before y."""
+    return sorted((round(p.get_x() + p.get_width() / 2, 6), round(p.get_y() + p.get_height() / 2, 6)) for p in ax.patches)
 
 
 def test_agreement():
@@ -253,8 +271,38 @@ def test_transfer_matrix():
     value = pd.DataFrame([[0.7, np.nan], [0.5, 0.9]], index=["x", "y"], columns=["y", "x"])
     ax = plots.transfer_matrix(value, value - 0.1, value + 0.05)
     assert texts(ax)[:4] == ["70.0\n[60.0, 75.0]", "–", "50.0\n[40.0, 55.0]", "90.0\n[80.0, 95.0]"]
-    centres = sorted((p.get_x() + p.get_width() / 2, p.get_y() + p.get_height() / 2) for p in ax.patches)
-    assert centres == [pytest.approx((0.5, 1.5)), pytest.approx((1.5, 0.5))]  # framed where trained and scored on the same
+    assert framed(ax) == [(0.5, 1.5), (1.5, 0.5)], "trained and scored on the same"
+    constant = value.rename(index={"y": "most frequent class"})
+    low = constant - 0.1
+    low.loc["most frequent class"] = np.nan
+    ax = plots.transfer_matrix(constant, low, low + 0.15)
+    assert texts(ax)[2:4] == ["50.0", "90.0"] and framed(ax) == [(1.5, 0.5)], "a row without intervals or a frame"
+
+
+def test_dots_by_group():
+    value = pd.DataFrame([[0.5, 0.6], [0.7, np.nan]], ["one", "two"], ["a", "b"])
+    ax = plots.dots_by_group(value, value - 0.1, value + 0.2, joined=True, reference=0.25)
+    line, one, two = ax.lines
+    assert list(line.get_ydata()) == [0.25, 0.25] and one.get_ydata().tolist() == [0.5, 0.6]
+    assert (one.get_xdata() + two.get_xdata()) / 2 == pytest.approx([0, 1])
+    assert ax.collections[0].get_segments()[0][:, 1] == pytest.approx([0.4, 0.7])
+    assert one.get_linestyle() != two.get_linestyle() and one.get_marker() != two.get_marker()
+    assert ax.get_ylim() == (0, 1) and labels(ax.xaxis) == ["a", "b"] and legend(ax) == ["one", "two"]
+    apart = plots.dots_by_group(3 * value, label="ratio", percent=False)
+    assert {one.get_linestyle() for one in apart.lines} == {"None"}, "no order, no line"
+    assert apart.get_ylabel() == "ratio" and apart.get_ylim()[1] > 2.1
+
+
+def test_stacked_shares():
+    value = pd.DataFrame([[0.5, 0.3, 0.2], [0.2, 0.2, 0.6]], ["happy", "sad"], ["lower", "middle", "upper"])
+    ax = plots.stacked_shares(value, value - 0.1, value + 0.1, lines=[1 / 3])
+    assert widths(ax) == pytest.approx([0.5, 0.2, 0.3, 0.2, 0.2, 0.6])
+    assert [patch.get_x() for patch in ax.patches] == pytest.approx([0, 0, 0.5, 0.2, 0.8, 0.4])
+    first, last = (lines.get_segments() for lines in ax.collections[-2:])
+    assert first[0][:, 0] == pytest.approx([0.4, 0.6]) and last[0][:, 0] == pytest.approx([0.7, 0.9])
+    assert legend(ax) == ["lower", "middle", "upper"] and labels(ax.yaxis) == ["happy", "sad"] and ax.yaxis_inverted()
+    assert set(ax.lines[-1].get_xdata()) == {1 / 3} and ax.get_xlim() == (0, 1)
+    assert len({patch.get_hatch() for patch in ax.patches}) == 3, "told apart without colour"
 
 
 def test_recall_by_class():
@@ -360,28 +408,35 @@ def test_duplicates_by_class():
 
 
 def test_reliability():
-    bins = pd.DataFrame({"low": [0, 0.5], "high": [0.5, 1], "n": [0, 1200]})
-    ax = plots.reliability(bins.assign(confidence=[np.nan, 0.9], accuracy=[np.nan, 0.75]))
-    assert heights(ax) == pytest.approx([0.75, 0.15]) and ax.patches[1].get_y() == 0.75
-    assert ax.patches[0].get_x() == 0.5 and texts(ax)[0] == "1,200"
-    assert set(legend(ax)) == {"accuracy", "gap to confidence", "perfect"}
-    assert ax.texts[0].get_position()[1] > 1 and ax.get_ylim()[1] > 1.1, "counts stand above the bars"
-    assert len({patch.get_hatch() for patch in ax.patches}) == 2, "told apart without colour"
+    bins = pd.DataFrame({"start": [0, 0.4, 0.8], "end": [0.4, 0.8, 1], "n": [0, 12, 1200], "confidence": [np.nan, 0.6, 0.9]})
+    ax = plots.reliability(bins.assign(value=[np.nan, 0.5, 0.75], low=0.2, high=0.8), error="calibration error 3.4 %")
+    intervals, points = ax.collections
+    assert points.get_offsets().data == pytest.approx(np.array([[0.6, 0.5], [0.9, 0.75]])), "no point for no image"
+    assert intervals.get_segments()[0].tolist() == [[0.6, 0.2], [0.6, 0.8]]
+    small, large = points.get_sizes()
+    assert large > 5 * small, "a bin of few does not look like one of many"
+    assert ax.lines[0].get_xydata().tolist() == [[0, 0], [1, 1]] and texts(ax)[:1] == ["calibration error 3.4 %"]
+    (below,) = ax.child_axes
+    assert heights(below).tolist() == [12, 1200] and widths(below) == pytest.approx([0.4, 0.2])
+    assert below.get_xlim() == ax.get_xlim() == (0, 1) and below.get_xlabel() == "confidence (%)"
 
 
 def test_reliability_panels_are_readable():
-    """Two beside each other, at least three inches wide as drawn, the note beside them and the legend outside the bars."""
-    axes = plots.panels(3)
+    """Two beside each other, at least two inches wide as drawn, the counts below the points and not on them."""
+    axes = plots.panels(3, (4.2, 5.0))
     assert len(axes) == 3 and len({round(ax.get_position().y0, 2) for ax in axes}) == 2
-    bins = bin_table(15)
     for ax in axes:
-        plots.reliability(bins, ax, title="EmotionCNN", note="n = 3,589 images, test; 3 seeds; last weights, single")
+        plots.reliability(bin_table(15), ax, title="EmotionCNN", note="10,767 predictions; 3 seeds")
     figure = axes[0].figure
     figure.draw_without_rendering()
-    for ax in axes:
-        inside = ax.get_window_extent()
-        assert inside.width / figure.dpi > 3
-        assert not inside.overlaps(ax.get_legend().get_window_extent())
+    boxes = [box for ax in axes for box in (ax.get_window_extent(), ax.child_axes[0].get_window_extent())]
+    assert all(box.width / figure.dpi > 2 for box in boxes)
+    assert not any(one.overlaps(other) for i, one in enumerate(boxes) for other in boxes[:i])
+
+
+def test_panels_in_one_column():
+    axes = plots.panels(2, (6, 2), columns=1)
+    assert axes[0].figure.get_size_inches().tolist() == [6, 4] and len(axes) == 2
 
 
 def test_faces():
@@ -416,15 +471,19 @@ def test_overlay():
 
 
 def test_class_saliency():
-    maps = np.random.default_rng(0).random((2, 3, 3))
-    ax = plots.class_saliency(maps, [55, 1200], np.full((2, 8, 8), 99.0), ("a", "b"))
-    faces, layers = ax.images[:2], ax.images[2:]
-    assert texts(ax)[:2] == ["a\n55 maps", "b\n1,200 maps"] and len(layers) == 2
-    for face, layer, saliency in zip(faces, layers, maps, strict=True):
-        assert (layer.get_array() == saliency).all() and face.get_extent() == layer.get_extent()
-        assert layer.get_clim() == (0, maps.max())  # one scale for all classes
+    rng = np.random.default_rng(0)
+    maps = {"one": rng.random((3, 3, 3)), "two": 2 * rng.random((3, 4, 4))}
+    maps["one"][1:], maps["two"][1] = np.nan, np.nan
+    counts = {"one": [55, 0, 0], "two": [1200, 0, 30]}
+    ax = plots.class_saliency(maps, counts, np.full((3, 8, 8), 0.5), ("a", "b", "c"))
+    assert texts(ax)[:8] == ["one", "a", "n = 55", "c", "–", "two", "n = 1,200", "n = 30"], "b has no map: left out"
+    faces, layers = ax.images[::2], ax.images[1::2]
+    assert [layer.get_array().shape for layer in layers] == [(3, 3), (4, 4), (4, 4)]
+    assert {layer.get_clim() for layer in layers} == {(0, np.nanmax(maps["two"]))}, "one scale for all networks"
+    for face, layer in zip(faces, layers, strict=True):
+        assert face.get_extent() == layer.get_extent()
     with warnings.catch_warnings(action="error"):  # nothing to see: no contour, no warning
-        plots.class_saliency(np.zeros((2, 3, 3)), [1, 1], np.zeros((2, 8, 8)), ("a", "b"))
+        plots.class_saliency({"x": np.zeros((2, 3, 3))}, {"x": [1, 1]}, np.zeros((2, 8, 8)), ("a", "b"))
 
 
 def test_verdict_bars():

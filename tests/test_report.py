@@ -165,6 +165,30 @@ def test_what_was_chosen_on_validation_has_no_merged_score(tmp_path):
     assert shown.iloc[0, 0].startswith("70.0 [") and shown.iloc[0, 1] == "-"
 
 
+def right(seeds: list[list[float]], group: str = "a") -> pd.DataFrame:
+    """A row an image and seed, and what is right of it."""
+    rows = [(group, seed, value) for seed, values in enumerate(seeds) for value in values]
+    return pd.DataFrame(rows, columns=["group", "seed", "right"])
+
+
+def test_shares_have_intervals_by_the_rule():
+    three = right([[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0]], "three")
+    same = right([[1, 1, 0, 0]] * 3, "same")
+    one = right([[1, 1, 1, NAN, 0]], "one")
+    table = report.shares(pd.concat([three, same, one]), ["group"], "right")
+    assert table.index.names == ["group"] and table["value"].to_dict() == {("one",): 0.75, ("same",): 0.5, ("three",): 0.5}
+    assert table["n"].to_dict() == {("one",): 4, ("same",): 12, ("three",): 12}, "a row without a value counts nowhere"
+    limits = table[["low", "high"]].apply(tuple, axis=1)
+    assert limits["three",] == metrics.over_seeds([0.25, 0.5, 0.75], share=True)[3:]
+    assert limits["one",] == pytest.approx(metrics.wilson_interval(3, 4))
+    assert limits["same",] == pytest.approx(metrics.wilson_interval(2, 4)), "no width over seeds is not certainty"
+
+
+def test_shares_of_nothing_keep_their_columns():
+    table = report.shares(right([]), ["group"], "right").reset_index()
+    assert list(table) == ["group", "value", "low", "high", "n", "seeds"] and table.empty
+
+
 def test_recalls_without_any_record():
     value, low, high = report.recalls({"x": []}, FER2013)
     assert value.shape == low.shape == high.shape == (0, 7)

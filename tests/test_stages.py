@@ -154,6 +154,10 @@ def test_unknown_names_are_refused(call, words):
         (lambda: jobs("07_error_analysis", {"edition": "smoke", "recipes": ["smoke"]}, models=["cbam_cnn"], seeds=[-1]),
          "07_error_analysis: seeds.0 is -1"),
         (lambda: jobs("twin", {"edition": "fer2013"}, person=3), "edition fer2013 has fer2013, allowed: synthetic"),
+        (
+            lambda: jobs("method_blocks", TRAINED | {"edition": "fer2013"}, model="cbam_cnn", arms={"one": {}}),
+            "stage method_blocks draws faces: edition fer2013",
+        ),
     ],
 )  # fmt: skip
 def test_a_notebook_is_refused_what_a_file_is(call, words):

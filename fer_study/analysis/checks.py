@@ -135,8 +135,7 @@ def check_bound(check: claim_rows.Bound, evidence: Evidence) -> Finding:
     sign, limit = (1, check.above) if check.below is None else (-1, check.below)
     found, measured = [], []
     for name, metric in [(name, metric) for name in check.systems for metric in check.metrics]:
-        kind = check.systems if check.pooled == "systems" else None
-        rows, spread = evidence.seeds_and_spread(name, metric, check, kind)
+        rows, spread = evidence.seeds_and_spread(name, metric, check)
         away = verdicts.distance(list(rows["value"]), spread, limit)
         found.append((away._replace(value=sign * away.value), list(rows["key"])))
         measured.append(verdicts.interval(list(rows["value"]), spread) if len(rows) else MISSING)

@@ -169,9 +169,6 @@ class Bound(OnRuns):
     above: float | None = None
     below: float | None = None
     stated: bool = True
-    pooled: Literal["recipe", "systems"] = "recipe"
-    """Over which systems the spread between seeds is pooled: ``systems``, those named alone, where
-    others of the recipe are of another kind."""
 
     @model_validator(mode="after")
     def _one_side(self) -> Bound:

@@ -31,6 +31,11 @@ def seedless(config: RunConfig) -> str:
     return config.model_copy(update={"seed": 0}).key
 
 
+def loss_of(record: Record) -> str:
+    """Name the loss of a run: with class weights, for instance, seeds scatter otherwise."""
+    return record.config.loss.model_dump_json()
+
+
 class Evidence:
     """The records behind the claims about a dataset; what is measured once is kept."""
 
@@ -123,22 +128,21 @@ class Evidence:
             self._measured[*place, metric] = measure(metric, self._scored[place])
         return self._measured[*place, metric]
 
-    def pool(self, recipe: str, metric: str, check: OnRuns) -> pd.DataFrame:
-        """Measure every run of a recipe."""
-        return self.measured(self.runs[self.runs["recipe"] == recipe], metric, check)
+    def pool(self, like: pd.DataFrame, metric: str, check: OnRuns) -> pd.DataFrame:
+        """Measure every run that has the recipe and the loss of one of these."""
+        same = self.runs["record"].map(loss_of).isin(set(like["record"].map(loss_of)))
+        return self.measured(
+            self.runs[self.runs["recipe"].isin(like["recipe"]) & same], metric, check
+        )
 
     def seeds_and_spread(
-        self, name: str, metric: str, check: OnRuns, kind: Sequence[str] | None = None
+        self, name: str, metric: str, check: OnRuns
     ) -> tuple[pd.DataFrame, Spread]:
-        """Measure a system, and pool the spread over all systems of its recipe, or those of a kind
-        alone."""
+        """Measure a system, and pool the spread over all systems of its recipe and loss."""
         rows = self.measured(self.runs[self.runs["name"] == name], metric, check)
-        recipe = rows["recipe"].iloc[0] if len(rows) else ""
-        if not recipe:
+        if not len(rows) or not rows["recipe"].iloc[0]:
             return rows, EXACT
-        pool = self.pool(recipe, metric, check)
-        if kind is not None:
-            pool = pool[pool["system"].isin(self.runs[self.runs["name"].isin(kind)]["system"])]
+        pool = self.pool(rows, metric, check)
         systems = pool.groupby("system")["value"].apply(list)
         return rows, verdicts.pooled_spread(list(systems), unit_of(metric) == SHARE)
 
@@ -151,9 +155,10 @@ class Evidence:
         """
         ours, of_ours = self.seeds_and_spread(a, metric, check)
         theirs, of_theirs = self.seeds_and_spread(b, base_metric, check)
-        keys, recipes = [*ours["key"], *theirs["key"]], {*ours["recipe"], *theirs["recipe"]}
-        if len(recipes) == 1 and metric == base_metric and len(ours) and len(theirs):
-            pool = self.pool(recipes.pop(), metric, check)
+        keys, both = [*ours["key"], *theirs["key"]], pd.concat([ours, theirs])
+        one_layout = both["recipe"].nunique() == 1 and metric == base_metric
+        if one_layout and len(ours) and len(theirs):
+            pool = self.pool(both, metric, check)
             columns = (list(pool[column]) for column in ("system", "seed", "value"))
             names = (rows["system"].iloc[0] for rows in (ours, theirs))
             return verdicts.compare_systems(*columns, *names), keys

@@ -54,9 +54,10 @@ class Verdict(NamedTuple):
 
     @property
     def category(self) -> str:
-        """Its word alone, without what limits it, for counting: ``mixed`` where parts differ."""
-        words = {part.word for part in self.parts} - {verdicts.OPEN}
-        return verdicts.MIXED if len(words) > 1 else words.pop() if words else verdicts.OPEN
+        """Its word alone, without what limits it, for counting: ``mixed`` where parts differ, also
+        where one of them is open."""
+        words = {part.word for part in self.parts}
+        return verdicts.MIXED if len(words) > 1 else words.pop()
 
     @property
     def group(self) -> str:

@@ -260,16 +260,18 @@ def saliency(scored: Scored, name: str, third: str) -> float:
 
 
 def crowd_score(scored: Scored, of: np.ndarray) -> float:
-    """Share of some images (N,) bool whose prediction the crowd's majority names.
+    """Share of some images (N,) bool whose prediction is what most votes name, or one of several
+    classes that tie.
 
-    A tie is shared among its classes.
+    A tie that was shared among its classes would halve every score, and every gain, on tied images.
     """
-    return scored.crowd[np.flatnonzero(of), scored.predicted[of]].mean() if of.any() else np.nan
+    named = scored.crowd[np.flatnonzero(of), scored.predicted[of]] > 0
+    return named.mean() if of.any() else np.nan
 
 
 @measurement(POINTS)
-def crowd_gain_where_mixed(scored: Scored) -> float:
-    """Accuracy against the crowd where its majority is tied, minus that where it is not."""
+def tied_less_clear(scored: Scored) -> float:
+    """Accuracy against the crowd where its majority is tied, minus that where it is one class."""
     known, clear = scored.crowd.any(axis=1), scored.crowd.max(axis=1) == 1
     return crowd_score(scored, known & ~clear) - crowd_score(scored, clear)
 

@@ -277,6 +277,35 @@ def recalls(runs: Runs, classes: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFr
     return value, low, high
 
 
+def shares(predictions: pd.DataFrame, by: Sequence[str], of: str) -> pd.DataFrame:
+    """Average what is right in groups of predictions, with 95 % intervals by the rule.
+
+    From three seeds on over seeds; below, and where these have no width, Wilson's of as many images
+    as a seed has in the group. For example ``shares(test, ["network", "label"], "right")``.
+
+    Args:
+        predictions: rows of ``runs_table.predictions``, with further columns.
+        by: columns that tell the groups apart.
+        of: a column in [0, 1]; a row where it is NaN counts nowhere.
+
+    Returns:
+        index ``by``; columns ``value`` (mean over seeds), ``low, high``, ``n`` (predictions of all
+        seeds), ``seeds``.
+    """
+    known = predictions.dropna(subset=of)
+    each = known.groupby([*by, "seed"], observed=True)[of].agg(["mean", "size"])
+    rows = {}
+    for group, mine in each.groupby(level=list(by), observed=True):
+        value, _, seeds, low, high = metrics.over_seeds(mine["mean"], share=True)
+        if seeds < verdicts.ENOUGH_SEEDS or low == high:
+            images = round(mine["size"].mean())
+            low, high = metrics.wilson_interval(round(value * images), images)
+        rows[group] = [value, low, high, mine["size"].sum(), seeds]
+    index = pd.MultiIndex.from_tuples(list(rows), names=list(by))
+    columns = ["value", "low", "high", "n", "seeds"]
+    return pd.DataFrame(list(rows.values()), index=index, columns=columns)
+
+
 def interval(
     records: Sequence[Record],
     metric: str = "accuracy",

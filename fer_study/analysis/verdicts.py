@@ -35,6 +35,10 @@ TOLERANCE_OF_LOSS = 0.05
 """A reported log loss counts as met within so many nats; every other metric, Cohen's kappa too,
 within ``TOLERANCE``."""
 
+FAR = 2
+"""So many tolerances is as far as the interval for one more run may reach where it is to speak for
+a reported number."""
+
 LEVEL, EQUIVALENCE_LEVEL, POWER = 0.95, 0.90, 0.80
 NOTHING = 1e-12
 
@@ -173,10 +177,11 @@ def judge_number(
 
     Returns:
         ``reproduced`` by equivalence: the 90 % interval of the mean lies within the tolerance (two
-        one-sided tests at 5 %); else ``consistent`` where one more run could give the reported
-        value (95 % prediction interval), for its source ran once; else ``higher`` or ``lower than
-        reported``; ``undecided`` where no spread between seeds is known; ``open`` without a value.
-        More noise widens both intervals: it never earns ``reproduced``.
+        one-sided tests at 5 %); ``higher`` or ``lower than reported`` where one more run would not
+        give the reported value (95 % prediction interval), for its source ran once; else
+        ``consistent``, or ``undecided`` where that interval reaches further than ``FAR`` tolerances
+        to a side, so that it would agree with almost anything, or where no spread between seeds is
+        known; ``open`` without a value. More noise earns neither ``reproduced`` nor ``consistent``.
     """
     if not len(values):
         return OPEN
@@ -186,9 +191,10 @@ def judge_number(
     if reported - tolerance <= mean.low and mean.high <= reported + tolerance:
         return REPRODUCED
     run = interval(values, spread, one_more=True)
-    if run.low <= reported <= run.high:
-        return CONSISTENT
-    return HIGHER if mean.value > reported else LOWER
+    if not run.low <= reported <= run.high:
+        return HIGHER if mean.value > reported else LOWER
+    reach = max(run.high - run.value, run.value - run.low)
+    return CONSISTENT if reach <= FAR * tolerance else UNDECIDED
 
 
 def _bounds(measured: Estimate) -> tuple[float, float]:

@@ -104,15 +104,19 @@ class Page:
         ``analysis.runs_table``)."""
         return runs_table(self.jobs)
 
-    def verdicts(self) -> Verdicts:
+    def verdicts(self, names: Sequence[str] | None = None) -> Verdicts:
         """Table the verdicts of the ledger on the claims that this page is about; they are about
         FER2013, whatever the edition.
+
+        Args:
+            names: ids of claims; None takes those whose page this is.
 
         Returns:
             index ``id``, empty for a further part of a claim; columns ``statement, verdict,
             reported, measured, seeds, of``.
         """
-        table = ledger.table(ledger.ledger(ledger.claims_of(self.stage))).set_index("id")
+        names = ledger.claims_of(self.stage) if names is None else names
+        table = ledger.table(ledger.ledger(names)).set_index("id")
         statements = claims.load()["statement"].reindex(table.index).fillna("")
         table.insert(0, "statement", statements.to_numpy())
         return Verdicts(table.drop(columns="page"))

@@ -65,9 +65,9 @@ def audit_rows(faces: FaceSet, report: audit.AuditReport) -> dict[str, np.ndarra
     near = audit.has_copy(faces, threshold=report.threshold, pairs=report.pairs)
     rows = {"near_copy": near}
     if faces.votes is not None:
-        rows["crowd"] = audit.majority_shares(faces.votes[:, : faces.num_classes]).astype(
-            np.float32
-        )
+        votes = faces.votes[:, : faces.num_classes]
+        rows["crowd"] = audit.majority_shares(votes).astype(np.float32)
+        rows["agreement"] = votes.max(axis=1).astype(np.uint8)
     if "region_masks" in faces.truth:
         rows["regions"] = mean_regions(faces).astype(np.float16)
     if "true_label" in faces.truth:

@@ -396,12 +396,39 @@ class Twin(Stage):
     person: Annotated[int, Field(ge=0)]
 
     def jobs(self) -> list[Job]:
-        dataset = load_edition(self.edition).data.dataset
-        if dataset != "synthetic":
-            raise InputError(
-                f"stage twin draws faces: edition {self.edition} has {dataset}, allowed: synthetic"
-            )
+        check_drawn(self)
         return [self.audit(), own_audit("fer2013").moved(self.stage)]
+
+
+class MethodBlocks(Ablations):
+    """Train small networks on drawn faces, whose blocks are taken apart; an arm may change the
+    network too."""
+
+    stage = "method_blocks"
+
+    def jobs(self) -> list[Job]:
+        check_drawn(self)
+        return super().jobs()
+
+
+class MethodGradCam(MethodBlocks):
+    """Train a network on drawn faces, whose maps are held against the regions that moved."""
+
+    stage = "method_gradcam"
+
+
+def check_drawn(stage: Stage) -> None:
+    """Refuse an edition of real faces for a stage that draws faces or shows single ones.
+
+    Raises:
+        InputError: the edition has other data.
+    """
+    dataset = load_edition(stage.edition).data.dataset
+    if dataset != "synthetic":
+        raise InputError(
+            f"stage {stage.stage} draws faces: edition {stage.edition} has {dataset}, "
+            "allowed: synthetic"
+        )
 
 
 STAGES: dict[str, type[Stage]] = {
@@ -416,6 +443,8 @@ STAGES: dict[str, type[Stage]] = {
         ErrorAnalysis,
         Design,
         Twin,
+        MethodBlocks,
+        MethodGradCam,
         Gallery,
     )
 }

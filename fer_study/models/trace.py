@@ -10,6 +10,20 @@ from ..settings.experiment import ModelConfig
 from .modes import eval_mode
 from .registry import create_model
 
+PATHS = {
+    "skip": ("BasicBlock", "Bottleneck", "ConvNeXtBlock", "ResidualBlock", "TransformerBlock"),
+    "gate": ("CBAM", "SEModule", "SqueezeExcitation", "ChannelSpatial", "SpatialAttention"),
+    "branches": ("ClassBranches",),
+}
+"""What goes around or beside the layers of a block: what is added, what is multiplied, and what
+parts; by the names of the classes that do it."""
+
+
+def paths_of(module: nn.Module) -> str:
+    """Name the paths of ``PATHS`` that a part of a network has, with spaces between them."""
+    kinds = {type(part).__name__ for part in module.modules()}
+    return " ".join(path for path, names in PATHS.items() if kinds & set(names))
+
 
 def trace(
     config: ModelConfig, parts: dict[str, str], num_classes: int = 7, in_channels: int = 1
@@ -21,8 +35,8 @@ def trace(
 
     Returns:
         A row a part, in the order in which they run: ``part``, ``channels`` and ``side`` (of the
-            map that leaves it; of
-        tokens the root of their number; 1 for vectors) and ``parameters``.
+            map that leaves it; of tokens the root of their number; 1 for vectors), ``parameters``
+            and ``paths`` (see ``paths_of``).
 
     Raises:
         ValueError: the network has no module of a path, or does not call it.
@@ -43,9 +57,8 @@ def trace(
                 channels = made.shape[1] if made.dim() == 4 else made.shape[-1]
                 side = {4: made.shape[-1], 3: round(made.shape[1] ** 0.5), 2: 1}[made.dim()]
                 parameters = sum(p.numel() for p in module.parameters())
-                rows.append(
-                    {"part": name, "channels": channels, "side": side, "parameters": parameters}
-                )
+                shape = {"part": name, "channels": channels, "side": side}
+                rows.append(shape | {"parameters": parameters, "paths": paths_of(module)})
 
             handles.append(module.register_forward_hook(note))
         with eval_mode(model):

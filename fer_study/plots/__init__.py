@@ -8,11 +8,12 @@ is that of the data. Shares are in [0, 1], shown in per cent. Colours, safe for 
 classes by Paul Tol ("bright"), systems and splits by Okabe and Ito.
 """
 
-from .architecture import architecture
+from .architecture import architecture, block_diagram
 from .charts import (
     agreement,
     class_balance,
     confusion,
+    dots_by_group,
     dumbbells,
     duplicates_by_class,
     forest,
@@ -21,6 +22,7 @@ from .charts import (
     reliability,
     score_intervals,
     slopes,
+    stacked_shares,
     transfer_matrix,
     verdict_bars,
 )
@@ -37,11 +39,13 @@ __all__ = [
     "Head",
     "agreement",
     "architecture",
+    "block_diagram",
     "class_balance",
     "class_saliency",
     "class_style",
     "confusion",
     "contact_sheet",
+    "dots_by_group",
     "dumbbells",
     "duplicates_by_class",
     "face_grid",
@@ -55,6 +59,7 @@ __all__ = [
     "scatter",
     "score_intervals",
     "slopes",
+    "stacked_shares",
     "style",
     "transfer_matrix",
     "verdict_bars",

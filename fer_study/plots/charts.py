@@ -112,28 +112,29 @@ def class_balance(counts: Table, ax: AnyAxes = None, **head: Unpack[Head]) -> Ax
 
 
 def confusion(
-    matrix: np.ndarray, classes: Sequence[str], ax: AnyAxes = None, **head: Unpack[Head]
+    matrix: np.ndarray,
+    classes: Sequence[str],
+    ax: AnyAxes = None,
+    pairs: Sequence[tuple[str, str]] = (),
+    **head: Unpack[Head],
 ) -> Axes:
-    """Draw a (K, K) int confusion, label in rows: per cent of the row above the count.
+    """Draw a (K, K) int confusion in per cent of the row, label in rows; a dash without images.
 
-    A dash in a row without images.
+    One scale of colours for all such figures. ``pairs`` of classes are framed, in both directions.
     """
-    ax, shares = start(ax, (6.2, 5.4)), _row_shares(np.asarray(matrix))
+    ax, shares = start(ax, (5.2, 4.6)), _row_shares(np.asarray(matrix))
     _heatmap(ax, shares, _texts(shares, 0), classes, classes, ("predicted class", "label"))
-    for text, (row, column), count in zip(
-        list(ax.texts), np.ndindex(shares.shape), np.ravel(matrix), strict=True
-    ):
-        text.set(fontsize=11 if row == column else 10, va="bottom")
-        ax.text(
-            column + 0.5,
-            row + 0.58,
-            f"{count:,}",
-            ha="center",
-            va="top",
-            fontsize=7,
-            color=text.get_color(),
-        )
+    for row, column in np.ndindex(shares.shape):
+        ends = {classes[row], classes[column]}
+        if row != column and any(ends == set(pair) for pair in pairs):
+            _frame(ax, row, column)
     return finish(ax, "Confusion matrix", None, **head)
+
+
+def _frame(ax: Axes, row: int, column: int) -> None:
+    """Draw a line around a cell of a heatmap."""
+    corner = (column + 0.03, row + 0.04)
+    ax.add_patch(mpl.patches.Rectangle(corner, 0.94, 0.92, fill=False, edgecolor=INK, lw=1.6))
 
 
 def agreement(
@@ -162,7 +163,7 @@ def transfer_matrix(
 ) -> Axes:
     """Draw shares in [0, 1], rows trained on, columns scored on.
 
-    The interval stands below each, the diagonal is framed.
+    The interval stands below each that has one; what was trained on what it is scored on is framed.
     """
     ax, values = (
         start(ax, (1.4 * value.shape[1] + 2.2, 0.8 * len(value) + 1.8)),
@@ -170,16 +171,53 @@ def transfer_matrix(
     )
     texts = _texts(values, 1)
     if low is not None and high is not None:
-        limits = _texts(low.to_numpy(dtype=float), 1) + ", " + _texts(high.to_numpy(dtype=float), 1)
-        texts = np.where(np.isnan(values), texts, texts + "\n[" + limits + "]")
+        below, above = low.to_numpy(dtype=float), high.to_numpy(dtype=float)
+        limits = texts + "\n[" + _texts(below, 1) + ", " + _texts(above, 1) + "]"
+        texts = np.where(np.isnan(values) | np.isnan(below), texts, limits)
     _heatmap(ax, values, texts, value.index, value.columns, ("scored on", "trained on"))
     for row, column in np.argwhere(np.equal.outer(value.index, value.columns)):
-        ax.add_patch(
-            mpl.patches.Rectangle(
-                (column + 0.02, row + 0.04), 0.96, 0.92, fill=False, edgecolor=INK, lw=1.5
-            )
-        )
+        _frame(ax, row, column)
     return finish(ax, "Accuracy across datasets (%)", None, **head)
+
+
+def dots_by_group(
+    value: Table,
+    low: AnyTable = None,
+    high: AnyTable = None,
+    ax: AnyAxes = None,
+    label: str = "accuracy",
+    percent: bool = True,
+    joined: bool = False,
+    reference: float | None = None,
+    **head: Unpack[Head],
+) -> Axes:
+    """Draw a dot and an interval for each system (rows) in each group (columns).
+
+    Args:
+        percent: values are shares in [0, 1]; the axis shows all of it, in per cent.
+        joined: by a line, for groups that have an order.
+        reference: a value of its own line, such as that of chance.
+    """
+    ax, places = start(ax, (7.4, 3.6)), np.arange(value.shape[1])
+    shifts = (np.arange(len(value)) - (len(value) - 1) / 2) * min(0.15, 0.7 / max(len(value), 1))
+    if reference is not None:
+        ax.axhline(reference, color=INK, linestyle="--", linewidth=1)
+    for i, (system, row) in enumerate(value.iterrows()):
+        look = {"color": SERIES_COLOURS[i % 7], "marker": MARKERS[i % 7], "markersize": 5}
+        line = LINES[i % 7] if joined else ""
+        name = textwrap.fill(str(system), 24)
+        ax.plot(places + shifts[i], row, linestyle=line, linewidth=1.4, label=name, **look)
+        if low is not None and high is not None:
+            ends = low.loc[system], high.loc[system]
+            ax.vlines(places + shifts[i], *ends, look["color"], linewidth=1.4)
+    ax.set_xticks(places, value.columns)
+    ax.set(xlim=(-0.5, max(len(places), 1) - 0.5), ylabel=label)
+    if percent:
+        ax.set_ylim(0, 1)
+        percent_axis(ax.yaxis, label)
+    if len(value):
+        ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    return finish(ax, f"{label[:1].upper()}{label[1:]} by group", "y", **head)
 
 
 def recall_by_class(
@@ -195,28 +233,13 @@ def recall_by_class(
 
     ``counts``: images of a class.
     """
-    ax, places = start(ax, (7.4, 3.6)), np.arange(value.shape[1])
-    shifts = (np.arange(len(value)) - (len(value) - 1) / 2) * min(0.15, 0.7 / max(len(value), 1))
-    for i, (system, row) in enumerate(value.iterrows()):
-        colour = SERIES_COLOURS[i % 7]
-        ax.plot(
-            places + shifts[i],
-            row,
-            MARKERS[i % 7],
-            color=colour,
-            markersize=5,
-            label=textwrap.fill(str(system), 24),
-        )
-        if low is not None and high is not None:
-            ax.vlines(places + shifts[i], low.loc[system], high.loc[system], colour, linewidth=1.4)
-    ax.set_xticks(
-        places,
-        [name if counts is None else f"{name}\nn = {counts[name]:,}" for name in value.columns],
+    ax = dots_by_group(
+        value, low, high, ax, label, **{"title": f"{label.capitalize()} by class", **head}
     )
-    ax.set(ylim=(0, 1), xlim=(-0.5, len(places) - 0.5))
-    percent_axis(ax.yaxis, label)
-    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
-    return finish(ax, f"{label.capitalize()} by class", "y", **head)
+    if counts is not None:
+        names = [f"{name}\nn = {counts[name]:,}" for name in value.columns]
+        ax.set_xticks(ax.get_xticks(), names)
+    return ax
 
 
 def score_intervals(
@@ -490,31 +513,67 @@ def duplicates_by_class(
     return finish(ax, "Test images with a copy in train", "x", **head)
 
 
-def reliability(bins: Table, ax: AnyAxes = None, **head: Unpack[Head]) -> Axes:
-    """Draw accuracy by confidence, the gap between them hatched, n above each bar.
+def stacked_shares(
+    value: Table,
+    low: AnyTable = None,
+    high: AnyTable = None,
+    ax: AnyAxes = None,
+    lines: Sequence[float] = (),
+    **head: Unpack[Head],
+) -> Axes:
+    """Draw shares that add up to 1 as stacked bars: a bar a row, a part a column.
 
-    A row of ``bins`` is a bin of confidence: its edges ``low`` and ``high``, its number of images
-    ``n``, and their mean ``confidence`` and ``accuracy``.
+    The intervals of the first and the last part stand at their inner ends. ``lines`` are drawn over
+    all bars, such as those of equal shares.
     """
-    ax, full = start(ax, (4.6, 5.0)), bins[bins["n"] > 0]
-    centre, width = (full["low"] + full["high"]) / 2, full["high"] - full["low"]
-    ax.bar(
-        centre, full["accuracy"], width, color=LIGHT, edgecolor=INK, linewidth=0.8, label="accuracy"
-    )
-    gap = {"color": "none", "edgecolor": SERIES_COLOURS[1], "hatch": "////", "linewidth": 0.8}
-    ax.bar(
-        centre,
-        full["confidence"] - full["accuracy"],
-        width,
-        full["accuracy"],
-        label="gap to confidence",
-        **gap,
-    )
-    ax.plot([0, 1], [0, 1], color=INK, linestyle="--", linewidth=1, label="perfect")
-    for x, n in zip(centre, full["n"], strict=True):
-        ax.text(x, 1.02, f"{n:,}", rotation=90, ha="center", va="bottom", fontsize=8)
-    ax.set(xlim=(0, 1), ylim=(0, 1.14), yticks=np.linspace(0, 1, 6), aspect="equal")
-    percent_axis(ax.xaxis, "confidence")
+    ax, places = start(ax, (6, 0.35 * len(value) + 1.6)), np.arange(len(value))
+    left = np.zeros(len(value))
+    for i, (part, column) in enumerate(value.items()):
+        ax.barh(places, column, left=left, label=part, height=0.75, alpha=0.8, **_bar(i))
+        left += column.to_numpy(float)
+    if low is not None and high is not None:
+        first, last = value.columns[0], value.columns[-1]
+        ax.hlines(places + 0.12, low[first], high[first], INK, linewidth=1.6)
+        ax.hlines(places - 0.12, 1 - high[last], 1 - low[last], INK, linewidth=1.6)
+    for line in lines:
+        ax.axvline(line, color="white", linewidth=2.4)
+        ax.axvline(line, color=INK, linestyle="--", linewidth=1.2)
+    ax.set(yticks=places, yticklabels=value.index, xlim=(0, 1), ylim=(len(value) - 0.5, -0.5))
+    percent_axis(ax.xaxis, "share")
+    below = ax.transAxes + mpl.transforms.ScaledTranslation(0, -36 / 72, ax.figure.dpi_scale_trans)
+    ax.legend(
+        loc="upper left", bbox_to_anchor=(0, 0), bbox_transform=below, ncols=3, borderaxespad=0,
+        columnspacing=1.2, handlelength=1.4,
+    )  # fmt: skip
+    return finish(ax, "Shares of the whole", None, **head)
+
+
+def reliability(bins: Table, ax: AnyAxes = None, error: str = "", **head: Unpack[Head]) -> Axes:
+    """Draw accuracy by confidence with intervals; below it, how many predictions a bin holds.
+
+    A row of ``bins`` is a bin of confidence: its edges ``start`` and ``end``, its number of
+    predictions ``n``, their mean ``confidence``, and their accuracy: ``value``, ``low``, ``high``.
+    The larger the bin, the larger its point. ``error``: the calibration error in words.
+    """
+    ax, full = start(ax, (4.2, 5.0)), bins[bins["n"] > 0]
+    ax.plot([0, 1], [0, 1], color=INK, linestyle="--", linewidth=1)
+    ax.vlines(full["confidence"], full["low"], full["high"], SERIES_COLOURS[0], linewidth=1.4)
+    sizes = 6 + 60 * full["n"] / max(full["n"].max(), 1)
+    ax.scatter(full["confidence"], full["value"], sizes, SERIES_COLOURS[0], zorder=3)
+    if error:
+        box = {"facecolor": "white", "edgecolor": "none", "pad": 2}
+        ax.text(0.97, 0.04, error, ha="right", va="bottom", fontsize=9, bbox=box)
+    ax.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xticks=np.linspace(0, 1, 6))
+    ax.set_yticks(np.linspace(0, 1, 6))
     percent_axis(ax.yaxis, "accuracy")
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=3, columnspacing=1)
+    ax.tick_params(labelbottom=False)
+    below = ax.inset_axes((0, -0.3, 1, 0.24), sharex=ax)
+    widths = full["end"] - full["start"]
+    below.bar(full["start"], full["n"], widths, align="edge", color=LIGHT, edgecolor=INK, lw=0.6)
+    below.set(ylabel="n")
+    below.grid(axis="x", visible=False)
+    below.yaxis.set_major_locator(mpl.ticker.MaxNLocator(2))
+    below.yaxis.set_major_formatter("{x:,.0f}")
+    below.tick_params(labelbottom=True)
+    percent_axis(below.xaxis, "confidence")
     return finish(ax, "Reliability", "both", **head)

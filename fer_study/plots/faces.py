@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Unpack
 
 import matplotlib as mpl
@@ -126,35 +126,58 @@ def mean_faces(
 
 
 def class_saliency(
-    maps: np.ndarray,
-    counts: Sequence[int],
+    maps: Mapping[str, np.ndarray],
+    counts: Mapping[str, Sequence[int]],
     faces: np.ndarray,
     classes: Sequence[str],
     ax: AnyAxes = None,
     **head: Unpack[Head],
 ) -> Axes:
-    """Draw (K, h, w) mean saliency >= 0 (NaN: no map) over (K, H, W) mean ``faces``.
+    """Draw mean saliency over the mean faces: a row a network, a column a class, one scale.
 
-    ``counts`` maps stand behind each; the contour is half the peak.
+    Args:
+        maps: of each network, (K, h, w) >= 0, NaN where a class has no map. A class that no network
+            has a map of is left out; where one has none, a dash stands. The line is half the peak
+            of a network.
+        counts: of each network, how many single maps stand behind each class.
+        faces: (K, H, W) float in [0, 1].
     """
-    ax, top = start(ax, (8.6, 2.1)), max(float(np.nan_to_num(maps).max()), 1e-12)
-    extents = _tiles(
-        ax,
-        faces,
-        [f"{name}\n{n:,} maps" for name, n in zip(classes, counts, strict=True)],
-        len(classes),
+    known = {name: [not np.isnan(one).all() for one in heat] for name, heat in maps.items()}
+    shown = [k for k in range(len(classes)) if any(has[k] for has in known.values())]
+    ax = start(ax, (1.15 * len(shown) + 2.0, 1.25 * len(maps) + 0.8))
+    top = max([float(np.nan_to_num(heat).max()) for heat in maps.values()] + [1e-12])
+    for row, (name, heat) in enumerate(maps.items()):
+        y, half = 1.22 * row, np.nan_to_num(heat).max() / 2
+        ax.text(-0.1, y + 0.5, name.replace(" + ", " +\n"), ha="right", va="center", fontsize=9)
+        for place, k in enumerate(shown):
+            extent = (1.06 * place, 1.06 * place + 1, y + 1, y)
+            if not row:
+                ax.text(extent[0] + 0.5, -0.24, classes[k], ha="center", va="bottom", fontsize=10)
+            said = f"n = {counts[name][k]:,}" if known[name][k] else "–"
+            ax.text(extent[0] + 0.5, y - 0.02, said, ha="center", va="bottom", fontsize=8)
+            if known[name][k]:
+                _saliency(ax, heat[k], faces[k], extent, top, half)
+    ax.set(xlim=(0, 1.06 * max(len(shown), 1)), ylim=(1.22 * max(len(maps), 1), -0.5))
+    ax.set_aspect("equal")
+    ax.set_axis_off()
+    scale = mpl.cm.ScalarMappable(mpl.colors.Normalize(0, top), "YlOrRd")
+    ax.figure.colorbar(scale, ax=ax, label="mean saliency", shrink=0.6, pad=0.01)
+    return finish(ax, "Where the networks look: mean saliency by class", None, **head)
+
+
+def _saliency(
+    ax: Axes,
+    heat: np.ndarray,
+    face: np.ndarray,
+    extent: tuple[float, float, float, float],
+    top: float,
+    half: float,
+) -> None:
+    """Draw a map over a face that is lightened, so that the map is the darker of the two."""
+    ax.imshow(face, "gray", vmin=-1.2, vmax=1, extent=extent)
+    strength = 0.9 * np.sqrt(np.clip(heat / top, 0, 1))
+    ax.imshow(
+        heat, "YlOrRd", vmin=0, vmax=top, alpha=strength, extent=extent, interpolation="bilinear"
     )
-    scale = mpl.colors.Normalize(0, top)
-    for saliency, extent in zip(maps, extents, strict=True):
-        alpha = 0.75 * np.nan_to_num(saliency) / top
-        ax.imshow(
-            saliency, "inferno", norm=scale, alpha=alpha, extent=extent, interpolation="bilinear"
-        )
-        if np.nan_to_num(saliency).max() > top / 2:
-            ax.contour(
-                saliency, [top / 2], colors="white", linewidths=1, origin="upper", extent=extent
-            )
-    ax.figure.colorbar(
-        mpl.cm.ScalarMappable(scale, "inferno"), ax=ax, label="saliency", shrink=0.75, pad=0.01
-    )
-    return finish(ax, "Where the model looks: mean saliency by class", None, **head)
+    if heat.min() < half < heat.max():
+        ax.contour(heat, [half], colors=INK, linewidths=1, origin="upper", extent=extent)

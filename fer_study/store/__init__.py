@@ -123,7 +123,8 @@ class Record:
         """What an audit says of each image, by row of the FaceSet.
 
         ``crowd`` (N, K) float32: the share of each class in what most votes name: 1, or that of a
-        tie, or 0; ``near_copy`` (N,) bool: a test image with a near copy in train or validation;
+        tie, or 0; ``agreement`` (N,) uint8: how many votes the class with most of them has;
+        ``near_copy`` (N,) bool: a test image with a near copy in train or validation;
         ``true_label`` (N,) int8 where known; ``regions`` (K, H, W) float16 where known: how often a
         pixel lies in a region that the class moves.
         """

@@ -13,6 +13,7 @@ import pytest
 
 from fer_study import cli, data, store
 from fer_study.book import execute
+from fer_study.book.labs import versions
 from fer_study.jobs import editions, plan, queue, stages
 from fer_study.jobs.job import job_for
 from fer_study.settings import environment, experiment, recipes
@@ -318,6 +319,15 @@ def test_interrupted(fer, monkeypatch):
 
     monkeypatch.setattr(queue, "run", stopped)
     assert fer("train", "smoke") == (1, ["fer-study: interrupted; run the same command again to go on"])
+
+
+@pytest.mark.parametrize("command", [("execute", "smoke", "03"), ("labs",)])
+def test_notebooks_need_their_packages_before_anything_is_made(fer, trained, tmp_path, monkeypatch, command):
+    monkeypatch.setattr(versions, "WORK", tmp_path / "labs")
+    for name in ("nbformat", "papermill"):
+        monkeypatch.setitem(sys.modules, name, None)
+    refused(fer(*command), "(papermill, nbformat)", "pip install '.[book]'")
+    assert not trained and not (tmp_path / "labs").exists()
 
 
 def test_out_of_time_is_no_error(fer, runs_folder):

@@ -26,7 +26,7 @@ from ..settings.yaml_files import read_yaml, value_of
 from ..store import has, local_root
 from ..store.record_files import write_atomically
 from .freshness import content_hash, is_current, stamp
-from .kernel import executed
+from .kernel import check_packages, executed
 
 log = logging.getLogger(__name__)
 
@@ -203,9 +203,13 @@ def make(todo: list[Task], root: str | None) -> int:
 
     Returns:
         0 when every page is there, 1 when one failed or cannot be made.
+
+    Raises:
+        InputError: the packages of notebooks are not installed, or the store cannot be written.
     """
     from ..jobs import plan, queue
 
+    check_packages()
     queue.check_store()
     start = time.perf_counter()
     missing = train_live(todo, root)

@@ -48,8 +48,9 @@ class Task(NamedTuple):
 
 def stage_names(edition: str) -> list[str]:
     """The notebooks that an edition has parameters for: its stages, in order, then other pages."""
+    folder = editions.folder_of(edition, PARAMS)
     return sorted(
-        p.stem for p in NOTEBOOKS.glob("*.ipynb") if (PARAMS / edition / f"{p.stem}.yaml").is_file()
+        p.stem for p in NOTEBOOKS.glob("*.ipynb") if (folder / f"{p.stem}.yaml").is_file()
     )
 
 
@@ -131,7 +132,7 @@ def tasks(edition: str, stages: list[str], overrides: dict[str, str]) -> list[Ta
     Raises:
         InputError: an unknown edition, stage or parameter, or a value of the wrong type.
     """
-    editions.folder_of(edition, PARAMS)
+    folder = editions.folder_of(edition, PARAMS)
     if "edition" in overrides:
         raise InputError(
             "-p edition: the edition is the first argument: fer-study execute "
@@ -140,7 +141,7 @@ def tasks(edition: str, stages: list[str], overrides: dict[str, str]) -> list[Ta
     changed = {name: value_of(text, f"-p {name}") for name, text in overrides.items()}
     found = []
     for stage in find_stages(edition, stages):
-        notebook, where = NOTEBOOKS / f"{stage}.ipynb", PARAMS / edition / f"{stage}.yaml"
+        notebook, where = NOTEBOOKS / f"{stage}.ipynb", folder / f"{stage}.yaml"
         allowed, parameters = defaults(notebook), editions.parameters(edition, stage, PARAMS)
         for given, place in ((parameters, str(where)), (parameters | changed, f"-p for {stage}")):
             if stage in STAGES:
@@ -306,7 +307,8 @@ def finished(notebook: dict, task: Task, missing: list[str]) -> str:
     notebook["metadata"]["papermill"] = {key: papermill[key] for key in kept if key in papermill}
     notebook["metadata"]["fer_study"] = {"content": task.content, "missing": missing}
     edition = task.parameters.get("edition")  # a lab has none
-    title = read_yaml(PARAMS / edition / "edition.yaml").get("title") if edition else None
+    named = edition and read_yaml(editions.folder_of(edition, PARAMS) / "edition.yaml")
+    title = named.get("title") if named else None
     if title and task.notebook.stem[0].isdigit():
         first = notebook["cells"][0]
         first["source"] = re.sub(

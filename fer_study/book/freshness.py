@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from .. import store
-from ..jobs.editions import dataset_config, load_edition, parameters
+from ..jobs.editions import dataset_config, editions, folder_of, load_edition, parameters
 from ..settings.checkout import PACKAGE
 from ..settings.experiment import PARAMS
 from ..settings.recipes import load_recipe
@@ -48,7 +48,7 @@ def settings(given: dict, folder: Path = PARAMS) -> dict:
     worlds = {
         name: load_edition(name, folder)
         for name in {given.get("edition"), "fer2013"}
-        if name and (folder / name / "edition.yaml").is_file()
+        if name in editions(folder)
     }
     own, datasets = worlds.get(given.get("edition")), given.get("others", [])
     if "sources" in given:
@@ -59,7 +59,7 @@ def settings(given: dict, folder: Path = PARAMS) -> dict:
         "audits": {
             name: parameters(name, AUDITED, folder)
             for name in worlds
-            if (folder / name / f"{AUDITED}.yaml").is_file()
+            if (folder_of(name, folder) / f"{AUDITED}.yaml").is_file()
         },
         "datasets": {name: dataset_config(name, own).fingerprint for name in datasets},
         "recipes": {name: load_recipe(name, folder / "recipes").model_dump() for name in recipes},

@@ -9,11 +9,16 @@ from pydantic import Field
 
 from ..data import NotFound, official
 from ..data.twin import synthetic
+from ..settings.checkout import CHECKOUT, ROOT
 from ..settings.errors import InputError
 from ..settings.experiment import PARAMS, DataConfig
 from ..settings.frozen import Frozen, parse
 from ..settings.yaml_files import read_yaml
 from ..training.sources import faces_of
+
+OWN = None if CHECKOUT else ROOT / "params"
+"""Where an installed command finds editions of its user: in the folder of the call. A checkout
+has its own in ``PARAMS``."""
 
 
 class Live(Frozen):
@@ -47,7 +52,12 @@ class Edition(Frozen):
 
 def editions(folder: Path = PARAMS) -> list[str]:
     """Names of the editions."""
-    return sorted(p.parent.name for p in folder.glob("*/edition.yaml"))
+    return sorted({p.parent.name for place in places(folder) for p in place.glob("*/edition.yaml")})
+
+
+def places(folder: Path = PARAMS) -> list[Path]:
+    """Where editions are looked for: one's own hide those of the package."""
+    return [OWN, folder] if OWN else [folder]
 
 
 def folder_of(name: str, folder: Path = PARAMS) -> Path:
@@ -56,9 +66,12 @@ def folder_of(name: str, folder: Path = PARAMS) -> Path:
     Raises:
         InputError: unknown name (the known ones are listed), or the path of a folder elsewhere.
     """
-    if name not in editions(folder):
-        raise InputError(f"unknown edition {name!r}; known: {', '.join(editions(folder))}")
-    return folder / name
+    for place in places(folder):
+        if name in {p.parent.name for p in place.glob("*/edition.yaml")}:
+            return place / name
+    looked = ", ".join(map(str, places(folder)))
+    known = f"known: {', '.join(editions(folder))}; looked in {looked}"
+    raise InputError(f"unknown edition {name!r}; {known}")
 
 
 def parameters(edition: str, stage: str, folder: Path = PARAMS) -> dict:

@@ -19,7 +19,7 @@ from ..settings.experiment import (
 )
 from ..settings.frozen import Frozen, build, parse
 from ..settings.recipes import load_recipe
-from .editions import Edition, dataset_config, load_edition, parameters
+from .editions import Edition, dataset_config, folder_of, load_edition, parameters
 from .job import BASELINE, Job, job_for, unique
 
 
@@ -494,7 +494,7 @@ def listed_jobs(edition: str) -> list[Job]:
     jobs = []
     for stage in STAGES:
         path = f"params/{edition}/{stage}.yaml"
-        if (PARAMS / edition / f"{stage}.yaml").is_file():
+        if (folder_of(edition, PARAMS) / f"{stage}.yaml").is_file():
             try:
                 jobs += read_stage(edition, stage).jobs()
             except InputError as error:  # of a value that only its jobs show to be wrong

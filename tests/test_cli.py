@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -335,13 +336,20 @@ def test_out_of_time_is_no_error(fer, runs_folder):
     assert not list(runs_folder.glob("*/done"))
 
 
-def test_train_then_publish(fer, tmp_path, monkeypatch):
+def test_train_then_publish(fer, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(environment, "commit", lambda: "0123456789")  # the code at hand may be changed
     assert fer("train", "smoke", "--only", "hog_svm/*") == (0, [])
     (job,) = [job for job in stages.edition_jobs("smoke") if job.name == "hog_svm"]
     assert store.lookup(job.key).metrics["last_single"]["test"]["n"] == 60
-    assert fer("publish", "smoke") == (0, [])
-    assert [p.name for p in (tmp_path / "results").iterdir()] == [job.key]
+    total = len(stages.edition_jobs("smoke"))
+    for local, made, replaced, there in ((True, 1, 0, 0), (True, 1, 1, 0), (False, 0, 0, 1)):
+        if not local:
+            shutil.rmtree(store.local_root() / job.key)
+        with caplog.at_level("INFO"):
+            assert fer("publish", "smoke") == (0, [])
+        numbers = [int(n) for n in re.findall(r"\b\d+\b", caplog.messages[-1].replace(str(tmp_path), ""))]
+        assert numbers == [made, replaced, there, total - 1, total]
+        assert [p.name for p in (tmp_path / "results").iterdir()] == [job.key]
 
 
 def test_an_estimate_is_of_the_same_network(monkeypatch, tiny_run):

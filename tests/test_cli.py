@@ -147,6 +147,13 @@ def test_an_ablation_of_what_is_not_there(fer, capsys, model):
             "batch_size: big",
             ["smoke.yaml", "batch_size", "'big'", "integer"],
         ),
+        (
+            "plan smoke",
+            "smoke/edition",
+            "dataset: synthetic",
+            "dataset: synthetc",
+            ["edition.yaml: data: unknown dataset 'synthetc'"],
+        ),
         ("plan smoke", "smoke/edition", "live: {", "colour: red\nlive: {", ["edition.yaml", "'colour'", "allowed: title"]),
         ("plan fer2013", "fer2013/01_dataset_audit", "threshold: 0.95", "threshold: high", ["near_threshold is 'high'"]),
         ("train fer2013", "fer2013/01_dataset_audit", "threshold: 0.95", "threshold: 2.0", ["threshold is 2.0"]),
@@ -181,6 +188,41 @@ def test_an_edition_lies_in_params(fer, params, tmp_path, command):
     shutil.copytree(params / "smoke", tmp_path / "elsewhere")
     for name in ("mars", "../elsewhere", str(tmp_path / "elsewhere"), "recipes/../smoke", "smoke/", "."):
         refused(fer(command, name), f"unknown edition {name!r}", "smoke")
+
+
+@pytest.mark.parametrize("command", ["plan", "train", "publish", "execute"])
+def test_a_file_that_no_page_reads_is_refused(fer, params, trained, command):
+    shutil.copytree(params / "smoke", params / "typo")
+    path = params / "typo" / "03_model_comparison.yaml"
+    for name in ("03_model_comparisn.yaml", "03_model_comparison.yml"):
+        path = path.rename(path.with_name(name))
+        refused(fer(command, "typo"), f"{path}: ", "03_model_comparison", "gallery")
+    assert not trained
+
+
+def test_an_edition_without_its_first_file(fer, params):
+    shutil.copytree(params / "smoke", params / "mine")
+    (params / "mine" / "edition.yaml").unlink()
+    refused(fer("plan", "mine"), f"{params / 'mine' / 'edition.yaml'}: no such file")
+    refused(fer("plan", "mars"), "unknown edition 'mars'", f"looked in {params}")
+
+
+def test_parameters_need_the_stage_that_they_are_for(fer, trained):
+    for command in ("plan", "train", "execute"):
+        refused(fer(command, "smoke", "-p", "seeds", "[0]"), "-p seeds: name the stage", "03_model_comparison")
+    assert not trained
+
+
+@pytest.mark.parametrize(
+    ("stage", "given", "words"),
+    [
+        ("03", ("models", "[emotion_cn]"), "03_model_comparison: models: unknown model 'emotion_cn'; known: "),
+        ("02", ("model", "emotion_cn"), "02_class_weighting: model: unknown model 'emotion_cn'; known: "),
+        ("02", ("recipes", "[tea]"), "02_class_weighting: recipes: unknown recipe 'tea'; known: "),
+    ],
+)
+def test_an_unknown_name_is_told_with_its_parameter(fer, stage, given, words):
+    refused(fer("plan", "smoke", stage, "-p", *given), words)
 
 
 def test_a_recipe_lies_in_params(fer, params, tmp_path):

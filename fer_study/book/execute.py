@@ -48,10 +48,23 @@ class Task(NamedTuple):
 
 def stage_names(edition: str) -> list[str]:
     """The notebooks that an edition has parameters for: its stages, in order, then other pages."""
-    folder = editions.folder_of(edition, PARAMS)
-    return sorted(
-        p.stem for p in NOTEBOOKS.glob("*.ipynb") if (folder / f"{p.stem}.yaml").is_file()
-    )
+    known = {p.stem for p in NOTEBOOKS.glob("*.ipynb")}
+    names = {p.stem for p in editions.folder_of(edition, PARAMS).glob("[!.]*.yaml")}
+    return sorted(known & names)
+
+
+def check_files(edition: str) -> None:
+    """Refuse an edition with a file that no page reads, such as one whose name has a slip.
+
+    Raises:
+        InputError: there is such a file.
+    """
+    known = sorted({p.stem for p in NOTEBOOKS.glob("*.ipynb")} | set(STAGES))
+    for path in sorted(editions.folder_of(edition, PARAMS).glob("[!.]*.y*ml")):
+        if path.name != "edition.yaml" and path.name not in {f"{name}.yaml" for name in known}:
+            raise InputError(
+                f"{path}: no stage has this name; allowed: NAME.yaml with one of {', '.join(known)}"
+            )
 
 
 def find_stages(edition: str, wanted: list[str]) -> list[str]:
@@ -130,7 +143,8 @@ def tasks(edition: str, stages: list[str], overrides: dict[str, str]) -> list[Ta
         overrides: parameter -> value as YAML text, as given by ``-p``.
 
     Raises:
-        InputError: an unknown edition, stage or parameter, or a value of the wrong type.
+        InputError: an unknown edition, stage or parameter, a value of the wrong type, or ``-p``
+            without a stage.
     """
     folder = editions.folder_of(edition, PARAMS)
     if "edition" in overrides:
@@ -138,6 +152,13 @@ def tasks(edition: str, stages: list[str], overrides: dict[str, str]) -> list[Ta
             "-p edition: the edition is the first argument: fer-study execute "
             f"{overrides['edition']} ..."
         )
+    if overrides and not stages:
+        raise InputError(
+            f"-p {next(iter(overrides))}: name the stage that it is for, as in "
+            f"`fer-study plan {edition} 03 -p NAME VALUE`; {edition} has: "
+            f"{', '.join(stage_names(edition))}"
+        )
+    check_files(edition)
     changed = {name: value_of(text, f"-p {name}") for name, text in overrides.items()}
     found = []
     for stage in find_stages(edition, stages):

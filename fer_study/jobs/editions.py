@@ -64,11 +64,17 @@ def folder_of(name: str, folder: Path = PARAMS) -> Path:
     """Where the parameters of an edition are.
 
     Raises:
-        InputError: unknown name (the known ones are listed), or the path of a folder elsewhere.
+        InputError: unknown name (the known ones are listed), a folder without ``edition.yaml``, or
+            the path of a folder elsewhere.
     """
     for place in places(folder):
         if name in {p.parent.name for p in place.glob("*/edition.yaml")}:
             return place / name
+    for place in places(folder):
+        if name in {p.name for p in place.glob("*/")}:
+            raise InputError(
+                f"{place / name / 'edition.yaml'}: no such file; every edition has one"
+            )
     looked = ", ".join(map(str, places(folder)))
     known = f"known: {', '.join(editions(folder))}; looked in {looked}"
     raise InputError(f"unknown edition {name!r}; {known}")
@@ -99,23 +105,41 @@ def load_edition(name: str, folder: Path = PARAMS) -> Edition:
     """
     path = folder_of(name, folder) / "edition.yaml"
     edition = parse(Edition, read_yaml(path), str(path))
+    try:
+        check_dataset(edition.data)
+    except InputError as error:
+        raise InputError(f"{path}: data: {error}") from None
     return edition.replace(data=with_fingerprint(edition.data))
+
+
+def check_dataset(data: DataConfig) -> None:
+    """Refuse a dataset that nobody reads, and drawn faces of other than seven classes.
+
+    Raises:
+        InputError: the value and what is allowed.
+    """
+    if data.dataset == "synthetic":
+        if data.classes != 7:
+            raise InputError(f"classes is {data.classes}, allowed for synthetic faces: 7")
+    elif data.dataset not in official.DATASETS:
+        raise InputError(
+            f"unknown dataset {data.dataset!r}; known: {', '.join(official.DATASETS)}, synthetic"
+        )
 
 
 def with_fingerprint(data: DataConfig) -> DataConfig:
     """The config with the fingerprint that its data must have: known without the data for synthetic
     faces and published sets; any other set has to be there, best in canonical form, which says it
-    at once."""
+    at once.
+
+    Raises:
+        InputError: see ``check_dataset``; or the data is not there, or not right.
+    """
+    check_dataset(data)
     if data.dataset == "synthetic":
-        if data.classes != 7:
-            raise InputError(f"classes is {data.classes}, allowed for synthetic faces: 7")
         faces, style = data.faces or 12000, data.style or "wild"
         mark = synthetic.fingerprint(faces, data.world_seed, style)
         return data.model_copy(update={"faces": faces, "style": style, "fingerprint": mark})
-    if data.dataset not in official.DATASETS:
-        raise InputError(
-            f"unknown dataset {data.dataset!r}; known: {', '.join(official.DATASETS)}, synthetic"
-        )
     mark = official.FINGERPRINTS.get(data.dataset) if data.classes == 7 else None
     return data.model_copy(update={"fingerprint": mark or faces_of(data).fingerprint})
 

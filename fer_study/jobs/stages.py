@@ -157,8 +157,29 @@ class Trained(Stage):
         try:
             config = make_run(edition, recipe, model, seed, self.name(arm, recipe), changes, data)
         except InputError as error:
+            self.check_names()
             raise InputError(f"{self.stage}, {arm}: {error}") from None
         return self.job(config, arm, recipe)
+
+    def check_names(self) -> None:
+        """Refuse a recipe or a network that nobody knows, by the parameter that names it.
+
+        Raises:
+            InputError: there is one.
+        """
+        from .. import models  # as in ``make_run``
+
+        given = dict(self)
+        networks = given.get("models") or [given["model"]]
+        for key, names, find in (
+            ("recipes", self.recipes, load_recipe),
+            ("models" if "models" in given else "model", networks, models.options_of),
+        ):
+            for name in names:
+                try:
+                    find(name)
+                except InputError as error:
+                    raise InputError(f"{self.stage}: {key}: {error}") from None
 
     def name(self, arm: str, recipe: str) -> str:
         """Say what tables call a run."""

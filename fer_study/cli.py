@@ -275,7 +275,8 @@ def labs_command(args: argparse.Namespace) -> int:
 
 def publish_command(args: argparse.Namespace) -> int:
     from . import store
-    from .jobs import queue, stages
+    from .book import execute
+    from .jobs import queue
     from .settings.checkout import CHECKOUT
 
     if CHECKOUT is None:
@@ -284,18 +285,30 @@ def publish_command(args: argparse.Namespace) -> int:
             "installed package"
         )
     queue.check_store(store.published_root())
-    everything = stages.edition_jobs(args.edition)
-    found = [record for job in everything if (record := job.record()) and not record.published]
+    everything = execute.needed(args.edition, [], {})
+    found = [record for job in everything if (record := job.record())]
+    local = [record for record in found if not record.published]
     refused = sum(store.is_damaged(job.key) for job in everything)  # the log names them
-    made = 0
-    for record in found:
+    made = replaced = 0
+    for record in local:
+        again = (store.published_root() / record.key / "done").is_file()
         try:
             store.publish(record)
-            made += 1
+            made, replaced = made + 1, replaced + again
         except InputError as reason:
             refused += 1
             log.error("fer-study: not published: %s", reason)
-    log.info("%d records published to %s", made, store.published_root())
+    log.info(
+        "%d records published to %s, %d of them in place of an older copy; "
+        "%d more were there already; %d of the %d of edition %s are missing",
+        made,
+        store.published_root(),
+        replaced,
+        len(found) - len(local),
+        len(everything) - len(found),
+        len(everything),
+        args.edition,
+    )
     return 1 if refused else 0
 
 

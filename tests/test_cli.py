@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 
 from fer_study import cli, data, store
 from fer_study.book import execute
+from fer_study.book.labs import versions
 from fer_study.jobs import editions, plan, queue, stages
 from fer_study.jobs.job import job_for
 from fer_study.settings import environment, experiment, recipes
@@ -145,6 +147,13 @@ def test_an_ablation_of_what_is_not_there(fer, capsys, model):
             "batch_size: big",
             ["smoke.yaml", "batch_size", "'big'", "integer"],
         ),
+        (
+            "plan smoke",
+            "smoke/edition",
+            "dataset: synthetic",
+            "dataset: synthetc",
+            ["edition.yaml: data: unknown dataset 'synthetc'"],
+        ),
         ("plan smoke", "smoke/edition", "live: {", "colour: red\nlive: {", ["edition.yaml", "'colour'", "allowed: title"]),
         ("plan fer2013", "fer2013/01_dataset_audit", "threshold: 0.95", "threshold: high", ["near_threshold is 'high'"]),
         ("train fer2013", "fer2013/01_dataset_audit", "threshold: 0.95", "threshold: 2.0", ["threshold is 2.0"]),
@@ -179,6 +188,41 @@ def test_an_edition_lies_in_params(fer, params, tmp_path, command):
     shutil.copytree(params / "smoke", tmp_path / "elsewhere")
     for name in ("mars", "../elsewhere", str(tmp_path / "elsewhere"), "recipes/../smoke", "smoke/", "."):
         refused(fer(command, name), f"unknown edition {name!r}", "smoke")
+
+
+@pytest.mark.parametrize("command", ["plan", "train", "publish", "execute"])
+def test_a_file_that_no_page_reads_is_refused(fer, params, trained, command):
+    shutil.copytree(params / "smoke", params / "typo")
+    path = params / "typo" / "03_model_comparison.yaml"
+    for name in ("03_model_comparisn.yaml", "03_model_comparison.yml"):
+        path = path.rename(path.with_name(name))
+        refused(fer(command, "typo"), f"{path}: ", "03_model_comparison", "gallery")
+    assert not trained
+
+
+def test_an_edition_without_its_first_file(fer, params):
+    shutil.copytree(params / "smoke", params / "mine")
+    (params / "mine" / "edition.yaml").unlink()
+    refused(fer("plan", "mine"), f"{params / 'mine' / 'edition.yaml'}: no such file")
+    refused(fer("plan", "mars"), "unknown edition 'mars'", f"looked in {params}")
+
+
+def test_parameters_need_the_stage_that_they_are_for(fer, trained):
+    for command in ("plan", "train", "execute"):
+        refused(fer(command, "smoke", "-p", "seeds", "[0]"), "-p seeds: name the stage", "03_model_comparison")
+    assert not trained
+
+
+@pytest.mark.parametrize(
+    ("stage", "given", "words"),
+    [
+        ("03", ("models", "[emotion_cn]"), "03_model_comparison: models: unknown model 'emotion_cn'; known: "),
+        ("02", ("model", "emotion_cn"), "02_class_weighting: model: unknown model 'emotion_cn'; known: "),
+        ("02", ("recipes", "[tea]"), "02_class_weighting: recipes: unknown recipe 'tea'; known: "),
+    ],
+)
+def test_an_unknown_name_is_told_with_its_parameter(fer, stage, given, words):
+    refused(fer("plan", "smoke", stage, "-p", *given), words)
 
 
 def test_a_recipe_lies_in_params(fer, params, tmp_path):
@@ -320,18 +364,34 @@ def test_interrupted(fer, monkeypatch):
     assert fer("train", "smoke") == (1, ["fer-study: interrupted; run the same command again to go on"])
 
 
+@pytest.mark.parametrize("command", [("execute", "smoke", "03"), ("labs",)])
+def test_notebooks_need_their_packages_before_anything_is_made(fer, trained, tmp_path, monkeypatch, command):
+    monkeypatch.setattr(versions, "WORK", tmp_path / "labs")
+    for name in ("nbformat", "papermill"):
+        monkeypatch.setitem(sys.modules, name, None)
+    refused(fer(*command), "(papermill, nbformat)", "pip install '.[book]'")
+    assert not trained and not (tmp_path / "labs").exists()
+
+
 def test_out_of_time_is_no_error(fer, runs_folder):
     assert fer("train", "smoke", "--minutes", "0") == (0, [])
     assert not list(runs_folder.glob("*/done"))
 
 
-def test_train_then_publish(fer, tmp_path, monkeypatch):
+def test_train_then_publish(fer, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(environment, "commit", lambda: "0123456789")  # the code at hand may be changed
     assert fer("train", "smoke", "--only", "hog_svm/*") == (0, [])
     (job,) = [job for job in stages.edition_jobs("smoke") if job.name == "hog_svm"]
     assert store.lookup(job.key).metrics["last_single"]["test"]["n"] == 60
-    assert fer("publish", "smoke") == (0, [])
-    assert [p.name for p in (tmp_path / "results").iterdir()] == [job.key]
+    total = len(stages.edition_jobs("smoke"))
+    for local, made, replaced, there in ((True, 1, 0, 0), (True, 1, 1, 0), (False, 0, 0, 1)):
+        if not local:
+            shutil.rmtree(store.local_root() / job.key)
+        with caplog.at_level("INFO"):
+            assert fer("publish", "smoke") == (0, [])
+        numbers = [int(n) for n in re.findall(r"\b\d+\b", caplog.messages[-1].replace(str(tmp_path), ""))]
+        assert numbers == [made, replaced, there, total - 1, total]
+        assert [p.name for p in (tmp_path / "results").iterdir()] == [job.key]
 
 
 def test_an_estimate_is_of_the_same_network(monkeypatch, tiny_run):

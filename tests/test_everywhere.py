@@ -110,6 +110,26 @@ def test_an_installed_package_has_editions_and_notebooks(fer, tmp_path):
     assert list((tmp_path / "labs" / "student").glob("*.ipynb"))
 
 
+def test_an_installed_package_knows_the_editions_of_the_folder_of_the_call(fer, tmp_path):
+    """They are found first; those of the package stay."""
+    for name, faces in (("mine", 500), ("smoke", 700)):
+        shutil.copytree(ROOT / "params" / "smoke", tmp_path / "params" / name)
+        text = (tmp_path / "params" / name / "edition.yaml").read_text().replace("faces: 600", f"faces: {faces}")
+        (tmp_path / "params" / name / "edition.yaml").write_text(text)
+    (tmp_path / "params" / "mine" / "07_error_analysis.yaml").unlink()
+    assert "cbam_cnn" in fer("plan", "mine", "03")
+    code = (
+        "from fer_study.book import execute, freshness\n"
+        "from fer_study.jobs import editions, stages\n"
+        "print(*editions.editions(), *(stages.own_audit(name).config.data.faces for name in ('mine', 'smoke')))\n"
+        "print(*execute.stage_names('mine'))\n"
+        "print(freshness.settings({'edition': 'mine'})['editions']['mine']['data']['faces'])\n"
+    )
+    known, pages, hashed = fer(code=code).splitlines()
+    assert known.split() == ["fer2013", "mine", "smoke", "synthetic", "500", "700"] and hashed == "500"
+    assert "03_model_comparison" in pages and "07_error_analysis" not in pages
+
+
 def test_an_installed_package_writes_to_the_folder_of_the_call_and_knows_no_commit(fer, installed, tmp_path):
     code = (
         "import os, subprocess, sys\n"

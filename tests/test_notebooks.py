@@ -133,6 +133,13 @@ def test_nothing_is_best_where_there_is_no_validation(run, without_validation, c
     assert store.lookup(record.key).history["validation_loss"].isna().all()
 
 
+def test_the_files_that_contributors_are_sent_to_are_there():
+    text = (execute.ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = re.findall(r"`([\w.-]+/[\w./-]*)`", text)
+    assert len(named) > 20 and [name for name in named if not (execute.ROOT / name).exists()] == []
+    assert "book/fer2013/" in named and "`fer-study execute fer2013` writes them" in text.replace("\n", " ")
+
+
 @pytest.mark.parametrize(("document", "name"), [("README.md", "rafdb"), ("book/reproduce.md", "mine")])
 def test_the_recipe_for_other_data_works_to_the_letter(without_validation, tmp_path, monkeypatch, capsys, document, name):
     """Its lines are run, on class folders, and its edition has runs of its own data only, none of them published."""

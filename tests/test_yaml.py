@@ -40,6 +40,13 @@ def refused(caplog):
     return check
 
 
+def test_a_message_says_line_and_column_of_the_file_alone(params, refused, caplog):
+    path = params / "smoke" / "edition.yaml"
+    path.write_text("data: [1")
+    refused("plan", "smoke", words=(f"{path}: ", "line 1, column 9"))
+    assert "unicode string" not in caplog.text
+
+
 @pytest.mark.parametrize("number", UNCLEAR)
 @pytest.mark.parametrize("command", ["plan", "execute"])
 def test_a_number_of_several_meanings_is_refused(runs_folder, refused, command, number):

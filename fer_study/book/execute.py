@@ -26,7 +26,7 @@ from ..settings.yaml_files import read_yaml, value_of
 from ..store import local_root
 from ..store.record_files import write_atomically
 from .freshness import content_hash, is_current, stamp
-from .kernel import executed
+from .kernel import check_packages, executed
 
 log = logging.getLogger(__name__)
 
@@ -48,9 +48,23 @@ class Task(NamedTuple):
 
 def stage_names(edition: str) -> list[str]:
     """The notebooks that an edition has parameters for: its stages, in order, then other pages."""
-    return sorted(
-        p.stem for p in NOTEBOOKS.glob("*.ipynb") if (PARAMS / edition / f"{p.stem}.yaml").is_file()
-    )
+    known = {p.stem for p in NOTEBOOKS.glob("*.ipynb")}
+    names = {p.stem for p in editions.folder_of(edition, PARAMS).glob("[!.]*.yaml")}
+    return sorted(known & names)
+
+
+def check_files(edition: str) -> None:
+    """Refuse an edition with a file that no page reads, such as one whose name has a slip.
+
+    Raises:
+        InputError: there is such a file.
+    """
+    known = sorted({p.stem for p in NOTEBOOKS.glob("*.ipynb")} | set(STAGES))
+    for path in sorted(editions.folder_of(edition, PARAMS).glob("[!.]*.y*ml")):
+        if path.name != "edition.yaml" and path.name not in {f"{name}.yaml" for name in known}:
+            raise InputError(
+                f"{path}: no stage has this name; allowed: NAME.yaml with one of {', '.join(known)}"
+            )
 
 
 def find_stages(edition: str, wanted: list[str]) -> list[str]:
@@ -129,18 +143,26 @@ def tasks(edition: str, stages: list[str], overrides: dict[str, str]) -> list[Ta
         overrides: parameter -> value as YAML text, as given by ``-p``.
 
     Raises:
-        InputError: an unknown edition, stage or parameter, or a value of the wrong type.
+        InputError: an unknown edition, stage or parameter, a value of the wrong type, or ``-p``
+            without a stage.
     """
-    editions.folder_of(edition, PARAMS)
+    folder = editions.folder_of(edition, PARAMS)
     if "edition" in overrides:
         raise InputError(
             "-p edition: the edition is the first argument: fer-study execute "
             f"{overrides['edition']} ..."
         )
+    if overrides and not stages:
+        raise InputError(
+            f"-p {next(iter(overrides))}: name the stage that it is for, as in "
+            f"`fer-study plan {edition} 03 -p NAME VALUE`; {edition} has: "
+            f"{', '.join(stage_names(edition))}"
+        )
+    check_files(edition)
     changed = {name: value_of(text, f"-p {name}") for name, text in overrides.items()}
     found = []
     for stage in find_stages(edition, stages):
-        notebook, where = NOTEBOOKS / f"{stage}.ipynb", PARAMS / edition / f"{stage}.yaml"
+        notebook, where = NOTEBOOKS / f"{stage}.ipynb", folder / f"{stage}.yaml"
         allowed, parameters = defaults(notebook), editions.parameters(edition, stage, PARAMS)
         for given, place in ((parameters, str(where)), (parameters | changed, f"-p for {stage}")):
             if stage in STAGES:
@@ -203,9 +225,13 @@ def make(todo: list[Task], root: str | None) -> int:
 
     Returns:
         0 when every page is there, 1 when one failed or cannot be made.
+
+    Raises:
+        InputError: the packages of notebooks are not installed, or the store cannot be written.
     """
     from ..jobs import plan, queue
 
+    check_packages()
     queue.check_store()
     start = time.perf_counter()
     missing = train_live(todo, root)
@@ -302,7 +328,8 @@ def finished(notebook: dict, task: Task, missing: list[str]) -> str:
     notebook["metadata"]["papermill"] = {key: papermill[key] for key in kept if key in papermill}
     notebook["metadata"]["fer_study"] = {"content": task.content, "missing": missing}
     edition = task.parameters.get("edition")  # a lab has none
-    title = read_yaml(PARAMS / edition / "edition.yaml").get("title") if edition else None
+    named = edition and read_yaml(editions.folder_of(edition, PARAMS) / "edition.yaml")
+    title = named.get("title") if named else None
     if title and task.notebook.stem[0].isdigit():
         first = notebook["cells"][0]
         first["source"] = re.sub(

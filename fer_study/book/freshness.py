@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from .. import store
-from ..jobs.editions import dataset_config, load_edition, parameters
+from ..jobs.editions import dataset_config, editions, folder_of, load_edition, parameters
 from ..jobs.job import is_done
 from ..settings.checkout import PACKAGE
 from ..settings.experiment import PARAMS
@@ -49,7 +49,7 @@ def settings(given: dict, folder: Path = PARAMS) -> dict:
     worlds = {
         name: load_edition(name, folder)
         for name in {given.get("edition"), "fer2013"}
-        if name and (folder / name / "edition.yaml").is_file()
+        if name in editions(folder)
     }
     own, datasets = worlds.get(given.get("edition")), given.get("others", [])
     if "sources" in given:
@@ -60,7 +60,7 @@ def settings(given: dict, folder: Path = PARAMS) -> dict:
         "audits": {
             name: parameters(name, AUDITED, folder)
             for name in worlds
-            if (folder / name / f"{AUDITED}.yaml").is_file()
+            if (folder_of(name, folder) / f"{AUDITED}.yaml").is_file()
         },
         "datasets": {name: dataset_config(name, own).fingerprint for name in datasets},
         "recipes": {name: load_recipe(name, folder / "recipes").model_dump() for name in recipes},

@@ -2,8 +2,27 @@
 
 from __future__ import annotations
 
+import importlib.util
 import time
 from pathlib import Path
+
+from ..settings.errors import InputError
+
+PACKAGES = ("papermill", "nbformat", "nbclient", "nbconvert", "ipykernel")
+"""What work on notebooks needs of the extra ``book``."""
+
+
+def check_packages() -> None:
+    """Refuse work on notebooks where their packages are not installed, before hours of training.
+
+    Raises:
+        InputError: the extra ``book`` was left out.
+    """
+    if missing := [name for name in PACKAGES if importlib.util.find_spec(name) is None]:
+        raise InputError(
+            f"notebooks need packages that are not installed ({', '.join(missing)}); "
+            "install the extra that has them: pip install '.[book]'"
+        )
 
 
 def executed(notebook: Path, parameters: dict, folder: Path) -> tuple[str, str | None, float]:

@@ -9,11 +9,16 @@ from pydantic import Field
 
 from ..data import NotFound, official
 from ..data.twin import synthetic
+from ..settings.checkout import CHECKOUT, ROOT
 from ..settings.errors import InputError
 from ..settings.experiment import PARAMS, DataConfig
 from ..settings.frozen import Frozen, parse
 from ..settings.yaml_files import read_yaml
 from ..training.sources import faces_of
+
+OWN = None if CHECKOUT else ROOT / "params"
+"""Where an installed command finds editions of its user: in the folder of the call. A checkout
+has its own in ``PARAMS``."""
 
 
 class Live(Frozen):
@@ -47,18 +52,32 @@ class Edition(Frozen):
 
 def editions(folder: Path = PARAMS) -> list[str]:
     """Names of the editions."""
-    return sorted(p.parent.name for p in folder.glob("*/edition.yaml"))
+    return sorted({p.parent.name for place in places(folder) for p in place.glob("*/edition.yaml")})
+
+
+def places(folder: Path = PARAMS) -> list[Path]:
+    """Where editions are looked for: one's own hide those of the package."""
+    return [OWN, folder] if OWN else [folder]
 
 
 def folder_of(name: str, folder: Path = PARAMS) -> Path:
     """Where the parameters of an edition are.
 
     Raises:
-        InputError: unknown name (the known ones are listed), or the path of a folder elsewhere.
+        InputError: unknown name (the known ones are listed), a folder without ``edition.yaml``, or
+            the path of a folder elsewhere.
     """
-    if name not in editions(folder):
-        raise InputError(f"unknown edition {name!r}; known: {', '.join(editions(folder))}")
-    return folder / name
+    for place in places(folder):
+        if name in {p.parent.name for p in place.glob("*/edition.yaml")}:
+            return place / name
+    for place in places(folder):
+        if name in {p.name for p in place.glob("*/")}:
+            raise InputError(
+                f"{place / name / 'edition.yaml'}: no such file; every edition has one"
+            )
+    looked = ", ".join(map(str, places(folder)))
+    known = f"known: {', '.join(editions(folder))}; looked in {looked}"
+    raise InputError(f"unknown edition {name!r}; {known}")
 
 
 def parameters(edition: str, stage: str, folder: Path = PARAMS) -> dict:
@@ -86,23 +105,41 @@ def load_edition(name: str, folder: Path = PARAMS) -> Edition:
     """
     path = folder_of(name, folder) / "edition.yaml"
     edition = parse(Edition, read_yaml(path), str(path))
+    try:
+        check_dataset(edition.data)
+    except InputError as error:
+        raise InputError(f"{path}: data: {error}") from None
     return edition.replace(data=with_fingerprint(edition.data))
+
+
+def check_dataset(data: DataConfig) -> None:
+    """Refuse a dataset that nobody reads, and drawn faces of other than seven classes.
+
+    Raises:
+        InputError: the value and what is allowed.
+    """
+    if data.dataset == "synthetic":
+        if data.classes != 7:
+            raise InputError(f"classes is {data.classes}, allowed for synthetic faces: 7")
+    elif data.dataset not in official.DATASETS:
+        raise InputError(
+            f"unknown dataset {data.dataset!r}; known: {', '.join(official.DATASETS)}, synthetic"
+        )
 
 
 def with_fingerprint(data: DataConfig) -> DataConfig:
     """The config with the fingerprint that its data must have: known without the data for synthetic
     faces and published sets; any other set has to be there, best in canonical form, which says it
-    at once."""
+    at once.
+
+    Raises:
+        InputError: see ``check_dataset``; or the data is not there, or not right.
+    """
+    check_dataset(data)
     if data.dataset == "synthetic":
-        if data.classes != 7:
-            raise InputError(f"classes is {data.classes}, allowed for synthetic faces: 7")
         faces, style = data.faces or 12000, data.style or "wild"
         mark = synthetic.fingerprint(faces, data.world_seed, style)
         return data.model_copy(update={"faces": faces, "style": style, "fingerprint": mark})
-    if data.dataset not in official.DATASETS:
-        raise InputError(
-            f"unknown dataset {data.dataset!r}; known: {', '.join(official.DATASETS)}, synthetic"
-        )
     mark = official.FINGERPRINTS.get(data.dataset) if data.classes == 7 else None
     return data.model_copy(update={"fingerprint": mark or faces_of(data).fingerprint})
 

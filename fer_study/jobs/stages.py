@@ -19,7 +19,7 @@ from ..settings.experiment import (
 )
 from ..settings.frozen import Frozen, build, parse
 from ..settings.recipes import load_recipe
-from .editions import Edition, dataset_config, load_edition, parameters
+from .editions import Edition, dataset_config, folder_of, load_edition, parameters
 from .job import BASELINE, Job, job_for, unique
 
 
@@ -157,8 +157,29 @@ class Trained(Stage):
         try:
             config = make_run(edition, recipe, model, seed, self.name(arm, recipe), changes, data)
         except InputError as error:
+            self.check_names()
             raise InputError(f"{self.stage}, {arm}: {error}") from None
         return self.job(config, arm, recipe)
+
+    def check_names(self) -> None:
+        """Refuse a recipe or a network that nobody knows, by the parameter that names it.
+
+        Raises:
+            InputError: there is one.
+        """
+        from .. import models  # as in ``make_run``
+
+        given = dict(self)
+        networks = given.get("models") or [given["model"]]
+        for key, names, find in (
+            ("recipes", self.recipes, load_recipe),
+            ("models" if "models" in given else "model", networks, models.options_of),
+        ):
+            for name in names:
+                try:
+                    find(name)
+                except InputError as error:
+                    raise InputError(f"{self.stage}: {key}: {error}") from None
 
     def name(self, arm: str, recipe: str) -> str:
         """Say what tables call a run."""
@@ -494,7 +515,7 @@ def listed_jobs(edition: str) -> list[Job]:
     jobs = []
     for stage in STAGES:
         path = f"params/{edition}/{stage}.yaml"
-        if (PARAMS / edition / f"{stage}.yaml").is_file():
+        if (folder_of(edition, PARAMS) / f"{stage}.yaml").is_file():
             try:
                 jobs += read_stage(edition, stage).jobs()
             except InputError as error:  # of a value that only its jobs show to be wrong

@@ -87,7 +87,8 @@ def value_of(text: str, where: str) -> object:
     try:
         return yaml.load(text, _Loader)
     except (yaml.YAMLError, ValueError) as error:  # a number can have too many digits for Python
-        raise InputError(f"{where}: not readable as YAML: {' '.join(str(error).split())}") from None
+        said = " ".join(str(error).split()).replace('in "<unicode string>", ', "in ")
+        raise InputError(f"{where}: not readable as YAML: {said}") from None
 
 
 def read_yaml(path: Path) -> dict:

@@ -19,6 +19,7 @@ from ...settings.checkout import ROOT, STUDY
 from ...store.record_files import write_atomically
 from .. import execute
 from ..freshness import content_hash, is_current
+from ..kernel import check_packages
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +61,11 @@ def write() -> list[Path]:
 
     Returns:
         The solutions.
+
+    Raises:
+        InputError: the packages of notebooks are not installed.
     """
+    check_packages()
     for source in sources():
         for name in LEFT_OUT:
             target = WORK / name / source.name

@@ -14,8 +14,10 @@ from fer_study.data.labels import FER2013
 from fer_study.models import registry
 from fer_study.settings.errors import InputError
 from fer_study.settings.experiment import LossConfig, ModelConfig
+from fer_study.training.augment import mix
 from fer_study.training.objectives import (
     JointGenerator,
+    Mixed,
     Penalised,
     Supervised,
     Taught,
@@ -106,3 +108,22 @@ def test_class_weights_reach_the_loss(tiny_run):
     weights = COUNTS.sum() / (7 * COUNTS)
     expected = nn.functional.cross_entropy(network(images), torch.arange(5), weights)
     assert found.loss.item() == pytest.approx(expected.item()) and found.logs == {}
+
+
+@pytest.mark.parametrize("kind", ["mixup", "cutmix"])
+def test_mixed_images_are_taught_and_scored_by_their_mixed_targets(tiny_run, kind):
+    """Mixed by the generator that is given, or by torch's; a teacher sees the mixed images."""
+    images, targets, loss = torch.randn(7, 1, 1, 7), torch.eye(7), LossConfig(**{kind: 0.5})
+    network, generator = Linear(), torch.Generator()
+    objective = make_objective(tiny_run(loss=loss), network, COUNTS, CLASSES, generator)
+    for seed in range(3):
+        torch.manual_seed(seed)
+        generator.manual_seed(seed)
+        found = objective.step(images, targets.clone())
+        torch.manual_seed(seed)
+        mixed, of = mix(images, targets.clone(), loss, generator.manual_seed(seed))
+        expected = nn.functional.cross_entropy(network(mixed), of)
+        hits = (network(mixed).argmax(dim=1) == of.argmax(dim=1)).float().mean()
+        assert found.loss.item() == pytest.approx(expected.item()) and found.logs["accuracy"] == hits
+    taught = make_objective(tiny_run(loss=loss), network, COUNTS, CLASSES, generator, teacher=network)
+    assert isinstance(taught, Mixed) and isinstance(taught.objective, Taught)

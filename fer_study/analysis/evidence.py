@@ -54,6 +54,8 @@ class Evidence:
         self.dataset, self.runs, self.homes, self.stages = dataset, runs, homes, stages
         counts = official.OFFICIAL_COUNTS.get(dataset, {})
         self.sizes = {split: sum(by_class) for split, by_class in counts.items()}
+        if self.sizes:
+            self.sizes["merged"] = self.sizes["validation"] + self.sizes["test"]
         self._scored: dict[tuple, Scored | None] = {}
         self._scores: dict[tuple, dict[str, float]] = {}
         self._measured: dict[tuple, float] = {}
@@ -145,13 +147,12 @@ class Evidence:
     def _is_whole(self, record: Record, subset: str) -> bool:
         """Say whether a record holds every image of the official split that a subset is of: the
         clean ones lack copies, so that the split itself is counted."""
-        merged = sum(self.sizes.get(split, 0) for split in ("validation", "test"))
-        sizes = {**self.sizes, "merged": merged}
-        if record.config.data.protocol == "resplit":  # its validation images are of Training
-            sizes = {"test": merged} if merged else {}
-        table, split = record.predictions.table, subset.removesuffix("_clean")
+        split, resplit = subset.removesuffix("_clean"), record.config.data.protocol == "resplit"
+        if not self.sizes or (resplit and split == "validation"):  # that is a part of Training
+            return True
+        table = record.predictions.table
         rows = table["row"] if split == "merged" else table["row"][table["split"] == split]
-        return split not in sizes or not merged or rows.nunique() == len(rows) == sizes[split]
+        return rows.nunique() == len(rows) == self.sizes["merged" if resplit else split]
 
     def pool(self, like: pd.DataFrame, metric: str, check: OnRuns) -> pd.DataFrame:
         """Measure every run that has the recipe and the loss of one of these."""

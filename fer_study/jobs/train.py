@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ from ..training.checkpoint import CHECKPOINT, whole_content
 from ..training.device import device_environment, make_fabric, memory_format
 from ..training.explain import has_maps, said, saliency_of
 from ..training.loop import OnEpoch, TrainedStates, check_finite, fit
+from ..training.objectives import make_objective
 from ..training.predict import TTA, log_probabilities
 from ..training.protocol import Split, split
 from ..training.sources import faces_of
@@ -124,7 +126,7 @@ def train_and_predict(
         folder,
         fabric,
         deadline,
-        teacher(config, faces, fabric),
+        partial(make_objective, teacher=teacher(config, faces, fabric)),
         on_epoch,
         origin,
     )

@@ -44,6 +44,7 @@ class Learner:
     Attributes:
         network: the model as ``fabric.setup`` returned it, which computes in Fabric's precision.
         objective: what teaches it.
+        generator: of the order of images, their augmentation and mixing; each epoch seeds it anew.
         ema, mean: averages of its weights.
     """
 
@@ -51,6 +52,7 @@ class Learner:
     network: FaceModel
     objective: Objective
     optimiser: torch.optim.Optimizer
+    generator: torch.Generator
     ema: AveragedModel | None
     mean: AveragedModel
 

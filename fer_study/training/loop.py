@@ -23,10 +23,10 @@ from ..analysis.metrics import accuracy, log_loss
 from ..models import FaceModel
 from ..settings.errors import InputError
 from ..settings.experiment import PhaseConfig, RunConfig
-from .augment import augment, mix
+from .augment import augment
 from .batches import Batches
 from .checkpoint import CHECKPOINT, Learner, Progress, copy_state, load_checkpoint, save_checkpoint
-from .objectives import make_objective
+from .objectives import Objective, make_objective
 from .predict import log_probabilities
 
 if TYPE_CHECKING:
@@ -38,6 +38,10 @@ LAST_EPOCHS = 5
 OnEpoch = Callable[[FaceModel, dict[str, float]], None]
 """Called with the network and the row of the history after each epoch, before anything is chosen by
 it or saved."""
+
+Teach = Callable[..., Objective]
+"""Called with config, network, images by class, names of the classes and the generator of the
+epochs, as ``make_objective`` is."""
 
 
 class TrainingFailed(RuntimeError):
@@ -85,7 +89,7 @@ def fit(
     folder: Path,
     fabric: Fabric,
     deadline: float | None = None,
-    teacher: FaceModel | None = None,
+    teach: Teach = make_objective,
     on_epoch: OnEpoch | None = None,
     origin: dict[str, object] | None = None,
 ) -> TrainedStates:
@@ -95,7 +99,7 @@ def fit(
         train: the training batches, on the device.
         validation: ``(images (N, C, H, W) uint8 on the device, labels (N,) int64)``; empty: none.
         deadline: ``time.monotonic()`` after which training stops at the next epoch's end.
-        teacher: see ``make_objective``.
+        teach: gives the objective, which is all that the loop knows of teaching.
         origin: see ``TrainedStates``; that of a run which goes on is in its checkpoint.
 
     Raises:
@@ -106,7 +110,7 @@ def fit(
     """
     check_steps(config, len(train))
     name, checkpoint = config.name or config.key, folder / CHECKPOINT
-    learner = make_learner(config, model, train, fabric, teacher)
+    learner = make_learner(config, model, train, fabric, teach)
     progress, best = load_checkpoint(checkpoint, config.key, learner, fabric)
     progress.origin = progress.origin or origin or {}
 
@@ -162,7 +166,7 @@ def train_epoch(
     Raises:
         TrainingFailed: the loss is not finite.
     """
-    generator = seed_epoch(config, epoch, fabric)
+    generator = seed_epoch(config, epoch, learner.generator)
     unfreeze(learner.model, phase_at(config, epoch)[0].unfreeze)
     set_train_mode(learner.network)
     start, seen, hits, sums = time.perf_counter(), 0, 0, {}
@@ -170,7 +174,6 @@ def train_epoch(
         for group in learner.optimiser.param_groups:
             group["lr"] = learning_rate(config, epoch, step, len(train))
         images = augment(images, config.augment, config.model.input_size, generator)
-        images, targets = mix(images, targets, config.loss, generator)
         with fabric.autocast():  # losses compute in float32 all the same
             loss, logits, logs = learner.objective.step(images, targets)
         learner.optimiser.zero_grad(set_to_none=True)
@@ -201,7 +204,7 @@ def train_epoch(
     return {
         "epoch": epoch + 1,
         "train_loss": means.pop("loss"),
-        "train_accuracy": float(hits) / seen,
+        "train_accuracy": means.pop("accuracy", float(hits) / seen),
         "lr": rate,
         "seconds": seconds,
         "images_per_second": seen / seconds,
@@ -235,7 +238,7 @@ def mean_state(
     """The mean weights, with batch statistics of one more pass over the training images: those of
     averaged weights are not the average of statistics (Izmailov et al., 2018, section 3.2). What is
     frozen in the last phase keeps its own."""
-    generator, model = seed_epoch(config, config.epochs, fabric), learner.mean.module
+    generator, model = seed_epoch(config, config.epochs, learner.generator), learner.mean.module
     unfreeze(model, phase_at(config, config.epochs - 1)[0].unfreeze)
     set_train_mode(model)
     views = (
@@ -269,19 +272,21 @@ def make_learner(
     model: FaceModel,
     train: Batches,
     fabric: Fabric,
-    teacher: FaceModel | None = None,
+    teach: Teach = make_objective,
 ) -> Learner:
     """Everything that changes while a network learns, at its start; arguments as in ``fit``."""
     optimiser = make_optimiser(config, model)
     network, optimiser = fabric.setup(model, optimiser)
     network.mark_forward_method("training_outputs")  # in the precision that Fabric set up
-    objective = make_objective(config, network, train.targets.sum(dim=0), train.classes, teacher)
+    generator = torch.Generator(device=fabric.device)
+    objective = teach(config, network, train.targets.sum(dim=0), train.classes, generator)
     ema = (
         AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(config.ema.decay), use_buffers=True)
         if config.ema
         else None
     )
-    return Learner(model, network, objective, optimiser, ema, mean=AveragedModel(model))
+    mean = AveragedModel(model)
+    return Learner(model, network, objective, optimiser, generator, ema, mean)
 
 
 def make_optimiser(config: RunConfig, model: FaceModel) -> torch.optim.Optimizer:
@@ -327,9 +332,9 @@ def check_finite(config: RunConfig, logits: np.ndarray) -> None:
         )
 
 
-def seed_epoch(config: RunConfig, epoch: int, fabric: Fabric) -> torch.Generator:
-    """Seed an epoch: torch's global generator (dropout and the like), and one for order and
-    augmentation, which is returned.
+def seed_epoch(config: RunConfig, epoch: int, generator: torch.Generator) -> torch.Generator:
+    """Seed an epoch: torch's global generator (dropout and the like), and that of the learner,
+    which is returned.
 
     All randomness of an epoch follows from the run's seed and its number, so a resumed run needs no
     state of generators. The factor is larger than any number of epochs, so that no two seeds have
@@ -337,7 +342,7 @@ def seed_epoch(config: RunConfig, epoch: int, fabric: Fabric) -> torch.Generator
     """
     seed = config.seed * 1_000_003 + epoch
     torch.manual_seed(seed)
-    return torch.Generator(device=fabric.device).manual_seed(seed)
+    return generator.manual_seed(seed)
 
 
 def learning_rate(config: RunConfig, epoch: int, step: int, steps: int) -> float:

@@ -7,6 +7,7 @@ objective              learns from
 ``Penalised``          the same, plus a penalty that the network computes (attention of EmoNeXt)
 ``JointGenerator``     the loss of trunk and branch, and the trunk also from the branch (ResFace)
 ``Taught``             any of these, with the distributions of a frozen teacher as targets
+``Mixed``              any of these, of images that are mixed with others of their batch
 =====================  ======================================================================
 
 Which of the first three it is, the class of the network declares (``FaceModel.extra_outputs``). To
@@ -29,6 +30,7 @@ import torch
 from ..models import FaceModel, extra_outputs
 from ..settings.errors import InputError
 from ..settings.experiment import LossConfig, RunConfig
+from .augment import mix
 from .losses import class_weights, label_distribution_loss, smooth, soft_cross_entropy
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -43,7 +45,8 @@ class Step(NamedTuple):
         logits: (B, K) of the network as it is used at inference.
         logs: name -> scalar; the history holds the mean of each over an epoch. ``loss``, where
             given, is the part of the loss that can be compared with the loss on validation, and
-            stands in the history in its place.
+            stands in the history in its place; so does ``accuracy`` where it is of other targets
+            than the batch came with.
     """
 
     loss: torch.Tensor
@@ -107,6 +110,26 @@ class Taught:
         return self.objective.step(images, teacher_targets(self.teacher, images))
 
 
+class Mixed:
+    """Mix the images of a batch, and their targets alike, before an objective sees them.
+
+    Args:
+        config: how (see ``augment.mix``).
+        generator: what it draws from.
+    """
+
+    def __init__(
+        self, objective: Objective, config: LossConfig, generator: torch.Generator
+    ) -> None:
+        self.objective, self.config, self.generator = objective, config, generator
+
+    def step(self, images: torch.Tensor, targets: torch.Tensor) -> Step:
+        images, targets = mix(images, targets, self.config, self.generator)
+        loss, logits, logs = self.objective.step(images, targets)
+        hits = logits.detach().argmax(dim=1) == targets.argmax(dim=1)
+        return Step(loss, logits, logs | {"accuracy": hits.float().mean()})
+
+
 OBJECTIVES: dict[tuple[str, ...], type[Supervised]] = {
     (): Supervised,
     ("penalty",): Penalised,
@@ -140,6 +163,7 @@ def make_objective(
     network: FaceModel,
     counts: torch.Tensor,
     classes: Sequence[str],
+    generator: torch.Generator | None = None,
     teacher: FaceModel | None = None,
 ) -> Objective:
     """The objective that a config and its network name.
@@ -147,6 +171,7 @@ def make_objective(
     Args:
         network: as ``fabric.setup`` returned it.
         counts: (K,) images by class in the training split, on the device.
+        generator: what mixing draws from; where nothing is mixed, none is needed.
         teacher: the frozen network that ``config.loss.teacher`` names, on the device, in evaluation
             mode.
 
@@ -156,8 +181,11 @@ def make_objective(
     check_objective(config)
     weights = class_weights(config.loss.class_weights, counts, classes)
     loss = partial(batch_loss, config.loss, weights=weights)
-    objective = OBJECTIVES[extra_outputs(config.model)](network, loss)
-    return objective if teacher is None else Taught(objective, teacher)
+    objective: Objective = OBJECTIVES[extra_outputs(config.model)](network, loss)
+    if teacher is not None:
+        objective = Taught(objective, teacher)
+    mixes = config.loss.mixup or config.loss.cutmix
+    return Mixed(objective, config.loss, generator) if mixes else objective
 
 
 def batch_loss(

@@ -216,18 +216,14 @@ def plan_command(args: argparse.Namespace) -> int:
         sys.stdout.write("nothing is needed\n")
         return 0
     table = plan.table(jobs)
-    left = table[~table["state"].isin(["done", "published", "impossible"])]
     missing = [
         job
         for job, state in zip(jobs, table["state"], strict=True)
         if state not in ("done", "published")
     ]
-    shown = table.drop(columns="reason")
-    sys.stdout.write(shown.to_string(index=False, float_format="%.0f", na_rep="-") + "\n")
-    timed, untimed = left["seconds"].dropna(), int(left["seconds"].isna().sum())
-    minutes = f", about {timed.sum() / 60:.0f} minutes" if len(timed) else ""
-    unknown = f", {untimed} of them never timed" if untimed else ""
-    sys.stdout.write(f"{len(left)} of {len(table)} jobs left{minutes}{unknown}\n")
+    shown = table.drop(columns="reason").rename(columns={"seconds": "time"})
+    shown["time"] = shown["time"].map(plan.lasting)
+    sys.stdout.write(f"{shown.to_string(index=False)}\n{plan.summary(table)}\n")
     sys.stdout.writelines(
         f"{line}\n" for line in (*plan.obstacle_lines(table), *plan.data_lines(missing))
     )

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 
 from fer_study import cli, data, store
@@ -68,10 +69,14 @@ def test_plan_lists_what_is_missing(fer, capsys):
 def test_plan_says_whether_the_data_is_in_place(fer, tmp_path, capsys):
     def said() -> list[str]:
         assert cli.main(["--data", str(tmp_path), "plan", "fer2013", "02"]) == 0
-        return [line for line in capsys.readouterr().out.splitlines() if line.startswith("data: ")]
+        lines = capsys.readouterr().out.splitlines()
+        (first,) = [place for place, line in enumerate(lines) if line.startswith("data: ")]
+        return lines[first:]
 
-    (line,) = said()
-    assert line.startswith(f"data: fer2013 not found in {tmp_path}") and "--data" in line
+    first, *layouts, remedy = said()
+    assert first.startswith(f"data: fer2013 not found in {tmp_path} nor in ")
+    assert layouts[0].startswith("  layouts: ") and "--data" in remedy
+    assert len(layouts) > 1 and max(map(len, [*layouts, remedy])) < 200
     (tmp_path / "fer2013.csv").write_bytes(b"emotion,pixels,Usage\n\x00\xff")
     (line,) = said()
     assert line.startswith(f"data: fer2013 is in {tmp_path} ") and f"fer-study data doctor {tmp_path}" in line
@@ -392,6 +397,20 @@ def test_train_then_publish(fer, tmp_path, monkeypatch, caplog):
         numbers = [int(n) for n in re.findall(r"\b\d+\b", caplog.messages[-1].replace(str(tmp_path), ""))]
         assert numbers == [made, replaced, there, total - 1, total]
         assert [p.name for p in (tmp_path / "results").iterdir()] == [job.key]
+
+
+def test_a_plan_says_how_long_in_units_and_what_no_record_tells():
+    durations = {0: "0 s", 119: "119 s", 120: "2 min", 7199: "120 min", 12600: "3.5 h", float("nan"): "-"}
+    assert {seconds: plan.lasting(seconds) for seconds in durations} == durations
+
+    def said(*jobs: tuple[str, float]) -> str:
+        return plan.summary(pd.DataFrame(jobs, columns=["state", "seconds"]))
+
+    hours = [("missing", 7000.0), ("started", 5600.0)]
+    assert said(("done", 0.0), ("published", 0.0), ("impossible", float("nan"))) == "0 of 3 jobs left"
+    assert said(("done", 0.0), *hours) == "2 of 3 jobs left, about 3.5 h at the speed of the records at hand"
+    assert said(*hours, ("missing", float("nan"))).endswith("and 1 more of which no record at hand tells how long")
+    assert said(("no data", float("nan"))) == "1 of 1 jobs left; no record at hand tells how long they take"
 
 
 def test_an_estimate_is_of_the_same_network(monkeypatch, tiny_run):

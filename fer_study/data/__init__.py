@@ -153,7 +153,7 @@ def locate(dataset: str, root: str | Path | None = None) -> Path:
     layouts = "; ".join(x.looks_like for x in LAYOUTS if x.dataset == dataset)
     raise NotFound(
         f"{dataset} not found in {printable(root)} nor in {printable(root / dataset)}; "
-        f"say where it is with --data or $FER_STUDY_DATA (layouts: {layouts})"
+        f"layouts: {layouts}; say where it is with --data or $FER_STUDY_DATA"
     )
 
 

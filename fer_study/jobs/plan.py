@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import fnmatch
 import logging
+import math
 from collections.abc import Iterator
 
 import pandas as pd
@@ -76,7 +77,8 @@ def obstacle_lines(jobs: pd.DataFrame) -> Iterator[str]:
 
 
 def data_lines(jobs: list[Job]) -> Iterator[str]:
-    """Whether each dataset of jobs that is not drawn is in place, by names and headers only."""
+    """Whether each dataset of jobs that is not drawn is in place, by names and headers only; of one
+    that is not, a line each for what is looked for, the remedy last."""
     for dataset in dict.fromkeys(config.dataset for job in jobs for config in job.data()):
         try:
             if dataset != "synthetic":
@@ -84,7 +86,33 @@ def data_lines(jobs: list[Job]) -> Iterator[str]:
                 unseen = f"not looked into: `fer-study data doctor {place}` does"
                 yield f"data: {dataset} is in {place} ({unseen})"
         except (InputError, OSError) as error:
-            yield f"data: {error}"
+            first, *others = str(error).split("; ")
+            yield from (f"data: {first}", *(f"  {part}" for part in others))
+
+
+def lasting(seconds: float) -> str:
+    """Print a duration in a unit that is easy to read: ``96 s``, ``24 min``, ``3.5 h``; NaN is
+    ``-``."""
+    if math.isnan(seconds):
+        return "-"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def summary(jobs: pd.DataFrame) -> str:
+    """Say in a line how many jobs of a ``table`` are left, and how long they take as far as records
+    tell."""
+    left = jobs[~jobs["state"].isin(["done", "published", "impossible"])]
+    counted = f"{len(left)} of {len(jobs)} jobs left"
+    timed, untimed = left["seconds"].dropna(), int(left["seconds"].isna().sum())
+    unknown = "no record at hand tells how long"
+    if left.empty:
+        return counted
+    if timed.empty:
+        return f"{counted}; {unknown} they take"
+    total = f"{counted}, about {lasting(timed.sum())} at the speed of the records at hand"
+    return f"{total}, and {untimed} more of which {unknown}" if untimed else total
 
 
 def speeds() -> dict[str, float]:

@@ -135,7 +135,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
 
     diff = commands.add_parser("diff", help="compare two records; exit code 1 where they differ")
-    diff.add_argument("a", metavar="A", help="a key or a folder")
+    diff.add_argument("a", metavar="A", help="a key, its first six digits or more, or a folder")
     diff.add_argument("b", metavar="B")
     return parser
 

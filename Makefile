@@ -37,7 +37,7 @@ $(READY): $(LOCK) pyproject.toml
 	  "$$found" -m venv $(VENV); \
 	fi
 	@$(BIN)/python -m uv --version >/dev/null 2>&1 || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	@echo "Installing what $(LOCK) lists$(if $(CPU),, (about 6 GB with CUDA libraries on Linux; CPU=1 leaves these out))"
+	@echo "Installing what $(LOCK) lists$(if $(CPU),, (6.5 GB with CUDA libraries on Linux; CPU=1 leaves these out))"
 	@$(BIN)/python -m uv pip install --quiet --python $(BIN)/python $(if $(CPU),--torch-backend cpu) -r $(LOCK)
 	@$(BIN)/python -m uv pip install --quiet --python $(BIN)/python --no-deps -e .
 	@touch $@ $(if $(CPU),$(VENV)/.cpu)

@@ -123,7 +123,10 @@ def build_parser() -> argparse.ArgumentParser:
 
     claims = commands.add_parser("claims", help="the verdict on every claim of the sources")
     claims.add_argument(
-        "--id", metavar="PATTERN", default="*", help="shell pattern over ids, e.g. 'ladder-*'"
+        "--id",
+        metavar="PATTERN",
+        default="*",
+        help="shell pattern over ids, e.g. 'ladder-*'; one id shows its statement too",
     )
     claims.add_argument(
         "--open", action="store_true", help="what is missing, and the command that would settle it"
@@ -135,7 +138,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
 
     diff = commands.add_parser("diff", help="compare two records; exit code 1 where they differ")
-    diff.add_argument("a", metavar="A", help="a key or a folder")
+    diff.add_argument("a", metavar="A", help="a key, its first six digits or more, or a folder")
     diff.add_argument("b", metavar="B")
     return parser
 
@@ -317,6 +320,12 @@ def claims_command(args: argparse.Namespace) -> int:
             json.dumps([ledger.as_dict(verdict) for verdict in verdicts], indent=1) + "\n"
         )
         return 0
+    if len(verdicts) == 1:
+        claim, row = verdicts[0], claims.load().loc[verdicts[0].claim]
+        sys.stdout.write(
+            f"statement  {row['statement']}\nquotation  {claim.quote}\n"
+            f"source     {claims.SOURCES[row['source']]}: {claim.where}\n\n"
+        )
     sys.stdout.write(
         ledger.render(ledger.open_table(verdicts) if args.open else ledger.table(verdicts))
     )

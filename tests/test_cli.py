@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 from fer_study import cli, data, store
+from fer_study.analysis import claims
 from fer_study.book import execute
 from fer_study.book.labs import versions
 from fer_study.jobs import editions, plan, queue, stages
@@ -289,6 +290,23 @@ def test_a_closed_pipe_is_no_error():
     command = f"{sys.executable} -c 'from fer_study.cli import main; raise SystemExit(main())' claims --json"
     done = subprocess.run(["bash", "-c", f"set -o pipefail; {command} | head -1"], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "") and done.stdout == "[\n"
+
+
+def test_one_claim_is_shown_with_its_statement(capsys):
+    assert cli.main(["claims", "--id", "data-01"]) == 0
+    statement, quotation, source, _, head, row = capsys.readouterr().out.splitlines()
+    claim = claims.load().loc["data-01"]
+    assert statement == f"statement  {claim['statement']}" and quotation.startswith("quotation  ")
+    assert source.startswith(f"source     {claims.SOURCES[claim['source']]}: ")
+    assert head.startswith("id ") and row.startswith("data-01 ")
+    assert cli.main(["claims", "--id", "data-0[12]"]) == 0
+    assert "statement" not in capsys.readouterr().out
+
+
+def test_python_runs_the_package_as_the_command():
+    command = [sys.executable, "-m", "fer_study", "claims", "--id", "x"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2 and done.stderr.startswith("fer-study: no claim matches 'x'")
 
 
 def test_doctor(tmp_path, capsys):

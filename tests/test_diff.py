@@ -122,7 +122,8 @@ def test_records_are_found_by_folder_and_by_key(runs_folder, tmp_path):
     record = make_record(runs_folder, 30)
     record = store.Record(record.folder.rename(runs_folder / record.config.key), published=False)
     assert diff.find(str(record.folder)).folder == record.folder
-    assert diff.find(record.key).folder == record.folder
+    for name in (record.key, record.key[:6]):
+        assert diff.find(name).folder == record.folder
     (record.folder / "done").unlink()
     for name in (record.key, str(record.folder), "0123456789abcdef"):
         with pytest.raises(InputError, match=f"no finished record '{name}'"):
@@ -130,6 +131,20 @@ def test_records_are_found_by_folder_and_by_key(runs_folder, tmp_path):
     record_files.write_parts(record.folder, {"env.json": "{}"})
     with pytest.raises(InputError, match="without predictions"):
         diff.find(str(record.folder))
+
+
+def test_a_key_may_be_cut_where_one_record_is_meant(runs_folder, published):
+    keys = ("0123456789abcdef", "0123457789abcdef")
+    for place, key in zip((runs_folder, published), keys, strict=True):
+        record = make_record(place / "made", 30)
+        record.folder.rename(place / key)
+        record_files.write_parts(place / key, {"config.json": "{}"})
+    for name, key in (("0123456", keys[0]), ("0123457789", keys[1]), (keys[0], keys[0])):
+        assert diff.whole_key(name) == key
+    for name in ("01234", "0123459", "0123", "made"):
+        assert diff.whole_key(name) == name
+    with pytest.raises(InputError, match=f"'012345' begins several keys: {keys[0]}, {keys[1]}"):
+        diff.find("012345")
 
 
 def test_exit_codes(runs_folder, tmp_path, capsys, caplog):

@@ -58,6 +58,20 @@ def test_what_is_not_there_and_what_is_not_read(tmp_path):
     ]
 
 
+def test_a_folder_of_no_layout_is_told_what_to_do_once(tmp_path, capsys):
+    (tmp_path / "notes.txt").write_text("no faces")
+    assert cli.main(["data", "doctor", str(tmp_path)]) == 2
+    text = capsys.readouterr().out
+    assert text.count("lists the layouts") == 1 and "layout not recognised" in text
+
+
+def test_the_data_root_may_have_to_be_made(tmp_path, monkeypatch):
+    monkeypatch.setenv("FER_STUDY_DATA", str(tmp_path / "data"))
+    for name, word in (("data", "make this folder"), ("other", "$FER_STUDY_DATA")):
+        report = doctor(tmp_path / name)
+        assert "no such file or folder" in report["problems"][0] and word in report["mend"][0]
+
+
 def test_what_to_do_is_said_once(tmp_path, capsys):
     """About numbers, and about names: every row is named, the long list is not repeated."""
     assert cli.main(["data", "doctor", str(class_folders(tmp_path / "numbers", classes="1234567", n=2))]) == 2

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ..settings.errors import InputError
-from . import LAYOUTS, UNCONFIRMED, canonical, load, official, recognise, to_confirm, votes
+from . import LAYOUTS, UNCONFIRMED, canonical, load, official, recognise, root_of, to_confirm, votes
 from .copies import copy_groups, duplicate_groups
 from .faceset import SPLITS, FaceSet
 from .faults import Fault, as_published, conflict_faults, count_duplicates, examine_pictures
@@ -103,7 +103,8 @@ def doctor(
         reason = getattr(error, "reason", "") or (omitted.lines[0][0] if omitted.lines else "")
         remedy = REMEDIES.get(reason.split(":")[0]) or _remedy(path, report, str(error))
         lines = [line for _, line in omitted.lines if line not in str(error)]
-        return report | {"problems": [str(error)], "mend": [remedy], "wrong_rows": lines}
+        what = str(error).removesuffix(f"; {remedy}")
+        return report | {"problems": [what], "mend": [remedy], "wrong_rows": lines}
     report |= judge(faces) | {"wrong_rows": [line for _, line in omitted.lines]}
     report["notes"] += _unread(path, faces)
     if doubt:
@@ -263,6 +264,9 @@ def _in_folders(faces: FaceSet) -> bool:
 
 def _remedy(path: Path, report: dict[str, Any], error: str) -> str:
     """Says what to do about a path that could not be read."""
+    if not path.exists() and path.resolve() == root_of().resolve():
+        layouts = "`fer-study data doctor --help` lists how they may lie"
+        return f"make this folder and put the files of a dataset into it: {layouts}"
     if not path.exists():
         where = "or set $FER_STUDY_DATA to the folder above it"
         return f"give the file or folder that holds the data, {where}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,13 +42,16 @@ class Comparison(NamedTuple):
 
 
 def find(name: str) -> Record:
-    """The finished record of a key, or in a folder.
+    """The finished record of a key or of its first digits, at least six, or in a folder.
 
     Raises:
-        InputError: there is none, or it holds no predictions.
+        InputError: there is none, there are several, or it holds no predictions.
     """
     folder = Path(name)
-    record = Record(folder, published=False) if (folder / "done").is_file() else store.lookup(name)
+    if (folder / "done").is_file():
+        record = Record(folder, published=False)
+    else:
+        record = store.lookup(whole_key(name))
     if record is None:
         places = f"{store.local_root()}, {store.published_root()}"
         raise InputError(
@@ -56,6 +60,22 @@ def find(name: str) -> Record:
     if not record.has_predictions:
         raise InputError(f"{name}: a record without predictions, which alone are compared")
     return record
+
+
+def whole_key(name: str) -> str:
+    """The key of a finished record that begins with ``name``, at least six of its digits; any other
+    name stays as it is.
+
+    Raises:
+        InputError: several keys begin so.
+    """
+    if not re.fullmatch("[0-9a-f]{6,15}", name):
+        return name
+    roots = (store.local_root(), store.published_root())
+    keys = sorted({done.parent.name for root in roots for done in root.glob(f"{name}*/done")})
+    if len(keys) > 1:
+        raise InputError(f"{name!r} begins several keys: {', '.join(keys)}; give more digits")
+    return keys[0] if keys else name
 
 
 def compare(a: Record, b: Record) -> Comparison:

@@ -89,6 +89,8 @@ class System(Frozen):
 
     Attributes:
         stage, arm: where the study lists it, and as what.
+        parameters: with which parameters of the stage, where it is not listed by itself, as on the
+            command line.
         recipe: how it is trained; empty: it has no epochs, and no seed.
         model: with every option, for a key holds all of them.
         base, changes: in place of recipe and model, a system that has them, and what differs from
@@ -97,6 +99,7 @@ class System(Frozen):
 
     stage: str
     arm: str
+    parameters: str = ""
     recipe: str = ""
     model: ModelConfig | None = None
     base: str = ""

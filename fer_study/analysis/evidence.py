@@ -49,7 +49,7 @@ class Evidence:
             dataset: that the claims are about, as ``runs_table.dataset_name`` has it.
             runs: ``RUN_COLUMNS``, a row a system and a record of it.
             homes: records of audits and costs, by their names in places (``places.KEYS``).
-            stages: system -> the stage that lists it.
+            stages: system -> the stage that lists it, with the parameters that it needs for that.
         """
         self.dataset, self.runs, self.homes, self.stages = dataset, runs, homes, stages
         counts = official.OFFICIAL_COUNTS.get(dataset, {})

@@ -77,7 +77,7 @@ def ledger(names: Iterable[str] | None = None) -> list[Verdict]:
     systems, rows = read_rows()
     table, records = claims.load(), {record.key: record for record in store.records(usable)}
     homes = {home: records[key] for home, key in places.KEYS.items() if key in records}
-    stages = {name: system.stage for name, system in systems.items()}
+    stages = {n: f"{s.stage} {s.parameters}".strip() for n, s in systems.items()}
     evidence = Evidence(EDITION, runs_of(systems, records.values()), homes, stages)
     asked = table.index if names is None else names
     return [judge(name, rows[name], evidence, table.loc[name, "kind"]) for name in asked]
@@ -175,9 +175,9 @@ def _missing(check: Check, evidence: Evidence) -> dict[str, str]:
         named = [name for name in check.systems_named() if name not in there]
         if not named:
             return {"needs": "; ".join(_undefined(check, evidence))}
-        listed_by = " ".join(dict.fromkeys(evidence.stages[name] for name in named))
-        command = f"fer-study train {EDITION} {listed_by}"
-        return {"needs": f"records of {', '.join(named)}", "command": command}
+        places = dict.fromkeys(evidence.stages[name] for name in named)
+        commands = [f"fer-study train {EDITION} {place}" for place in places]
+        return {"needs": f"records of {', '.join(named)}", "command": " && ".join(commands)}
     places = check.measured if isinstance(check.measured, list) else list(check.measured.values())
     page = "01_dataset_audit" if places[0].startswith("audit") else "gallery"
     command = f"fer-study execute {EDITION} {page}"
@@ -208,6 +208,8 @@ def shown(number: float, unit: str, digits: int = 1) -> str:
 def shown_measured(found: Finding) -> str:
     """Print what was measured, with its interval where it has one: ``62.3 [60.7, 64.0] %``."""
     measured = found.measured
+    if math.isnan(measured.value):
+        return ""
     value, low, high = (shown(x, found.unit) for x in (measured.value, measured.low, measured.high))
     bounds = f" [{low}, {high}]" if low != high else ""
     return f"{value}{bounds} {found.unit}".rstrip()

@@ -155,7 +155,7 @@ def tasks(edition: str, stages: list[str], overrides: dict[str, str]) -> list[Ta
     if overrides and not stages:
         raise InputError(
             f"-p {next(iter(overrides))}: name the stage that it is for, as in "
-            f"`fer-study plan {edition} 03 -p NAME VALUE`; {edition} has: "
+            f"`fer-study plan {edition} STAGE -p NAME VALUE`; {edition} has: "
             f"{', '.join(stage_names(edition))}"
         )
     check_files(edition)

@@ -121,6 +121,11 @@ def compared(table: dict[str, dict[int, float]], a: str, b: str) -> Effect:
     return verdicts.compare_systems(*zip(*rows, strict=True), a, b)
 
 
+def test_a_system_is_not_compared_with_itself():
+    with pytest.raises(ValueError, match="'a' minus itself"):
+        compared({"a": {0: 0.5, 1: 0.6}, "b": {0: 0.4}}, "a", "a")
+
+
 def test_two_systems_with_the_same_seeds_are_a_paired_t_test():
     rng = np.random.default_rng(4)
     a, b = rng.normal(size=(2, 5))

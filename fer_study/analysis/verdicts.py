@@ -278,7 +278,12 @@ def compare_systems(
     Returns:
         The effect, its ``n`` the seeds of the system that has fewer; NaN without a run of either;
         ``df`` 0 where nothing was run twice.
+
+    Raises:
+        ValueError: ``a`` is ``b``.
     """
+    if a == b:
+        raise ValueError(f"{a!r} minus itself, allowed: two systems")
     names, columns = np.asarray(systems, dtype=object), np.asarray(values, dtype=np.float64)
     n = min(int((names == a).sum()), int((names == b).sum()))
     if not n:

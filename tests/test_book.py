@@ -190,6 +190,28 @@ def test_prose_builds_without_a_warning(prose_book):
     assert (prose_book / "_build" / "html" / "mathjax" / "tex-svg-full.js").is_file()
 
 
+def test_a_number_that_changes_changes_where_it_is_quoted(tmp_path):
+    book = tmp_path / "book"
+    for name in ("_ext", "_static", "_assets"):
+        shutil.copytree(BOOK / name, book / name)
+    for name in ("_config.yml", "references.bib"):
+        shutil.copy(BOOK / name, book / name)
+    (book / "_toc.yml").write_text("format: jb-book\nroot: index\nchapters: [{file: made}, {file: quoting}]\n")
+    (book / "index.md").write_text("# Front\n")
+    (book / "quoting.md").write_text("# Quoting\n\nIt is {glue:text}`made.ipynb::number:s`.\n")
+    for number in ("4711", "1174"):
+        metadata = {"scrapbook": {"name": "number", "mime_prefix": "application/papermill.record/"}}
+        output = nbformat.v4.new_output(
+            "display_data", {"application/papermill.record/text/plain": repr(number)}, metadata=metadata
+        )
+        cells = [nbformat.v4.new_markdown_cell("# Made"), nbformat.v4.new_code_cell("1", outputs=[output])]
+        language = {"language_info": {"name": "python", "pygments_lexer": "ipython3"}}
+        nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=language), book / "made.ipynb")
+        build(book)
+        quoting = (book / "_build" / "html" / "quoting.html").read_text()
+        assert re.search(rf"It is (<[^>]*>)*{number}\b", quoting)
+
+
 @pytest.mark.bench
 def test_second_build_is_fast(prose_book):
     times = []

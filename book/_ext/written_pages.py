@@ -1,4 +1,4 @@
-"""Keep pages light: take out scripts that they do not need (for Sphinx; see ``_config.yml``)."""
+"""Write pages that are up to date and light (for Sphinx; see ``_config.yml``)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 
 ICONS = re.compile(r'\s*<script src="[^"]*scripts/fontawesome\.js[^"]*"></script>')
 """1.5 MB that draw the icons which the theme's style sheet draws from its fonts already."""
@@ -15,8 +16,16 @@ FORMULAS = re.compile(r"\s*<script [^>]*mathjax/[^>]*></script>")
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register with Sphinx."""
+    app.connect("env-updated", quoting_pages)
     app.connect("build-finished", drop_scripts)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def quoting_pages(app: Sphinx, env: BuildEnvironment) -> list[str]:
+    """Name the pages that quote numbers, to be written each time: Sphinx looks at their own text
+    only, and would leave the old number where the page that it comes from has changed."""
+    texts = {name: Path(env.doc2path(name)).read_text(encoding="utf-8") for name in env.found_docs}
+    return [name for name, text in texts.items() if "{glue:" in text]
 
 
 def drop_scripts(app: Sphinx, error: Exception | None) -> None:

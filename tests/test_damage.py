@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import re
 from pathlib import Path
 
 import numpy as np
@@ -102,8 +103,7 @@ def test_one_bad_record_ends_nothing(runs_folder, published, tmp_path, caplog, c
         (runs_folder / "aaaaaaaaaaaaaaaa" / name).touch()
     (bad.folder / "env.json").write_text('{"images_per_second": "many"}')
     assert cli.main(["plan", "smoke", "03"]) == 0
-    shown = {line.split()[-3]: line.split()[-2] for line in capsys.readouterr().out.splitlines() if "emotion_cnn" in line
-             or "kernel_cnn" in line}  # fmt: skip
+    shown = dict(re.findall(r"\b([0-9a-f]{16}) +(\w+)", capsys.readouterr().out))
     assert (shown[good.key], shown[bad.key]) == ("done", "damaged")
     assert str(bad.folder / "env.json") in caplog.text and "aaaaaaaaaaaaaaaa" in caplog.text
     assert cli.main(["publish", "smoke"]) == 1, "one is damaged"

@@ -60,7 +60,7 @@ def test_what_is_open_is_listed_once_by_what_is_missing(monkeypatch):
     """Every open part of a claim is in one of the three tables of the page, with a link into the ledger."""
     glued: dict[str, object] = {}
     monkeypatch.setattr("fer_study.book.notebook.glue", lambda _, **values: glued.update(values))
-    names = run_notebook("00_claims", {"pattern": "r*"}, ["claims-01", "claims-02", "claims-15"])
+    names = run_notebook("00_claims", {"pattern": "[hr]*"}, ["claims-01", "claims-02", "claims-15"])
     assert sum(chosen.astype(int) for chosen in names["parts"].values()).eq(1).all()
     counts = {name: glued[f"claims_open_{name}_count"] for name in names["parts"]}
     assert sum(counts.values()) == len(names["missing"]) and all(counts.values())

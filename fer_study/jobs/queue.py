@@ -103,14 +103,8 @@ def make_all(
         order.done(job.key)
         if outcome.state in NOT_MADE:
             lost.add(job.key)
-            log.warning(
-                "%s, going on: %s (%s): %s", outcome.state, job.name, job.key, outcome.reason
-            )
-        elif outcome.reason:
-            log.info("%s", outcome.reason)
-        elif outcome.state == "made" and (parallel > 1 or scheduler_file):
-            made += 1
-            log.info("%d of %d: %s, seed %d (%s)", made, count, job.name, job.seed, job.key)
+        made += outcome.state == "made"
+        report(job, outcome, f"{made} of {count}" if parallel > 1 or scheduler_file else "")
 
     def tasks() -> Iterator[tuple | None]:
         """Yield what is ready to be made; None where all that is left waits for what others are
@@ -125,23 +119,42 @@ def make_all(
             if job.key in outcomes:  # left out before
                 order.done(job.key)
                 continue
-            reasons = [
-                x.reason for x in outcomes.values() if x.bad_data and x.bad_data in job.data()
-            ]
             left = None if deadline is None else deadline - time.monotonic()
-            if needed := [by_key[key] for key in job.needs() if key in lost]:
-                lost.add(job.key)
-                end(job, Outcome("left", left_out(job, needed, outcomes)))
-            elif reasons:
-                end(job, Outcome("refused", reasons[0]))
-            elif left is not None and left <= 0:
-                end(job, Outcome("left"))
-            else:
+            needed = [by_key[key] for key in job.needs() if key in lost]
+            unmade = ended_before(job, needed, outcomes, left)
+            if unmade is None:
                 yield job, None if scheduler_file else root, left
+                continue
+            if needed:
+                lost.add(job.key)
+            end(job, unmade)
 
     with backend(parallel, scheduler_file, root, jobs) as each:
         for (job, *_), outcome in each(work, tasks()):
             end(job, Outcome("failed", str(outcome)) if isinstance(outcome, Died) else outcome)
+
+
+def report(job: Job, outcome: Outcome, place: str) -> None:
+    """Tell how a job ended; ``place`` is its place among those that are made beside each other."""
+    if outcome.state in NOT_MADE:
+        log.warning("%s, going on: %s (%s): %s", outcome.state, job.name, job.key, outcome.reason)
+    elif outcome.reason:
+        log.info("%s", outcome.reason)
+    elif outcome.state == "made" and place:
+        log.info("%s: %s, seed %d (%s)", place, job.name, job.seed, job.key)
+
+
+def ended_before(
+    job: Job, needed: list[Job], outcomes: dict[str, Outcome], left: float | None
+) -> Outcome | None:
+    """Say how a job ends that is not begun: what it needs was not made, another found its data bad,
+    or no time is ``left`` (seconds; None: no limit). None where it can be begun."""
+    if needed:
+        return Outcome("left", left_out(job, needed, outcomes))
+    for other in outcomes.values():
+        if other.bad_data and other.bad_data in job.data():
+            return Outcome("refused", other.reason)
+    return Outcome("left") if left is not None and left <= 0 else None
 
 
 def left_out(job: Job, needed: list[Job], outcomes: dict[str, Outcome]) -> str:

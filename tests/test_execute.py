@@ -416,3 +416,19 @@ def test_a_kernel_that_dies_costs_its_page(place, caplog):
     (error,) = [r.getMessage() for r in caplog.records if r.levelname == "ERROR"]
     assert "01_first.ipynb" in error and "died" in error and "\n" not in error
     assert page_files(place) == ["02_second.ipynb"]
+
+
+def test_a_kernel_whose_port_was_taken_is_started_again(monkeypatch, tmp_path):
+    import papermill
+
+    calls = []
+
+    def start(notebook, *_, **__):
+        calls.append(notebook)
+        if len(calls) == 1:
+            raise RuntimeError("Kernel died before replying to kernel_info")
+        raise RuntimeError("another fault")
+
+    monkeypatch.setattr(papermill, "execute_notebook", start)
+    text, failure, _ = kernel.executed(tmp_path / "a.ipynb", {}, tmp_path)
+    assert len(calls) == 2 and text == "" and failure == "a.ipynb: RuntimeError: another fault"

@@ -38,19 +38,13 @@ def executed(notebook: Path, parameters: dict, folder: Path) -> tuple[str, str |
 
     start = time.perf_counter()
     try:
-        done = papermill.execute_notebook(
-            notebook,
-            None,
-            parameters,
-            kernel_name="python3",
-            cwd=folder,
-            progress_bar=False,
-            log_output=False,
-            kernel_manager_class=own_kernel(),
-            extra_arguments=[
-                "--log-level=CRITICAL"
-            ],  # it warns that it listens to this machine, and that it ends
-        )
+        try:
+            done = _execute(notebook, parameters, folder)
+        except RuntimeError as error:
+            if "before replying" not in str(error):
+                raise
+            # it has run nothing: another that started at the same moment took its port
+            done = _execute(notebook, parameters, folder)
         return nbformat.writes(done), None, time.perf_counter() - start
     except papermill.PapermillExecutionError as error:
         reason = " ".join(f"{error.ename}: {error.evalue}".split())
@@ -60,6 +54,23 @@ def executed(notebook: Path, parameters: dict, folder: Path) -> tuple[str, str |
     except Exception as error:  # it costs this page, not the others
         failure = f"{notebook.name}: {type(error).__name__}: {' '.join(str(error).split())}"
     return "", failure, time.perf_counter() - start
+
+
+def _execute(notebook: Path, parameters: dict, folder: Path) -> dict:
+    import papermill
+
+    return papermill.execute_notebook(
+        notebook,
+        None,
+        parameters,
+        kernel_name="python3",
+        cwd=folder,
+        progress_bar=False,
+        log_output=False,
+        kernel_manager_class=own_kernel(),
+        # it warns that it listens to this machine, and that it ends
+        extra_arguments=["--log-level=CRITICAL"],
+    )
 
 
 def own_kernel() -> type:

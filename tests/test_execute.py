@@ -14,7 +14,7 @@ import nbformat
 import pytest
 
 from fer_study import cli, store
-from fer_study.book import execute, freshness
+from fer_study.book import execute, freshness, kernel
 from fer_study.jobs import editions, plan
 from fer_study.jobs.job import job_for
 from fer_study.settings import experiment

@@ -76,12 +76,11 @@ def _row_shares(counts: np.ndarray) -> np.ndarray:
     return np.divide(counts, total, out=np.full(counts.shape, np.nan), where=total > 0)
 
 
-def _legend_below(ax: Axes) -> None:
+def _legend_below(ax: Axes, columns: int = 2, **look: float) -> None:
     """Put the legend below the axis label."""
     below = ax.transAxes + mpl.transforms.ScaledTranslation(0, -36 / 72, ax.figure.dpi_scale_trans)
-    ax.legend(
-        loc="upper left", bbox_to_anchor=(0, 0), bbox_transform=below, ncols=2, borderaxespad=0
-    )
+    place = {"loc": "upper left", "bbox_to_anchor": (0, 0), "bbox_transform": below}
+    ax.legend(**place, ncols=columns, borderaxespad=0, **look)
 
 
 def class_balance(counts: Table, ax: AnyAxes = None, **head: Unpack[Head]) -> Axes:
@@ -104,10 +103,7 @@ def class_balance(counts: Table, ax: AnyAxes = None, **head: Unpack[Head]) -> Ax
         )
     ax.set(xlabel="images", xlim=(0, 1.2 * left.max()), ylim=(len(left) - 0.5, -0.5))
     ax.xaxis.set_major_formatter("{x:,.0f}")
-    below = ax.transAxes + mpl.transforms.ScaledTranslation(0, -36 / 72, ax.figure.dpi_scale_trans)
-    ax.legend(
-        loc="upper left", bbox_to_anchor=(0, 0), bbox_transform=below, ncols=1, borderaxespad=0
-    )
+    _legend_below(ax, columns=1)
     return finish(ax, "Images by class and split", "x", **head)
 
 
@@ -312,11 +308,7 @@ def verdict_bars(counts: Table, ax: AnyAxes = None, **head: Unpack[Head]) -> Axe
         left += column.to_numpy()
     ax.bar_label(bars, [f"{total:.0f}" for total in left], padding=4, fontsize=9)
     ax.set(xlabel="claims", xlim=(0, 1.08 * left.max()), ylim=(len(counts) - 0.5, -0.5))
-    below = ax.transAxes + mpl.transforms.ScaledTranslation(0, -34 / 72, ax.figure.dpi_scale_trans)
-    ax.legend(
-        loc="upper left", bbox_to_anchor=(0, 0), bbox_transform=below, ncols=3, borderaxespad=0,
-        columnspacing=1.2, handlelength=1.4,
-    )  # fmt: skip
+    _legend_below(ax, columns=3, columnspacing=1.2, handlelength=1.4)
     return finish(ax, "Claims by what became of them", "x", **head)
 
 
@@ -540,11 +532,7 @@ def stacked_shares(
         ax.axvline(line, color=INK, linestyle="--", linewidth=1.2)
     ax.set(yticks=places, yticklabels=value.index, xlim=(0, 1), ylim=(len(value) - 0.5, -0.5))
     percent_axis(ax.xaxis, "share")
-    below = ax.transAxes + mpl.transforms.ScaledTranslation(0, -36 / 72, ax.figure.dpi_scale_trans)
-    ax.legend(
-        loc="upper left", bbox_to_anchor=(0, 0), bbox_transform=below, ncols=3, borderaxespad=0,
-        columnspacing=1.2, handlelength=1.4,
-    )  # fmt: skip
+    _legend_below(ax, columns=3, columnspacing=1.2, handlelength=1.4)
     return finish(ax, "Shares of the whole", None, **head)
 
 

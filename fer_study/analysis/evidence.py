@@ -10,13 +10,12 @@ import numpy as np
 import pandas as pd
 
 from ..data import official
-from ..data.labels import class_names
 from ..settings.errors import InputError
 from ..settings.experiment import RunConfig
 from ..store import Record
-from . import metrics, places, verdicts
+from . import places, verdicts
 from .claim_rows import OnRuns
-from .measurements import MEASUREMENTS, SHARE, Scored, measure, parsed, unit_of
+from .measurements import SHARE, Scored, measure, unit_of
 from .metrics import Estimate
 from .verdicts import Effect, Spread
 
@@ -57,7 +56,6 @@ class Evidence:
         if self.sizes:
             self.sizes["merged"] = self.sizes["validation"] + self.sizes["test"]
         self._scored: dict[tuple, Scored | None] = {}
-        self._scores: dict[tuple, dict[str, float]] = {}
         self._measured: dict[tuple, float] = {}
 
     @cached_property
@@ -126,23 +124,9 @@ class Evidence:
             whole = self._is_whole(record, check.subset)
             self._scored[place] = Scored(record, *place[1:], self.crowd) if whole else None
         if (*place, metric) not in self._measured:
-            self._measured[*place, metric] = self._measure(place, metric)
+            scored = self._scored[place]
+            self._measured[*place, metric] = measure(metric, scored) if scored else math.nan
         return self._measured[*place, metric]
-
-    def _measure(self, place: tuple, metric: str) -> float:
-        """Measure what is defined, from stored predictions wherever the view has them: a number
-        that stands beside them is only what somebody wrote."""
-        scored = self._scored[place]
-        if scored is None:
-            return math.nan
-        value, (name, _) = measure(metric, scored), parsed(metric)
-        stored = scored.view in scored.record.predictions.views
-        if math.isnan(value) or name in MEASUREMENTS or not stored:
-            return value
-        if place not in self._scores:
-            classes = class_names(scored.logits.shape[1])
-            self._scores[place] = metrics.compute(scored.logits, scored.labels, classes)
-        return self._scores[place][name]
 
     def _is_whole(self, record: Record, subset: str) -> bool:
         """Say whether a record holds every image of the official split that a subset is of: the

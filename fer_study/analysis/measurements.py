@@ -70,6 +70,17 @@ class Scored:
         """(K, K) int64 counts, label in rows."""
         return metrics.confusion(self.logits, self.labels)
 
+    @cached_property
+    def scores(self) -> dict[str, float]:
+        """Every metric that the record states, from its predictions where it stores them: a number
+        that stands beside them is only what somebody wrote."""
+        stated = self.record.metrics[self.view][self.subset]
+        if self.view not in self.record.predictions.views:
+            return stated
+        classes = class_names(self.logits.shape[1])
+        found = metrics.compute(self.logits, self.labels, classes)
+        return {name: x if np.isnan(x) else found.get(name, x) for name, x in stated.items()}
+
     def place(self, name: str) -> int:
         """Index of a class of this record."""
         return class_names(self.logits.shape[1]).index(name)
@@ -172,7 +183,7 @@ def measure(text: str, scored: Scored) -> float:
     if not scored.allowed:
         return float("nan")
     if name not in MEASUREMENTS:
-        return scored.record.metrics[scored.view][scored.subset].get(name, float("nan"))
+        return scored.scores.get(name, float("nan"))
     kinds, classes = MEASUREMENTS[name].arguments, class_names(scored.logits.shape[1])
     if any(kind == "class" and a not in classes for kind, a in zip(kinds, arguments, strict=True)):
         return float("nan")

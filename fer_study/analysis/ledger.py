@@ -63,7 +63,7 @@ class Verdict(NamedTuple):
     @property
     def group(self) -> str:
         """What it comes to: one of ``verdicts.GROUPS``."""
-        return next(name for name, words in verdicts.GROUPS.items() if self.category in words)
+        return verdicts.group(part.word for part in self.parts)
 
 
 def ledger(names: Iterable[str] | None = None) -> list[Verdict]:

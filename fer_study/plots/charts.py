@@ -288,17 +288,20 @@ def score_intervals(
     return finish(ax, "Score and interval", "both", **head)
 
 
-VERDICT_LOOKS = (
-    ("#009e73", ""), ("#56b4e9", "////"), ("#f0e442", "...."), ("#d55e00", "xxxx"), (LIGHT, ""),
-)  # fmt: skip
+VERDICT_LOOKS = {
+    "holds": ("#009e73", ""), "holds in part": ("#7fc8b2", "////"), "answered": ("#56b4e9", ""),
+    "fails in part": ("#eba87f", "\\\\\\\\"), "does not hold": ("#d55e00", "xxxx"),
+    "undecided": ("#f0e442", "...."), "open": (LIGHT, ""),
+}  # fmt: skip
 
 
 def verdict_bars(counts: Table, ax: AnyAxes = None, **head: Unpack[Head]) -> Axes:
-    """Stacked bars of claims. ``counts``: rows sources, columns what a verdict comes to, in the
-    order of ``verdicts.GROUPS``; each part says its number, each bar ends in its total."""
+    """Stacked bars of claims. ``counts``: rows sources, columns what a claim comes to
+    (``verdicts.GROUPS``); each part says its number, each bar ends in its total."""
     ax, left = start(ax, (7.4, 0.5 * len(counts) + 1.6)), np.zeros(len(counts))
     names = [textwrap.fill(str(name), 26) for name in counts.index]
-    for (group, column), (colour, hatch) in zip(counts.items(), VERDICT_LOOKS, strict=True):
+    for group, column in counts.loc[:, counts.any()].items():
+        colour, hatch = VERDICT_LOOKS[str(group)]
         look = {"color": colour, "hatch": hatch, "edgecolor": "white"}
         bars = ax.barh(names, column, left=left, label=f"{group} ({column.sum()})", **look)
         box = {"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.85}

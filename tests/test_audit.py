@@ -200,6 +200,13 @@ def test_the_record_says_how_many_votes_the_most_named_class_has(voted):
     assert rows["crowd"].sum(axis=1).tolist() == [1, 1, 1, 0, 1, 1, 1]
 
 
+def test_images_are_counted_by_the_number_of_their_votes(voted, planted):
+    assert audit.run(voted).summary()["votes"] == {"10": 7} and audit.count_votes(planted) == {}
+    votes = voted.votes.copy()
+    votes[0, votes[0].argmax()] -= 1
+    assert audit.count_votes(dataclasses.replace(voted, votes=votes)) == {"9": 1, "10": 6}
+
+
 def test_agreement(voted):
     table = audit.agreement(voted, 8)
     assert table.loc["fear", ["equal", "equal_strict", "equal_lenient", "tied"]].tolist() == pytest.approx(

@@ -36,8 +36,8 @@ from .crowd import human_ceiling, label_gaps, label_noise
 __all__ = [
     "NEAR", "NEARLY_BLANK", "PRINTED_WEIGHTS", "RELATIONS", "VOTE_OPTIONS", "AuditReport",
     "agreement", "balance",
-    "blank", "class_weights", "copy_groups", "count_copies", "count_votes", "duplicate_groups", "gains",
-    "has_copy",
+    "blank", "class_weights", "copy_groups", "count_copies", "count_votes",
+    "duplicate_groups", "gains", "has_copy",
     "human_ceiling", "inverse_frequency", "label_gaps", "label_noise", "leakage", "majority",
     "majority_shares",
     "near_pairs", "run", "score_against_truth", "summary", "transitions",

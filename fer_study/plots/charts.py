@@ -249,12 +249,20 @@ def score_intervals(
 
     ``table`` holds ``name, value, low, high``, ``of`` (how many images or seeds, in words) and,
     where a source gives one, ``reported`` (hollow diamond) and ``reported_spread`` (a line of plus
-    or minus below it).
+    or minus below it); ``stands_in`` (bool): what was measured is another or a smaller system than
+    the reported one (hollow point).
     """
     ax, places = start(ax, (8.4, 0.4 * len(table) + 1.5)), np.arange(len(table))
     scale, digits = (100, 1) if percent else (1, 3)
     ax.hlines(places, table["low"], table["high"], SERIES_COLOURS[0], linewidth=2)
-    ax.plot(table["value"], places, "o", color=SERIES_COLOURS[0], label="measured")
+    stands_in = table.get("stands_in", pd.Series(False, table.index)).to_numpy(bool)
+    for chosen, fill, words in (
+        (~stands_in, SERIES_COLOURS[0], "measured"),
+        (stands_in, "white", "measured, with another or a smaller system"),
+    ):
+        if chosen.any():
+            look = {"color": SERIES_COLOURS[0], "markerfacecolor": fill, "markeredgewidth": 1.4}
+            ax.plot(table["value"][chosen], places[chosen], "o", label=words, **look)
     if "reported" in table and table["reported"].notna().any():
         hollow = {"markerfacecolor": "none", "color": SERIES_COLOURS[1], "markeredgewidth": 1.4}
         ax.plot(table["reported"], places, "D", label="reported by the source", **hollow)

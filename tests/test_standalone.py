@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 
-from fer_study.book.standalone import standalone
+from fer_study.book.standalone import PLAIN, standalone
 
 
 def notebook(text: str, **values: object) -> dict:
     """A page with a text and what it offers for quotation."""
-    outputs = [
-        {"metadata": {"scrapbook": {"name": name}}, "data": {"text/plain": repr(value)}} for name, value in values.items()
-    ]
+    outputs = [{"metadata": {"scrapbook": {"name": name}}, "data": {PLAIN: repr(value)}} for name, value in values.items()]
     text_cell = {"cell_type": "markdown", "metadata": {}, "source": [text]}
     return {"cells": [text_cell, {"cell_type": "code", "metadata": {}, "outputs": outputs}]}
 

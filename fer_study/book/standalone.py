@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 QUOTED = re.compile(r"\{glue:text\}`(?:([^`:]+)::)?([^`:]+)(?::([^`]*))?`")
+PLAIN = "application/papermill.record/text/plain"
+"""Where ``glue`` keeps a value that it does not display."""
 CITED = re.compile(r"\{cite(?::[a-z]+)?\}`([^`]+)`")
 
 
@@ -53,7 +55,7 @@ def glued(notebook: dict) -> dict[str, object]:
     for cell in notebook["cells"]:
         for output in cell.get("outputs", []):
             name = output.get("metadata", {}).get("scrapbook", {}).get("name")
-            text = "".join(output.get("data", {}).get("text/plain", ""))
+            text = "".join(output.get("data", {}).get(PLAIN, ""))
             if name:
                 try:
                     found[name] = ast.literal_eval(text)

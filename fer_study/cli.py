@@ -286,7 +286,7 @@ def publish_command(args: argparse.Namespace) -> int:
     queue.check_store(store.published_root())
     everything = execute.needed(args.edition, [], {})
     found = [record for job in everything if (record := job.record())]
-    local = [record for record in found if not record.published]
+    local = [record for record in found if not store.is_published(record)]
     refused = sum(store.is_damaged(job.key) for job in everything)  # the log names them
     made = replaced = 0
     for record in local:

@@ -1,0 +1,165 @@
+"""Print the built book as one PDF, with outline, links inside and page numbers; fail where anything would be cut.
+
+Usage: python tests/print_book.py book/_build/html book/_build/fer-study.pdf
+
+All pages are joined to one document in the order of the sidebar, and Chromium prints that: links between pages, the
+outline and the numbers of pages then come from the printer. Sphinx's own single page (``singlehtml``) would do the
+joining, but notebooks share the names of their sections, and its links lead to the first of that name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path, PurePosixPath
+from urllib.parse import urljoin, urlsplit
+
+from browser_check import MATH_IS_SET, NO_NETWORK, find_browser, serve
+from bs4 import BeautifulSoup, Tag
+from playwright.sync_api import Page, sync_playwright
+from pypdf import PdfReader, PdfWriter
+
+PAPER = {"width": 673, "height": 1000}
+"""What the margins of ``book/_static/print.css`` leave of A4, in pixels of 1/96 inch."""
+
+CUT = """() => {
+    const [edge, found] = [document.documentElement.clientWidth + 1, []];
+    for (const part of document.querySelectorAll("article *")) {
+        const box = part.getBoundingClientRect();
+        if (!box.width || part.ownerSVGElement || part.closest("mjx-assistive-mml")) continue;
+        const hides = getComputedStyle(part).overflowX != "visible" && part.scrollWidth > part.clientWidth + 1;
+        if (box.right <= edge && box.left >= -1 && !hides) continue;
+        if (found.some(other => other.part.contains(part))) continue;
+        found.push({part, pixels: Math.round(Math.max(box.right, box.left + part.scrollWidth))});
+    }
+    return found.map(({part, pixels}) => {
+        const page = part.closest("article").id || location.pathname;
+        const text = part.textContent.trim().replace(/\\s+/g, " ").slice(0, 60);
+        return `${page}: <${part.localName} class="${part.className}"> ends at ${pixels} px of ${edge - 1}: ${text}`;
+    });
+}"""
+
+
+def cut_elements(tab: Page) -> list[str]:
+    """Name every element of the page in a tab that reaches beyond the paper or hides a part of itself, as printed."""
+    tab.set_viewport_size(PAPER)
+    tab.emulate_media(media="print")
+    return tab.evaluate(CUT)
+
+
+def read_parts(index: BeautifulSoup) -> list[tuple[str, list[str]]]:
+    """Titles of parts and paths of their pages, as the sidebar of the front page has them."""
+    parts: list[tuple[str, list[str]]] = [("", ["index.html"])]
+    for entry in index.select("nav.bd-links p.caption, nav.bd-links a.reference.internal"):
+        if entry.name == "p":
+            parts.append((entry.get_text(strip=True), []))
+        elif entry["href"] != "#":
+            parts[-1][1].append(urlsplit(str(entry["href"])).path)
+    return parts
+
+
+def name_of(path: str, place: str = "") -> str:
+    """The name in the whole book of a page, or of a place in it."""
+    page = re.sub(r"\W+", "-", path.removesuffix(".html"))
+    return f"{page}--{place}" if place else page
+
+
+def read_article(html: Path, path: str, pages: set[str], deeper: int) -> Tag:
+    """The text of a page with names, links and pictures as the joined document, beside the folder, needs them."""
+    article = BeautifulSoup((html / path).read_text(encoding="utf-8"), "html.parser").select_one("article.bd-article")
+    for leftover in article.select("a.headerlink, details.hide, a[download], script, .ledger-filters"):
+        leftover.decompose()
+    for part in article.find_all(id=True):
+        part["id"] = name_of(path, part["id"])
+    for heading in article.find_all(re.compile("^h[1-6]$")):
+        heading["aria-level"] = int(heading.name[1]) + deeper
+    for picture in article.find_all("img"):
+        if not picture["src"].startswith("data:"):
+            picture["src"] = f"{html.name}/{urljoin(path, picture['src'])}"
+    for link in article.find_all("a", href=True):
+        target = urlsplit(urljoin(path, link["href"]))
+        if target.scheme in ("http", "https", "mailto"):
+            continue
+        if (target.path or path) in pages:
+            link["href"] = "#" + name_of(target.path or path, target.fragment)
+        else:  # a file of the web page alone
+            del link["href"]
+    article["id"] = name_of(path)
+    return article
+
+
+def join(html: Path) -> str:
+    """The whole book as one page of HTML, to lie beside the folder of the pages."""
+    index = BeautifulSoup((html / "index.html").read_text(encoding="utf-8"), "html.parser")
+    parts = read_parts(index)
+    pages = {path for _, paths in parts for path in paths}
+    contents, articles, heads = [], [], []
+    for part, paths in parts:
+        entries = []
+        for path in paths:
+            article = read_article(html, path, pages, deeper=bool(part) and len(paths) > 1)
+            title = article.h1.get_text(strip=True)
+            entries.append(f'<li><a href="#{article["id"]}">{title}</a><span data-page="{article["id"]}"></span></li>')
+            heads.append(f'@page {article["id"]} {{ @top-left {{ content: "{title}"; }} }}')
+            heads.append(f"#{article['id']} {{ page: {article['id']}; }}")
+            if path == paths[0] and len(paths) > 1:
+                article.h1.insert_before(BeautifulSoup(f'<h1 class="part">{part}</h1>', "html.parser"))
+            articles.append(str(article))
+        contents.append(f"<p>{part}</p>" * (len(paths) > 1) + f"<ul>{''.join(entries)}</ul>")
+    styles = [f'{html.name}/{link["href"]}' for link in index.select('link[rel="stylesheet"]')]
+    links = "".join(f'<link rel="stylesheet" href="{style}">' for style in styles)
+    title = index.title.get_text().split(" \u2014 ")[-1]
+    return f"""<!DOCTYPE html><html lang="en" data-theme="light" data-mode="light" class="whole-book">
+<head><meta charset="utf-8"><title>{title}</title>{links}<style>{" ".join(heads)}</style>
+<script defer src="{html.name}/mathjax/tex-svg-full.js"></script></head><body>
+<header class="title-page"><p class="title">{title}</p><p>{index.select_one(".component-author").get_text(strip=True)}</p>
+<p>Version {version("fer-study")}{state(html)}</p><p>The web edition holds the same pages, the code of folded cells, and
+every table as a file. There, the code of each page can be run.</p></header>
+<nav class="contents"><p class="title">Contents</p>{"".join(contents)}</nav>{"".join(articles)}</body></html>"""
+
+
+def state(html: Path) -> str:
+    """Day and commit of the book, where it lies in a repository."""
+    command = ["git", "-C", str(html), "log", "-1", "--format=, %cs, commit %h"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+
+
+def print_book(tab: Page, pdf: Path) -> PdfReader:
+    """Print twice: the numbers of pages in the contents are known after the first time."""
+    for _ in range(2):
+        tab.pdf(path=pdf, format="A4", prefer_css_page_size=True, outline=True, tagged=True, print_background=True)
+        book = PdfReader(pdf)
+        places = {name.lstrip("/"): book.get_destination_page_number(to) for name, to in book.named_destinations.items()}
+        fill = "places => document.querySelectorAll('[data-page]').forEach(e => e.textContent = places[e.dataset.page] + 1)"
+        tab.evaluate(fill, places)
+    return book
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("html", type=Path, help="folder of the built book")
+    parser.add_argument("pdf", type=Path, help="file to write")
+    arguments = parser.parse_args()
+    html = arguments.html.resolve()
+    joined = html.parent / "whole-book.html"
+    joined.write_text(join(html), encoding="utf-8")
+    with serve(html.parent) as address, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_browser(), args=[NO_NETWORK, "--disable-dev-shm-usage"])
+        tab = browser.new_page()
+        tab.set_default_timeout(600_000)
+        tab.goto(f"{address}/{joined.name}", wait_until="load")
+        tab.wait_for_function("window.MathJax?.startup?.promise")
+        tab.evaluate(MATH_IS_SET)
+        if faults := cut_elements(tab):
+            sys.exit("\n".join(["Would be cut in print:", *faults]))
+        book = print_book(tab, arguments.pdf)
+        browser.close()
+    print(f"{arguments.pdf}: {len(book.pages)} pages, {arguments.pdf.stat().st_size / 1e6:.1f} MB")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

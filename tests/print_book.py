@@ -17,37 +17,42 @@ from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from urllib.parse import urljoin, urlsplit
 
+import pikepdf
 from browser_check import MATH_IS_SET, NO_NETWORK, find_browser, serve
 from bs4 import BeautifulSoup, Tag
 from playwright.sync_api import Page, sync_playwright
-from pypdf import PdfReader, PdfWriter
 
-PAPER = {"width": 673, "height": 1000}
+PAPER = {"width": 673, "height": 978}
 """What the margins of ``book/_static/print.css`` leave of A4, in pixels of 1/96 inch."""
 
-CUT = """() => {
+CUT = """height => {
     const [edge, found] = [document.documentElement.clientWidth + 1, []];
     for (const part of document.querySelectorAll("article *")) {
         const box = part.getBoundingClientRect();
         if (!box.width || part.ownerSVGElement || part.closest("mjx-assistive-mml")) continue;
-        const hides = getComputedStyle(part).overflowX != "visible" && part.scrollWidth > part.clientWidth + 1;
-        if (box.right <= edge && box.left >= -1 && !hides) continue;
-        if (found.some(other => other.part.contains(part))) continue;
-        found.push({part, pixels: Math.round(Math.max(box.right, box.left + part.scrollWidth))});
+        const wide = part.clientWidth && part.scrollWidth > part.clientWidth + 1;
+        const right = wide ? box.left + part.scrollWidth : box.right;
+        const hidden = wide && getComputedStyle(part).overflowX != "visible";
+        const high = box.height > height && part.matches("img, svg, mjx-container");
+        if (right <= edge && box.left >= -1 && !hidden && !high) continue;
+        if (found.some(({part: outer}) => outer.contains(part))) continue;
+        found.push({part, fault: high ? `is ${box.height} px high` : `ends at ${Math.round(right)} of ${edge - 1} px`});
     }
-    return found.map(({part, pixels}) => {
+    return found.map(({part, fault}) => {
         const page = part.closest("article").id || location.pathname;
         const text = part.textContent.trim().replace(/\\s+/g, " ").slice(0, 60);
-        return `${page}: <${part.localName} class="${part.className}"> ends at ${pixels} px of ${edge - 1}: ${text}`;
+        return `${page}: <${part.localName} class="${part.className}"> ${fault}: ${text}`;
     });
 }"""
+
+FILL_NUMBERS = "places => document.querySelectorAll('[data-page]').forEach(e => e.textContent = places[e.dataset.page])"
 
 
 def cut_elements(tab: Page) -> list[str]:
     """Name every element of the page in a tab that reaches beyond the paper or hides a part of itself, as printed."""
     tab.set_viewport_size(PAPER)
     tab.emulate_media(media="print")
-    return tab.evaluate(CUT)
+    return tab.evaluate(CUT, PAPER["height"])
 
 
 def read_parts(index: BeautifulSoup) -> list[tuple[str, list[str]]]:
@@ -118,7 +123,7 @@ def join(html: Path) -> str:
 <header class="title-page"><p class="title">{title}</p><p>{index.select_one(".component-author").get_text(strip=True)}</p>
 <p>Version {version("fer-study")}{state(html)}</p><p>The web edition holds the same pages, the code of folded cells, and
 every table as a file. There, the code of each page can be run.</p></header>
-<nav class="contents"><p class="title">Contents</p>{"".join(contents)}</nav>{"".join(articles)}</body></html>"""
+<nav class="contents-page"><p class="title">Contents</p>{"".join(contents)}</nav>{"".join(articles)}</body></html>"""
 
 
 def state(html: Path) -> str:
@@ -127,15 +132,32 @@ def state(html: Path) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
-def print_book(tab: Page, pdf: Path) -> PdfReader:
-    """Print twice: the numbers of pages in the contents are known after the first time."""
+def print_book(tab: Page, pdf: Path) -> int:
+    """Print twice: the numbers of pages in the contents are known after the first time. Returns how many pages it has."""
     for _ in range(2):
         tab.pdf(path=pdf, format="A4", prefer_css_page_size=True, outline=True, tagged=True, print_background=True)
-        book = PdfReader(pdf)
-        places = {name.lstrip("/"): book.get_destination_page_number(to) for name, to in book.named_destinations.items()}
-        fill = "places => document.querySelectorAll('[data-page]').forEach(e => e.textContent = places[e.dataset.page] + 1)"
-        tab.evaluate(fill, places)
-    return book
+        with pikepdf.open(pdf) as book:
+            numbers = {page.objgen: number for number, page in enumerate(book.pages, start=1)}
+            places = {name[1:]: numbers[place[0].objgen] for name, place in book.Root.Dests.items()}
+        tab.evaluate(FILL_NUMBERS, places)
+    titles = tab.evaluate("[...document.querySelectorAll('h1, h2, h3, h4, h5, h6')].map(title => title.textContent)")
+    finish(pdf, {"".join(title.split()): title.strip() for title in titles})
+    return len(numbers)
+
+
+def finish(pdf: Path, titles: dict[str, str]) -> None:
+    """Give the outline the spaces back that the printer drops where a title wraps, and pack the file."""
+
+    def mend(items: list[pikepdf.OutlineItem]) -> None:
+        for item in items:
+            item.title = titles.get("".join(item.title.split()), item.title)
+            mend(item.children)
+
+    with pikepdf.open(pdf, allow_overwriting_input=True) as book:
+        with book.open_outline() as outline:
+            mend(outline.root)
+        book.Root.PageMode = pikepdf.Name.UseOutlines
+        book.save(pdf, object_stream_mode=pikepdf.ObjectStreamMode.generate)
 
 
 def main() -> int:
@@ -155,9 +177,9 @@ def main() -> int:
         tab.evaluate(MATH_IS_SET)
         if faults := cut_elements(tab):
             sys.exit("\n".join(["Would be cut in print:", *faults]))
-        book = print_book(tab, arguments.pdf)
+        pages = print_book(tab, arguments.pdf)
         browser.close()
-    print(f"{arguments.pdf}: {len(book.pages)} pages, {arguments.pdf.stat().st_size / 1e6:.1f} MB")
+    print(f"{arguments.pdf}: {pages} pages, {arguments.pdf.stat().st_size / 1e6:.1f} MB")
     return 0
 
 

@@ -11,16 +11,18 @@ from __future__ import annotations
 
 import argparse
 import re
+import shutil
 import subprocess
 import sys
 from importlib.metadata import version
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
 import pikepdf
-from browser_check import MATH_IS_SET, NO_NETWORK, find_browser, serve
 from bs4 import BeautifulSoup, Tag
 from playwright.sync_api import Page, sync_playwright
+
+from browser_check import MATH_IS_SET, NO_NETWORK, find_browser, serve
 
 PAPER = {"width": 673, "height": 978}
 """What the margins of ``book/_static/print.css`` leave of A4, in pixels of 1/96 inch."""
@@ -46,6 +48,8 @@ CUT = """height => {
 }"""
 
 FILL_NUMBERS = "places => document.querySelectorAll('[data-page]').forEach(e => e.textContent = places[e.dataset.page])"
+
+PRINT_BUTTON = re.compile(r'<li>\s*<button onclick="window\.print\(\)".*?</li>', re.DOTALL)
 
 
 def cut_elements(tab: Page) -> list[str]:
@@ -114,7 +118,7 @@ def join(html: Path) -> str:
                 article.h1.insert_before(BeautifulSoup(f'<h1 class="part">{part}</h1>', "html.parser"))
             articles.append(str(article))
         contents.append(f"<p>{part}</p>" * (len(paths) > 1) + f"<ul>{''.join(entries)}</ul>")
-    styles = [f'{html.name}/{link["href"]}' for link in index.select('link[rel="stylesheet"]')]
+    styles = [f"{html.name}/{link['href']}" for link in index.select('link[rel="stylesheet"]')]
     links = "".join(f'<link rel="stylesheet" href="{style}">' for style in styles)
     title = index.title.get_text().split(" \u2014 ")[-1]
     return f"""<!DOCTYPE html><html lang="en" data-theme="light" data-mode="light" class="whole-book">
@@ -160,6 +164,17 @@ def finish(pdf: Path, titles: dict[str, str]) -> None:
         book.save(pdf, object_stream_mode=pikepdf.ObjectStreamMode.generate)
 
 
+def offer(html: Path, pdf: Path) -> None:
+    """Copy the file into the web book and name it in the download menu of every page; the menu has no dead link before."""
+    shutil.copy(pdf, html)
+    for page in html.rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        up = "../" * (len(page.relative_to(html).parts) - 1)
+        entry = f'<li><a class="btn btn-sm dropdown-item" href="{up}{pdf.name}">The whole book as .pdf</a></li>'
+        if entry not in text:
+            page.write_text(PRINT_BUTTON.sub(rf"\g<0>{entry}", text), encoding="utf-8")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("html", type=Path, help="folder of the built book")
@@ -179,6 +194,7 @@ def main() -> int:
             sys.exit("\n".join(["Would be cut in print:", *faults]))
         pages = print_book(tab, arguments.pdf)
         browser.close()
+    offer(html, arguments.pdf)
     print(f"{arguments.pdf}: {pages} pages, {arguments.pdf.stat().st_size / 1e6:.1f} MB")
     return 0
 

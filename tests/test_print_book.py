@@ -11,21 +11,24 @@ import pytest
 pytest.importorskip("playwright")
 pytest.importorskip("pikepdf")
 import pikepdf
+from playwright.sync_api import Page, sync_playwright
+
 import print_book
 from browser_check import BROWSERS, find_browser
-from playwright.sync_api import Page, sync_playwright
 
 PRINT_CSS = Path(__file__).parents[1] / "book" / "_static" / "print.css"
 PLANTED = """<!DOCTYPE html><html><head><title>Planted \u2014 A book</title>
 <link rel="stylesheet" href="_static/theme.css"><link rel="stylesheet" href="_static/print.css"></head><body>
 <nav class="bd-links"><a class="reference internal" href="#">Planted</a><p class="caption">Part</p>
 <a class="reference internal" href="a/one.html">One</a><a class="reference internal" href="a/two.html">Two</a></nav>
+<ul><li><button onclick="window.print()">.pdf</button></li></ul>
 <p class="component-author">Its authors</p><article class="bd-article"><h1>Planted</h1>
 <div class="scroll"><table class="wide"><tr>{cells}</tr></table></div>
 <div class="highlight"><pre class="long">{code}</pre></div><p>A line that fits.</p>
 <a href="a/two.html#same">two</a></article></body></html>"""
+LONG = "whose title is so long that it has to wrap and goes on in a second line of the page on which it stands"
 PAGE = """<article class="bd-article"><section id="same"><h1>{title}<a class="headerlink" href="#same">#</a></h1>
-<h2>A section of {title} whose title is so long that it has to wrap and goes on in a second line</h2>
+<h2>A section of {title} {long}</h2>
 <p><a href="#same">here</a> <a href="two.html">page</a> <a href="../_sources/two.txt">file</a> <a href="https://a.org">away</a></p>
 <img src="../_images/x.png"></section></article>"""
 SCROLLS = ".scroll, .highlight {overflow-x: auto} td {white-space: nowrap}"
@@ -44,7 +47,7 @@ def book(tmp_path: Path) -> Path:
     cells = "".join(f"<td>a value {number} [with, interval]</td>" for number in range(14))
     (html / "index.html").write_text(PLANTED.format(cells=cells, code="f(" + "argument, " * 40 + ")"), encoding="utf-8")
     for name in ("one", "two"):
-        (html / "a" / f"{name}.html").write_text(PAGE.format(title=name), encoding="utf-8")
+        (html / "a" / f"{name}.html").write_text(PAGE.format(title=name, long=LONG), encoding="utf-8")
     (html / "_static" / "theme.css").write_text(SCROLLS)
     (html / "mathjax" / "tex-svg-full.js").write_text("window.MathJax = {startup: {promise: Promise.resolve()}};")
     return html
@@ -62,7 +65,8 @@ def tab() -> Page:
 def test_a_wide_table_and_a_long_line_of_code_are_found_and_the_style_sheet_mends_both(book, tab):
     tab.goto((book / "index.html").as_uri())
     faults = print_book.cut_elements(tab)
-    assert [fault.split(": ")[1].split(" ends")[0] for fault in faults] == ['<div class="scroll">', '<div class="highlight">']
+    named = [fault.split(": ")[1].split(" ends")[0] for fault in faults]
+    assert named == ['<div class="scroll">', '<div class="highlight">']
     assert all("index.html" in fault for fault in faults)
     shutil.copy(PRINT_CSS, book / "_static" / "print.css")
     tab.goto((book / "index.html").as_uri())
@@ -92,7 +96,9 @@ def test_the_printed_book_has_an_outline_links_inside_and_page_numbers(book, tmp
         assert [item.title for item in outline.root] == ["Planted", "Part"]
         one, two = outline.root[1].children
         assert (one.title, two.title) == ("one", "two")
-        assert one.children[0].title == "A section of one whose title is so long that it has to wrap and goes on in a second line"
+        assert one.children[0].title == f"A section of one {LONG}"
         places = pdf.Root.Dests
         assert places["/a-two--same"][0].objgen == pdf.pages[4].obj.objgen
         assert {str(link.get("/Dest", "")) for link in pdf.pages[3].Annots} == {"/a-one--same", "/a-two", ""}
+    assert (book / "book.pdf").exists()
+    assert '<a class="btn btn-sm dropdown-item" href="book.pdf">' in (book / "index.html").read_text(encoding="utf-8")

@@ -22,7 +22,7 @@ import pikepdf
 from bs4 import BeautifulSoup, Tag
 from playwright.sync_api import Page, sync_playwright
 
-from browser_check import MATH_IS_SET, NO_NETWORK, find_browser, serve
+from browser_check import NO_NETWORK, find_browser, serve
 
 PAPER = {"width": 673, "height": 978}
 """What the margins of ``book/_static/print.css`` leave of A4, in pixels of 1/96 inch."""
@@ -31,11 +31,11 @@ CUT = """height => {
     const [edge, found] = [document.documentElement.clientWidth + 1, []];
     for (const part of document.querySelectorAll("article *")) {
         const box = part.getBoundingClientRect();
-        if (!box.width || part.ownerSVGElement || part.closest("mjx-assistive-mml")) continue;
+        if (!box.width || part.ownerSVGElement || part.parentElement.closest("math")) continue;
         const wide = part.clientWidth && part.scrollWidth > part.clientWidth + 1;
         const right = wide ? box.left + part.scrollWidth : box.right;
         const hidden = wide && getComputedStyle(part).overflowX != "visible";
-        const high = box.height > height && part.matches("img, svg, mjx-container");
+        const high = box.height > height && part.matches("img, svg, math");
         if (right <= edge && box.left >= -1 && !hidden && !high) continue;
         if (found.some(({part: outer}) => outer.contains(part))) continue;
         found.push({part, fault: high ? `is ${box.height} px high` : `ends at ${Math.round(right)} of ${edge - 1} px`});
@@ -86,6 +86,7 @@ def read_article(html: Path, path: str, pages: set[str], deeper: int) -> Tag:
     for heading in article.find_all(re.compile("^h[1-6]$")):
         heading["aria-level"] = int(heading.name[1]) + deeper
     for picture in article.find_all("img"):
+        picture.attrs.pop("loading", None)  # paper is not scrolled
         if not picture["src"].startswith("data:"):
             picture["src"] = f"{html.name}/{urljoin(path, picture['src'])}"
     for link in article.find_all("a", href=True):
@@ -122,8 +123,7 @@ def join(html: Path) -> str:
     links = "".join(f'<link rel="stylesheet" href="{style}">' for style in styles)
     title = index.title.get_text().split(" \u2014 ")[-1]
     return f"""<!DOCTYPE html><html lang="en" data-theme="light" data-mode="light" class="whole-book">
-<head><meta charset="utf-8"><title>{title}</title>{links}<style>{" ".join(heads)}</style>
-<script defer src="{html.name}/mathjax/tex-svg-full.js"></script></head><body>
+<head><meta charset="utf-8"><title>{title}</title>{links}<style>{" ".join(heads)}</style></head><body>
 <header class="title-page"><p class="title">{title}</p><p>{index.select_one(".component-author").get_text(strip=True)}</p>
 <p>Version {version("fer-study")}{state(html)}</p><p>The web edition holds the same pages, the code of folded cells, and
 every table as a file. There, the code of each page can be run.</p></header>
@@ -188,8 +188,6 @@ def main() -> int:
         tab = browser.new_page()
         tab.set_default_timeout(600_000)
         tab.goto(f"{address}/{joined.name}", wait_until="load")
-        tab.wait_for_function("window.MathJax?.startup?.promise")
-        tab.evaluate(MATH_IS_SET)
         if faults := cut_elements(tab):
             sys.exit("\n".join(["Would be cut in print:", *faults]))
         pages = print_book(tab, arguments.pdf)

@@ -42,14 +42,13 @@ needs_browser = pytest.mark.skipif(
 def book(tmp_path: Path) -> Path:
     """A built book of three pages, the first of which has a wide table and a long line of code."""
     html = tmp_path / "html"
-    for folder in ("a", "_static", "mathjax"):
+    for folder in ("a", "_static"):
         (html / folder).mkdir(parents=True)
     cells = "".join(f"<td>a value {number} [with, interval]</td>" for number in range(14))
     (html / "index.html").write_text(PLANTED.format(cells=cells, code="f(" + "argument, " * 40 + ")"), encoding="utf-8")
     for name in ("one", "two"):
         (html / "a" / f"{name}.html").write_text(PAGE.format(title=name, long=LONG), encoding="utf-8")
     (html / "_static" / "theme.css").write_text(SCROLLS)
-    (html / "mathjax" / "tex-svg-full.js").write_text("window.MathJax = {startup: {promise: Promise.resolve()}};")
     return html
 
 

@@ -16,7 +16,7 @@ LOCK := requirements$(if $(CPU),-cpu).lock
 CUDA := ^(nvidia-|cuda-|triton==)
 LABS := $(wildcard notebooks/labs/*.ipynb)
 
-.PHONY: help setup book html test study lint bench labs labs-ready browser-check lock clean
+.PHONY: help setup book html test study lint bench labs labs-ready browser-check pdf lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -82,6 +82,9 @@ labs-ready: setup  ## before class: run every solution on this machine, say how 
 
 browser-check: setup  ## open every page of the built book in Chromium, with the network cut
 	@$(BIN)/python tests/browser_check.py book/_build/html --screenshots .build/screenshots
+
+pdf: html  ## print the built book as book/_build/fer-study.pdf, with Chromium or Chrome; fails where anything would be cut
+	@$(BIN)/python tests/print_book.py book/_build/html book/_build/fer-study.pdf
 
 lock: setup  ## resolve the locks afresh from pyproject.toml
 	@$(BIN)/python -m uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-emit-index-url --no-header \

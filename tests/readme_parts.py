@@ -1,7 +1,7 @@
 """Write the parts of README.md that follow from elsewhere: badges, answers, pictures. Usage: make readme
 
-Between ``<!-- NAME -->`` and ``<!-- end NAME -->``: badges from pyproject.toml, answers from the ledger. The pictures are those
-that the committed page of the claims hands to other pages.
+Between ``<!-- NAME -->`` and ``<!-- end NAME -->``: badges from pyproject.toml, answers from the ledger. The pictures are
+those that the committed page of the claims hands to other pages.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import nbformat
 
-from fer_study.analysis import ledger
+from fer_study.analysis import ledger, verdicts
 
 ROOT = Path(__file__).resolve().parents[1]
 PICTURES = ".github/pictures"
@@ -30,9 +30,10 @@ ANSWERS = {
     "data-12": "The makers of FER2013 removed duplicates",
 }
 """Claim of the ledger -> what it says, in words that need no other."""
-SIDES = {
-    "holds": "hold", "does not hold": "do not", "in part": "hold or are answered in part", "undecided": "are measured and undecided",
-    "open": "are open",
+GROUPS = {
+    verdicts.HOLDS: "hold", verdicts.SOME_HOLDS: "hold in part", verdicts.ANSWERED: "are answered",
+    verdicts.SOME_FAILS: "fail in part", verdicts.FAILS: "do not hold",
+    verdicts.UNDECIDED: "are measured and undecided", verdicts.OPEN: "are open",
 }  # fmt: skip
 
 
@@ -44,7 +45,8 @@ def badge(label: str, value: str) -> str:
     """A badge as SVG, which asks nobody's server."""
     left, right = 6 * len(label) + 14, 6 * len(value) + 14
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + right}" height="20" role="img" aria-label="{label}: {value}">'
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + right}" height="20">'
+        f"<title>{label}: {value}</title>"
         f'<rect width="{left}" height="20" fill="#444"/><rect x="{left}" width="{right}" height="20" fill="#1f5f99"/>'
         '<g fill="#fff" font-family="Verdana,DejaVu Sans,sans-serif" font-size="11">'
         f'<text x="7" y="14" textLength="{left - 14}">{label}</text>'
@@ -54,8 +56,10 @@ def badge(label: str, value: str) -> str:
 
 def badges(settings: dict) -> str:
     """Badges in Markdown; those that ask GitHub only where the repository has an address there."""
-    shown = [f"[![{name}]({PICTURES}/{name.lower()}.svg)]({link})" for name, link in
-             (("Licence", "#licence-and-citation"), ("Python", "pyproject.toml"))]  # fmt: skip
+    shown = [
+        f"[![Licence]({PICTURES}/licence.svg)](#licence-and-citation)",
+        f"[![Python]({PICTURES}/python.svg)](pyproject.toml)",
+    ]
     address = settings.get("urls", {}).get("Repository", "").removesuffix(".git").rstrip("/")
     if found := re.fullmatch(r"https://github\.com/([^/]+)/([^/]+)", address):
         flows = f"{address}/actions/workflows"
@@ -70,15 +74,16 @@ def badges(settings: dict) -> str:
 
 def answers() -> str:
     """How the claims fare, in a sentence, and the chosen ones in a table."""
-    verdicts = ledger.ledger()
-    counts = [f"{sum(verdict.group == side for verdict in verdicts)} {words}" for side, words in SIDES.items()]
-    rows = ledger.table([verdict for verdict in verdicts if verdict.claim in ANSWERS]).set_index("id")
+    found = ledger.ledger()
+    groups = [verdict.group for verdict in found]
+    counts = [f"{groups.count(group)} {GROUPS[group]}" for group in verdicts.GROUPS if group in groups]
+    rows = ledger.table([verdict for verdict in found if verdict.claim in ANSWERS]).set_index("id")
     lines = ["| claim | what it says | reported | measured | verdict |", "|---|---|---|---|---|"]
     for claim, words in ANSWERS.items():
         row = rows.loc[claim]
         measured = f"{row['measured']} ({row['of']})" if row["of"] else row["measured"]
         lines.append(f"| {claim} | {words} | {row['reported']} | {measured} | **{row['verdict']}** |")
-    told = f"Of {len(verdicts)} claims, {', '.join(counts[:-1])} and {counts[-1]}. Some of those that are decided:"
+    told = f"Of {len(found)} claims, {', '.join(counts[:-1])} and {counts[-1]}. Some of those that are decided:"
     return "\n".join([told, "", *lines])
 
 

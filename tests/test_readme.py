@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+
 import readme_parts
 
 WITH_ADDRESS = {"urls": {"Repository": "https://github.com/someone/fer-study"}}

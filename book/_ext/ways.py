@@ -36,8 +36,10 @@ LONGEST = 160
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register with Sphinx; a config of another book may set the address itself."""
     project = tomllib.loads((STUDY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    app.add_config_value("repository", project.get("urls", {}).get("Repository", ""), "env", [str])
-    app.add_config_value("study_version", f"Version {project['version']}, {last_change()}", "html", [str])
+    address = project.get("urls", {}).get("Repository", "").removesuffix(".git").rstrip("/")
+    version = f"Version {project['version']}, {last_change()}"
+    app.add_config_value("repository", address, "env", [str])
+    app.add_config_value("study_version", version, "html", [str])
     app.connect("config-inited", fill_texts)
     app.connect("html-page-context", complete_page, priority=600)  # after the theme's own buttons
     return {"parallel_read_safe": True, "parallel_write_safe": True}
@@ -78,7 +80,7 @@ def colab_cell(repository: str) -> str:
     """What the first cell on Colab has to be, as a block of MyST."""
     if not repository:
         return "No public address is set yet, so the menu is not there."
-    return f"```python\n%pip install --quiet git+{repository}\n```"
+    return f'```python\n%pip install --quiet "fer-study[book] @ git+{repository}"\n```'
 
 
 def cite(citation: dict, repository: str) -> str:
@@ -109,7 +111,7 @@ def complete_page(
     )
     if document is None:
         return
-    address = app.config.repository.removesuffix(".git").rstrip("/")
+    address = app.config.repository
     file = source_of(page, Path(app.env.doc2path(page)).suffix)
     context["header_buttons"][:0] = buttons(address, file, page)
     context["metatags"] += metatags(context["title"], describe(document), address)
@@ -167,7 +169,7 @@ def on_github(address: str) -> str:
 
 
 def book_address(address: str) -> str:
-    """Where GitHub Pages serves the book of a repository, as ``.github/workflows/book.yml`` does."""
+    """Where ``.github/workflows/book.yml`` puts the book of a repository on GitHub."""
     owner, _, name = on_github(address).partition("/")
     return f"https://{owner.lower()}.github.io/{name}" if name else ""
 
@@ -175,18 +177,19 @@ def book_address(address: str) -> str:
 def describe(document: nodes.document) -> str:
     """The first sentences of a page, as long as a search engine shows them."""
     texts = (" ".join(part.astext().split()) for part in document.findall(nodes.paragraph))
-    text = next((text for text in texts if len(text) >= LEAST), "")
+    text = next((text for text in texts if len(text) >= LEAST), "").removeprefix("Question. ")
     return text if len(text) <= LONGEST else text[:LONGEST].rpartition(" ")[0] + " ..."
 
 
 def metatags(title: str, description: str, address: str) -> str:
     """What search engines and previews show. A preview asks for the whole address of its image, so
     it has one only where the book has an address."""
-    tags = {"name='description'": description} if description else {}
-    tags |= {"property='og:title'": title, "property='og:description'": description}
+    tags = [("name", "description", description), ("property", "og:description", description)]
+    tags.append(("property", "og:title", re.sub("<[^>]+>", "", title)))
     if book := book_address(address):
-        tags["property='og:image'"] = f"{book}/_static/book.png"
+        tags.append(("property", "og:image", f"{book}/_static/book.png"))
     return "".join(
-        f'\n    <meta {name} content="{html.escape(re.sub("<[^>]+>", "", text))}" />'
-        for name, text in tags.items()
+        f'\n    <meta {kind}="{name}" content="{html.escape(text)}" />'
+        for kind, name, text in tags
+        if text
     )

@@ -126,8 +126,8 @@ def test_every_page_has_its_version_its_citation_and_one_viewport(private, publi
     front = (public / "index.html").read_text()
     sentence = "A page that says in a sentence of some length what it is about."
     assert f'<meta name="description" content="{sentence}" />' in front
-    assert '<meta property="og:image" content="https://someone.github.io/fer-study/_static/book.png" />' in front
-    assert (public / "_static" / "book.png").is_file()
+    assert '<meta property="og:image" content="https://someone.github.io/fer-study/_static/preview.png" />' in front
+    assert (public / "_static" / "preview.png").is_file()
 
 
 def test_version_and_date_agree():

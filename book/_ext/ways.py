@@ -79,7 +79,7 @@ def clone_command(repository: str) -> str:
 def colab_cell(repository: str) -> str:
     """What the first cell on Colab has to be, as a block of MyST."""
     if not repository:
-        return "No public address is set yet, so the menu is not there."
+        return "The cell will stand here once the repository has a public address."
     return f'```python\n%pip install --quiet "fer-study[book] @ git+{repository}"\n```'
 
 
@@ -187,7 +187,7 @@ def metatags(title: str, description: str, address: str) -> str:
     tags = [("name", "description", description), ("property", "og:description", description)]
     tags.append(("property", "og:title", re.sub("<[^>]+>", "", title)))
     if book := book_address(address):
-        tags.append(("property", "og:image", f"{book}/_static/book.png"))
+        tags.append(("property", "og:image", f"{book}/_static/preview.png"))
     return "".join(
         f'\n    <meta {kind}="{name}" content="{html.escape(text)}" />'
         for kind, name, text in tags

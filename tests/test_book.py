@@ -169,6 +169,7 @@ def prose_book(tmp_path) -> Path:
     """The book with the executed pages that are there; of the others a title, and nothing that is glued from them."""
     book = tmp_path / "book"
     shutil.copytree(BOOK, book, ignore=shutil.ignore_patterns("_build", ".ipynb_checkpoints"))
+    shutil.copy(ROOT / "CHANGELOG.md", tmp_path)  # a page includes it
     missing = [book / f"{name}.ipynb" for name in toc_files() if not any(book.glob(f"{name}.*"))]
     for page in missing:
         page.parent.mkdir(exist_ok=True)

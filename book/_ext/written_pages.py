@@ -12,6 +12,8 @@ ICONS = re.compile(r'\s*<script src="[^"]*scripts/fontawesome\.js[^"]*"></script
 """1.5 MB that draw the icons which the theme's style sheet draws from its fonts already."""
 FORMULAS = re.compile(r"\s*<script [^>]*mathjax/[^>]*></script>")
 """2.3 MB; Sphinx loads them on every page that quotes another one with a formula."""
+VIEWPORT = re.compile(r'\s*<meta name="viewport"[^>]*>')
+"""Written three times, by docutils, by Sphinx and by the theme."""
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -34,7 +36,8 @@ def drop_scripts(app: Sphinx, error: Exception | None) -> None:
         return
     for path in Path(app.outdir).rglob("*.html"):
         text = path.read_text(encoding="utf-8")
-        light = ICONS.sub("", text)
+        head, first, rest = ICONS.sub("", text).partition('<meta name="viewport"')
+        light = head + first + VIEWPORT.sub("", rest)
         if 'class="math' not in light:
             light = FORMULAS.sub("", light)
         if light != text:

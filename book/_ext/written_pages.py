@@ -10,14 +10,17 @@ from sphinx.environment import BuildEnvironment
 
 ICONS = re.compile(r'\s*<script src="[^"]*scripts/fontawesome\.js[^"]*"></script>')
 """1.5 MB that draw the icons which the theme's style sheet draws from its fonts already."""
-FORMULAS = re.compile(r"\s*<script [^>]*mathjax/[^>]*></script>")
-"""2.3 MB; Sphinx loads them on every page that quotes another one with a formula."""
+WAITED_FOR = re.compile(r'<script (?=[^>]*src="(?!http)(?![^"]*documentation_options))(?!defer)')
+"""Scripts for which a page waits before it shows anything; an inline one needs the one exception."""
+LANDMARK = '<div id="pst-primary-sidebar" '
+ENTRY = 'role="doc-biblioentry"'
+"""A deprecated role, which docutils writes in a list."""
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register with Sphinx."""
     app.connect("env-updated", quoting_pages)
-    app.connect("build-finished", drop_scripts)
+    app.connect("build-finished", rewrite)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -28,14 +31,15 @@ def quoting_pages(app: Sphinx, env: BuildEnvironment) -> list[str]:
     return [name for name, text in texts.items() if "{glue:" in text]
 
 
-def drop_scripts(app: Sphinx, error: Exception | None) -> None:
-    """Rewrite every page of the book without the scripts that it does not need."""
+def rewrite(app: Sphinx, error: Exception | None) -> None:
+    """Rewrite every page of the book where the theme makes it slow, or hard to use by ear."""
     if error or app.builder.format != "html":
         return
     for path in Path(app.outdir).rglob("*.html"):
         text = path.read_text(encoding="utf-8")
-        light = ICONS.sub("", text)
-        if 'class="math' not in light:
-            light = FORMULAS.sub("", light)
-        if light != text:
-            path.write_text(light, encoding="utf-8")
+        better = WAITED_FOR.sub("<script defer ", ICONS.sub("", text))
+        better = better.replace(ENTRY, 'role="listitem"')
+        named = f'{LANDMARK}role="region" aria-label="Contents of the book" '
+        better = better.replace(f"{LANDMARK}class", f"{named}class")
+        if better != text:
+            path.write_text(better, encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 
 from PIL import Image
@@ -12,12 +13,12 @@ from sphinx.environment import BuildEnvironment
 ICONS = re.compile(r'\s*<script src="[^"]*scripts/fontawesome\.js[^"]*"></script>')
 """1.5 MB that draw the icons which the theme's style sheet draws from its fonts already."""
 WAITED_FOR = re.compile(r'<script (?=[^>]*src="(?!http)(?![^"]*documentation_options))(?!defer)')
-"""Scripts for which a page waits before it shows anything; an inline one needs the one exception."""
+"""Scripts for which a page waits before it shows anything; inline ones need the exception."""
 LANDMARK = '<div id="pst-primary-sidebar" '
 ENTRY = 'role="doc-biblioentry"'
 """A deprecated role, which docutils writes in a list."""
 
-PICTURE = re.compile(r'(?<=src=")([^":]*_images/\w+)\.png(?=")')
+PICTURE = re.compile(r'(?<=(?:src|ref)=")([^":]*_images/\w+)\.png(?=")')
 HEAVY = 50_000
 """Bytes from which a picture is compressed; below, a page gains nothing that a reader feels."""
 
@@ -46,7 +47,7 @@ def rewrite(app: Sphinx, error: Exception | None) -> None:
         better = better.replace(ENTRY, 'role="listitem"')
         named = f'{LANDMARK}role="region" aria-label="Contents of the book" '
         better = better.replace(f"{LANDMARK}class", f"{named}class")
-        better = PICTURE.sub(lambda found: compressed(path.parent, found), better)
+        better = PICTURE.sub(partial(compressed, path.parent), better)
         if better != text:
             path.write_text(better, encoding="utf-8")
 

@@ -19,6 +19,10 @@ ENTRY = 'role="doc-biblioentry"'
 """A deprecated role, which docutils writes in a list."""
 
 PICTURE = re.compile(r'(?<=(?:src|ref)=")([^":]*_images/\w+)\.png(?=")')
+FIGURE = re.compile(
+    r'(?<!class="enlarge">)<img (?![^>]*style=)[^>]*src="([^":]*_images/[^"]+)"[^>]*>'
+)
+"""A picture that is no link; Sphinx links those whose size it writes."""
 HEAVY = 50_000
 """Bytes from which a picture is compressed; below, a page gains nothing that a reader feels."""
 
@@ -48,6 +52,7 @@ def rewrite(app: Sphinx, error: Exception | None) -> None:
         named = f'{LANDMARK}role="region" aria-label="Contents of the book" '
         better = better.replace(f"{LANDMARK}class", f"{named}class")
         better = PICTURE.sub(partial(compressed, path.parent), better)
+        better = FIGURE.sub(r'<a href="\1" class="enlarge">\g<0></a>', better)
         if better != text:
             path.write_text(better, encoding="utf-8")
 

@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "book" / "_ext"))
 
 import accessible
 import mathml
+import searched_numbers
 import written_pages
 
 
@@ -65,3 +66,15 @@ def test_only_a_heavy_picture_is_compressed(tmp_path):
 def test_scripts_wait_but_the_one_that_inline_scripts_need():
     page = '<script src="a.js"></script><script src="_static/documentation_options.js"></script><script>1</script>'
     assert written_pages.WAITED_FOR.sub("<script defer ", page).count("defer") == 1
+
+
+def test_a_number_with_a_point_is_one_word():
+    words = searched_numbers.WORD.findall("hybrid-01 reaches 71.7 % of 3,589 images.")
+    assert words == ["hybrid", "01", "reaches", "71.7", "of", "3", "589", "images"]
+
+
+def test_outlines_of_charts_lose_what_nobody_sees():
+    text = '<path id="m" d="M 1.234567 2 L 0.015625 3" transform="scale(0.015625)"/>'
+    assert written_pages.PATH.sub(written_pages.rounded, text) == text.replace("1.234567", "1.23").replace(
+        "L 0.015625", "L 0.01"
+    )

@@ -23,6 +23,8 @@ FIGURE = re.compile(
     r'(?<!class="enlarge">)<img (?![^>]*style=)[^>]*src="([^":]*_images/[^"]+)"[^>]*>'
 )
 """A picture that is no link; Sphinx links those whose size it writes."""
+PATH = re.compile(r'(?<= )d="[^"]*"')
+DECIMALS = re.compile(r"(\.\d\d)\d+")
 HEAVY = 50_000
 """Bytes from which a picture is compressed; below, a page gains nothing that a reader feels."""
 
@@ -55,6 +57,14 @@ def rewrite(app: Sphinx, error: Exception | None) -> None:
         better = FIGURE.sub(r'<a href="\1" class="enlarge">\g<0></a>', better)
         if better != text:
             path.write_text(better, encoding="utf-8")
+    for path in (Path(app.outdir) / "_images").glob("*.svg"):
+        text = path.read_text(encoding="utf-8")
+        path.write_text(PATH.sub(rounded, text), encoding="utf-8")
+
+
+def rounded(outline: re.Match[str]) -> str:
+    """Cut coordinates to a hundredth of a point: a quarter of a chart with hatches."""
+    return DECIMALS.sub(r"\1", outline[0])
 
 
 def compressed(folder: Path, found: re.Match[str]) -> str:
@@ -68,5 +78,5 @@ def compressed(folder: Path, found: re.Match[str]) -> str:
     light = file.with_suffix(".webp")
     if not light.is_file():
         with Image.open(file) as picture:
-            picture.convert("RGB").save(light, quality=90)
+            picture.convert("RGB").save(light, quality=80)
     return f"{found[1]}.webp"

@@ -56,7 +56,8 @@ FAULTS = """() => {
         const right = element.getBoundingClientRect().left + element.scrollWidth;
         for (let box = element; box.matches('main *'); box = box.parentElement) {
             if (box.matches('details:not([open]), .scroll') || (scrolls(box) && width < 800)) return false;
-            if (right > box.getBoundingClientRect().right + 2 && (scrolls(box) || box.matches('.cell, article'))) return true;
+            const wider = right > box.getBoundingClientRect().right + 2;
+            if (wider && (scrolls(box) || box.matches('.cell, article'))) return true;
         }
         return false;
     });

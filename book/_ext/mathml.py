@@ -17,7 +17,7 @@ from sphinx.writers.html5 import HTML5Translator
 logger = logging.getLogger(__name__)
 
 LETTER = re.compile(r'<mi mathvariant="(\w+)">(\w)</mi>')
-WORD = re.compile(r"<mrow>((?:%s){2,})</mrow>" % LETTER.pattern)
+WORD = re.compile(rf"<mrow>((?:{LETTER.pattern}){{2,}})</mrow>")
 FUNCTION = r"<mi>[a-z]{2,}</mi>"
 AHEAD = re.compile(rf"(?<=</m)(i|sub|text|frac)>({FUNCTION})")
 BEHIND = re.compile(rf"({FUNCTION})(?!<mo[^>]*>&#x00028;|<mspace|</mrow>)")
@@ -44,7 +44,7 @@ def _word(found: re.Match[str]) -> str:
 
 
 def checked(node: nodes.Node, display: str) -> str:
-    """Convert a formula, and warn of a command that latex2mathml does not know: it would show it."""
+    """Convert a formula, and warn of a command that latex2mathml does not know and would show."""
     formula = mathml(node.astext(), display)
     if "\\" in formula:
         logger.warning("not set as MathML: %s", node.astext(), location=node)

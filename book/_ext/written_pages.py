@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 
 from PIL import Image
@@ -14,12 +15,18 @@ ICONS = re.compile(r'\s*<script src="[^"]*scripts/fontawesome\.js[^"]*"></script
 VIEWPORT = re.compile(r'\s*<meta name="viewport"[^>]*>')
 """Written three times, by docutils, by Sphinx and by the theme."""
 WAITED_FOR = re.compile(r'<script (?=[^>]*src="(?!http)(?![^"]*documentation_options))(?!defer)')
-"""Scripts for which a page waits before it shows anything; an inline one needs the one exception."""
+"""Scripts for which a page waits before it shows anything; inline ones need the exception."""
 LANDMARK = '<div id="pst-primary-sidebar" '
 ENTRY = 'role="doc-biblioentry"'
 """A deprecated role, which docutils writes in a list."""
 
-PICTURE = re.compile(r'(?<=src=")([^":]*_images/\w+)\.png(?=")')
+PICTURE = re.compile(r'(?<=(?:src|ref)=")([^":]*_images/\w+)\.png(?=")')
+FIGURE = re.compile(
+    r'(?<!class="enlarge">)<img (?![^>]*style=)[^>]*src="([^":]*_images/[^"]+)"[^>]*>'
+)
+"""A picture that is no link; Sphinx links those whose size it writes."""
+PATH = re.compile(r'(?<= )d="[^"]*"')
+DECIMALS = re.compile(r"(\.\d\d)\d+")
 HEAVY = 50_000
 """Bytes from which a picture is compressed; below, a page gains nothing that a reader feels."""
 
@@ -49,9 +56,18 @@ def rewrite(app: Sphinx, error: Exception | None) -> None:
         better = better.replace(ENTRY, 'role="listitem"')
         named = f'{LANDMARK}role="region" aria-label="Contents of the book" '
         better = better.replace(f"{LANDMARK}class", f"{named}class")
-        better = PICTURE.sub(lambda found: compressed(path.parent, found), better)
+        better = PICTURE.sub(partial(compressed, path.parent), better)
+        better = FIGURE.sub(r'<a href="\1" class="enlarge">\g<0></a>', better)
         if better != text:
             path.write_text(better, encoding="utf-8")
+    for path in (Path(app.outdir) / "_images").glob("*.svg"):
+        text = path.read_text(encoding="utf-8")
+        path.write_text(PATH.sub(rounded, text), encoding="utf-8")
+
+
+def rounded(outline: re.Match[str]) -> str:
+    """Cut coordinates to a hundredth of a point: a quarter of a chart with hatches."""
+    return DECIMALS.sub(r"\1", outline[0])
 
 
 def compressed(folder: Path, found: re.Match[str]) -> str:
@@ -65,5 +81,5 @@ def compressed(folder: Path, found: re.Match[str]) -> str:
     light = file.with_suffix(".webp")
     if not light.is_file():
         with Image.open(file) as picture:
-            picture.convert("RGB").save(light, quality=90)
+            picture.convert("RGB").save(light, quality=80)
     return f"{found[1]}.webp"

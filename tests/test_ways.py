@@ -18,7 +18,7 @@ import link_check
 ROOT = Path(__file__).resolve().parents[1]
 ADDRESS = "https://github.com/someone/fer-study"
 ON_EVERY_BOOK = ("https://creativecommons.org", "https://keepachangelog.com")
-PAGES = ("reproduce", "cite", "changelog", "ethics", "fer2013/03_model_comparison", "labs/01_leakage")
+PAGES = ("reproduce", "cite", "changelog", "ethics", "references", "fer2013/03_model_comparison", "labs/01_leakage")
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +39,7 @@ def built(tmp_path_factory):
         (book / "_toc.yml").write_text(yaml.safe_dump(toc))
         (book / "index.md").write_text("# Front\n\nA page that says in a sentence of some length what it is about.\n")
         (book / "reproduce.md").write_text("# Run\n\n{{ clone }}\n\n{{ colab }}\n")
+        (book / "references.md").write_text("# References\n")
         (book / "ethics.md").write_text("# Ethics\n\n## Licence of this work\n\nText.\n")
         language = {"language_info": {"name": "python", "pygments_lexer": "ipython3"}}
         for name in PAGES[-2:]:

@@ -51,9 +51,10 @@ book: setup  ## execute the synthetic edition and the labs where they are out of
 
 html: book/_build/.built  ## build book/_build/html from the executed pages that are there
 
-# Directories are listed too: a removed page changes its folder. New settings or references concern every page. A failed build forgets
-# its cache: warnings of pages that were read once would otherwise be silent the second time.
-book/_build/.built: $(READY) CITATION.cff CHANGELOG.md $(shell find book -mindepth 1 -path book/_build -prune -o -print)
+# Directories are listed too: a removed page changes its folder. The reference is made from the module. New settings or references concern
+# every page. A failed build forgets its cache: warnings of pages that were read once would otherwise be silent the second time.
+book/_build/.built: $(READY) CITATION.cff CHANGELOG.md $(shell find fer_study -name '*.py') \
+  $(shell find book -mindepth 1 -path book/_build -prune -o -print)
 	@$(if $(filter %.bib %.yml,$?),rm -rf book/_build/.doctrees)
 	@$(BIN)/jupyter-book build -q -W -n --keep-going book >/dev/null || { rm -rf book/_build/.doctrees; exit 1; }
 	@$(BIN)/python tests/link_check.py book/_build/html

@@ -91,7 +91,7 @@ def build_parser() -> argparse.ArgumentParser:
     execute = commands.add_parser("execute", help="execute the notebooks of an edition")
     for command in (plan, train, execute):
         command.intermixed = True
-        command.add_argument("edition")
+        command.add_argument("edition", help="name of a folder of params/, e.g. fer2013")
         command.add_argument(
             "stage", nargs="*", help="e.g. 03_model_comparison or 03; default: all"
         )
@@ -119,7 +119,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
 
     publish = commands.add_parser("publish", help="copy an edition's records to results/")
-    publish.add_argument("edition")
+    publish.add_argument("edition", help="name of a folder of params/, e.g. fer2013")
 
     claims = commands.add_parser("claims", help="the verdict on every claim of the sources")
     claims.add_argument(
@@ -139,7 +139,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     diff = commands.add_parser("diff", help="compare two records; exit code 1 where they differ")
     diff.add_argument("a", metavar="A", help="a key, its first six digits or more, or a folder")
-    diff.add_argument("b", metavar="B")
+    diff.add_argument("b", metavar="B", help="as A")
     return parser
 
 
@@ -152,7 +152,7 @@ def add_data_commands(commands: argparse._SubParsersAction) -> None:
         "doctor", help="what is there, what is wrong, how to mend it", description=_DOCTOR_CODES
     )
     doctor.format_help = lambda: f"{argparse.ArgumentParser.format_help(doctor)}\n{_layouts()}\n"
-    doctor.add_argument("--json", action="store_true")
+    doctor.add_argument("--json", action="store_true", help="the report as JSON")
     words = "write a dataset in canonical form, once, so that later loads are instant"
     importer = actions.add_parser("import", help=words, description=_IMPORT_CODES)
     importer.add_argument(
@@ -164,7 +164,7 @@ def add_data_commands(commands: argparse._SubParsersAction) -> None:
         "--skip-bad", action="store_true", help="leave out wrong rows and count them, by reason"
     )
     for command in (doctor, importer):
-        command.add_argument("path")
+        command.add_argument("path", help="the file or folder of the dataset")
         command.add_argument("--dataset", help="where the files could be several, e.g. ferplus")
         command.add_argument("--classes", type=int, default=7, help="7, or 8 with contempt")
         command.add_argument(

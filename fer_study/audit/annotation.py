@@ -34,14 +34,13 @@ def count_votes(faces: FaceSet) -> dict[str, int]:
 
 
 def agreement(faces: FaceSet, num_options: int = 10) -> pd.DataFrame:
-    """Label against crowd votes, by class of the label and for all classes.
+    """Hold labels against crowd votes, by class of the label and for all classes.
 
     Returns:
         Table of ``images``, ``voted`` (images with a vote for one of the options) and shares of
         these: ``equal`` (label is the majority, ties as in ``majority``), ``equal_strict`` (a tie
-            counts as disagreement), ``equal_lenient`` (a tie
-        that the label takes part in counts as agreement), ``tied``; and ``no_vote``, the share of
-        all images whose label has no vote.
+        counts as disagreement), ``equal_lenient`` (a tie that the label takes part in counts as
+        agreement), ``tied``; and ``no_vote``, the share of all images whose label has no vote.
     """
     classes, votes = crowd_columns(faces)
     options = np.where(np.arange(len(VOTE_NAMES)) < num_options, votes, 0)

@@ -109,8 +109,8 @@ def leakage(faces: FaceSet, group: np.ndarray, pairs: pd.DataFrame) -> pd.DataFr
 
     Returns:
         Long table: ``relation``, ``kind`` (exact, near), ``class`` (or ``all``), ``images``,
-            ``with_copy``, ``share``,
-        ``same_label`` (some copy has the same label) and ``all_same_label`` (every copy has).
+        ``with_copy``, ``share``, ``same_label`` (some copy has the same label) and
+        ``all_same_label`` (every copy has).
     """
     rows = []
     for relation, (of, in_) in RELATIONS.items():

@@ -190,7 +190,7 @@ def human_ceiling(faces: FaceSet, num_options: int) -> dict[str, pd.DataFrame]:
         Question -> table by class (and ``all``) of ``value``, ``low``, ``high``, ``images``.
         ``tagger_crowd``: one tagger against the majority of the others, by that majority. By the
         label: ``tagger_label``, ``crowd_label`` (majority, ties shared) and, where the truth is
-            known, ``truth_label``. By the truth: ``tagger_truth``, ``crowd_truth``.
+        known, ``truth_label``. By the truth: ``tagger_truth``, ``crowd_truth``.
     """
     columns, votes = crowd_columns(faces)
     rows = (faces.split == "test") & (votes[:, :num_options].sum(axis=1) > 1)

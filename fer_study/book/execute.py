@@ -19,7 +19,8 @@ from ..jobs import editions
 from ..jobs.job import Job, is_done, unique
 from ..jobs.processes import Died, Pool
 from ..jobs.stages import STAGES, check_stage, edition_jobs
-from ..settings.checkout import ROOT, STUDY
+from ..settings.checkout import ROOT, STUDY, commit, versions
+from ..settings.environment import processor
 from ..settings.errors import InputError
 from ..settings.experiment import PARAMS
 from ..settings.yaml_files import read_yaml, value_of
@@ -300,7 +301,9 @@ def attempts(pages: list[tuple[Task, list[str]]]) -> Iterator[tuple[Task, str | 
 
     by_notebook = {str(task.notebook): (task, missing) for task, missing in pages}
     count = max(1, min(len(pages), os.cpu_count() or 1))
-    with Pool(count, queue.threads_each(count)) as pool:
+    share = queue.threads_each(count)
+    threads = str(share or os.environ.get("OMP_NUM_THREADS") or os.cpu_count())
+    with Pool(count, share) as pool:
         calls = ((task.notebook, task.parameters, NOTEBOOKS) for task, _ in pages)
         for (notebook, *_), outcome in pool.each(executed, calls):
             task, missing = by_notebook[str(notebook)]
@@ -310,7 +313,8 @@ def attempts(pages: list[tuple[Task, list[str]]]) -> Iterator[tuple[Task, str | 
             text, failure, seconds = outcome
             if not failure:
                 task.page.parent.mkdir(parents=True, exist_ok=True)
-                write_atomically(task.page, finished(json.loads(text), task, missing))
+                text = finished(json.loads(text), task, missing, threads)
+                write_atomically(task.page, text)
             yield task, failure, seconds
 
 
@@ -320,14 +324,22 @@ def attempt(task: Task, missing: list[str]) -> tuple[Task, str | None, float]:
     return only
 
 
-def finished(notebook: dict, task: Task, missing: list[str]) -> str:
+def finished(notebook: dict, task: Task, missing: list[str], threads: str) -> str:
     """The executed notebook without what belongs to this machine (paths, process ids), marked with
-    its content hash and the keys of the records that it lacks; the heading of a stage names the
-    edition, and a page outside the book can be read alone (``standalone``)."""
+    its content hash, the keys of the records that it lacks and what it was made with (see
+    ``executions``); the heading of a stage names the edition, and a page outside the book can be
+    read alone (``standalone``)."""
     papermill = notebook["metadata"].pop("papermill", {})
     kept = ("parameters", "start_time", "end_time", "duration", "version")
     notebook["metadata"]["papermill"] = {key: papermill[key] for key in kept if key in papermill}
-    notebook["metadata"]["fer_study"] = {"content": task.content, "missing": missing}
+    notebook["metadata"]["fer_study"] = {
+        "content": task.content,
+        "missing": missing,
+        "made": {
+            "commit": commit(), "versions": versions(), "device": f"cpu: {processor()}",
+            "threads": threads,
+        },
+    }  # fmt: skip
     edition = task.parameters.get("edition")  # a lab has none
     named = edition and read_yaml(editions.folder_of(edition, PARAMS) / "edition.yaml")
     title = named.get("title") if named else None

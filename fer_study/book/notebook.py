@@ -21,6 +21,7 @@ from ..jobs.stages import check_stage
 from ..settings.checkout import commit, versions
 from ..settings.experiment import AuditConfig
 from ..store import Record
+from .executions import seconds_of
 from .show import fold, picture_of, sharpen_figures
 
 __all__ = ["Facts", "Page", "Verdicts", "fold", "glue", "open_stage", "picture_of", "show"]
@@ -149,7 +150,7 @@ class Page:
         }  # fmt: skip
         if not there:
             rows["records"] = "none: this page computes all that it shows"
-        seconds = sum(map(_seconds, there))
+        seconds = sum(map(seconds_of, there))
         rows |= {
             "records made with commit": unique("commit"),
             "device of the records": unique("device"), "precision": unique("precision"),
@@ -158,13 +159,6 @@ class Page:
         }  # fmt: skip
         known = {name: value for name, value in rows.items() if value}
         return Facts(pd.DataFrame({"value": known}).rename_axis("provenance"))
-
-
-def _seconds(record: Record) -> float:
-    """Of a training never less than its epochs took: early records left out those before an
-    interruption."""
-    history = record.history if (record.folder / "history.csv").is_file() else {}
-    return max(record.env.get("seconds", 0), sum(history.get("seconds", ())))
 
 
 def show(text: str) -> None:

@@ -106,11 +106,12 @@ def duplicate_groups(faces: FaceSet, group: np.ndarray) -> pd.DataFrame:
 
 
 def sketch(images: np.ndarray, size: int = 16) -> np.ndarray:
-    """Computes (N, D) float32 whose inner products bound correlations from above; 0 where blank.
+    """Compute (N, D) float32 whose inner products bound correlations from above; 0 where blank.
 
     A centred image of unit norm is low + rest, where low are ``size`` x ``size`` coefficients of an
-    orthonormal cosine transform a channel. Then r(x, y) = <low_x, low_y> + <rest_x, rest_y> <=
-    <low_x, low_y> + |rest_x| |rest_y| by Cauchy-Schwarz: the sketch is (low, |rest|).
+    orthonormal cosine transform a channel. Then by Cauchy-Schwarz
+    ``r(x, y) = <low_x, low_y> + <rest_x, rest_y> <= <low_x, low_y> + |rest_x| |rest_y|``:
+    the sketch is ``(low, |rest|)``.
     """
     sketches = []
     for part in _parts(images):

@@ -257,7 +257,7 @@ class LabelDistribution(Trained):
     (``votes``), or as taught by a label distribution generator (``generator``): a network that
     learns the hard labels first and is then frozen.
 
-    The arms A and A+C of ResFace (document 001, table 5) are ``labels`` and ``generator`` of
+    The arms A and A+C of ResFace (Qu and Niu, 2023, table 5) are ``labels`` and ``generator`` of
     ``resface18`` with ``options`` ``{attention: none}``; A+B and A+B+C those without options.
     """
 

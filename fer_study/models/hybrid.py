@@ -1,4 +1,4 @@
-"""The hybrid ResNet50 of documents 002 and 003 (Pauyac and Debnath, final project of ECEN 5743).
+"""The hybrid ResNet50 of Pauyac and Debnath (final project of ECEN 5743) and its summary.
 
 Grayscale adapter, ResNet50 (He et al., 2016), multi-scale fusion, 1x1 convolution to 512 channels,
 channel and spatial attention, a transformer block over the positions of the map, two class-specific
@@ -24,8 +24,8 @@ branches, a fusion layer. Every part can be taken out. The documents give no cod
 
 DEVIATION: timm's ResNet50 strides in the 3x3 convolution and has no biases there; Keras strides in
 the first 1x1.
-DEVIATION: attention scores are divided by sqrt(D / 8), as in Vaswani et al. (eq. 1); document 003
-writes sqrt(D).
+DEVIATION: attention scores are divided by sqrt(D / 8), as in Vaswani et al. (eq. 1); the
+summary writes sqrt(D).
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Duplicate(nn.Module):
 
 
 class SpatialAttention(nn.Module):
-    """Spatial attention (document 003, section 2.1).
+    """Spatial attention (the technical summary, section 2.1).
 
     A 7x7 convolution of the maximum and the mean over channels.
     """

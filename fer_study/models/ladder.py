@@ -1,13 +1,11 @@
-"""The ladder of small CNNs of document 004.
-
-Rowson and Slotter, Facial Expression Recognition Project.
+"""The ladder of small CNNs of Rowson and Slotter, Facial Expression Recognition Project.
 
 The text gives the number of filters and the order of the layers. What it leaves open is chosen here
 and is a field where it could matter: 3x3 convolutions with padding 1, 2x2 max pooling, dropout .25
 after pooling and .5 before the last layer, a hidden layer of 128 (baseline) or, as stated, 512
-units (CBAM network), one convolution per block. The baseline of document 003, described nowhere,
-stands beside them. Images from 16 px: multiples of 8 where the last layers see every position, any
-size in ``simple_resnet``.
+units (CBAM network), one convolution per block. The baseline of the hybrid's technical summary,
+described nowhere, stands beside them. Images from 16 px: multiples of 8 where the last layers see
+every position, any size in ``simple_resnet``.
 """
 
 from __future__ import annotations
@@ -115,9 +113,10 @@ class _Blocks(FaceModel):
 
 @register("emotion_cnn")
 class EmotionCNN(_Blocks):
-    """Document 004, model 1: convolutions of 32, 64 and 128 filters; 0.7 M parameters at 48 px.
+    """Rowson and Slotter, model 1: convolutions of 32, 64 and 128 filters.
 
-    Three convolutions with pooling and dropout, then two fully connected layers.
+    Three convolutions with pooling and dropout, then two fully connected layers: 0.7 M parameters
+    at 48 px.
 
     DEVIATION: the text lists pooling and dropout behind the first two convolutions of model 1, and
     none in model 2; here they follow all three in both, which leaves 0.7 of 2.5 million parameters
@@ -158,7 +157,7 @@ class EmotionCNN(_Blocks):
 
 @register("kernel_cnn")
 class KernelCNN(EmotionCNN):
-    """Document 004, model 2: the same behind five fixed kernels."""
+    """Rowson and Slotter, model 2: the same behind five fixed kernels."""
 
     name = "kernel_cnn"
     has_kernels = True
@@ -166,7 +165,7 @@ class KernelCNN(EmotionCNN):
 
 @register("baseline_cnn")
 class BaselineCNN(EmotionCNN):
-    """The baseline CNN of document 003, which gives its name and scores (section 6.1), no layers.
+    """The baseline CNN of the hybrid's summary, which gives its name and scores (6.1), no layers.
 
     Ours is the plainest reading: ``emotion_cnn`` without any dropout, so with nothing that the
     hybrid network adds.
@@ -220,7 +219,7 @@ class ResidualBlock(nn.Module):
 
 @register("simple_resnet")
 class SimpleResNetFER(FaceModel):
-    """Document 004, model 3: residual blocks of 64, 128 and 256 filters.
+    """Rowson and Slotter, model 3: residual blocks of 64, 128 and 256 filters.
 
     Kernels and a convolution of 32 filters stand before them, average pooling behind.
 
@@ -273,7 +272,7 @@ class SimpleResNetFER(FaceModel):
 
 @register("cbam_cnn")
 class CustomFERCNN(_Blocks):
-    """Document 004, model 4: blocks of 64, 128 and 256 filters with CBAM, then 512 -> K.
+    """Rowson and Slotter, model 4: blocks of 64, 128 and 256 filters with CBAM, then 512 -> K.
 
     Kernels stand before them.
 

@@ -1,7 +1,5 @@
 """ResFace (Qu and Niu, 2023) and its label distribution generator; images from 48 px.
 
-As document 001 describes them.
-
 The *local module* (stem, stages 1 and 2 of a residual trunk) ends in an up-sampling transposed
 convolution, the *channel-spatial block* reweights what comes out of it, the other stages follow. A
 *compact branch* from Conv1 predicts a label distribution. What the text leaves open is an option:
@@ -55,7 +53,7 @@ STEM = 64
 
 
 class ChannelSpatial(nn.Module):
-    """``F + F * sigma(Zc + Zs)``: channel and spatial heatmaps (document 001, section 3.3).
+    """``F + F * sigma(Zc + Zs)``: channel and spatial heatmaps (Qu and Niu, section 3.3).
 
     Zc: global average, C -> C/r, ReLU, -> C, one number a channel. Zs: 1x1 convolution C -> C/r,
     two 3x3 of dilation 4, 1x1 -> 1, one number a place. The reduction, the dilation and the batch
@@ -90,7 +88,7 @@ class ChannelSpatial(nn.Module):
 class CompactBranch(nn.Module):
     """Four convolutional blocks (Conv2 to Conv5), flatten, fully connected.
 
-    Document 001, section 3.4.
+    Qu and Niu, section 3.4.
 
     Each block halves the side: "reduces the spatial redundancy". Kernel, widths and normalisation
     are ours.

@@ -93,7 +93,7 @@ class FER48(_Pooled):
         se: squeeze-and-excitation in every block (Hu et al., 2018; r 16).
         shortcut: how a stage halves its shortcut: ``average`` pools first (He et al., 2019,
             ResNet-D), ``conv`` drops three of four positions.
-        kernels: the fixed filters of document 004 before the stem.
+        kernels: the fixed filters of ``ladder`` before the stem.
         dropout: before the linear layer.
         drop_path: stochastic depth of every block.
     """

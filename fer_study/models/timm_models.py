@@ -1,7 +1,7 @@
 """Any classifier of timm behind the contract, as ``timm:<name>`` (Wightman, 2019).
 
 Those that the study compares are tested at 48 and 224 px, with one channel and three: ``resnet50``,
-``efficientnet_b3``, ``legacy_xception`` and ``mobilenetv3_small_100`` (document 002),
+``efficientnet_b3``, ``legacy_xception`` and ``mobilenetv3_small_100`` (Pauyac and Debnath),
 ``vit_small_patch16_224`` and ``swin_small_patch4_window7_224`` (its outlook). A ViT passes over
 what is left of a side beyond multiples of its patch.
 """

@@ -12,8 +12,8 @@ from ..data.labels import FER2013
 from ..settings.errors import InputError
 
 HEAVY = {"disgust": 15.0, "fear": 8.0}
-"""Class weights of document 002's proposed cure (Pauyac and Debnath, section V): disgust x15, fear
-x8, the others 1."""
+"""Class weights that Pauyac and Debnath propose as a cure (section V): disgust x15, fear x8, the
+others 1."""
 
 
 def class_weights(
@@ -22,8 +22,8 @@ def class_weights(
     """Weight of each class.
 
     Args:
-        scheme: ``none``, ``inverse`` (N / (K n_c): document 002, "Class weighting"; also
-            scikit-learn's "balanced") or ``heavy``.
+        scheme: ``none``, ``inverse`` (N / (K n_c): Pauyac and Debnath, "Class weighting";
+            also scikit-learn's "balanced") or ``heavy``.
         counts: (K,) images by class in the training split.
         classes: their names.
 
@@ -88,8 +88,8 @@ def soft_cross_entropy(
 def label_distribution_loss(
     logits: torch.Tensor, teacher: torch.Tensor, leading: str = "teacher"
 ) -> torch.Tensor:
-    """Label distribution loss of ResFace (document 001, section 3.5): ``-1/(B K) sum_b sum_k dis_bk
-    log dis'_bk``.
+    """Compute the label distribution loss of ResFace (Qu and Niu, 2023, section 3.5):
+    ``-1/(B K) sum_b sum_k dis_bk log dis'_bk``.
 
     The text calls ``dis``, which stands before the logarithm, the predicted distribution. Both
     readings are offered: with the teacher in front it is cross-entropy over K, least where the

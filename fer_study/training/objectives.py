@@ -89,7 +89,7 @@ class Penalised(Supervised):
 
 class JointGenerator(Supervised):
     """Teach trunk and branch at once; the branch is the label distribution generator of the trunk
-    (document 001, section 3.5, with gradients into both)."""
+    (Qu and Niu, 2023, section 3.5, with gradients into both)."""
 
     def step(self, images: torch.Tensor, targets: torch.Tensor) -> Step:
         outputs = self.network.training_outputs(images)

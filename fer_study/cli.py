@@ -89,7 +89,10 @@ def build_parser() -> argparse.ArgumentParser:
     train.add_argument("--scheduler-file", help="of a Dask cluster, instead of processes here")
 
     execute = commands.add_parser("execute", help="execute the notebooks of an edition")
-    for command in (plan, train, execute):
+    publish = commands.add_parser(
+        "publish", help="copy the records of an edition, or of a page of it, to results/"
+    )
+    for command in (plan, train, execute, publish):
         command.intermixed = True
         command.add_argument("edition", help="name of a folder of params/, e.g. fer2013")
         command.add_argument(
@@ -117,9 +120,6 @@ def build_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="execute the solutions: how long each takes, and its points",
     )
-
-    publish = commands.add_parser("publish", help="copy an edition's records to results/")
-    publish.add_argument("edition", help="name of a folder of params/, e.g. fer2013")
 
     claims = commands.add_parser("claims", help="the verdict on every claim of the sources")
     claims.add_argument(
@@ -284,7 +284,7 @@ def publish_command(args: argparse.Namespace) -> int:
             "installed package"
         )
     queue.check_store(store.published_root())
-    everything = execute.needed(args.edition, [], {})
+    everything = execute.needed(args.edition, args.stage, dict(args.p))
     found = [record for job in everything if (record := job.record())]
     local = [record for record in found if not store.is_published(record)]
     refused = sum(store.is_damaged(job.key) for job in everything)  # the log names them

@@ -70,7 +70,7 @@ def make_run(
     changes: Changes | None = None,
     data: DataConfig | None = None,
 ) -> RunConfig:
-    """Make a run of an edition; under its live recipe the networks are narrower and the training
+    """Make a run of an edition, which may narrow its networks; under its live recipe the training
     split may be cut.
 
     Args:
@@ -85,8 +85,8 @@ def make_run(
     from ..training.objectives import check_objective
     from ..training.weights import pin
 
-    live = edition.live if edition.is_live(recipe) else None
-    options = {"width": live.width} if live and "width" in models.options_of(model) else {}
+    width = edition.width_of(recipe)
+    options = {"width": width} if width < 1 and "width" in models.options_of(model) else {}
     data = edition.training_data(recipe, data)
     network = build(ModelConfig, {"name": model, "options": options})
     content = (

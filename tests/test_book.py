@@ -72,7 +72,11 @@ def test_every_prose_page_is_in_the_toc():
     ("edition", "first", "last"),
     [
         ("fer2013", ["00_claims", "08_findings"], ["gallery", "design"]),
-        ("synthetic", ["twin", "twin_networks"], ["method_blocks", "method_losses", "method_statistics", "method_labels", "method_gradcam"]),
+        (
+            "synthetic",
+            ["twin", "twin_networks"],
+            ["method_blocks", "method_losses", "method_statistics", "method_labels", "method_gradcam"],
+        ),
     ],
 )
 def test_toc_lists_every_page_of_both_editions(edition, first, last):

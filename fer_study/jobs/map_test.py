@@ -15,6 +15,7 @@ from ..analysis.saliency import blob, inside_regions, rank_correlation
 from ..data.faceset import FaceSet
 from ..data.twin import synthetic
 from ..models import FaceModel, create_model
+from ..settings.errors import InputError
 from ..settings.experiment import DataConfig, MapTestConfig
 from ..training.device import device_environment, make_fabric, memory_format
 from ..training.explain import grad_cam
@@ -60,6 +61,8 @@ class MapTest(Job):
         model = load(run, faces).to(fabric.device, memory_format=memory_format(fabric))
         answers = log_probabilities(model, images, run.augment, run.model.input_size).argmax(axis=1)
         rows = usable_rows(faces, answers)
+        if not len(rows):
+            raise InputError(f"{config.name}: the network gives no face that moves its true class")
         classes, moved = faces.truth["true_label"][rows], moved_regions(faces, rows)
         maps = {
             name: grad_cam(network, images[rows], classes, run.augment, run.model.input_size)

@@ -20,14 +20,7 @@ from ..settings.experiment import (
 )
 from ..settings.frozen import Frozen, build, parse
 from ..settings.recipes import load_recipe
-from .editions import (
-    Edition,
-    dataset_config,
-    folder_of,
-    load_edition,
-    parameters,
-    with_fingerprint,
-)
+from .editions import Edition, dataset_config, folder_of, load_edition, parameters, with_fingerprint
 from .job import BASELINE, Job, job_for, unique
 
 

@@ -23,13 +23,7 @@ import pandas as pd
 
 from ..settings.checkout import ROOT, STUDY
 from ..settings.errors import InputError
-from ..settings.experiment import (
-    AuditConfig,
-    CostConfig,
-    MapTestConfig,
-    RunConfig,
-    TransferConfig,
-)
+from ..settings.experiment import AuditConfig, CostConfig, MapTestConfig, RunConfig, TransferConfig
 from ..settings.frozen import Frozen, parse
 from .predictions import Predictions, read_predictions, write_predictions
 from .record_files import DONE, damaged, listed, read_part, remove_temporary, write_parts

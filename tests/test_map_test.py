@@ -37,6 +37,12 @@ def test_the_blob_is_highest_in_the_middle():
     assert spot.argmax() == 12 and spot[2, 2] == 1 and spot[2, 4] == pytest.approx(np.exp(-2))
 
 
+def test_maps_get_the_size_of_the_picture():
+    maps = np.full((2, 4, 4), 0.5, np.float32)
+    assert map_test.resized(maps, 4) is maps
+    assert map_test.resized(maps, 12).shape == (2, 12, 12) and (map_test.resized(maps, 12) == 0.5).all()
+
+
 @pytest.fixture
 def config(tiny_run):
     mark = synthetic.fingerprint(120, 78, "wild")

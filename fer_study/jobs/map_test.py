@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from .. import store
 from ..analysis.saliency import blob, inside_regions, rank_correlation
@@ -65,7 +66,10 @@ class MapTest(Job):
             raise InputError(f"{config.name}: the network gives no face that moves its true class")
         classes, moved = faces.truth["true_label"][rows], moved_regions(faces, rows)
         maps = {
-            name: grad_cam(network, images[rows], classes, run.augment, run.model.input_size)
+            name: resized(
+                grad_cam(network, images[rows], classes, run.augment, run.model.input_size),
+                moved.shape[1],
+            )
             for name, network in networks(config, model, faces)
         }
         maps["blob"] = np.broadcast_to(blob(moved.shape[1]), moved.shape)
@@ -96,6 +100,15 @@ def moved_regions(faces: FaceSet, rows: np.ndarray) -> np.ndarray:
     """(n, H, W) bool: what the true expression of each face moves."""
     every = np.stack([synthetic.moved_region(faces, name)[rows] for name in faces.classes])
     return every[faces.truth["true_label"][rows], np.arange(len(rows))]
+
+
+def resized(maps: np.ndarray, side: int) -> np.ndarray:
+    """Maps (n, h, w) of a network that sees pictures in another size than they have: (n, side,
+    side) float32."""
+    if maps.shape[1] == side:
+        return maps
+    made = F.interpolate(torch.from_numpy(maps)[:, None], (side, side), mode="bilinear")
+    return made[:, 0].numpy()
 
 
 def networks(

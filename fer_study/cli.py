@@ -289,7 +289,7 @@ def publish_command(args: argparse.Namespace) -> int:
     # what pages train by themselves stays where it was made: they need its weights, too
     everything = [job for job in listed if not world.is_live(job.recipe)]
     found = [record for job in everything if (record := job.record())]
-    local = [record for record in found if not record.published]
+    local = [record for record in found if not store.is_published(record)]
     refused = sum(store.is_damaged(job.key) for job in everything)  # the log names them
     made = replaced = 0
     for record in local:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from pathlib import Path
@@ -198,6 +199,13 @@ def test_the_record_says_how_many_votes_the_most_named_class_has(voted):
     rows = audit_rows(voted, audit.run(voted))
     assert rows["agreement"].tolist() == [6, 5, 4, 0, 3, 5, 10]
     assert rows["crowd"].sum(axis=1).tolist() == [1, 1, 1, 0, 1, 1, 1]
+
+
+def test_images_are_counted_by_the_number_of_their_votes(voted, planted):
+    assert audit.run(voted).summary()["votes"] == {"10": 7} and audit.count_votes(planted) == {}
+    votes = voted.votes.copy()
+    votes[0, votes[0].argmax()] -= 1
+    assert audit.count_votes(dataclasses.replace(voted, votes=votes)) == {"9": 1, "10": 6}
 
 
 def test_agreement(voted):

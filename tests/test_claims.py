@@ -8,6 +8,7 @@ import re
 import pytest
 
 from fer_study.analysis import claims
+from fer_study.analysis.claim_rows import read_rows
 from fer_study.settings.errors import InputError
 
 
@@ -53,3 +54,28 @@ def test_claims_are_chosen_by_pattern():
     assert len(claims.matching("*")) == len(claims.load())
     with pytest.raises(InputError, match=r"no claim matches 'nothing-\*'; ids are data-01, weight-01, ladder-01, "):
         claims.matching("nothing-*")
+
+
+def test_the_parameters_of_lhc_netc_are_those_of_its_layers():
+    """From the code of its authors: a pre-activation ResNet-34 at 224 px, five attention modules, three dense layers."""
+
+    def dense(inputs, outputs):
+        return (inputs + 1) * outputs
+
+    def convolution(inputs, outputs, kernel):
+        return inputs * outputs * kernel**2
+
+    def module(channels, side, heads, embedding):  # queries and keys share a layer a head; values have a bias
+        values = convolution(channels, channels, 3) + channels
+        return heads * dense(side**2 // heads, embedding) + dense(channels, channels) + values
+
+    trunk, inputs = 3 + convolution(3, 64, 7) + 2 * 64, 64  # the first normalisation has no scale
+    for outputs, blocks in ((64, 3), (128, 4), (256, 6), (512, 3)):
+        for first in [True] + [False] * (blocks - 1):
+            trunk += 2 * inputs + convolution(inputs, outputs, 3) + 2 * outputs + convolution(outputs, outputs, 3)
+            trunk += convolution(inputs, outputs, 1) if first else 0
+            inputs = outputs
+    head = 2 * 512 + dense(512, 4096) + dense(4096, 1024) + dense(1024, 7)
+    modules = [(64, 56, 8, 196), (64, 56, 8, 196), (128, 28, 7, 56), (256, 14, 7, 14), (512, 7, 1, 25)]
+    check = read_rows()[1]["emonext-29"].checks[1]
+    assert check.constants["lhc"] == trunk + head + sum(module(*one) for one in modules)

@@ -20,6 +20,7 @@ from fer_study.book.labs import versions
 from fer_study.jobs import editions, plan, queue, stages
 from fer_study.jobs.job import job_for
 from fer_study.settings import environment, experiment, recipes
+from fer_study.store import record_files
 from fer_study.training import loop
 from reader_trees import csv_rows, random_images, write_csv
 
@@ -407,9 +408,13 @@ def test_train_then_publish(fer, tmp_path, monkeypatch, caplog):
     (job,) = [job for job in stages.edition_jobs("smoke") if job.name == "hog_svm"]
     assert store.lookup(job.key).metrics["last_single"]["test"]["n"] == 60
     total = len(stages.edition_jobs("smoke"))
-    for local, made, replaced, there in ((True, 1, 0, 0), (True, 1, 1, 0), (False, 0, 0, 1)):
-        if not local:
-            shutil.rmtree(store.local_root() / job.key)
+    local, copy = store.local_root() / job.key, tmp_path / "results" / job.key
+    for state, made, replaced, there in (("new", 1, 0, 0), ("same", 0, 0, 1), ("older", 1, 1, 0), ("gone", 0, 0, 1)):
+        if state == "older":
+            parts = {name: (copy / name).read_bytes() for name in record_files.listed(copy)}
+            record_files.write_parts(copy, parts | {"env.json": store.as_json({"commit": "fedcba9876"})})
+        if state == "gone":
+            shutil.rmtree(local)
         with caplog.at_level("INFO"):
             assert fer("publish", "smoke") == (0, [])
         numbers = [int(n) for n in re.findall(r"\b\d+\b", caplog.messages[-1].replace(str(tmp_path), ""))]

@@ -267,7 +267,7 @@ def test_parts_that_are_open_are_said(runs_folder):
     refuted = {"check": "own_source", "values": {"a": 1, "b": 2}, "holds": "a == b"}
     found = runs_folder.verdict(refuted, row)
     assert found.word == "in part: refuted by its source" and not found.is_open
-    assert found.category == "mixed" and found.group == "in part"
+    assert found.category == "mixed" and found.group == "fails in part"
     assert runs_folder.verdict(refuted, refuted | {"holds": "a < b"}).category == "mixed"
     table = ledger.open_table([found])
     assert table[["missing", "command"]].to_numpy().tolist() == [["RAF-DB", "fer-study data doctor PATH"]]

@@ -47,9 +47,16 @@ def test_a_claim_is_found_by_what_the_ledger_says(found, items):
 
 
 def test_every_verdict_belongs_to_one_group(found):
-    words = [word for group in verdicts.GROUPS.values() for word in group]
-    assert len(words) == len(set(words)) and {verdict.category for verdict in found} <= set(words)
+    words = [word for group in verdicts.WORDS.values() for word in group]
+    assert len(words) == len(set(words)) and {part.word for verdict in found for part in verdict.parts} <= set(words)
+    assert {verdict.group for verdict in found} <= set(verdicts.GROUPS)
     assert sum(verdict.group == "open" for verdict in found) == sum(verdict.is_open for verdict in found)
+
+
+def test_claims_of_one_table_are_told_apart_by_their_titles(found):
+    titles = re.findall(r"</b> (.*?) <span class=\"verdict\">", ledger_list(found))
+    assert len(titles) == len(set(titles)) == len(found)
+    assert "A+B+C: ResFace-50, ferplus: accuracy 0.8987" in titles
 
 
 def test_a_source_has_a_title():

@@ -108,7 +108,7 @@ WIDE = {
     "recall_by_class": lambda n, **k: plots.recall_by_class(
         *3 * [pd.DataFrame(np.full((n, 7), 0.5), SYSTEMS[:n], FER2013)], **k
     ),
-    "verdict_bars": lambda n, **k: plots.verdict_bars(pd.DataFrame([[9] * 5] * n, (SYSTEMS * 3)[:n], list(GROUPS)), **k),
+    "verdict_bars": lambda n, **k: plots.verdict_bars(pd.DataFrame([[9] * 7] * n, (SYSTEMS * 3)[:n], list(GROUPS)), **k),
     "score_intervals": lambda n, **k: plots.score_intervals(
         pd.DataFrame({"name": SYSTEMS[-n:], "value": 0.5, "low": 0.4, "high": 0.6, "of": "28,709 images", "reported": 0.5}),
         **k,
@@ -486,9 +486,17 @@ def test_class_saliency():
         plots.class_saliency({"x": np.zeros((2, 3, 3))}, {"x": [1, 1]}, np.zeros((2, 8, 8)), ("a", "b"))
 
 
+def test_a_stand_in_is_drawn_hollow():
+    ax = plots.score_intervals(score_table(stands_in=[False, True]))
+    own, other = ax.lines
+    assert own.get_xdata().tolist() == [0.70] and other.get_xdata().tolist() == [0.65]
+    assert other.get_markerfacecolor() == "white" != own.get_markerfacecolor()
+
+
 def test_verdict_bars():
-    counts = pd.DataFrame([[3, 0, 1, 2, 4], [1, 1, 0, 0, 0]], ["a", "b"], list(GROUPS))
+    counts = pd.DataFrame([[3, 0, 0, 0, 1, 2, 4], [1, 1, 0, 0, 0, 0, 0]], ["a", "b"], list(GROUPS))
     ax = plots.verdict_bars(counts)
+    counts = counts.loc[:, counts.any()]  # what no claim comes to takes no place in the legend
     widths = np.array([[bar.get_width() for bar in group] for group in ax.containers])
     assert np.array_equal(widths.T, counts) and ax.yaxis_inverted() and labels(ax.yaxis) == ["a", "b"]
     assert legend(ax) == [f"{name} ({n})" for name, n in counts.sum().items()]

@@ -255,3 +255,26 @@ def test_what_limits_a_verdict(num_seeds, as_claimed, limited):
 @pytest.mark.parametrize(("counts", "said"), [([1], "1 seed"), ([3, 3], "3 seeds"), ([1, 3], "1-3 seeds")])
 def test_seeds_are_counted_in_words(counts, said):
     assert verdicts.seeds(counts) == said
+
+
+@pytest.mark.parametrize(
+    ("words", "group"),
+    [
+        (["right"], "holds"),
+        (["confirmed", "tested"], "holds"),  # what was tested has no truth
+        (["right", "open"], "holds in part"),
+        (["right", "wrong"], "holds in part"),
+        (["right", "undecided"], "holds in part"),
+        (["wrong", "open"], "fails in part"),
+        (["lower than reported", "undecided"], "fails in part"),
+        (["lower than reported", "wrong"], "does not hold"),
+        (["contradicted", "tested"], "does not hold"),
+        (["tested", "open"], "answered"),
+        (["undecided", "open"], "undecided"),
+        (["no reading found"], "undecided"),
+        (["open", "open"], "open"),
+    ],
+)
+def test_what_the_parts_of_a_claim_come_to(words, group):
+    assert verdicts.group(words) == verdicts.group(reversed(words)) == group
+    assert group in verdicts.GROUPS

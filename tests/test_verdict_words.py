@@ -8,7 +8,7 @@ import pytest
 from fer_study.analysis import ledger, verdicts
 from fer_study.book import execute
 
-WORDS = sorted({word for words in verdicts.GROUPS.values() for word in words} - {verdicts.MIXED}, key=len, reverse=True)
+WORDS = sorted({word for words in verdicts.WORDS.values() for word in words}, key=len, reverse=True)
 CLAIM = r"`((?:data|weight|ladder|hybrid|resface|emonext)-\d\d)`"
 SAID = re.compile(rf"((?:{CLAIM}[,;]?\s*(?:and |to )?)+)\)?(?::| is | are | stays | stay )([^`().]*)")
 

@@ -56,7 +56,8 @@ def decide(check: claim_rows.Check, evidence: Evidence, kind: str) -> Finding:
     """
     if isinstance(check, claim_rows.Formula):
         return check_formula(check, evidence, kind)._replace(of=check.of)
-    return DECIDE[type(check)](check, evidence)._replace(of=check.of)
+    found = DECIDE[type(check)](check, evidence)
+    return found._replace(of=", ".join(filter(None, (check.of, found.of))))
 
 
 def tolerance_of(metric: str) -> float:
@@ -158,15 +159,22 @@ def check_range(check: claim_rows.Range, evidence: Evidence) -> Finding:
 
 
 def check_count(check: claim_rows.Count, evidence: Evidence) -> Finding:
-    """Hold stated counts against records; printed is the first that differs, else the first."""
-    reported, found = tuple(check.reported), [evidence.number_at(p) for p in check.measured]
+    """Hold stated counts against records; shown is the first that differs, else the first."""
+    found = [evidence.number_at(place) for place in check.measured]
     if None in found:
-        return Finding(verdicts.OPEN, reported=reported)
-    pairs = zip((number.value for number, _ in found), reported, strict=True)
+        return Finding(verdicts.OPEN, reported=tuple(check.reported))
+    pairs = zip((number.value for number, _ in found), check.reported, strict=True)
     same = [round(n, check.digits) == r or abs(n - r) <= check.tolerance * abs(r) for n, r in pairs]
     word, place = (verdicts.RIGHT, 0) if all(same) else (check.otherwise, same.index(False))
     keys = dict.fromkeys(record.key for _, record in found)
-    return Finding(word, reported=reported, measured=found[place][0], evidence=tuple(keys))
+    several = f"{check.measured[place].split('/')[-1]}, shown of {len(found)} numbers"
+    return Finding(
+        word,
+        reported=(check.reported[place],),
+        measured=found[place][0],
+        evidence=tuple(keys),
+        of=several if len(found) > 1 else "",
+    )
 
 
 def check_formula(check: claim_rows.Formula, evidence: Evidence, kind: str) -> Finding:

@@ -12,7 +12,7 @@ from ..settings.errors import InputError
 
 PATH = Path(__file__).with_name("claims.csv")
 SOURCES = {
-    "000_1292ffa1f67842f1.txt": "EmoNeXt (El Boudouri and Bohi)",
+    "000_1292ffa1f67842f1.txt": "EmoNeXt, a summary of the paper",
     "001_738c00e13207518a.txt": "Survey post: ResFace and EmoNeXt",
     "002_a97772f341fc52c2.txt": "Hybrid ResNet50, course project",
     "003_2f515dfde33e7d68.txt": "Hybrid ResNet50, summary",

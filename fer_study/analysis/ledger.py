@@ -63,7 +63,7 @@ class Verdict(NamedTuple):
     @property
     def group(self) -> str:
         """What it comes to: one of ``verdicts.GROUPS``."""
-        return next(name for name, words in verdicts.GROUPS.items() if self.category in words)
+        return verdicts.group(part.word for part in self.parts)
 
 
 def ledger(names: Iterable[str] | None = None) -> list[Verdict]:
@@ -175,13 +175,13 @@ def _missing(check: Check, evidence: Evidence) -> dict[str, str]:
         named = [name for name in check.systems_named() if name not in there]
         if not named:
             return {"needs": "; ".join(_undefined(check, evidence))}
-        places = dict.fromkeys(evidence.stages[name] for name in named)
-        commands = [f"fer-study train {EDITION} {place}" for place in places]
+        stages = dict.fromkeys(evidence.stages[name] for name in named)
+        commands = [f"fer-study train {EDITION} {stage}" for stage in stages]
         return {"needs": f"records of {', '.join(named)}", "command": " && ".join(commands)}
-    places = check.measured if isinstance(check.measured, list) else list(check.measured.values())
-    page = "01_dataset_audit" if places[0].startswith("audit") else "gallery"
+    lacking = check.measured if isinstance(check.measured, list) else list(check.measured.values())
+    page = "01_dataset_audit" if lacking[0].startswith("audit") else "gallery"
     command = f"fer-study execute {EDITION} {page}"
-    return {"needs": f"a record that holds {', '.join(places)}", "command": command}
+    return {"needs": f"a record that holds {', '.join(lacking)}", "command": command}
 
 
 def _undefined(check: OnRuns, evidence: Evidence) -> Iterator[str]:

@@ -52,15 +52,40 @@ CONFIRMED, CONTRADICTED, UNDECIDED = "confirmed", "contradicted", "undecided"
 RIGHT, WRONG, TESTED, REFUTED, OPEN = "right", "wrong", "tested", "refuted by its source", "open"
 UNRESOLVED = "undecided by its own test set"
 MIXED, UNREAD = "mixed", "no reading found"
-GROUPS = {
-    "holds": (RIGHT, REPRODUCED, CONSISTENT, CONFIRMED),
-    "in part": (MIXED, TESTED),
-    "undecided": (UNDECIDED, UNRESOLVED, UNREAD),
-    "does not hold": (HIGHER, LOWER, CONTRADICTED, REFUTED, WRONG),
-    "open": (OPEN,),
+HOLDS, FAILS, ANSWERED = "holds", "does not hold", "answered"
+SOME_HOLDS, SOME_FAILS = "holds in part", "fails in part"
+WORDS = {
+    HOLDS: (RIGHT, REPRODUCED, CONSISTENT, CONFIRMED),
+    FAILS: (HIGHER, LOWER, CONTRADICTED, REFUTED, WRONG),
+    ANSWERED: (TESTED,),
+    UNDECIDED: (UNDECIDED, UNRESOLVED, UNREAD),
+    OPEN: (OPEN,),
 }
-"""What a verdict comes to, for counting; ``mixed`` is a claim whose parts differ, ``tested`` a
-recipe or a question, which has an effect and no truth."""
+"""What the words of a single check come to. ``answered`` is a recipe or a question, which has an
+effect and no truth."""
+
+GROUPS = (HOLDS, SOME_HOLDS, ANSWERED, SOME_FAILS, FAILS, UNDECIDED, OPEN)
+"""What a claim comes to, for counting (``group``)."""
+
+
+def group(words: Iterable[str]) -> str:
+    """Say what the parts of a claim come to together, for example ``group(["right", "open"])``.
+
+    One part that holds beside any other makes a claim that holds in part. Where none holds, a part
+    that fails makes one that fails in part while others are undecided or open. What was tested has
+    no truth, so it counts only where nothing else was decided.
+    """
+    found = {name for word in words for name, known in WORDS.items() if word in known}
+    truths = found - {ANSWERED} if found & {HOLDS, FAILS} else found
+    if len(truths) == 1:
+        return truths.pop()
+    return next(
+        name
+        for part, name in (
+            (HOLDS, SOME_HOLDS), (FAILS, SOME_FAILS), (ANSWERED, ANSWERED), (UNDECIDED, UNDECIDED)
+        )
+        if part in truths
+    )  # fmt: skip
 
 
 class Spread(NamedTuple):

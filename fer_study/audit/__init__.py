@@ -23,6 +23,7 @@ from .annotation import (
     agreement,
     balance,
     class_weights,
+    count_votes,
     gains,
     inverse_frequency,
     majority,
@@ -35,8 +36,8 @@ from .crowd import human_ceiling, label_gaps, label_noise
 __all__ = [
     "NEAR", "NEARLY_BLANK", "PRINTED_WEIGHTS", "RELATIONS", "VOTE_OPTIONS", "AuditReport",
     "agreement", "balance",
-    "blank", "class_weights", "copy_groups", "count_copies", "duplicate_groups", "gains",
-    "has_copy",
+    "blank", "class_weights", "copy_groups", "count_copies", "count_votes",
+    "duplicate_groups", "gains", "has_copy",
     "human_ceiling", "inverse_frequency", "label_gaps", "label_noise", "leakage", "majority",
     "majority_shares",
     "near_pairs", "run", "score_against_truth", "summary", "transitions",
@@ -58,6 +59,7 @@ class AuditReport:
         blanks: one row a blank or nearly blank image: row, split, class, grey levels spanned.
         balance: images by split and class.
         weights: class weights by formula (``class_weights``).
+        votes: images by the number of their votes (``count_votes``); empty without votes.
         agreement: key of ``VOTE_OPTIONS`` -> table (``agreement``); empty without votes.
         transitions: key of ``VOTE_OPTIONS`` -> table (``transitions``); empty without votes.
         gains: key of ``VOTE_OPTIONS`` -> table (``gains``); empty without votes.
@@ -80,6 +82,7 @@ class AuditReport:
     blanks: pd.DataFrame
     balance: pd.DataFrame
     weights: pd.DataFrame
+    votes: dict[str, int]
     agreement: dict[str, pd.DataFrame]
     transitions: dict[str, pd.DataFrame]
     gains: dict[str, pd.DataFrame]
@@ -115,6 +118,7 @@ class AuditReport:
                 self.balance["total"].where(self.balance["total"] > 0), axis=0
             ),
             "weights": self.weights,
+            "votes": self.votes,
             "agreement": self.agreement,
             "transitions": self.transitions,
             "gains": self.gains,
@@ -155,6 +159,7 @@ def run(faces: FaceSet, threshold: float = NEAR, score: bool = True) -> AuditRep
         blanks=_blanks(faces),
         balance=balance(faces),
         weights=weights,
+        votes=count_votes(faces),
         agreement={name: agreement(faces, n) for name, n in options.items()},
         transitions={name: transitions(faces, n) for name, n in options.items()},
         gains={name: gains(faces, n) for name, n in options.items()},

@@ -21,6 +21,18 @@ SOURCE_TOTAL = 28_000
 """Number of images in the source's worked example of its formula (claim weight-02)."""
 
 
+def count_votes(faces: FaceSet) -> dict[str, int]:
+    """Count images by the number of their votes: do as many taggers as stated stand behind each?
+
+    Returns:
+        Number of votes -> images that have so many; empty without votes.
+    """
+    if faces.votes is None:
+        return {}
+    numbers, images = np.unique(faces.votes.sum(axis=1), return_counts=True)
+    return {str(votes): int(count) for votes, count in zip(numbers, images, strict=True)}
+
+
 def agreement(faces: FaceSet, num_options: int = 10) -> pd.DataFrame:
     """Label against crowd votes, by class of the label and for all classes.
 

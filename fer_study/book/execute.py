@@ -27,6 +27,7 @@ from ..store import local_root
 from ..store.record_files import write_atomically
 from .freshness import content_hash, is_current, stamp
 from .kernel import check_packages, executed
+from .standalone import standalone
 
 log = logging.getLogger(__name__)
 
@@ -332,7 +333,7 @@ def attempt(task: Task, missing: list[str]) -> tuple[Task, str | None, float]:
 def finished(notebook: dict, task: Task, missing: list[str]) -> str:
     """The executed notebook without what belongs to this machine (paths, process ids), marked with
     its content hash and the keys of the records that it lacks; the heading of a stage names the
-    edition."""
+    edition, and a page outside the book can be read alone (``standalone``)."""
     papermill = notebook["metadata"].pop("papermill", {})
     kept = ("parameters", "start_time", "end_time", "duration", "version")
     notebook["metadata"]["papermill"] = {key: papermill[key] for key in kept if key in papermill}
@@ -345,6 +346,11 @@ def finished(notebook: dict, task: Task, missing: list[str]) -> str:
         first["source"] = re.sub(
             r"\A# .*", lambda heading: f"{heading[0]}: {title}", "".join(first["source"])
         )
+    if edition and task.page.parent not in PAGES.values():
+        published = editions.parameters(edition, task.notebook.stem, PARAMS)
+        given = task.parameters.items()
+        changed = {k: v for k, v in given if k in published and published[k] != v}
+        notebook = standalone(notebook, PAGES.get(edition, task.page.parent), changed)
     for cell in notebook["cells"]:
         cell["metadata"].pop("papermill", None)
         cell["metadata"].pop("execution", None)

@@ -17,7 +17,10 @@ FILTERS = ("source", "kind", "verdict", "system")
 def ledger_list(verdicts: Iterable[Verdict]) -> str:
     """Write verdicts as HTML, for example ``HTML(ledger_list(ledger.ledger()))``: first the
     filters, then a ``details`` a claim, whose ``id`` is that of the claim."""
-    verdicts, stated = list(verdicts), claims.load()
+    verdicts, stated = list(verdicts), claims.load().copy()
+    alike = stated["statement"].duplicated(keep=False)  # many rows of a table share one statement
+    number = stated["dataset"] + ": " + stated["metric"] + " " + stated["value"]
+    stated["title"] = stated["statement"].mask(alike, stated["system"] + ", " + number)
     facts = {verdict.claim: _facts(verdict, stated.loc[verdict.claim]) for verdict in verdicts}
     items = [
         _item(verdict, facts[verdict.claim], stated.loc[verdict.claim]) for verdict in verdicts
@@ -65,7 +68,7 @@ def _item(verdict: Verdict, facts: dict[str, str], claim) -> str:
     )
     return (
         f'<details class="claim" id="{verdict.claim}"{data}>'
-        f"<summary><b>{verdict.claim}</b> {escape(claim['statement'])} "
+        f"<summary><b>{verdict.claim}</b> {escape(claim['title'])} "
         f'<span class="verdict">{escape(verdict.word)}</span></summary>'
         f"<blockquote>{escape(verdict.quote)}<footer>{escape(facts['source'])} "
         f"({escape(verdict.where)})</footer></blockquote>"

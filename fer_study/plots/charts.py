@@ -249,12 +249,20 @@ def score_intervals(
 
     ``table`` holds ``name, value, low, high``, ``of`` (how many images or seeds, in words) and,
     where a source gives one, ``reported`` (hollow diamond) and ``reported_spread`` (a line of plus
-    or minus below it).
+    or minus below it); ``stands_in`` (bool): what was measured is another or a smaller system than
+    the reported one (hollow point).
     """
     ax, places = start(ax, (8.4, 0.4 * len(table) + 1.5)), np.arange(len(table))
     scale, digits = (100, 1) if percent else (1, 3)
     ax.hlines(places, table["low"], table["high"], SERIES_COLOURS[0], linewidth=2)
-    ax.plot(table["value"], places, "o", color=SERIES_COLOURS[0], label="measured")
+    stands_in = table.get("stands_in", pd.Series(False, table.index)).to_numpy(bool)
+    for chosen, fill, words in (
+        (~stands_in, SERIES_COLOURS[0], "measured"),
+        (stands_in, "white", "measured, with another or a smaller system"),
+    ):
+        if chosen.any():
+            look = {"color": SERIES_COLOURS[0], "markerfacecolor": fill, "markeredgewidth": 1.4}
+            ax.plot(table["value"][chosen], places[chosen], "o", label=words, **look)
     if "reported" in table and table["reported"].notna().any():
         hollow = {"markerfacecolor": "none", "color": SERIES_COLOURS[1], "markeredgewidth": 1.4}
         ax.plot(table["reported"], places, "D", label="reported by the source", **hollow)
@@ -288,17 +296,20 @@ def score_intervals(
     return finish(ax, "Score and interval", "both", **head)
 
 
-VERDICT_LOOKS = (
-    ("#009e73", ""), ("#56b4e9", "////"), ("#f0e442", "...."), ("#d55e00", "xxxx"), (LIGHT, ""),
-)  # fmt: skip
+VERDICT_LOOKS = {
+    "holds": ("#009e73", ""), "holds in part": ("#7fc8b2", "////"), "answered": ("#56b4e9", ""),
+    "fails in part": ("#eba87f", "\\\\\\\\"), "does not hold": ("#d55e00", "xxxx"),
+    "undecided": ("#f0e442", "...."), "open": (LIGHT, ""),
+}  # fmt: skip
 
 
 def verdict_bars(counts: Table, ax: AnyAxes = None, **head: Unpack[Head]) -> Axes:
-    """Stacked bars of claims. ``counts``: rows sources, columns what a verdict comes to, in the
-    order of ``verdicts.GROUPS``; each part says its number, each bar ends in its total."""
+    """Stacked bars of claims. ``counts``: rows sources, columns what a claim comes to
+    (``verdicts.GROUPS``); each part says its number, each bar ends in its total."""
     ax, left = start(ax, (7.4, 0.5 * len(counts) + 1.6)), np.zeros(len(counts))
     names = [textwrap.fill(str(name), 26) for name in counts.index]
-    for (group, column), (colour, hatch) in zip(counts.items(), VERDICT_LOOKS, strict=True):
+    for group, column in counts.loc[:, counts.any()].items():
+        colour, hatch = VERDICT_LOOKS[str(group)]
         look = {"color": colour, "hatch": hatch, "edgecolor": "white"}
         bars = ax.barh(names, column, left=left, label=f"{group} ({column.sum()})", **look)
         box = {"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.85}

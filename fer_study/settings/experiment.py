@@ -346,7 +346,7 @@ class AuditConfig(Frozen):
 
     data: DataConfig
     threshold: Annotated[float, Field(gt=0, le=1)] = 0.95
-    form: Literal[5] = 5
+    form: Literal[6] = 6
 
 
 class CostConfig(Frozen):

@@ -336,6 +336,14 @@ def save_files(
     return Record(folder, published=False)
 
 
+def is_published(record: Record) -> bool:
+    """Say whether ``results/`` holds a record as it is, part by part."""
+    copy = published_root() / record.key
+    if record.published or not (copy / "done").is_file():
+        return record.published
+    return listed(copy).items() <= listed(record.folder).items()
+
+
 def publish(record: Record) -> Path:
     """Copy the publishable files of a record (no weights, no checkpoints) to ``results/``.
 

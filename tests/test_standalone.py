@@ -1,0 +1,29 @@
+"""Pages outside the book: their text quotes numbers, and says which parameters changed."""
+
+from __future__ import annotations
+
+import json
+
+from fer_study.book.standalone import PLAIN, standalone
+
+
+def notebook(text: str, **values: object) -> dict:
+    """A page with a text and what it offers for quotation."""
+    outputs = [{"metadata": {"scrapbook": {"name": name}}, "data": {PLAIN: repr(value)}} for name, value in values.items()]
+    text_cell = {"cell_type": "markdown", "metadata": {}, "source": [text]}
+    return {"cells": [text_cell, {"cell_type": "code", "metadata": {}, "outputs": outputs}]}
+
+
+def test_quoted_numbers_are_those_of_this_page_or_of_the_one_that_is_named(tmp_path):
+    (tmp_path / "other.ipynb").write_text(json.dumps(notebook("", share=0.5)))
+    quoted = [f"{{glue:text}}`{name}`" for name in ("share:.2f", "other.ipynb::share:.1f", "name:s", "lost:d")]
+    text = ", ".join(quoted) + " {cite:p}`wilson1927`"
+    page = standalone(notebook(text, share=0.25, name="ours"), tmp_path, {})
+    assert page["cells"][0]["source"] == "0.25, 0.5, ours, (lost) [wilson1927]"
+    assert len(page["cells"]) == 2
+
+
+def test_a_page_says_what_was_changed(tmp_path):
+    page = standalone(notebook("# Title"), tmp_path, {"seeds": [0, 1]})
+    first, notice, _ = page["cells"]
+    assert first["source"] == "# Title" and "`seeds: [0, 1]`" in notice["source"]

@@ -451,7 +451,7 @@ class TwinNetworks(Trained):
             self.training(edition, self.live, number, REPEATED, first, self.repeated)
             for number in range(self.repeats)
         ]
-        return [*jobs, *(self.map_test(job) for job in trained), self.audit()]
+        return [*jobs, *(self.map_test(job) for job in trained)]
 
     def map_test(self, trained: Job) -> Job:
         """Make the job that tests the maps of a training on faces that no training has seen."""

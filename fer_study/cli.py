@@ -286,8 +286,7 @@ def publish_command(args: argparse.Namespace) -> int:
     queue.check_store(store.published_root())
     world = editions.load_edition(args.edition)
     listed = execute.needed(args.edition, [], {})
-    # what pages train by themselves stays where it was made: they need its weights, too
-    everything = [job for job in listed if not world.is_live(job.recipe)]
+    everything = [job for job in listed if world.publishes(job.recipe)]
     found = [record for job in everything if (record := job.record())]
     local = [record for record in found if not store.is_published(record)]
     refused = sum(store.is_damaged(job.key) for job in everything)  # the log names them

@@ -103,6 +103,7 @@ def test_an_edition_narrows_networks_and_its_live_recipe_takes_fewer_images():
     assert run.model.options["width"] == edition.width == 0.5 and run.data.max_train == edition.live.max_train
     long = stages.read_stage("synthetic", "07_error_analysis").jobs()[0].config
     assert long.model.options["width"] == 0.5 and long.data.max_train is None
+    assert not edition.publishes("core") and edition.publishes("twin") and editions.load_edition("smoke").publishes("smoke")
     narrower = edition.replace(live=edition.live.replace(width=0.25))
     assert (narrower.width_of("core"), narrower.width_of("twin")) == (0.25, 0.5)
     full = stages.read_stage("fer2013", "03_model_comparison").jobs()[0].config

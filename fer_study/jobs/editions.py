@@ -26,11 +26,16 @@ Width = Annotated[float, Field(gt=0, le=1)]
 
 class Live(Frozen):
     """How a notebook trains by itself: a short recipe, on narrower networks (None: as wide as all
-    of the edition), on part of the training split."""
+    of the edition), on part of the training split.
+
+    ``published``: whether ``fer-study publish`` copies these records too; pages that need their
+    weights cannot do with a published one.
+    """
 
     recipe: str
     width: Width | None = None
     max_train: Annotated[int, Field(ge=1)] | None = None
+    published: bool = True
 
 
 class Edition(Frozen):
@@ -50,6 +55,10 @@ class Edition(Frozen):
     def is_live(self, recipe: str) -> bool:
         """Whether a page of the edition makes the runs of a recipe by itself."""
         return self.live is not None and self.live.recipe == recipe
+
+    def publishes(self, recipe: str) -> bool:
+        """Whether records of a recipe are published."""
+        return self.live is None or self.live.published or not self.is_live(recipe)
 
     def width_of(self, recipe: str) -> float:
         """Say how wide the networks of a recipe are, as a factor of their full width."""

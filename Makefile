@@ -16,7 +16,7 @@ LOCK := requirements$(if $(CPU),-cpu).lock
 CUDA := ^(nvidia-|cuda-|triton==)
 LABS := $(wildcard notebooks/labs/*.ipynb)
 
-.PHONY: help setup book html test study lint bench labs labs-ready browser-check lock clean
+.PHONY: help setup book html test study lint bench labs labs-ready browser-check pdf linkcheck readme lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -53,9 +53,10 @@ html: book/_build/.built  ## build book/_build/html from the executed pages that
 
 # Directories are listed too: a removed page changes its folder. New settings or references concern every page. A failed build forgets
 # its cache: warnings of pages that were read once would otherwise be silent the second time.
-book/_build/.built: $(READY) $(shell find book -mindepth 1 -path book/_build -prune -o -print)
+book/_build/.built: $(READY) CITATION.cff CHANGELOG.md $(shell find book -mindepth 1 -path book/_build -prune -o -print)
 	@$(if $(filter %.bib %.yml,$?),rm -rf book/_build/.doctrees)
 	@$(BIN)/jupyter-book build -q -W -n --keep-going book >/dev/null || { rm -rf book/_build/.doctrees; exit 1; }
+	@$(BIN)/python tests/link_check.py book/_build/html
 	@touch $@
 	@echo "The book: book/_build/html/index.html"
 
@@ -82,6 +83,15 @@ labs-ready: setup  ## before class: run every solution on this machine, say how 
 
 browser-check: setup  ## open every page of the built book in Chromium, with the network cut
 	@$(BIN)/python tests/browser_check.py book/_build/html --screenshots .build/screenshots
+
+pdf: html  ## print the built book as book/_build/fer-study.pdf, with Chromium or Chrome; fails where anything would be cut
+	@$(BIN)/python tests/print_book.py book/_build/html book/_build/fer-study.pdf
+
+linkcheck: setup  ## ask every address outside of the book whether it answers; needs a network
+	@$(BIN)/jupyter-book build -q book --builder linkcheck --path-output .build/linkcheck
+
+readme: setup  ## write the badges, answers and pictures of README.md anew
+	@$(BIN)/python tests/readme_parts.py
 
 lock: setup  ## resolve the locks afresh from pyproject.toml
 	@$(BIN)/python -m uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-emit-index-url --no-header \

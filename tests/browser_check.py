@@ -1,17 +1,21 @@
 """Open every page of the built book in Chromium with the network cut, and fail on anything that did not work.
 
-Usage: python tests/browser_check.py book/_build/html --screenshots .build/screenshots [--files] [--search-for word]
+Usage: python tests/browser_check.py book/_build/html --screenshots .build/screenshots [--files] [--only PART] [--speed]
 
 Checked on each page, as wide as a screen and as a phone: no request failed or was answered with an error, no error on
-the console, every image has content, every formula was set by MathJax, and nothing is wider than the page. Once: the
-search finds pages. The pages come from a server on the loopback address, or with ``--files`` straight from the disk.
-Playwright drives the Chromium or Chrome that is installed ($CHROMIUM names it); nothing is downloaded.
+the console, every image has content, nothing is wider than the page, no table and no line of code is cut, and axe finds
+nothing that keeps a reader out, in light and in dark colours, with all that folds unfolded. All that a page loads
+weighs less than 2 MB, uncompressed. Once: the search finds claims and numbers. The pages come from a server on the
+loopback address, or with ``--files`` straight from the disk. ``--speed`` also times four pages on the profile of a
+phone. Playwright drives the Chromium or Chrome that is installed ($CHROMIUM names it); nothing is downloaded.
 """
 
 from __future__ import annotations
 
 import argparse
 import functools
+import gzip
+import io
 import os
 import re
 import shutil
@@ -21,29 +25,54 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response, TimeoutError, sync_playwright
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 NO_NETWORK = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
 WIDTHS = {"": 1400, "-phone": 390}
 """What the name of a screenshot ends with -> width of the window in pixels."""
+SEARCHED = ("hybrid-01", "71.7", "CBAM")
+AXE_OPTIONS = {"resultTypes": ["violations"], "preload": False}
+MOST_BYTES = 2_000_000
+COMPRESSED = {".html", ".css", ".js", ".svg"}
+"""Files that a server of pages such as GitHub's sends compressed."""
+PHONE = {"offline": False, "latency": 150, "downloadThroughput": 1.6e6 / 8, "uploadThroughput": 750e3 / 8}
+TIMED = ("index.html", "fer2013/00_claims.html", "fer2013/03_model_comparison.html", "synthetic/twin.html")
+MOST_SECONDS = 2.0
 
-MATH_IS_COMING = "!document.querySelector('.math') || window.MathJax?.startup?.promise"
-MATH_IS_SET = "window.MathJax?.startup?.promise?.then(() => true, () => false)"
+ALL_IS_LOADED = """async () => {
+    for (const image of document.images) image.loading = 'eager';
+    await Promise.allSettled([...document.images].map(image => image.decode()));
+    await document.fonts.ready;
+}"""
 FAULTS = """() => {
-    const count = selector => document.querySelectorAll(selector).length;
-    const [expected, set] = [count('.math'), count('.math mjx-container')];
-    const refused = count('[data-mml-node=merror], mjx-merror');
-    const formulas = `formulas: ${expected} on the page, ${set} set, ${refused} refused`;
-    const empty = [...document.images].filter(image => image.complete && !image.naturalWidth);
+    const empty = [...document.images].filter(image => !image.naturalWidth);
     const [inside, width] = [document.documentElement.scrollWidth, window.innerWidth];
+    const scrolls = element => /auto|scroll/.test(getComputedStyle(element).overflowX);
+    const cut = [...document.querySelectorAll('main :is(table, pre, figure, math)')].filter(element => {
+        const right = element.getBoundingClientRect().left + element.scrollWidth;
+        for (let box = element; box.matches('main *'); box = box.parentElement) {
+            if (box.matches('details:not([open]), .scroll') || (scrolls(box) && width < 800)) return false;
+            if (right > box.getBoundingClientRect().right + 2 && (scrolls(box) || box.matches('.cell, article'))) return true;
+        }
+        return false;
+    });
+    const start = element => element.textContent.trim().replace(/\\s+/g, ' ').slice(0, 60);
     return [
-        ...(set < expected || refused ? [formulas] : []),
         ...empty.map(image => `image without content: ${image.getAttribute('src')}`),
         ...(inside > width ? [`${inside} pixels wide in a window of ${width}`] : []),
+        ...cut.map(element => `${element.localName} is cut: ${start(element)}`),
     ];
 }"""
+UNFOLD = "() => document.querySelectorAll('details').forEach(fold => fold.open = true)"
+PAINT = "theme => { document.documentElement.dataset.theme = theme; }"
+FIRST_PAINT = """() => new Promise(found => new PerformanceObserver(list => {
+    const paint = list.getEntriesByName('first-contentful-paint')[0];
+    if (paint) found([paint.startTime, performance.getEntriesByType('navigation')[0].loadEventEnd].map(ms => ms / 1000));
+}).observe({type: 'paint', buffered: true}))"""
 
 
 def find_browser() -> str:
@@ -54,15 +83,31 @@ def find_browser() -> str:
     sys.exit("No Chromium or Chrome was found. Install one, or name it in $CHROMIUM.")
 
 
-class QuietHandler(SimpleHTTPRequestHandler):
+class CompressingHandler(SimpleHTTPRequestHandler):
+    """Sends text compressed, as the servers do on which books are published."""
+
+    protocol_version = "HTTP/1.1"
+
     def log_message(self, *arguments: object) -> None:
         pass
+
+    def send_head(self) -> io.BytesIO | io.BufferedReader | None:
+        path = Path(self.translate_path(self.path))
+        if path.suffix not in COMPRESSED or not path.is_file():
+            return super().send_head()
+        body = gzip.compress(path.read_bytes(), 6)
+        self.send_response(200)
+        self.send_header("Content-Type", self.guess_type(path))
+        self.send_header("Content-Encoding", "gzip")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        return io.BytesIO(body)
 
 
 @contextmanager
 def serve(html: Path) -> Iterator[str]:
     """Serve a folder on the loopback address; gives the address."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(QuietHandler, directory=str(html)))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(CompressingHandler, directory=str(html)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"
@@ -70,45 +115,77 @@ def serve(html: Path) -> Iterator[str]:
         server.shutdown()
 
 
-def watch(page: Page) -> list[str]:
-    """Collect what goes wrong in a tab, from here on, in the list that is returned."""
-    problems: list[str] = []
+class Watch:
+    """Collects what goes wrong in a tab, and what it loads, from here on."""
 
-    def console(message: ConsoleMessage) -> None:
+    def __init__(self, page: Page) -> None:
+        self.problems: list[str] = []
+        self.urls: set[str] = set()
+        page.on("console", self._console)
+        page.on("requestfailed", self._failed)
+        page.on("response", self._answered)
+        page.on("request", lambda request: self.urls.add(request.url))
+        page.on("pageerror", lambda error: self.problems.append(f"exception: {error.message.splitlines()[0]}"))
+
+    def clear(self) -> None:
+        self.problems.clear()
+        self.urls.clear()
+
+    def _console(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "assert"):
-            problems.append(f"console {message.type}: {message.text} {message.location.get('url', '')}")
+            self.problems.append(f"console {message.type}: {message.text} {message.location.get('url', '')}")
 
-    def failed(request: Request) -> None:
+    def _failed(self, request: Request) -> None:
         if request.failure != "net::ERR_ABORTED":  # the page was left while it loaded
-            problems.append(f"request failed ({request.failure}): {request.url}")
+            self.problems.append(f"request failed ({request.failure}): {request.url}")
 
-    def answered(response: Response) -> None:
+    def _answered(self, response: Response) -> None:
         if response.status >= 400:
-            problems.append(f"answered {response.status}: {response.url}")
+            self.problems.append(f"answered {response.status}: {response.url}")
 
-    page.on("console", console)
-    page.on("requestfailed", failed)
-    page.on("response", answered)
-    page.on("pageerror", lambda error: problems.append(f"exception: {error.message.splitlines()[0]}"))
-    return problems
+
+@functools.cache
+def weight(file: Path) -> tuple[int, int]:
+    """Bytes of a file, as it lies on the disk and as a server sends it."""
+    size = file.stat().st_size
+    return size, len(gzip.compress(file.read_bytes(), 6)) if file.suffix in COMPRESSED else size
+
+
+def weigh(urls: set[str], root: str, html: Path) -> tuple[int, int]:
+    """Bytes of all that a page loaded, uncompressed and compressed."""
+    names = {unquote(urlsplit(url.removeprefix(root)).path).strip("/") for url in urls if url.startswith(root)}
+    files = [html / name for name in names if (html / name).is_file()]
+    return tuple(map(sum, zip(*map(weight, files), strict=True)))
 
 
 def check_page(page: Page, url: str) -> list[str]:
-    """Load a page, wait for its formulas and a moment of quiet; returns what is wrong with what it shows."""
+    """Load a page with all its images; returns what is wrong with what it shows."""
     try:
-        page.goto(url, wait_until="load", timeout=60_000)
-        page.wait_for_function(MATH_IS_COMING, timeout=20_000)
-        page.evaluate(MATH_IS_SET)
-        slow = []
+        page.goto(url, wait_until="load", timeout=120_000)
     except TimeoutError as error:
-        slow = [error.message.splitlines()[0]]
+        return [error.message.splitlines()[0]]
+    page.evaluate(ALL_IS_LOADED)
     page.wait_for_timeout(300)
-    return slow + page.evaluate(FAULTS)
+    return page.evaluate(FAULTS)
+
+
+def check_access(page: Page, axe: Axe) -> list[str]:
+    """Unfold all of a page and let axe look at it: at everything in light colours, at the colours in dark."""
+    page.evaluate(UNFOLD)
+    problems = []
+    for theme, rules in (("light", {}), ("dark", {"runOnly": ["color-contrast"]})):
+        page.evaluate(PAINT, theme)
+        page.wait_for_timeout(400)  # colours change slowly
+        for violation in axe.run(page, options={**AXE_OPTIONS, **rules}).response["violations"]:
+            where = [node["html"].replace("\n", " ")[:150] for node in violation["nodes"]]
+            problems.append(f"axe, {theme}: {violation['id']}, {len(where)} times: {where[0]}")
+    page.evaluate(PAINT, "light")
+    return problems
 
 
 def check_search(page: Page, word: str) -> list[str]:
     """Search for a word on the search page that is open."""
-    page.goto(f"{page.url}?q={word}")
+    page.goto(f"{page.url.partition('?')[0]}?q={word}")
     hits = page.locator("#search-results li a")
     try:
         hits.first.wait_for(timeout=20_000)
@@ -118,24 +195,52 @@ def check_search(page: Page, word: str) -> list[str]:
     return []
 
 
-def check(browser: Browser, root: str, pages: list[str], word: str, screenshots: Path | None) -> int:
+def check_speed(browser: Browser, address: str) -> list[str]:
+    """Time four pages as a phone opens them: 1.6 Mbit/s, 150 ms until an answer begins, a processor four times slower."""
+    slow = []
+    for name in TIMED:
+        page = browser.new_context(viewport={"width": 390, "height": 844}, device_scale_factor=2).new_page()
+        session = page.context.new_cdp_session(page)
+        session.send("Network.enable")
+        session.send("Network.emulateNetworkConditions", PHONE)
+        session.send("Emulation.setCPUThrottlingRate", {"rate": 4})
+        page.goto(f"{address}/{name}", wait_until="load", timeout=120_000)
+        page.wait_for_timeout(100)
+        paint, load = page.evaluate(FIRST_PAINT)
+        print(f"{name}: on a phone its first words show after {paint:.1f} s, all of the first screen after {load:.1f} s")
+        if paint > MOST_SECONDS:
+            slow.append(f"{name} shows nothing for {paint:.1f} s on a phone")
+        page.context.close()
+    return slow
+
+
+def check(browser: Browser, root: str, html: Path, pages: list[str], screenshots: Path | None) -> int:
     """Check every page at every width; returns how many pages have problems."""
     tabs = {end: browser.new_page(viewport={"width": width, "height": 1000}) for end, width in WIDTHS.items()}
-    watched = {end: watch(tab) for end, tab in tabs.items()}
+    watches = {end: Watch(tab) for end, tab in tabs.items()}
+    axe = Axe()
+    weights: dict[str, tuple[int, int]] = {}
     failed = 0
     for name in pages:
         problems: list[str] = []
         for end, tab in tabs.items():
-            watched[end].clear()
+            watches[end].clear()
             seen = check_page(tab, f"{root}/{name}")
-            if name == "search.html" and not end:
-                seen += check_search(tab, word)
-            problems += [f"{WIDTHS[end]} px: {problem}" for problem in dict.fromkeys(watched[end] + seen)]
+            weights[name] = weigh(watches[end].urls, root, html)
             if screenshots:
                 picture = re.sub(r"[^\w.]+", "_", name.removesuffix(".html")) + end
-                tab.screenshot(path=screenshots / f"{picture}.png")
+                tab.screenshot(path=screenshots / f"{picture}.png", full_page=True)
+            seen += check_access(tab, axe)
+            if name == "search.html" and not end:
+                seen += [fault for word in SEARCHED for fault in check_search(tab, word)]
+            problems += [f"{WIDTHS[end]} px: {problem}" for problem in dict.fromkeys(watches[end].problems + seen)]
+        if weights[name][0] > MOST_BYTES:
+            problems.append(f"weighs {weights[name][0] / 1e6:.2f} MB")
         failed += bool(problems)
-        print("FAILED" if problems else "ok    ", name, *problems, sep="\n        " if problems else " ")
+        print("FAILED" if problems else "ok    ", name, *problems, sep="\n        " if problems else " ", flush=True)
+    print("The heaviest pages, in MB (and compressed, as a server sends them):")
+    for name in sorted(weights, key=weights.__getitem__, reverse=True)[:10]:
+        print("{:7.2f} ({:.2f})".format(*(bytes_ / 1e6 for bytes_ in weights[name])), name)
     return failed
 
 
@@ -144,19 +249,22 @@ def main() -> int:
     parser.add_argument("html", type=Path, help="folder of the built book")
     parser.add_argument("--screenshots", type=Path, help="folder for two pictures a page")
     parser.add_argument("--files", action="store_true", help="read the pages from the disk instead of a loopback server")
-    parser.add_argument("--search-for", default="accuracy", metavar="WORD")
+    parser.add_argument("--only", default="", metavar="PART", help="check pages whose name contains this")
+    parser.add_argument("--speed", action="store_true", help="time four pages on the profile of a phone")
     arguments = parser.parse_args()
     html = arguments.html.resolve()
     pages = sorted(p.relative_to(html).as_posix() for p in html.rglob("*.html") if "_static" not in p.parts)
+    pages = [name for name in pages if arguments.only in name]
     if not pages:
-        sys.exit(f"{arguments.html} holds no pages: build the book first")
+        sys.exit(f"{arguments.html} holds no such pages: build the book first")
     with serve(html) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_browser(), args=[NO_NETWORK, "--disable-dev-shm-usage"])
+        slow = check_speed(browser, address) if arguments.speed else []
         root = html.as_uri() if arguments.files else address
-        failed = check(browser, root, pages, arguments.search_for, arguments.screenshots)
+        failed = check(browser, root, html, pages, arguments.screenshots)
         browser.close()
-    print(f"{len(pages)} pages, {failed} with problems")
-    return 1 if failed else 0
+    print(*slow, f"{len(pages)} pages, {failed} with problems", sep="\n")
+    return 1 if failed or slow else 0
 
 
 if __name__ == "__main__":

@@ -130,12 +130,14 @@ def test_two_boxes_of_one_name_are_refused():
         plots.block_diagram(pd.concat([table(), table().loc[["x"]]]), [])
 
 
-@pytest.mark.parametrize(("notebook", "count"), [("method_blocks", 4), ("method_gradcam", 1)])
+@pytest.mark.parametrize(
+    ("notebook", "count"), [("method_blocks", 4), ("method_gradcam", 1), ("method_losses", 1), ("method_labels", 1)]
+)
 def test_the_drawings_of_the_pages_are_readable(notebook, count):
     """Cells that draw are run with the functions of the set-up cell; nothing is trained."""
     notebook = json.loads((NOTEBOOKS / f"{notebook}.ipynb").read_text(encoding="utf-8"))
     cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
-    (set_up,) = [text for text in cells if "open_stage(" in text]
+    (set_up,) = [text for text in cells if "page = " in text]
     drawings = [text for text in cells if '"data"),' in text]
     names: dict = {"pd": pd, "plots": plots}
     functions = [part for part in ast.parse(set_up).body if isinstance(part, ast.FunctionDef) and part.name == "diagram"]

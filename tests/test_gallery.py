@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from types import SimpleNamespace
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from matplotlib.patches import Rectangle
 from torch import nn
 
 from fer_study import models, plots, store
@@ -19,6 +21,7 @@ from fer_study.models import cost
 from fer_study.models.hybrid import TransformerBlock
 from fer_study.models.registry import FaceModel
 from fer_study.models.trace import trace
+from fer_study.plots.architecture import PART_WIDTH
 from fer_study.settings.errors import InputError
 from fer_study.settings.experiment import CostConfig, ModelConfig
 from fer_study.store import lookup
@@ -298,27 +301,66 @@ def test_a_diagram_shows_the_network(counted, name):
     assert table["part"].tolist() == list(parts), "the parts run in the order of the diagram"
     assert table["channels"].iloc[-1] == 7 and table["side"].iloc[-1] == 1
     ax = plots.architecture(table, title=name)
-    assert len(ax.patches) == len(table)
-    heights = [patch.get_height() for patch in ax.patches]
-    assert max(heights) == heights[table["side"].argmax()] == pytest.approx(1) and heights[-1] == min(heights)
+    ax.figure.draw_without_rendering()
+    boxes = [patch for patch in ax.patches if isinstance(patch, Rectangle)]
+    branches = sum(len(dict(paths).get("branches", "").split("\n")) - 1 for paths in table["paths"])
+    assert len(boxes) == len(table) + branches
+    assert boxes[table["side"].argmax()].get_height() == max(box.get_height() for box in boxes) <= 1
     shapes = [text.get_text().split("\n")[0] for text in ax.texts]
-    assert all(str(channels) in shapes for channels in table["channels"])
-    loops = {line.get_gid() for line in ax.lines}
-    assert loops == {f"{path} {i}" for i, paths in enumerate(table["paths"]) for path in paths.split()}
+    alone = table[["branches" not in dict(paths) for paths in table["paths"]]]
+    assert all(str(channels) in shapes for channels in alone["channels"])
+    drawn = {line.get_gid() for line in ax.lines if line.get_gid() and line.get_gid()[0] not in "j_"}
+    assert drawn == {f"{kind} {i}" for i, paths in enumerate(table["paths"]) for kind, _ in paths}
+    assert {label for paths in table["paths"] for kind, label in paths if kind != "branches"} <= {
+        t.get_text() for t in ax.texts
+    }
     assert ax.figure.get_figwidth() * 96 <= 784, "a page shows it, and its text of 8 points, as it is"
     assert all(text.get_fontsize() >= 8 for text in ax.texts if text.get_text())
+    # one scale: a part is as wide in every diagram, give or take the margins
+    assert boxes[0].get_window_extent().width / ax.figure.dpi == pytest.approx(0.72 * PART_WIDTH, rel=0.03)
+
+
+def test_diagrams_have_one_scale():
+    """Two networks that differ in the number of parts only: boxes of one map are as large in both."""
+    sizes = []
+    for count in (3, 9):
+        table = pd.DataFrame({"part": "stage", "channels": 64, "side": 24, "parameters": 10}, range(count))
+        ax = plots.architecture(table, title="")
+        ax.figure.draw_without_rendering()
+        sizes.append(next(p for p in ax.patches if isinstance(p, Rectangle)).get_window_extent())
+        plt.close(ax.figure)
+    assert sizes[0].width == pytest.approx(sizes[1].width, rel=0.03) and sizes[0].height == pytest.approx(
+        sizes[1].height, rel=0.03
+    )
+
+
+def test_a_link_goes_around_parts():
+    table = pd.DataFrame({"part": "stage", "channels": 64, "side": 24, "parameters": 10}, range(4))
+    ax = plots.architecture(table, links=[(0, 3, "past two")], title="")
+    (line,) = (line for line in ax.lines if line.get_gid() == "link 0 3")
+    assert line.get_xdata()[0] == 0.5 and 2.5 < line.get_xdata()[-1] < 2.64
+    assert max(line.get_ydata()) > max(p.get_y() + p.get_height() for p in ax.patches if isinstance(p, Rectangle))
+    plt.close(ax.figure)
 
 
 def test_a_diagram_shows_what_goes_around_the_layers(counted):
-    def paths(name: str, side: int) -> dict[str, str]:
+    def paths(name: str, side: int) -> dict[str, dict[str, str]]:
         table = trace(ModelConfig(name=name, input_size=side), counted["diagrams"][name])
-        return dict(zip(table["part"], table["paths"], strict=True))
+        return {part: dict(found) for part, found in zip(table["part"], table["paths"], strict=True)}
 
-    assert {part for part, path in paths("fer48", 48).items() if path == "skip gate"} == {f"stage {n}" for n in range(1, 5)}
-    assert {part for part, path in paths("cbam_cnn", 48).items() if path} == {"block 1", "block 2", "block 3"}
+    ours = paths("fer48", 48)
+    assert ours["stage 2"] == {"skip": "2 blocks", "gate": "SE"} and not ours["stem"]
+    assert {part for part, found in paths("cbam_cnn", 48).items() if found == {"gate": "CBAM"}} == {
+        "block 1",
+        "block 2",
+        "block 3",
+    }
+    emonext = paths("emonext_tiny", 64)
+    assert [emonext[f"stage {n}"]["skip"] for n in range(1, 5)] == ["3 blocks", "3 blocks", "9 blocks", "3 blocks"]
+    assert emonext["spatial transformer"] == {"guide": "where to\nread"} and emonext["SE 1"] == {"gate": "SE"}
     hybrid = paths("hybrid_resnet50", 64)
-    assert [hybrid[part] for part in ("stage 4", "reduction", "attention", "transformer", "two branches")] == [
-        "skip", "", "gate", "skip", "branches",
+    assert [hybrid[part] for part in ("reduction", "attention", "transformer", "two branches")] == [
+        {}, {"gate": "SE,\nspatial"}, {"skip": "1 block", "guide": "self-\nattention"}, {"branches": "frequent\nrare"},
     ]  # fmt: skip
 
 

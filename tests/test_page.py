@@ -25,6 +25,13 @@ def test_the_time_of_a_training_is_at_least_that_of_its_epochs(tmp_path):
     assert float(stated.removesuffix(" min")) == pytest.approx((1200 + 1260 + 6) / 60)
 
 
+def test_what_a_page_does_not_know_has_no_row(tmp_path):
+    alone = Page("smoke").provenance()["value"]
+    assert alone["records"] == "none: this page computes all that it shows"
+    assert not alone.isin(["", "-"]).any() and not {"threads", "precision", "training time in all"} & set(alone.index)
+    assert Page("smoke").provenance([make_record(tmp_path, 20)]).loc["records", "value"].startswith("1 (")
+
+
 def test_the_facts_of_a_page_start_at_the_left_and_have_no_heads(tmp_path):
     """The style of the book aligns and wraps tables of this class only."""
     shown = Page("smoke").provenance([make_record(tmp_path, 20)])._repr_html_()

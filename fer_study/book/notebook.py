@@ -140,18 +140,24 @@ class Page:
         there = [record for record in records or self.records if record] or self.audits
 
         def unique(key: str) -> str:
-            return ", ".join(sorted({str(r.env[key]) for r in there if r.env.get(key)})) or "-"
+            return ", ".join(sorted({str(r.env[key]) for r in there if r.env.get(key)}))
 
         rows = {
             "edition": self.edition, "page made with commit": commit(), "with": versions(),
             "this page took": f"{time.perf_counter() - self.start:.0f} s",
             "records": f"{len(there)} ({sum(r.published for r in there)} published)",
+        }  # fmt: skip
+        if not there:
+            rows["records"] = "none: this page computes all that it shows"
+        seconds = sum(map(_seconds, there))
+        rows |= {
             "records made with commit": unique("commit"),
             "device of the records": unique("device"), "precision": unique("precision"),
             "torch of the records": unique("torch"), "threads": unique("threads"),
-            "training time in all": f"{sum(map(_seconds, there)) / 60:.1f} min",
+            "training time in all": f"{seconds / 60:.1f} min" if seconds else "",
         }  # fmt: skip
-        return Facts(pd.DataFrame({"value": rows}).rename_axis("provenance"))
+        known = {name: value for name, value in rows.items() if value}
+        return Facts(pd.DataFrame({"value": known}).rename_axis("provenance"))
 
 
 def _seconds(record: Record) -> float:

@@ -51,7 +51,7 @@ def size(config: ModelConfig, num_classes: int = 7, in_channels: int = 1) -> dic
 
 
 def activation_mb(model: FaceModel, images: torch.Tensor) -> float:
-    """Measure what a training step in float32 keeps between its way forth and its way back.
+    """Measure the intermediate results that a training step in float32 keeps until gradients.
 
     In megabytes (10^6 bytes) an image.
 

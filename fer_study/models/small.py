@@ -1,8 +1,7 @@
 """Networks for 48 px faces: ours, and two of equal cost beside it.
 
-Most of what a face says at 48 px survives one halving, and a convolution at full size costs four
-times as much as one behind it. So ours spends its operations at 24, 12 and 6 px: the same training
-time buys more epochs. The page ``design`` argues each step.
+Halving the side of an image makes a convolution four times as cheap. So ours works at 24, 12 and
+6 px mostly, and can train for more epochs in the same time. The page ``design`` argues each step.
 """
 
 from __future__ import annotations

@@ -10,19 +10,34 @@ from ..settings.experiment import ModelConfig
 from .modes import eval_mode
 from .registry import create_model
 
-PATHS = {
-    "skip": ("BasicBlock", "Bottleneck", "ConvNeXtBlock", "ResidualBlock", "TransformerBlock"),
-    "gate": ("CBAM", "SEModule", "SqueezeExcitation", "ChannelSpatial", "SpatialAttention"),
-    "branches": ("ClassBranches",),
+BLOCKS = ("BasicBlock", "Bottleneck", "ConvNeXtBlock", "ResidualBlock", "TransformerBlock")
+"""Classes that add their input to what they compute."""
+
+BESIDE = {
+    "CBAM": ("gate", "CBAM"),
+    "SEModule": ("gate", "SE"),
+    "SqueezeExcitation": ("gate", "SE"),
+    "SpatialAttention": ("gate", "spatial"),
+    "ChannelSpatial": ("gate", "channel\n+ spatial"),
+    "Attention": ("guide", "self-\nattention"),
+    "SpatialTransformer": ("guide", "where to\nread"),
+    "ClassBranches": ("branches", "frequent\nrare"),
 }
-"""What goes around or beside the layers of a block: what is added, what is multiplied, and what
-parts; by the names of the classes that do it."""
+"""Classes that multiply, say where to read, or part; and what a diagram calls them."""
 
 
-def paths_of(module: nn.Module) -> str:
-    """Name the paths of ``PATHS`` that a part of a network has, with spaces between them."""
-    kinds = {type(part).__name__ for part in module.modules()}
-    return " ".join(path for path, names in PATHS.items() if kinds & set(names))
+def paths_of(module: nn.Module) -> tuple[tuple[str, str], ...]:
+    """Name what goes around or beside the layers of a part, as pairs of a kind and a label.
+
+    ``skip`` counts the blocks that add their input; of two gates the labels are joined.
+    """
+    names = [type(part).__name__ for part in module.modules()]
+    paths: dict[str, str] = {}
+    if count := sum(name in BLOCKS for name in names):
+        paths["skip"] = f"{count} block{'s' if count > 1 else ''}"
+    for kind, label in dict.fromkeys(BESIDE[name] for name in names if name in BESIDE):
+        paths[kind] = f"{paths[kind]},\n{label}" if kind in paths else label
+    return tuple(paths.items())
 
 
 def trace(
@@ -41,7 +56,7 @@ def trace(
     Raises:
         ValueError: the network has no module of a path, or does not call it.
     """
-    rows: list[dict[str, str | int]] = []
+    rows: list[dict[str, object]] = []
     with torch.device("meta"):
         model = create_model(config, num_classes, in_channels)
         handles = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import Unpack
 
 import numpy as np
@@ -13,66 +14,125 @@ from matplotlib.path import Path
 
 from .frame import GREY, INK, LIGHT, SERIES_COLOURS, AnyAxes, Head, Table, finish, start
 
-PAGE_WIDTH = 8.1
-"""Inches: what is wider is made smaller by a page, and its text with it."""
+PART_WIDTH, UNIT = 0.79, 1.65
+"""Inches: from one part of a network to the next (ten fill a page, where text keeps its size), and
+of a unit of height, the box of the largest map. One scale for all networks."""
+
+LARGEST_SIDE = 224
+"""Side of a map whose box is one unit high."""
+
+ARROWS = {
+    "data": {"color": INK, "linestyle": "-", "linewidth": 1.6},
+    "skip": {"color": SERIES_COLOURS[0], "linestyle": "-", "linewidth": 2.4},
+    "gate": {"color": SERIES_COLOURS[1], "linestyle": "--", "linewidth": 1.8},
+    "aside": {"color": GREY, "linestyle": ":", "linewidth": 1.8},
+}
+FILLS = {"data": "white", "layer": LIGHT, "gate": "#fde3cf", "join": "white"}
+
+HALF, FORK = 0.36, 0.43
+"""In parts, from the middle of a part: to the edge of its box, and to where paths leave or join."""
 
 
-def architecture(table: Table, ax: AnyAxes = None, **head: Unpack[Head]) -> Axes:
-    """A box a part, from left to right, as high as the map that leaves it (logarithm of its side).
+def architecture(
+    table: Table,
+    ax: AnyAxes = None,
+    links: Sequence[tuple[int, int, str]] = (),
+    **head: Unpack[Head],
+) -> Axes:
+    """Draw a network from left to right: a box a part, as high as the map that leaves it.
 
-    Above a box, blue, what its blocks add unchanged (skips); below, orange, what they multiply
-    (gates of channels or places); two lines out of a box are two branches.
+    The height is the logarithm of the side. All diagrams have one scale.
 
     Args:
         table: ``part, channels, side, parameters``; a ``side`` of 1 is a vector. ``paths``, where
-            there are: words of ``skip``, ``gate`` and ``branches`` (see ``models.trace``).
+            there are: for each part pairs of a kind and a label (see ``models.trace``). ``skip``:
+            an arc above, what the part adds unchanged. ``gate``: a node below, what it multiplies.
+            ``guide``: a node below that says where it reads. ``aside``: a node below that training
+            alone uses. ``branches``: boxes beside each other in place of one, a line of the label
+            each.
+        links: lines that go around parts: from behind the first to before the second, by their
+            numbers, with a label.
     """
-    ax = start(ax, (min(1.15 * len(table) + 0.6, PAGE_WIDTH), 3.4))
-    heights = 0.25 + 0.75 * np.log(table["side"]) / np.log(table["side"].max())
-    paths = table["paths"] if "paths" in table else [""] * len(table)
+    bottom, top = -1.02, 1.14 if links else 0.92
+    ax = start(ax, (PART_WIDTH * (len(table) + 0.1), UNIT * (top - bottom) + 0.5))
+    heights = 0.25 + 0.75 * np.log(table["side"]) / np.log(LARGEST_SIDE)
+    paths = table["paths"] if "paths" in table else [()] * len(table)
     rows = zip(table.itertuples(), heights, paths, strict=True)
-    for i, (row, height, words) in enumerate(rows):
+    for i, (row, height, around) in enumerate(rows):
+        kinds = dict(around)
         if i:
-            _head(ax, (i - 0.64, 0), (i - 0.4, 0), color=GREY)
-        box = Rectangle(
-            (i - 0.4, -height / 2),
-            0.8,
-            height,
-            facecolor=LIGHT,
-            edgecolor=SERIES_COLOURS[0],
-            linewidth=1.4,
-        )
-        ax.add_patch(box)
-        _draw_paths(ax, i, height, words.split())
-        shape = f"{row.channels}" if row.side == 1 else f"{row.channels}\n{row.side} x {row.side}"
-        ax.text(i, 0, shape, ha="center", va="center", fontsize=8, color=INK)
-        ax.text(
-            i, 0.68, row.part.replace(" ", "\n"), ha="center", va="bottom", fontsize=8, color=INK
-        )
-        ax.text(i, -0.68, _thousands(row.parameters), ha="center", va="top", fontsize=8, color=GREY)
-    ax.set(xlim=(-0.6, len(table) - 0.4), ylim=(-0.85, 1.1))
+            end = i - (FORK if "branches" in kinds else HALF)
+            ax.plot([i - 1 + HALF, end], [0, 0], zorder=1, **ARROWS["data"])
+        shape = f"{row.channels}" if row.side == 1 else f"{row.channels}\n{row.side}×{row.side}"
+        names = kinds["branches"].split("\n") if "branches" in kinds else [shape]
+        _draw_boxes(ax, i, height, names)
+        top_of_part = 0.17 * (len(names) - 1) + height / 2
+        _draw_paths(ax, i, height, kinds)
+        look = {"ha": "center", "fontsize": 8}
+        y = top_of_part + (0.17 if "skip" in kinds else 0.04)
+        ax.text(i, y, "\n".join(wrap(row.part, 11)), va="bottom", color=INK, **look)
+        ax.text(i, -0.87, _thousands(row.parameters), va="top", color=GREY, **look)
+    for first, last, label in links:
+        x = np.array([first + 0.5, first + 0.5, last - FORK, last - FORK])
+        ax.plot(x, [0, 0.95, 0.95, 0], gid=f"link {first} {last}", zorder=1, **ARROWS["data"])
+        ax.text(x[1:3].mean(), 0.97, label, ha="center", va="bottom", fontsize=8, color=INK)
+    ax.set(xlim=(-0.55, len(table) - 0.45), ylim=(bottom, top))
     ax.set_axis_off()
     return finish(ax, "Architecture", None, **head)
 
 
-def _draw_paths(ax: Axes, i: int, height: float, words: Sequence[str]) -> None:
-    """Loops around box ``i``, and its branches."""
-    for word, up in (("skip", 1), ("gate", -1)):
-        if word in words:
-            look, y = ARROWS[word], up * (height / 2 + 0.08)
-            x = np.array([i - 0.47, i - 0.47, i + 0.46])
-            ax.plot(x, [0, y, y], gid=f"{word} {i}", solid_joinstyle="miter", **look)
-            _head(ax, (i + 0.46, y), (i + 0.46, 0), **look)
-    if "branches" in words:
-        for y in (-0.06, 0.06):
-            ax.plot([i + 0.4, i + 0.55], [y, 2 * y], color=INK, linewidth=1.6, gid=f"branches {i}")
+def _draw_boxes(ax: Axes, i: int, height: float, texts: Sequence[str]) -> None:
+    """The box of part ``i``, or its branches one below the other, with lines to and from them."""
+    look = {"facecolor": LIGHT, "edgecolor": INK, "linewidth": 1.3, "zorder": 2}
+    for place, text in enumerate(texts):
+        y = 0.34 * ((len(texts) - 1) / 2 - place)
+        ax.add_patch(Rectangle((i - HALF, y - height / 2), 2 * HALF, height, **look))
+        ax.text(i, y, text, ha="center", va="center", fontsize=8, color=INK)
+        if i:
+            _head(ax, (i - HALF - 0.05, y), (i - HALF, y), **ARROWS["data"])
+        if len(texts) > 1:
+            for side in (-1, 1):  # to the box, and from it
+                x = [i + side * FORK, i + side * FORK, i + side * HALF]
+                ax.plot(x, [0, y, y], zorder=1, gid=f"branches {i}", **ARROWS["data"])
+
+
+def _draw_paths(ax: Axes, i: int, height: float, kinds: dict[str, str]) -> None:
+    """The arc above box ``i`` and the nodes below it, each with its label."""
+    for kind, label in kinds.items():
+        if kind == "skip":
+            look, y = ARROWS["skip"], height / 2 + 0.07
+            x = np.array([i - FORK, i - FORK, i + 0.46, i + 0.46])
+            ax.plot(x, [0, y, y, 0], gid=f"skip {i}", solid_joinstyle="round", **look)
+            _join(ax, (i + 0.46, 0), "+")
+            ax.text(i, y + 0.01, label, ha="center", va="bottom", fontsize=8, color=look["color"])
+        elif kind in ("gate", "guide", "aside"):
+            look, edge = ARROWS["aside" if kind == "aside" else "gate"], -height / 2
+            down, up, y = i - 0.22, i + 0.22, edge - 0.22
+            x = np.array([down, down, up, up] if kind != "aside" else [i, i])
+            ax.plot(x, [edge, y, y, edge][: len(x)], gid=f"{kind} {i}", zorder=1, **look)
+            if kind == "gate":
+                _join(ax, (up, edge), "×")
+            elif kind == "guide":
+                _head(ax, (up, edge - 0.05), (up, edge), **look | {"linestyle": "-"})
+            box = {"boxstyle": "round,pad=0.25", "facecolor": FILLS["gate"], "edgecolor": INK}
+            if kind == "aside":
+                box["facecolor"] = "white"
+            ax.text(i, y, label, ha="center", va="center", fontsize=8, color=INK, bbox=box)
+
+
+def _join(ax: Axes, place: tuple[float, float], sign: str) -> None:
+    """A small circle with the sign of what happens there."""
+    look = {"markerfacecolor": "white", "markeredgecolor": INK, "markersize": 9, "zorder": 4}
+    ax.plot(*place, "o", gid=f"join {sign}", **look)
+    ax.text(*place, sign, ha="center", va="center_baseline", fontsize=8, color=INK, zorder=5)
 
 
 def _head(
     ax: Axes, begin: tuple[float, float], end: tuple[float, float], **look: str | float
 ) -> None:
-    """A straight arrow."""
-    ax.annotate("", end, begin, arrowprops={"arrowstyle": "->", "shrinkA": 0, "shrinkB": 0, **look})
+    """The head of a straight arrow."""
+    style = {"arrowstyle": "-|>", "shrinkA": 0, "shrinkB": 0, "mutation_scale": 8}
+    ax.annotate("", end, begin, arrowprops=style | look)
 
 
 def _thousands(count: int) -> str:
@@ -88,12 +148,6 @@ def _thousands(count: int) -> str:
 
 BOX_WIDTH, BOX_HEIGHT = 0.86, 0.62
 """Of a box of ``block_diagram``, in columns and rows; the rest of each is room for arrows."""
-FILLS = {"data": "white", "layer": LIGHT, "gate": "#fde3cf", "join": "white"}
-ARROWS = {
-    "data": {"color": INK, "linestyle": "-", "linewidth": 1.6},
-    "skip": {"color": SERIES_COLOURS[0], "linestyle": "-", "linewidth": 2.4},
-    "gate": {"color": SERIES_COLOURS[1], "linestyle": "--", "linewidth": 1.8},
-}
 
 
 def block_diagram(

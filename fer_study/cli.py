@@ -275,7 +275,7 @@ def labs_command(args: argparse.Namespace) -> int:
 def publish_command(args: argparse.Namespace) -> int:
     from . import store
     from .book import execute
-    from .jobs import queue
+    from .jobs import editions, queue
     from .settings.checkout import CHECKOUT
 
     if CHECKOUT is None:
@@ -284,7 +284,9 @@ def publish_command(args: argparse.Namespace) -> int:
             "installed package"
         )
     queue.check_store(store.published_root())
-    everything = execute.needed(args.edition, args.stage, dict(args.p))
+    world = editions.load_edition(args.edition)
+    listed = execute.needed(args.edition, args.stage, dict(args.p))
+    everything = [job for job in listed if world.publishes(job.recipe)]
     found = [record for job in everything if (record := job.record())]
     local = [record for record in found if not store.is_published(record)]
     refused = sum(store.is_damaged(job.key) for job in everything)  # the log names them

@@ -113,6 +113,17 @@ def test_stages_are_found_by_number_and_name(place):
     assert execute.find_stages("smoke", ["2", "01_first"]) == ["02_second", "01_first"]
 
 
+def test_what_the_book_leaves_out_runs_when_it_is_named(place, monkeypatch):
+    (place / "params" / "smoke" / "edition.yaml").write_text(EDITION + "when_named: [02_second]\n")
+    monkeypatch.setattr(execute, "PAGES", {"smoke": place / "book"})
+    assert execute.find_stages("smoke", []) == ["01_first"]
+    assert execute.find_stages("smoke", ["02"]) == ["02_second"]
+    (one,) = execute.tasks("smoke", [], {})
+    (other,) = execute.tasks("smoke", ["02"], {})
+    assert one.page == place / "book" / "01_first.ipynb"
+    assert other.page == place / "runs" / "pages" / "smoke" / "02_second.ipynb"
+
+
 def test_parameters_cell_must_be_plain(place):
     path = place / "notebooks" / "01_first.ipynb"
     write_notebook(path, parameters="import os\nseeds = [0]")

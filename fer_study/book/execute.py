@@ -55,6 +55,13 @@ def stage_names(edition: str) -> list[str]:
     return sorted(known & names)
 
 
+def page_names(edition: str) -> list[str]:
+    """The notebooks that are executed when a call names none: all but those that the edition leaves
+    to calls that do."""
+    left_out = editions.load_edition(edition, PARAMS).when_named
+    return [name for name in stage_names(edition) if name not in left_out]
+
+
 def check_files(edition: str) -> None:
     """Refuse an edition with a file that no page reads, such as one whose name has a slip.
 
@@ -70,14 +77,14 @@ def check_files(edition: str) -> None:
 
 
 def find_stages(edition: str, wanted: list[str]) -> list[str]:
-    """Full names of the stages meant by names or numbers; all of them for an empty list.
+    """Full names of the stages meant by names or numbers; for an empty list ``page_names``.
 
     Raises:
         InputError: a stage that the edition has not.
     """
     known = stage_names(edition)
     found = []
-    for name in wanted or known:
+    for name in wanted or page_names(edition):
         matches = [k for k in known if k == name or k.split("_")[0] == name.zfill(2)]
         if not matches:
             raise InputError(f"edition {edition} has no stage {name!r}; it has: {', '.join(known)}")
@@ -131,11 +138,14 @@ def check_parameters(given: dict, allowed: dict, where: str) -> None:
 
 def target_of(edition: str, stage: str, changed: dict) -> Path:
     """Where a page is written: into the book, or below the store if a parameter changed or the book
-    lacks the edition."""
+    lacks it."""
     if changed:
         mark = hashlib.sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()[:8]
         return local_root() / "pages" / edition / f"{stage}-{mark}.ipynb"
-    return PAGES.get(edition, local_root() / "pages" / edition) / f"{stage}.ipynb"
+    folder = local_root() / "pages" / edition
+    if edition in PAGES and stage not in editions.load_edition(edition, PARAMS).when_named:
+        folder = PAGES[edition]
+    return folder / f"{stage}.ipynb"
 
 
 def tasks(edition: str, stages: list[str], overrides: dict[str, str]) -> list[Task]:

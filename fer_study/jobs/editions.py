@@ -21,26 +21,49 @@ OWN = None if CHECKOUT else ROOT / "params"
 has its own in ``PARAMS``."""
 
 
+Width = Annotated[float, Field(gt=0, le=1)]
+
+
 class Live(Frozen):
-    """How a notebook trains by itself: a short recipe, on narrower networks, on part of the
-    training split."""
+    """How a notebook trains by itself: a short recipe, on narrower networks (None: as wide as all
+    of the edition), on part of the training split.
+
+    ``published``: whether ``fer-study publish`` copies these records too; pages that need their
+    weights cannot do with a published one.
+    """
 
     recipe: str
-    width: Annotated[float, Field(gt=0, le=1)] = 1.0
+    width: Width | None = None
     max_train: Annotated[int, Field(ge=1)] | None = None
+    published: bool = True
 
 
 class Edition(Frozen):
     """One dataset and scale on which all stages run (``params/<edition>/edition.yaml``); headings
-    end in ``title``."""
+    end in ``title``, and networks are narrower by the factor ``width``.
+
+    ``when_named``: stages that the book leaves out, and that are worked off only when a call names
+    them.
+    """
 
     title: str = ""
     data: DataConfig
+    width: Width = 1.0
     live: Live | None = None
+    when_named: tuple[str, ...] = ()
 
     def is_live(self, recipe: str) -> bool:
         """Whether a page of the edition makes the runs of a recipe by itself."""
         return self.live is not None and self.live.recipe == recipe
+
+    def publishes(self, recipe: str) -> bool:
+        """Whether records of a recipe are published."""
+        return self.live is None or self.live.published or not self.is_live(recipe)
+
+    def width_of(self, recipe: str) -> float:
+        """Say how wide the networks of a recipe are, as a factor of their full width."""
+        own = self.live.width if self.live and self.is_live(recipe) else None
+        return own or self.width
 
     def training_data(self, recipe: str, data: DataConfig | None = None) -> DataConfig:
         """Say what a run under a recipe is trained on: the edition's own data or other, of which

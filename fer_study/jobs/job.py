@@ -12,7 +12,14 @@ from typing import ClassVar
 
 from .. import store
 from ..settings.checkout import commit
-from ..settings.experiment import AuditConfig, CostConfig, DataConfig, RunConfig, TransferConfig
+from ..settings.experiment import (
+    AuditConfig,
+    CostConfig,
+    DataConfig,
+    MapTestConfig,
+    RunConfig,
+    TransferConfig,
+)
 from ..settings.frozen import Frozen
 from ..training.protocol import training_images
 
@@ -156,7 +163,7 @@ def job_for(config: Frozen, **place: str) -> Job:
     """
     from ..models.registry import source_of  # here, for torch takes seconds to import
     from ..training.weights import pin
-    from . import audit, baseline, cost, train, transfer
+    from . import audit, baseline, cost, map_test, train, transfer
 
     if isinstance(config, RunConfig) and config.model.name == BASELINE:
         return baseline.Baseline(config, **place)
@@ -170,6 +177,7 @@ def job_for(config: Frozen, **place: str) -> Job:
         TransferConfig: transfer.Transfer,
         AuditConfig: audit.Audit,
         CostConfig: cost.Cost,
+        MapTestConfig: map_test.MapTest,
     }
     return kinds[type(config)](config, **place)
 

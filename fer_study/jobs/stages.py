@@ -13,13 +13,14 @@ from ..settings.experiment import (
     AuditConfig,
     CostConfig,
     DataConfig,
+    MapTestConfig,
     ModelConfig,
     RunConfig,
     TransferConfig,
 )
 from ..settings.frozen import Frozen, build, parse
 from ..settings.recipes import load_recipe
-from .editions import Edition, dataset_config, folder_of, load_edition, parameters
+from .editions import Edition, dataset_config, folder_of, load_edition, parameters, with_fingerprint
 from .job import BASELINE, Job, job_for, unique
 
 
@@ -70,7 +71,7 @@ def make_run(
     changes: Changes | None = None,
     data: DataConfig | None = None,
 ) -> RunConfig:
-    """Make a run of an edition; under its live recipe the networks are narrower and the training
+    """Make a run of an edition, which may narrow its networks; under its live recipe the training
     split may be cut.
 
     Args:
@@ -85,8 +86,8 @@ def make_run(
     from ..training.objectives import check_objective
     from ..training.weights import pin
 
-    live = edition.live if edition.is_live(recipe) else None
-    options = {"width": live.width} if live and "width" in models.options_of(model) else {}
+    width = edition.width_of(recipe)
+    options = {"width": width} if width < 1 and "width" in models.options_of(model) else {}
     data = edition.training_data(recipe, data)
     network = build(ModelConfig, {"name": model, "options": options})
     content = (
@@ -421,6 +422,51 @@ class Twin(Stage):
         return [self.audit(), own_audit("fer2013").moved(self.stage)]
 
 
+class TwinNetworks(Trained):
+    """Train networks on drawn faces until they converge, and hold them against the truth.
+
+    Beside them: the first one for twice as many epochs, and as the edition trains by itself; and
+    networks that differ in their seed alone.
+    """
+
+    stage = "twin_networks"
+    models: Names
+    live: str
+    """The recipe that the edition trains by itself."""
+    repeated: Changes
+    """What the repeated network changes in the live run of the first model."""
+    repeats: Annotated[int, Field(ge=2)]
+    unseen: Annotated[int, Field(ge=100)]
+    """Faces, drawn anew, on which maps are tested."""
+
+    def jobs(self) -> list[Job]:
+        check_drawn(self)
+        edition, first, seed = load_edition(self.edition), self.models[0], self.seeds[0]
+        trained = self.trainings({model: (model, {}) for model in self.models})
+        epochs = sum(phase.epochs for phase in load_recipe(self.recipes[0]).phases)
+        double: Changes = {"phases.0.epochs": 2 * epochs}
+        jobs = [*trained, self.training(edition, self.recipes[0], seed, LONGER, first, double)]
+        jobs.append(self.training(edition, self.live, seed, SHORT, first, {}))
+        jobs += [
+            self.training(edition, self.live, number, REPEATED, first, self.repeated)
+            for number in range(self.repeats)
+        ]
+        return [*jobs, *(self.map_test(job) for job in trained)]
+
+    def map_test(self, trained: Job) -> Job:
+        """Make the job that tests the maps of a training on faces that no training has seen."""
+        data = trained.config.data
+        seed = data.world_seed + 77
+        drawn = {"dataset": "synthetic", "faces": self.unseen, "style": data.style}
+        target = with_fingerprint(build(DataConfig, drawn | {"world_seed": seed}))
+        given = {"name": f"maps of {trained.name}", "run": trained.config, "target": target}
+        return self.job(build(MapTestConfig, given), trained.arm, trained.recipe)
+
+
+LONGER, SHORT, REPEATED = "twice as long", "short", "repeated"
+"""Arms of ``TwinNetworks`` beside its networks."""
+
+
 class MethodBlocks(Ablations):
     """Train small networks on drawn faces, whose blocks are taken apart; an arm may change the
     network too."""
@@ -464,6 +510,7 @@ STAGES: dict[str, type[Stage]] = {
         ErrorAnalysis,
         Design,
         Twin,
+        TwinNetworks,
         MethodBlocks,
         MethodGradCam,
         Gallery,
@@ -506,14 +553,15 @@ def own_audit(edition: str) -> Job:
 
 def listed_jobs(edition: str) -> list[Job]:
     """List what each stage of an edition needs, in the order in which it is worked off; what
-    several stages need stands in each. An edition need not have every stage.
+    several stages need stands in each. An edition need not have every stage, and some it has only
+    for calls that name them.
 
     Raises:
         InputError: see ``read_stage``.
     """
-    load_edition(edition)
+    left_out = load_edition(edition).when_named
     jobs = []
-    for stage in STAGES:
+    for stage in (name for name in STAGES if name not in left_out):
         path = f"params/{edition}/{stage}.yaml"
         if (folder_of(edition, PARAMS) / f"{stage}.yaml").is_file():
             try:

@@ -315,6 +315,26 @@ class TransferConfig(Frozen):
         return self.run.seed
 
 
+class MapTestConfig(Frozen):
+    """Grad-CAM of a finished run on drawn faces, held against the regions that truly moved.
+
+    Beside it stand so many networks with random weights, as the null. ``form``: see
+    ``AuditConfig``.
+    """
+
+    unkeyed: ClassVar[frozenset[str]] = frozenset({"name"})
+
+    name: str = ""
+    run: RunConfig
+    target: DataConfig
+    random: Annotated[int, Field(ge=1)] = 5
+    form: Literal[1] = 1
+
+    @property
+    def seed(self) -> int:
+        return self.run.seed
+
+
 class AuditConfig(Frozen):
     """The audit of a dataset: its copies, labels and blanks.
 

@@ -23,7 +23,7 @@ import pandas as pd
 
 from ..settings.checkout import ROOT, STUDY
 from ..settings.errors import InputError
-from ..settings.experiment import AuditConfig, CostConfig, RunConfig, TransferConfig
+from ..settings.experiment import AuditConfig, CostConfig, MapTestConfig, RunConfig, TransferConfig
 from ..settings.frozen import Frozen, parse
 from .predictions import Predictions, read_predictions, write_predictions
 from .record_files import DONE, damaged, listed, read_part, remove_temporary, write_parts
@@ -40,10 +40,11 @@ PUBLISHED = (
     "audit.json",
     "faces.npz",
     "cost.json",
+    "map_test.npz",
 )
 """Parts of a record that are published; weights are not."""
 KINDS: dict[str, type[Frozen]] = {
-    k.__name__: k for k in (RunConfig, TransferConfig, AuditConfig, CostConfig)
+    k.__name__: k for k in (RunConfig, TransferConfig, AuditConfig, CostConfig, MapTestConfig)
 }
 
 
@@ -80,7 +81,7 @@ class Record:
         return self.folder.name
 
     @cached_property
-    def config(self) -> RunConfig | TransferConfig | AuditConfig | CostConfig:
+    def config(self) -> RunConfig | TransferConfig | AuditConfig | CostConfig | MapTestConfig:
         content, path = self._json("config.json"), self.folder / "config.json"
         kind = str(content.pop("kind", None))
         if kind not in KINDS:
@@ -142,6 +143,20 @@ class Record:
     def cam(self) -> dict[str, np.ndarray]:
         """Class means ``maps (K, h, w) float16``, ``counts (K,)``; empty where the run has none."""
         return self._arrays("cam.npz") if "cam.npz" in listed(self.folder) else {}
+
+    @cached_property
+    def map_test(self) -> dict[str, np.ndarray]:
+        """What maps of a network and of others with random weights hit, over n faces that it gets
+        right.
+
+        ``networks`` (M,) str: ``trained``, ``random 0``, ...; ``from the top, 1``, ...: as trained,
+        but so many stages from the head on random; ``blob``: no network, one spot in the middle.
+        ``inside`` (M, n) float16: the share of a map inside the regions that moved; ``pointing``
+        (M, n) bool: its highest place lies inside; ``alike`` (M, n) float16: its rank correlation
+        with the map of the trained network, NaN where one is flat. ``area`` (n,) float16: the
+        share of the picture that moved; ``classes`` (n,) int8: the true class, which is explained.
+        """
+        return self._arrays("map_test.npz")
 
     @property
     def maps_pending(self) -> bool:

@@ -108,3 +108,12 @@ def test_the_examples_run(name):
     """Those that need no data and no notebook."""
     (example,) = re.findall(r"```python\n(.*?)```", PAGES[name], re.DOTALL)
     exec(example, {})
+
+
+def test_parameters_of_a_long_signature_are_lines():
+    """A list of definitions without terms is no HTML that can be read aloud."""
+    line = '<dd><em class="sig-param"><span>{}</span></em>,</dd>\n'
+    context = {"body": f"(<dl>\n{line.format('a')}{line.format('b')}</dl>) <dl><dt>a</dt><dd>b</dd></dl>"}
+    reference.plain_parameters(None, "api/audit", "page.html", context, None)
+    assert context["body"].count('<span class="parameter">') == 2
+    assert context["body"].endswith("</span>) <dl><dt>a</dt><dd>b</dd></dl>")

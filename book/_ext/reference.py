@@ -28,6 +28,7 @@ BOUNDS = {
     "maximum": "to",
     "exclusiveMaximum": "below",
 }
+PARAMETERS = re.compile(r'<dl>\s*((?:<dd><em class="sig-param.*?</dd>\s*)+)</dl>', re.DOTALL)
 SEVERAL = re.compile(r"^:param \w+(, \w+)+:")
 WORDS = {
     "integer": "whole number",
@@ -47,9 +48,23 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("autodoc-process-signature", shorten_signature)
     app.connect("autodoc-skip-member", leave_out)
     app.connect("env-before-read-docs", look_at_networks)
+    app.connect("html-page-context", plain_parameters)
     app.add_directive("commands", Commands)
     app.add_directive("networks", Networks)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def plain_parameters(app: Sphinx, page: str, template: str, context: dict, doctree: object) -> None:
+    """Write the parameters of a long signature as lines: Sphinx makes definitions of them that
+    define nothing, which is wrong for those who hear a page."""
+    if page.startswith("api/"):
+        context["body"] = PARAMETERS.sub(as_lines, context["body"])
+
+
+def as_lines(found: re.Match[str]) -> str:
+    """The parameters of one signature, a line each."""
+    lines = found[1].replace("<dd>", '<span class="parameter">').replace("</dd>", "</span>")
+    return f'<span class="parameters">{lines}</span>'
 
 
 def is_config(obj: object) -> bool:

@@ -421,8 +421,9 @@ def test_train_then_publish(fer, tmp_path, monkeypatch, caplog):
         assert numbers == [made, replaced, there, total - 1, total]
         assert [p.name for p in (tmp_path / "results").iterdir()] == [job.key]
     with caplog.at_level("INFO"):
-        assert fer("publish", "smoke", "03", "-p", "models", "[]") == (0, [])  # the baseline alone
-    assert "0 of the 1 of edition smoke are missing" in caplog.messages[-1]
+        assert fer("publish", "smoke", "03", "-p", "seeds", "[7]") == (0, [])
+    listed = len(stages.read_stage("smoke", "03_model_comparison").jobs())
+    assert f"of the {listed} of edition smoke are missing" in caplog.messages[-1]
 
 
 def test_a_plan_says_how_long_in_units_and_what_no_record_tells():

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fer_study import store
 from fer_study.book import execute, executions
 from fer_study.jobs.job import job_for
 from fer_study.settings.checkout import commit, versions
@@ -84,3 +85,7 @@ def test_a_record_took_no_less_than_its_epochs(tmp_path):
 def test_no_pages_and_no_records_are_empty_tables():
     assert executions.pages_table([]).empty and executions.records_table([], []).empty
     assert isinstance(executions.records_table([], []), pd.DataFrame)
+
+
+def test_every_kind_of_record_has_a_name():
+    assert set(executions.KINDS) == set(store.KINDS.values())

@@ -14,7 +14,7 @@ import pandas as pd
 
 from ..jobs.job import Job
 from ..jobs.stages import listed_jobs
-from ..settings.experiment import AuditConfig, CostConfig, RunConfig, TransferConfig
+from ..settings.experiment import AuditConfig, CostConfig, MapTestConfig, RunConfig, TransferConfig
 from ..store import Record
 from .execute import PAGES
 
@@ -23,6 +23,7 @@ KINDS = {
     TransferConfig: "transfer",
     AuditConfig: "audit",
     CostConfig: "cost",
+    MapTestConfig: "map test",
 }
 """Config of a record -> what made it."""
 UNKNOWN = "-"

@@ -422,7 +422,8 @@ def test_train_then_publish(fer, tmp_path, monkeypatch, caplog):
         assert [p.name for p in (tmp_path / "results").iterdir()] == [job.key]
     with caplog.at_level("INFO"):
         assert fer("publish", "smoke", "03", "-p", "seeds", "[7]") == (0, [])
-    listed = len(stages.read_stage("smoke", "03_model_comparison").jobs())
+    given = editions.parameters("smoke", "03_model_comparison") | {"edition": "smoke", "seeds": [7]}
+    listed = len(stages.check_stage("03_model_comparison", given).jobs())
     assert f"of the {listed} of edition smoke are missing" in caplog.messages[-1]
 
 

@@ -56,7 +56,7 @@ def test_without_weights_it_says_so(runs_folder, config):
 
 
 def test_a_record_of_maps(runs_folder, config):
-    trained = run_job(config.run)
+    run_job(config.run)
     record = run_job(config)
     assert store.lookup(config.key).config == config
     found, stage_count = record.map_test, len(map_test.load(config.run, faces_of(config.target)).stages())
@@ -70,8 +70,6 @@ def test_a_record_of_maps(runs_folder, config):
     assert ((found["inside"] >= 0) & (found["inside"] <= 1)).all() and ((found["area"] > 0) & (found["area"] < 1)).all()
     known = ~np.isnan(found["alike"][0])
     assert known.any() and (found["alike"][0][known] > 0.99).all(), "it is like itself"
-    weights = {name: value for name, value in trained.env.items() if name == "commit"}
-    assert weights and trained.check() is None, "its weights are as they were"
 
 
 def test_the_maps_are_of_the_trainings_of_the_page():

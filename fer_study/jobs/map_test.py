@@ -26,6 +26,9 @@ from ..training.weights import trained_weights
 from .job import Job
 from .transfer import load
 
+FIRST_RANDOM = 1000
+"""Seed of the first network with fresh weights."""
+
 
 class MapTest(Job):
     """Hold the maps of a finished run against what moved, and against the null."""
@@ -43,7 +46,7 @@ class MapTest(Job):
         return (self.config.target,)
 
     def seconds(self, speeds: dict[str, float]) -> float:
-        return 60.0
+        return 300.0
 
     def make(
         self, folder: Path, root: str | None = None, deadline: float | None = None
@@ -117,14 +120,16 @@ def networks(
     """The trained network, others with fresh weights, then the trained one that loses its weights
     from the head to the stem, stage by stage (Adebayo et al., section 4.1)."""
 
-    def fresh(seed: int) -> FaceModel:
-        torch.manual_seed(seed)
-        made = create_model(config.run.model, faces.num_classes, faces.images.shape[1])
+    def fresh(number: int) -> FaceModel:
+        # far from the seeds of trainings, one of which is the start of the trained network
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(FIRST_RANDOM + number)
+            made = create_model(config.run.model, faces.num_classes, faces.images.shape[1])
         return made.to(next(trained.parameters()).device)
 
     yield "trained", trained
-    for seed in range(config.random):
-        yield f"random {seed}", fresh(seed)
+    for number in range(config.random):
+        yield f"random {number}", fresh(number)
     for number, (ours, others) in enumerate(
         zip(trained.stages(), fresh(config.random).stages(), strict=True), start=1
     ):

@@ -443,8 +443,8 @@ class TwinNetworks(Trained):
         check_drawn(self)
         edition, first, seed = load_edition(self.edition), self.models[0], self.seeds[0]
         trained = self.trainings({model: (model, {}) for model in self.models})
-        epochs = sum(phase.epochs for phase in load_recipe(self.recipes[0]).phases)
-        double: Changes = {"phases.0.epochs": 2 * epochs}
+        phases = load_recipe(self.recipes[0]).phases
+        double: Changes = {f"phases.{i}.epochs": 2 * p.epochs for i, p in enumerate(phases)}
         jobs = [*trained, self.training(edition, self.recipes[0], seed, LONGER, first, double)]
         jobs.append(self.training(edition, self.live, seed, SHORT, first, {}))
         jobs += [

@@ -301,7 +301,7 @@ def publish_command(args: argparse.Namespace) -> int:
             log.error("fer-study: not published: %s", reason)
     log.info(
         "%d records published to %s, %d of them in place of an older copy; "
-        "%d more were there already; %d of the %d of edition %s are missing",
+        "%d more were there already; %d of the %d that were asked for of edition %s are missing",
         made,
         store.published_root(),
         replaced,

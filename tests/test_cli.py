@@ -409,10 +409,18 @@ def test_train_then_publish(fer, tmp_path, monkeypatch, caplog):
     assert store.lookup(job.key).metrics["last_single"]["test"]["n"] == 60
     total = len(stages.edition_jobs("smoke"))
     local, copy = store.local_root() / job.key, tmp_path / "results" / job.key
-    for state, made, replaced, there in (("new", 1, 0, 0), ("same", 0, 0, 1), ("older", 1, 1, 0), ("gone", 0, 0, 1)):
+    for state, made, replaced, there in (
+        ("new", 1, 0, 0),
+        ("same", 0, 0, 1),
+        ("older", 1, 1, 0),
+        ("damaged", 1, 1, 0),
+        ("gone", 0, 0, 1),
+    ):
         if state == "older":
             parts = {name: (copy / name).read_bytes() for name in record_files.listed(copy)}
             record_files.write_parts(copy, parts | {"env.json": store.as_json({"commit": "fedcba9876"})})
+        if state == "damaged":
+            (copy / "metrics.json").write_text("{}")
         if state == "gone":
             shutil.rmtree(local)
         with caplog.at_level("INFO"):
@@ -424,7 +432,7 @@ def test_train_then_publish(fer, tmp_path, monkeypatch, caplog):
         assert fer("publish", "smoke", "03", "-p", "seeds", "[7]") == (0, [])
     given = editions.parameters("smoke", "03_model_comparison") | {"edition": "smoke", "seeds": [7]}
     listed = len(stages.check_stage("03_model_comparison", given).jobs())
-    assert f"of the {listed} of edition smoke are missing" in caplog.messages[-1]
+    assert f"of the {listed} that were asked for of edition smoke are missing" in caplog.messages[-1]
 
 
 def test_a_plan_says_how_long_in_units_and_what_no_record_tells():

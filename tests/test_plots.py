@@ -108,7 +108,7 @@ WIDE = {
     "recall_by_class": lambda n, **k: plots.recall_by_class(
         *3 * [pd.DataFrame(np.full((n, 7), 0.5), SYSTEMS[:n], FER2013)], **k
     ),
-    "verdict_bars": lambda n, **k: plots.verdict_bars(pd.DataFrame([[9] * 7] * n, (SYSTEMS * 3)[:n], list(GROUPS)), **k),
+    "verdict_bars": lambda n, **k: plots.verdict_bars(pd.DataFrame([[9] * 8] * n, (SYSTEMS * 3)[:n], list(GROUPS)), **k),
     "score_intervals": lambda n, **k: plots.score_intervals(
         pd.DataFrame({"name": SYSTEMS[-n:], "value": 0.5, "low": 0.4, "high": 0.6, "of": "28,709 images", "reported": 0.5}),
         **k,
@@ -494,7 +494,7 @@ def test_a_stand_in_is_drawn_hollow():
 
 
 def test_verdict_bars():
-    counts = pd.DataFrame([[3, 0, 0, 0, 1, 2, 4], [1, 1, 0, 0, 0, 0, 0]], ["a", "b"], list(GROUPS))
+    counts = pd.DataFrame([[3, 0, 0, 0, 0, 1, 2, 4], [1, 1, 0, 0, 0, 0, 0, 0]], ["a", "b"], list(GROUPS))
     ax = plots.verdict_bars(counts)
     counts = counts.loc[:, counts.any()]  # what no claim comes to takes no place in the legend
     widths = np.array([[bar.get_width() for bar in group] for group in ax.containers])

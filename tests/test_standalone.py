@@ -18,12 +18,20 @@ def test_quoted_numbers_are_those_of_this_page_or_of_the_one_that_is_named(tmp_p
     (tmp_path / "other.ipynb").write_text(json.dumps(notebook("", share=0.5)))
     quoted = [f"{{glue:text}}`{name}`" for name in ("share:.2f", "other.ipynb::share:.1f", "name:s", "lost:d")]
     text = ", ".join(quoted) + " {cite:p}`wilson1927`"
-    page = standalone(notebook(text, share=0.25, name="ours"), tmp_path, {})
+    page = standalone(notebook(text, share=0.25, name="ours"), tmp_path / "this.ipynb", {})
     assert page["cells"][0]["source"] == "0.25, 0.5, ours, (lost) [wilson1927]"
     assert len(page["cells"]) == 2
 
 
 def test_a_page_says_what_was_changed(tmp_path):
-    page = standalone(notebook("# Title"), tmp_path, {"seeds": [0, 1]})
+    page = standalone(notebook("# Title"), tmp_path / "this.ipynb", {"seeds": [0, 1]})
     first, notice, _ = page["cells"]
     assert first["source"] == "# Title" and "`seeds: [0, 1]`" in notice["source"]
+
+
+def test_a_page_that_quotes_itself_by_its_path_means_its_own_numbers(tmp_path):
+    (tmp_path / "this.ipynb").write_text(json.dumps(notebook("", share=0.5)))
+    (tmp_path / "edition").mkdir()
+    text = f"{{glue:text}}`../{tmp_path.name}/this.ipynb::share:.2f`"
+    page = standalone(notebook(text, share=0.25), tmp_path / "this.ipynb", {})
+    assert page["cells"][0]["source"] == "0.25"

@@ -263,7 +263,8 @@ def test_seeds_are_counted_in_words(counts, said):
         (["right"], "holds"),
         (["confirmed", "tested"], "holds"),  # what was tested has no truth
         (["right", "open"], "holds in part"),
-        (["right", "wrong"], "holds in part"),
+        (["right", "wrong"], "holds and fails"),
+        (["right", "wrong", "open"], "holds and fails"),
         (["right", "undecided"], "holds in part"),
         (["wrong", "open"], "fails in part"),
         (["lower than reported", "undecided"], "fails in part"),
@@ -278,3 +279,8 @@ def test_seeds_are_counted_in_words(counts, said):
 def test_what_the_parts_of_a_claim_come_to(words, group):
     assert verdicts.group(words) == verdicts.group(reversed(words)) == group
     assert group in verdicts.GROUPS
+
+
+def test_an_unknown_word_is_no_group():
+    with pytest.raises(ValueError, match="'half right'"):
+        verdicts.group(["right", "half right"])

@@ -57,7 +57,7 @@ def decide(check: claim_rows.Check, evidence: Evidence, kind: str) -> Finding:
     if isinstance(check, claim_rows.Formula):
         return check_formula(check, evidence, kind)._replace(of=check.of)
     found = DECIDE[type(check)](check, evidence)
-    return found._replace(of=", ".join(filter(None, (check.of, found.of))))
+    return found._replace(of="; ".join(filter(None, (check.of, found.of))))
 
 
 def tolerance_of(metric: str) -> float:
@@ -167,7 +167,8 @@ def check_count(check: claim_rows.Count, evidence: Evidence) -> Finding:
     same = [round(n, check.digits) == r or abs(n - r) <= check.tolerance * abs(r) for n, r in pairs]
     word, place = (verdicts.RIGHT, 0) if all(same) else (check.otherwise, same.index(False))
     keys = dict.fromkeys(record.key for _, record in found)
-    several = f"{check.measured[place].split('/')[-1]}, shown of {len(found)} numbers"
+    named = " ".join(check.measured[place].split("/")[-2:])
+    several = f"{named}, one of {len(found)} numbers"
     return Finding(
         word,
         reported=(check.reported[place],),

@@ -53,7 +53,7 @@ RIGHT, WRONG, TESTED, REFUTED, OPEN = "right", "wrong", "tested", "refuted by it
 UNRESOLVED = "undecided by its own test set"
 MIXED, UNREAD = "mixed", "no reading found"
 HOLDS, FAILS, ANSWERED = "holds", "does not hold", "answered"
-SOME_HOLDS, SOME_FAILS = "holds in part", "fails in part"
+BOTH, SOME_HOLDS, SOME_FAILS = "holds and fails", "holds in part", "fails in part"
 WORDS = {
     HOLDS: (RIGHT, REPRODUCED, CONSISTENT, CONFIRMED),
     FAILS: (HIGHER, LOWER, CONTRADICTED, REFUTED, WRONG),
@@ -64,28 +64,30 @@ WORDS = {
 """What the words of a single check come to. ``answered`` is a recipe or a question, which has an
 effect and no truth."""
 
-GROUPS = (HOLDS, SOME_HOLDS, ANSWERED, SOME_FAILS, FAILS, UNDECIDED, OPEN)
+GROUPS = (HOLDS, SOME_HOLDS, ANSWERED, BOTH, SOME_FAILS, FAILS, UNDECIDED, OPEN)
 """What a claim comes to, for counting (``group``)."""
 
 
 def group(words: Iterable[str]) -> str:
     """Say what the parts of a claim come to together, for example ``group(["right", "open"])``.
 
-    One part that holds beside any other makes a claim that holds in part. Where none holds, a part
-    that fails makes one that fails in part while others are undecided or open. What was tested has
-    no truth, so it counts only where nothing else was decided.
+    Where one part holds and one fails, the claim does both; where the others are undecided or open,
+    it holds or fails in part. What was tested has no truth, so it counts only where nothing else
+    was decided.
+
+    Raises:
+        ValueError: a word that belongs to none of ``WORDS``.
     """
-    found = {name for word in words for name, known in WORDS.items() if word in known}
+    groups = {word: name for name, known in WORDS.items() for word in known}
+    words = list(words)
+    if unknown := set(words) - set(groups):
+        raise ValueError(f"unknown words {sorted(unknown)}, allowed: {', '.join(groups)}")
+    found = {groups[word] for word in words}
+    if {HOLDS, FAILS} <= found:
+        return BOTH
     truths = found - {ANSWERED} if found & {HOLDS, FAILS} else found
-    if len(truths) == 1:
-        return truths.pop()
-    return next(
-        name
-        for part, name in (
-            (HOLDS, SOME_HOLDS), (FAILS, SOME_FAILS), (ANSWERED, ANSWERED), (UNDECIDED, UNDECIDED)
-        )
-        if part in truths
-    )  # fmt: skip
+    first = min(truths, key=list(WORDS).index)
+    return {HOLDS: SOME_HOLDS, FAILS: SOME_FAILS}.get(first, first) if len(truths) > 1 else first
 
 
 class Spread(NamedTuple):

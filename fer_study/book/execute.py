@@ -359,10 +359,11 @@ def finished(notebook: dict, task: Task, missing: list[str], threads: str) -> st
             r"\A# .*", lambda heading: f"{heading[0]}: {title}", "".join(first["source"])
         )
     if edition and task.page.parent not in PAGES.values():
-        published = editions.parameters(edition, task.notebook.stem, PARAMS)
-        given = task.parameters.items()
-        changed = {k: v for k, v in given if k in published and published[k] != v}
-        notebook = standalone(notebook, PAGES.get(edition, task.page.parent), changed)
+        own = editions.parameters(edition, task.notebook.stem, PARAMS)
+        own = defaults(task.notebook) | {"edition": edition} | own
+        changed = {name: value for name, value in task.parameters.items() if own[name] != value}
+        page = PAGES.get(edition, task.page.parent) / task.notebook.name
+        notebook = standalone(notebook, page, changed)
     for cell in notebook["cells"]:
         cell["metadata"].pop("papermill", None)
         cell["metadata"].pop("execution", None)

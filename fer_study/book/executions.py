@@ -27,6 +27,9 @@ KINDS = {
 }
 """Config of a record -> what made it."""
 UNKNOWN = "-"
+COLUMNS = [
+    "stage", "arm", "made by", "seed", "minutes", "device", "threads", "commit", "Python", "torch",
+]  # fmt: skip
 
 
 def pages_table(pages: Iterable[Path]) -> pd.DataFrame:
@@ -103,18 +106,7 @@ def records_table(records: Iterable[Record], jobs: Iterable[Job]) -> pd.DataFram
             "Python": env.get("python", UNKNOWN),
             "torch": env.get("torch", UNKNOWN),
         }
-    columns = [
-        "stage",
-        "arm",
-        "made by",
-        "seed",
-        "minutes",
-        "device",
-        "threads",
-        "commit",
-        "Python",
-    ]
-    table = pd.DataFrame.from_dict(rows, orient="index", columns=[*columns, "torch"])
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=COLUMNS)
     return table.sort_values(["stage", "minutes"], ascending=[True, False], kind="stable")
 
 

@@ -17,20 +17,22 @@ PLAIN = "application/papermill.record/text/plain"
 CITED = re.compile(r"\{cite(?::[a-z]+)?\}`([^`]+)`")
 
 
-def standalone(notebook: dict, folder: Path, changed: Mapping[str, object]) -> dict:
+def standalone(notebook: dict, published: Path, changed: Mapping[str, object]) -> dict:
     """Fill in what the text of an executed notebook quotes, and say which parameters changed.
 
     Args:
         notebook: as nbformat's JSON; it is altered.
-        folder: of the pages of its edition in the book, whose numbers it may quote.
+        published: the page of the book that it is a variant of; it may quote others beside it, and
+            where it quotes itself by its path its own numbers are meant.
         changed: parameters that are other than those of the edition.
     """
     own = glued(notebook)
 
     def number(found: re.Match[str]) -> str:
         page, name, form = found.groups()
-        path = folder / page if page else None
-        there = glued(json.loads(path.read_text("utf-8"))) if path and path.is_file() else own
+        path = (published.parent / page).resolve() if page else published.resolve()
+        other = path != published.resolve() and path.is_file()
+        there = glued(json.loads(path.read_text(encoding="utf-8"))) if other else own
         return format(there[name], form or "") if name in there else f"({name})"
 
     for cell in notebook["cells"]:

@@ -298,6 +298,7 @@ def score_intervals(
 
 VERDICT_LOOKS = {
     "holds": ("#009e73", ""), "holds in part": ("#7fc8b2", "////"), "answered": ("#56b4e9", ""),
+    "holds and fails": ("#b9a6d9", "////"),
     "fails in part": ("#eba87f", "\\\\\\\\"), "does not hold": ("#d55e00", "xxxx"),
     "undecided": ("#f0e442", "...."), "open": (LIGHT, ""),
 }  # fmt: skip

@@ -26,7 +26,7 @@ from ..settings.errors import InputError
 from ..settings.experiment import AuditConfig, CostConfig, MapTestConfig, RunConfig, TransferConfig
 from ..settings.frozen import Frozen, parse
 from .predictions import Predictions, read_predictions, write_predictions
-from .record_files import DONE, damaged, listed, read_part, remove_temporary, write_parts
+from .record_files import DONE, Damaged, damaged, listed, read_part, remove_temporary, write_parts
 
 log = logging.getLogger(__name__)
 
@@ -337,11 +337,15 @@ def save_files(
 
 
 def is_published(record: Record) -> bool:
-    """Say whether ``results/`` holds a record as it is, part by part."""
+    """Say whether ``results/`` holds a record as it is: every part that is published, unharmed."""
     copy = published_root() / record.key
     if record.published or not (copy / "done").is_file():
         return record.published
-    return listed(copy).items() <= listed(record.folder).items()
+    parts = {name: digest for name, digest in listed(record.folder).items() if name in PUBLISHED}
+    try:
+        return listed(copy) == parts and [read_part(copy, name) for name in parts] != []
+    except (Damaged, OSError):
+        return False
 
 
 def publish(record: Record) -> Path:

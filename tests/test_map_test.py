@@ -76,7 +76,7 @@ def test_the_maps_are_of_the_trainings_of_the_page():
     jobs = stages.read_stage("synthetic", "twin_networks").jobs()
     tests = [job for job in jobs if job.model == "map test"]
     keys = {job.key: job for job in jobs}
-    assert len(tests) == 6
+    assert len(tests) == 3
     for job in tests:
         (source,) = job.needs()
         assert keys[source].recipe == job.recipe == "twin" and keys[source].seed == job.seed

@@ -32,6 +32,7 @@ ANSWERS = {
 """Claim of the ledger -> what it says, in words that need no other."""
 GROUPS = {
     verdicts.HOLDS: "hold", verdicts.SOME_HOLDS: "hold in part", verdicts.ANSWERED: "are answered",
+    verdicts.BOTH: "hold in one part and fail in another",
     verdicts.SOME_FAILS: "fail in part", verdicts.FAILS: "do not hold",
     verdicts.UNDECIDED: "are measured and undecided", verdicts.OPEN: "are open",
 }  # fmt: skip

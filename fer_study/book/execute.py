@@ -358,6 +358,9 @@ def finished(notebook: dict, task: Task, missing: list[str], threads: str) -> st
         first["source"] = re.sub(
             r"\A# .*", lambda heading: f"{heading[0]}: {title}", "".join(first["source"])
         )
+        if note := named.get("note"):
+            cell = {"cell_type": "markdown", "id": "note", "metadata": {}, "source": note}
+            notebook["cells"].insert(1, cell)
     if edition and task.page.parent not in PAGES.values():
         own = editions.parameters(edition, task.notebook.stem, PARAMS)
         own = defaults(task.notebook) | {"edition": edition} | own

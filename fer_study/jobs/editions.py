@@ -40,13 +40,15 @@ class Live(Frozen):
 
 class Edition(Frozen):
     """One dataset and scale on which all stages run (``params/<edition>/edition.yaml``); headings
-    end in ``title``, and networks are narrower by the factor ``width``.
+    end in ``title``, ``note`` stands below that of a stage, and networks are narrower by the factor
+    ``width``.
 
     ``when_named``: stages that the book leaves out, and that are worked off only when a call names
     them.
     """
 
     title: str = ""
+    note: str = ""
     data: DataConfig
     width: Width = 1.0
     live: Live | None = None

@@ -252,7 +252,9 @@ def score_intervals(
     or minus below it); ``stands_in`` (bool): what was measured is another or a smaller system than
     the reported one (hollow point).
     """
-    ax, places = start(ax, (8.4, 0.4 * len(table) + 1.5)), np.arange(len(table))
+    names = [textwrap.fill(name, 30) for name in table["name"]]
+    lines = sum(1 + 0.7 * name.count("\n") for name in names)
+    ax, places = start(ax, (8.4, 0.4 * lines + 1.5)), np.arange(len(table))
     scale, digits = (100, 1) if percent else (1, 3)
     ax.hlines(places, table["low"], table["high"], SERIES_COLOURS[0], linewidth=2)
     stands_in = table.get("stands_in", pd.Series(False, table.index)).to_numpy(bool)
@@ -289,7 +291,6 @@ def score_intervals(
             va="center",
             fontsize=9,
         )
-    names = [textwrap.fill(name, 24) for name in table["name"]]
     ax.set(yticks=places, yticklabels=names, ylim=(len(table) - 0.5, -0.5), xlabel=label)
     if percent:
         percent_axis(ax.xaxis, label)

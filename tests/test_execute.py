@@ -25,7 +25,7 @@ from fer_study.store import as_json
 from page_records import make_record
 
 PARAMETERS = 'edition = "smoke"\nscale = 1.0\nseeds = [0]\nmodel = "cbam_cnn"\nfull = True'
-EDITION = "title: Small\ndata: {dataset: synthetic, faces: 600, style: wild}\nlive: {recipe: live}\n"
+EDITION = "title: Small\nnote: Of drawn faces.\ndata: {dataset: synthetic, faces: 600, style: wild}\nlive: {recipe: live}\n"
 BODY = """import sys, warnings
 print("edition", edition, "seeds", seeds, "scale", scale)
 print("a warning of this machine", file=sys.stderr)
@@ -155,9 +155,11 @@ def test_a_finished_page(place, capsys):
     assert notebook.cells[0].source == "# A page: Small\n\n# not its title"
     assert [c.id for c in notebook.cells if "injected-parameters" not in c.metadata.get("tags", [])] == [
         "title",
+        "note",
         "parameters",
         "cell-0",
     ]
+    assert notebook.cells[1].source == "Of drawn faces."
 
     before = page.stat().st_mtime_ns
     assert cli.main(["execute", "smoke", "01"]) == 0

@@ -1,11 +1,17 @@
-"""Make the record of a config, as the queue does."""
+"""Jobs of a config, as the queue makes them, and of the command of a claim."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 
+import yaml
+
 from fer_study import store
-from fer_study.jobs import job, train
+from fer_study.analysis import claim_rows
+from fer_study.jobs import editions, job, train
+from fer_study.jobs.job import Job
+from fer_study.jobs.stages import check_stage
 from fer_study.settings.frozen import Frozen
 from fer_study.training.sources import faces_of
 
@@ -18,3 +24,10 @@ def run_job(config: Frozen, on_epoch: Callable | None = None, **given: object) -
     with store.locked(wanted.key) as folder:
         faces = faces_of(wanted.config.data)
         return train.train_and_predict(wanted.config, faces, folder, on_epoch=on_epoch, **given)
+
+
+def asked_jobs(system: claim_rows.System) -> list[Job]:
+    """The jobs of the command that an open claim names."""
+    words = iter(shlex.split(system.parameters))
+    given = {name: yaml.safe_load(value) for word, name, value in zip(words, words, words, strict=True) if word == "-p"}
+    return check_stage(system.stage, {"edition": "fer2013", **editions.parameters("fer2013", system.stage), **given}).jobs()

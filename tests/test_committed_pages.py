@@ -136,6 +136,7 @@ def test_the_accuracies_of_the_comparison_follow_from_the_predictions():
             continue
         if config["name"] == config["model"]["name"] and sum(p["epochs"] for p in config["phases"]) in (0, 20):
             found.setdefault(config["name"], []).append(accuracies(path.parent))
+    found.pop("timm:mobilenetv3_small_100")  # it has no row on this page: the ledger alone reads it
     assert {name: len(seeds) for name, seeds in found.items()} == {
         "emotion_cnn": 3, "kernel_cnn": 3, "simple_resnet": 3, "cbam_cnn": 3, "hog_svm": 1,
     }  # fmt: skip

@@ -50,7 +50,7 @@ def check_page(page: nbformat.NotebookNode, stage: str, text: str, runs_folder: 
     table = last.data["text/plain"]
     assert [line.split()[0] for line in table.splitlines()[2:5]] == ["edition", "page", "with"], stage
     assert "smoke" in table and "records made with commit" in table and "cpu" in table and "training time" in table
-    assert "threads" in table
+    assert "threads" in table or stage == "01_dataset_audit", "an audit does not say them"
     assert page.metadata.fer_study.missing == []
 
 

@@ -27,7 +27,7 @@ def built(tmp_path_factory):
 
     def make(address: str) -> Path:
         book = tmp_path_factory.mktemp("ways") / "book"
-        for name in ("_ext", "_static", "_assets"):
+        for name in ("_ext", "_static"):
             shutil.copytree(ROOT / "book" / name, book / name)
         shutil.copy(ROOT / "CHANGELOG.md", book.parent)
         for name in ("cite.md", "changelog.md", "references.bib"):

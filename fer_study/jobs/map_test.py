@@ -17,20 +17,19 @@ from ..data.faceset import FaceSet
 from ..data.twin import synthetic
 from ..models import FaceModel, create_model
 from ..settings.errors import InputError
-from ..settings.experiment import DataConfig, MapTestConfig
+from ..settings.experiment import MapTestConfig
 from ..training.device import device_environment, make_fabric, memory_format
 from ..training.explain import grad_cam
 from ..training.predict import log_probabilities
 from ..training.sources import faces_of
 from ..training.weights import trained_weights
-from .job import Job
-from .transfer import load
+from .transfer import OfRun, load
 
 FIRST_RANDOM = 1000
 """Seed of the first network with fresh weights."""
 
 
-class MapTest(Job):
+class MapTest(OfRun):
     """Hold the maps of a finished run against what moved, and against the null."""
 
     config: MapTestConfig
@@ -38,12 +37,6 @@ class MapTest(Job):
     @property
     def model(self) -> str:
         return "map test"
-
-    def needs(self) -> tuple[str, ...]:
-        return (self.config.run.key,)
-
-    def data(self) -> tuple[DataConfig, ...]:
-        return (self.config.target,)
 
     def seconds(self, speeds: dict[str, float]) -> float:
         return 300.0

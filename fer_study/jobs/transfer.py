@@ -13,7 +13,7 @@ import torch
 from .. import store
 from ..data.faceset import FaceSet
 from ..models import FaceModel
-from ..settings.experiment import DataConfig, RunConfig, TransferConfig
+from ..settings.experiment import DataConfig, MapTestConfig, RunConfig, TransferConfig
 from ..training.device import device_environment, make_fabric, memory_format
 from ..training.predict import log_probabilities
 from ..training.sources import faces_of
@@ -41,7 +41,19 @@ def load(run: RunConfig, faces: FaceSet) -> FaceModel:
     return trained_network(run.key, shape=shape, name=run.name or run.model.name)[1]
 
 
-class Transfer(Job):
+class OfRun(Job):
+    """Look with the weights of a finished run at other images."""
+
+    config: TransferConfig | MapTestConfig
+
+    def needs(self) -> tuple[str, ...]:
+        return (self.config.run.key,)
+
+    def data(self) -> tuple[DataConfig, ...]:
+        return (self.config.target,)
+
+
+class Transfer(OfRun):
     """Score a finished run on another dataset."""
 
     config: TransferConfig
@@ -49,12 +61,6 @@ class Transfer(Job):
     @property
     def model(self) -> str:
         return "transfer"
-
-    def needs(self) -> tuple[str, ...]:
-        return (self.config.run.key,)
-
-    def data(self) -> tuple[DataConfig, ...]:
-        return (self.config.target,)
 
     def seconds(self, speeds: dict[str, float]) -> float:
         return 30.0

@@ -26,7 +26,7 @@ from ..settings.errors import InputError
 from ..settings.experiment import AuditConfig, CostConfig, MapTestConfig, RunConfig, TransferConfig
 from ..settings.frozen import Frozen, parse
 from .predictions import Predictions, read_predictions, write_predictions
-from .record_files import DONE, Damaged, damaged, listed, read_part, remove_temporary, write_parts
+from .record_files import DONE, damaged, listed, read_part, remove_temporary, write_parts
 
 log = logging.getLogger(__name__)
 
@@ -338,13 +338,14 @@ def save_files(
 
 def is_published(record: Record) -> bool:
     """Say whether ``results/`` holds a record as it is: every part that is published, unharmed."""
-    copy = published_root() / record.key
-    if record.published or not (copy / "done").is_file():
-        return record.published
+    if record.published:
+        return True
+    copy = Record(published_root() / record.key, published=True)
     parts = {name: digest for name, digest in listed(record.folder).items() if name in PUBLISHED}
     try:
-        return listed(copy) == parts and [read_part(copy, name) for name in parts] != []
-    except (Damaged, OSError):
+        copy.check()
+        return listed(copy.folder) == parts
+    except InputError:  # there is none, or one that is damaged
         return False
 
 

@@ -92,6 +92,9 @@ def test_seeds_come_first_in_the_comparison():
 
 def test_the_arms_change_one_part():
     jobs = {job.name: job.config for job in stages.read_stage("fer2013", "04_ablations").jobs()}
+    others = [jobs.pop(name) for name in list(jobs) if name.startswith("simple_resnet: ")]
+    assert all(job.model.name == "simple_resnet" for job in others) and len({job.key for job in others}) == 4
+    assert [(job.data.drop_tested, job.data.deduplicate) for job in others][2:] == [(True, False), (False, True)]
     full = jobs.pop("full")
     assert jobs["longer"].epochs == 1.5 * full.epochs == 30
     assert jobs["l2"].optimiser.weight_decay == 1e-4 and full.optimiser.weight_decay == 0

@@ -20,7 +20,8 @@ NAMES = {
     "none": "no weights", "inverse": "inverse frequency", "heavy": "heavy (disgust x15, fear x8)",
     "full": "full network", "no_cbam": "without CBAM", "no_kernels": "without kernels",
     "l2": "with L2 1e-4", "longer": "more epochs", "labels": "hard labels",
-    "votes": "votes of the crowd",
+    "votes": "votes of the crowd", "no_shortcuts": "without shortcuts",
+    "no_copies": "without images that are tested", "no_repeats": "without any copies",
 }  # fmt: skip
 """Name of a model or arm in tables and figures."""
 
@@ -35,9 +36,10 @@ Runs = dict[str, list[Record]]
 
 
 def title(name: str) -> str:
-    """What a table prints for a model, arm or dataset; a recipe in the name stays."""
+    """What a table prints for a model, arm or dataset; a recipe in the name stays, and so does the
+    network before the arm of another."""
     arm, comma, recipe = name.partition(", ")
-    return NAMES.get(arm, arm) + comma + recipe
+    return ": ".join(NAMES.get(part, part) for part in arm.split(": ")) + comma + recipe
 
 
 def by_name(jobs: Sequence[RunConfig | TransferConfig], records: Sequence[Record | None]) -> Runs:

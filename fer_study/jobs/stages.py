@@ -241,16 +241,27 @@ class ModelComparison(Trained):
         return self.job(config, BASELINE, recipe)
 
 
+Arms = Annotated[dict[str, Changes], Field(min_length=1)]
+"""Name -> what it changes in the run of the first, which is the base."""
+
+
 class Ablations(Trained):
-    """Train one network, one part changed at a time; an arm says what it changes, and the first is
-    the base."""
+    """Train one network, one part changed at a time, and others likewise."""
 
     stage = "04_ablations"
     model: str
-    arms: Annotated[dict[str, Changes], Field(min_length=1)]
+    arms: Arms
+    further: dict[str, Arms] = Field(default_factory=dict)
+    """Further networks -> their own arms."""
 
     def jobs(self) -> list[Job]:
-        return self.trainings({arm: (self.model, changes) for arm, changes in self.arms.items()})
+        arms = {arm: (self.model, changes) for arm, changes in self.arms.items()}
+        arms |= {
+            f"{model}: {arm}": (model, changes)
+            for model, further in self.further.items()
+            for arm, changes in further.items()
+        }
+        return self.trainings(arms)
 
 
 class LabelDistribution(Trained):

@@ -124,25 +124,47 @@ class Stage(Frozen):
         return own_audit(self.edition).moved(self.stage)
 
 
+OF_TEACHERS = ("loss.teacher", "loss.temperature", "loss.hard_share")
+"""What an arm changes to be taught by other runs."""
+
+
 class Trained(Stage):
     """A stage that compares trainings: each arm with each recipe and seed."""
 
     recipes: Names
     seeds: Seeds
 
-    def trainings(self, arms: dict[str, tuple[str, Changes]]) -> list[Job]:
-        """Make the trainings of some arms.
+    def trainings(
+        self, arms: dict[str, tuple[str, Changes]], recipes: list[str] | None = None
+    ) -> list[Job]:
+        """Make the trainings of some arms, and those of their teachers that no arm is.
 
         Args:
-            arms: name -> its network and what it changes.
+            arms: name -> its network and what it changes (see ``teachers`` for its teacher).
+            recipes: in place of the stage's own.
         """
-        edition = load_edition(self.edition)
-        return [
-            self.training(edition, recipe, seed, arm, model, changes)
-            for seed in self.seeds
-            for recipe in self.recipes
-            for arm, (model, changes) in arms.items()
-        ]
+        edition, jobs, teachers = load_edition(self.edition), [], []
+        for seed in self.seeds:
+            for recipe in recipes or self.recipes:
+                for arm, (model, changes) in arms.items():
+                    if taught_by := self.teachers(recipe, seed, arm, model, changes):
+                        keys = "+".join(job.key for job in taught_by)
+                        changes = changes | {"loss.teacher": keys}
+                        teachers += taught_by
+                    jobs.append(self.training(edition, recipe, seed, arm, model, changes))
+        listed = {job.key for job in jobs}
+        return [*(job for job in unique(teachers) if job.key not in listed), *jobs]
+
+    def teachers(self, recipe: str, seed: int, arm: str, model: str, changes: Changes) -> list[Job]:
+        """Make the trainings that teach an arm whose ``loss.teacher`` is ``self`` or ``seeds``.
+
+        It is taught by the run that it would be without a teacher, of its own seed or of every
+        seed.
+        """
+        seeds = {"self": [seed], "seeds": self.seeds}.get(str(changes.get("loss.teacher")), [])
+        alone = {path: value for path, value in changes.items() if path not in OF_TEACHERS}
+        edition, name = load_edition(self.edition), f"teacher of {arm}"
+        return [self.training(edition, recipe, one, name, model, alone) for one in seeds]
 
     def training(
         self,
@@ -208,19 +230,6 @@ class DatasetAudit(Stage):
         return self.job(build(AuditConfig, {"data": data, "threshold": self.near_threshold}), name)
 
 
-class ClassWeighting(Trained):
-    """Train one network with each weighting of the classes."""
-
-    stage = "02_class_weighting"
-    model: str
-    schemes: Names
-
-    def jobs(self) -> list[Job]:
-        return self.trainings(
-            {scheme: (self.model, {"loss.class_weights": scheme}) for scheme in self.schemes}
-        )
-
-
 class ModelComparison(Trained):
     """Train every network, and the pipeline of HOG and a support vector machine once."""
 
@@ -262,6 +271,29 @@ class Ablations(Trained):
             for arm, changes in further.items()
         }
         return self.trainings(arms)
+
+
+class ClassWeighting(Ablations):
+    """Train one network with each weighting of the classes; and a small one, which takes a third of
+    the time, with more ways to treat rare classes. The first arm of each is its base."""
+
+    stage = "02_class_weighting"
+    small_model: str
+    small_options: dict[str, Value]
+    small_recipe: str
+    small_arms: dict[str, Changes]
+
+    def jobs(self) -> list[Job]:
+        options: Changes = {f"model.options.{key}": x for key, x in self.small_options.items()}
+        small = {
+            arm + SMALL: (self.small_model, options | changes)
+            for arm, changes in self.small_arms.items()
+        }
+        return super().jobs() + self.trainings(small, [self.small_recipe])
+
+
+SMALL = ", small"
+"""What ends the name of an arm of the small network of ``ClassWeighting``."""
 
 
 class LabelDistribution(Trained):

@@ -18,7 +18,7 @@ from ..models import FaceModel, create_model
 from ..models.registry import code_of
 from ..settings.checkout import sha256
 from ..settings.errors import InputError
-from ..settings.experiment import RUN, RunConfig
+from ..settings.experiment import RUN, DataConfig, RunConfig
 from ..store.record_files import listed, write_atomically, write_parts
 from ..training import weights as initial_weights
 from ..training.batches import Batches
@@ -28,7 +28,7 @@ from ..training.explain import has_maps, said, saliency_of
 from ..training.loop import OnEpoch, TrainedStates, check_finite, fit
 from ..training.objectives import make_objective
 from ..training.predict import TTA, log_probabilities
-from ..training.protocol import Split, split
+from ..training.protocol import Split, split, vote_targets
 from ..training.sources import faces_of
 from ..training.weights import load, save, trained_network
 from . import transfer
@@ -45,10 +45,14 @@ class Training(Run):
     """Train a network once."""
 
     def needs(self) -> tuple[str, ...]:
-        """Name the run that it starts from and the one that teaches it."""
+        """Name the run that it starts from and those that teach it."""
         source = RUN.fullmatch(self.config.model.weights)
-        keys = (self.config.loss.teacher, source["key"] if source else "")
-        return tuple(key for key in keys if key)
+        return (*self.config.loss.teachers(), *([source["key"]] if source else []))
+
+    def data(self) -> tuple[DataConfig, ...]:
+        """List the data that it reads; a second head reads the votes as well."""
+        targets = "votes" if self.config.loss.votes_weight else self.config.data.targets
+        return (self.config.data.replace(targets=targets),)
 
     def refusal(self, judged: dict[str, str]) -> str:
         """Say what is wrong with its initial weights, which all seeds share; one that has begun
@@ -103,14 +107,18 @@ def train_and_predict(
         log.info(
             "%s: weights %s (%s): %d tensors loaded", name, origin["source"], file, origin["loaded"]
         )
+    targets = rows.targets
+    if config.loss.votes_weight:
+        targets = np.concatenate([targets, vote_targets(faces)], axis=1)
     batches = Batches(
         faces.images,
-        rows.targets,
+        targets,
         rows.train,
         config.batch_size,
         fabric.device,
         classes=faces.classes,
         sample=config.data.annotation == "probability",
+        sampling=config.sampling,
     )
     validation = (
         torch.from_numpy(faces.images[rows.validation]).to(fabric.device),
@@ -126,7 +134,7 @@ def train_and_predict(
         folder,
         fabric,
         deadline,
-        partial(make_objective, teacher=teacher(config, faces, fabric)),
+        partial(make_objective, teachers=teachers(config, fabric)),
         on_epoch,
         origin,
     )
@@ -199,35 +207,36 @@ def add_maps(
     return store.Record(record.folder, published=False)
 
 
-def teacher(config: RunConfig, faces: FaceSet, fabric: Fabric) -> FaceModel | None:
-    """The frozen network that gives a run its targets, on the device; None where the data does.
+def teachers(config: RunConfig, fabric: Fabric) -> list[FaceModel]:
+    """The frozen networks that give a run its targets, on the device; none where the data does.
 
     Raises:
-        SourceMissing: it is not trained here.
-        InputError: it reads images or classes in another way than this run.
+        SourceMissing: one is not trained here.
+        InputError: one reads images or classes in another way than this run.
     """
-    if not config.loss.teacher:
-        return None
-    source, model = trained_network(config.loss.teacher)
-    for what, ours, theirs in (
-        ("input size", config.model.input_size, source.model.input_size),
-        (
-            "normalisation",
-            (config.augment.mean, config.augment.std),
-            (source.augment.mean, source.augment.std),
-        ),
-        (
-            "training data",
-            config.data.replace(targets="labels"),
-            source.data.replace(targets="labels"),
-        ),
-    ):
-        if ours != theirs:
-            raise InputError(
-                f"{config.name or config.key}: {what} is {ours}, of its teacher "
-                f"{config.loss.teacher} {theirs}"
-            )
-    return model.requires_grad_(False).to(fabric.device, memory_format=memory_format(fabric))
+    networks = []
+    for key in config.loss.teachers():
+        source, model = trained_network(key)
+        for what, ours, theirs in (
+            ("input size", config.model.input_size, source.model.input_size),
+            (
+                "normalisation",
+                (config.augment.mean, config.augment.std),
+                (source.augment.mean, source.augment.std),
+            ),
+            (
+                "training data",
+                config.data.replace(targets="labels"),
+                source.data.replace(targets="labels"),
+            ),
+        ):
+            if ours != theirs:
+                raise InputError(
+                    f"{config.name or config.key}: {what} is {ours}, of its teacher {key} {theirs}"
+                )
+        model = model.requires_grad_(False)
+        networks.append(model.to(fabric.device, memory_format=memory_format(fabric)))
+    return networks
 
 
 KEPT = ("last_single", "last_ten_crop")

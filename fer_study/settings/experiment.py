@@ -194,31 +194,66 @@ class ModelConfig(Frozen):
         return super().resolved() | {"weights": without_place(self.weights)}
 
 
+KEYS = r"[0-9a-f]{16}(\+[0-9a-f]{16})*"
+"""Keys of runs, joined by ``+``."""
+
+
 class LossConfig(Frozen):
     """Cross-entropy against distributions.
 
     Attributes:
-        class_weights: ``none``, ``inverse`` (N / (K n_c), of the training split) or ``heavy``
-            (disgust x15, fear x8).
+        class_weights: ``none``; by the images of a class in the training split ``inverse``
+            (N / (K n_c)), ``square_root`` of that, or ``effective_number``; or ``heavy`` (disgust
+            x15, fear x8).
+        effective_beta: of ``effective_number``: 0 weighs all alike, towards 1 it nears ``inverse``.
+        focal_gamma: power of the focal loss; 0 is cross-entropy.
+        logit_adjustment: factor of the logarithm of a class's frequency that is added to its logit
+            in training, and only there; 0 is off.
         reduction: ``count`` divides the weighted sum by the batch size (Keras), ``weights`` by the
             sum of weights (PyTorch).
         label_smoothing: share of the target spread evenly over the classes.
         mixup, cutmix: alpha of the Beta distribution; 0 is off. One of them at a time.
-        teacher: key of a finished run whose network, frozen, gives the targets in place of the
-            data; empty: none.
+        teacher: keys of finished runs, joined by ``+``, whose networks, frozen, give the targets
+            in place of the data: the mean of what they say; empty: none.
+        temperature: by which the logits of teachers and student are divided before they are
+            compared.
+        hard_share: share of the data's own targets in the loss, beside a teacher.
+        votes_weight: of a second head that learns the crowd's votes beside the labels; 0: none.
         distribution: ``none``: cross-entropy; else ``losses.label_distribution_loss`` with this one
             leading, which has no class weights.
     """
 
-    added: ClassVar[frozenset[str]] = frozenset({"teacher", "distribution", "cutmix"})
+    added: ClassVar[frozenset[str]] = frozenset(
+        {
+            "teacher",
+            "distribution",
+            "cutmix",
+            "effective_beta",
+            "focal_gamma",
+            "logit_adjustment",
+            "temperature",
+            "hard_share",
+            "votes_weight",
+        }
+    )
 
-    class_weights: Literal["none", "inverse", "heavy"] = "none"
+    class_weights: Literal["none", "inverse", "square_root", "effective_number", "heavy"] = "none"
+    effective_beta: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    focal_gamma: Annotated[float, Field(ge=0)] = 0.0
+    logit_adjustment: Annotated[float, Field(ge=0)] = 0.0
     reduction: Literal["count", "weights"] = "count"
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     mixup: Annotated[float, Field(ge=0)] = 0.0
     cutmix: Annotated[float, Field(ge=0)] = 0.0
-    teacher: Annotated[str, Field(pattern="^([0-9a-f]{16})?$")] = ""
+    teacher: Annotated[str, Field(pattern=f"^({KEYS})?$")] = ""
+    temperature: Factor = 1.0
+    hard_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    votes_weight: Annotated[float, Field(ge=0)] = 0.0
     distribution: Literal["none", "teacher", "student"] = "none"
+
+    def teachers(self) -> tuple[str, ...]:
+        """List the keys of the runs that teach."""
+        return tuple(key for key in self.teacher.split("+") if key)
 
     @model_validator(mode="after")
     def _no_weights_unused(self) -> LossConfig:
@@ -231,6 +266,39 @@ class LossConfig(Frozen):
                 "allowed with distribution "
                 f"{self.distribution!r}: 'none' and 'count', that loss has no weights"
             )
+        for field in ("focal_gamma", "logit_adjustment"):
+            self._allow(field, self.distribution == "none", f"distribution {self.distribution!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _nothing_unused(self) -> LossConfig:
+        effective = self.class_weights == "effective_number"
+        self._allow("effective_beta", effective, f"class_weights {self.class_weights!r}")
+        for field in ("temperature", "hard_share"):
+            self._allow(field, bool(self.teacher), "no teacher")
+        return self
+
+    @model_validator(mode="after")
+    def _no_frequency_twice(self) -> LossConfig:
+        self._allow(
+            "logit_adjustment",
+            self.class_weights == "none",
+            f"class_weights {self.class_weights!r}, which make up for the same frequencies",
+        )
+        # a teacher tells how frequent classes are: a student that is adjusted would learn it back
+        self._allow("logit_adjustment", not self.teacher, "a teacher")
+        return self
+
+    def _allow(self, field: str, allowed: bool, beside: str) -> None:
+        """Refuse a field that is not at its default beside what it does not go with."""
+        default = type(self).model_fields[field].default
+        if getattr(self, field) != default and not allowed:
+            raise ValueError(f"{field} is {getattr(self, field)}, allowed with {beside}: {default}")
+
+    @model_validator(mode="after")
+    def _each_teacher_once(self) -> LossConfig:
+        if len(set(self.teachers())) < len(self.teachers()):
+            raise ValueError(f"teacher is {self.teacher!r}, allowed: each key once")
         return self
 
     @model_validator(mode="after")
@@ -239,6 +307,47 @@ class LossConfig(Frozen):
             raise ValueError(
                 f"mixup is {self.mixup} and cutmix {self.cutmix}, allowed: one of them, the other 0"
             )
+        return self
+
+
+class SamplingConfig(Frozen):
+    """How often an epoch shows an image of the training split.
+
+    The class of an image is the one with the largest share of its target.
+
+    Attributes:
+        balanced: draw as many images as there are, with replacement, each class as often as any
+            other; else each image is shown once, in random order.
+        rare: names of classes, joined by ``+``, whose images are shown ``times`` times.
+        rotate, shear: of their images, as in ``AugmentConfig``, in place of what it says of all;
+            None: as all.
+    """
+
+    balanced: bool = False
+    rare: str = ""
+    times: Annotated[int, Field(ge=1)] = 1
+    rotate: Annotated[float, Field(ge=0, le=180)] | None = None
+    shear: Annotated[float, Field(ge=0, lt=90)] | None = None
+
+    def rare_classes(self) -> tuple[str, ...]:
+        """List the names of the rare classes."""
+        return tuple(name for name in self.rare.split("+") if name)
+
+    def ranges(self) -> dict[str, float]:
+        """Give the fields of ``AugmentConfig`` that rare classes have for themselves."""
+        own = {"rotate": self.rotate, "shear": self.shear}
+        return {name: value for name, value in own.items() if value is not None}
+
+    @model_validator(mode="after")
+    def _check_rare(self) -> SamplingConfig:
+        given = self.ranges() | ({"times": self.times} if self.times > 1 else {})
+        changed = [f"{name} is {value}" for name, value in given.items()]
+        if changed and not self.rare:
+            raise ValueError(f"{' and '.join(changed)}, allowed without rare classes: the default")
+        if self.rare and not changed:
+            raise ValueError(f"rare is {self.rare!r}, allowed: with times, rotate or shear")
+        if self.balanced and self.times > 1:
+            raise ValueError(f"balanced is True and times {self.times}, allowed: one of them")
         return self
 
 
@@ -273,7 +382,10 @@ class EmaConfig(Frozen):
 class TrainingConfig(Frozen):
     """How a network is trained, whatever the data, network and seed."""
 
+    added: ClassVar[frozenset[str]] = frozenset({"sampling"})
+
     augment: AugmentConfig = AugmentConfig()
+    sampling: SamplingConfig = SamplingConfig()
     loss: LossConfig = LossConfig()
     optimiser: OptimiserConfig = OptimiserConfig()
     batch_size: Annotated[int, Field(ge=1)] = 64
@@ -281,6 +393,17 @@ class TrainingConfig(Frozen):
     ema: EmaConfig | None = None
     clip: Annotated[float, Field(gt=0)] | None = None
     patience: Annotated[int, Field(ge=1)] | None = None
+
+    @model_validator(mode="after")
+    def _no_frequency_twice(self) -> TrainingConfig:
+        loss, by_frequency = self.loss, ("inverse", "square_root", "effective_number")
+        if self.sampling.balanced and (loss.logit_adjustment or loss.class_weights in by_frequency):
+            raise ValueError(
+                f"sampling.balanced is True, loss.class_weights {loss.class_weights!r} and "
+                f"loss.logit_adjustment {loss.logit_adjustment}, allowed: one of them, each makes "
+                "up for the same frequencies"
+            )
+        return self
 
 
 class RunConfig(TrainingConfig):

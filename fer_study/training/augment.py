@@ -13,7 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ..settings.experiment import AugmentConfig, LossConfig
+from ..settings.experiment import AugmentConfig, LossConfig, RunConfig
 
 TEN_CROP = 0.9
 """Side of a crop in ten-crop evaluation, as a share of the image (44 of 48 pixels is 0.917, 40 is
@@ -173,6 +173,26 @@ def augment(
     else:
         pixels = resize(pixels, size)
     return normalise(photometric(pixels, config, generator), config)
+
+
+def training_view(
+    images: torch.Tensor, rare: torch.Tensor, config: RunConfig, generator: torch.Generator
+) -> torch.Tensor:
+    """Augment a batch as a config says: rare classes by ranges of their own, where they have such.
+
+    Args:
+        images: (B, C, H, W) uint8.
+        rare: (B,) bool.
+
+    Returns:
+        See ``augment``.
+    """
+    size, own = config.model.input_size, config.sampling.ranges()
+    views = augment(images, config.augment, size, generator)
+    if not own:
+        return views
+    theirs = augment(images, config.augment.replace(**own), size, generator)
+    return torch.where(rare[:, None, None, None], theirs, views)
 
 
 def mix(

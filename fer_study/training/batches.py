@@ -8,6 +8,9 @@ import numpy as np
 import torch
 
 from ..data.labels import FER2013
+from ..settings.errors import InputError
+from ..settings.experiment import SamplingConfig
+from .losses import check_counts
 
 RESIDENT = 2 * 2**30
 """Bytes of training images that are kept on the device; of a larger set, batches are read from its
@@ -19,12 +22,16 @@ class Batches:
 
     Args:
         images: (N, C, H, W) uint8, in memory or mapped.
-        targets: (N, K) float32.
+        targets: (N, K) float32; or (N, 2K), the votes behind the labels, for a second head.
         rows: (n,) int64, the rows that are trained on.
         resident: bytes up to which the images of these rows are copied to the device.
         classes: what the K columns of the targets mean.
         sample: whether the target of an image is one class, drawn from its distribution each time
             that it is shown.
+        sampling: how often an image is shown.
+
+    Raises:
+        InputError: a class that is to be shown more often is unknown, or has no images.
     """
 
     def __init__(
@@ -37,6 +44,7 @@ class Batches:
         resident: int = RESIDENT,
         classes: Sequence[str] = FER2013,
         sample: bool = False,
+        sampling: SamplingConfig | None = None,
     ) -> None:
         self.targets = torch.from_numpy(np.ascontiguousarray(targets[rows], dtype=np.float32)).to(
             device
@@ -50,25 +58,67 @@ class Batches:
         fits = len(rows) * int(np.prod(images.shape[1:])) <= resident
         self.images = torch.from_numpy(images[rows]).to(device) if fits else None
         self.mapped, self.rows = images, rows
+        sampling = sampling or SamplingConfig()
+        self.rare = self._places_of(sampling.rare_classes())
+        self.shown = self._repeated(sampling.times)
+        self.chances = self._chances() if sampling.balanced else None
 
     def __len__(self) -> int:
         """Batches in an epoch. A last batch of one image is dropped: batch statistics need two."""
-        full, rest = divmod(len(self.rows), self.batch_size)
+        full, rest = divmod(len(self.shown), self.batch_size)
         return full + (rest > 1)
 
     def epoch(self, generator: torch.Generator) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Yields ``(images (B, C, H, W) uint8, targets (B, K) float32)`` in random order."""
-        order = torch.randperm(len(self.rows), generator=generator, device=generator.device).to(
-            self.device
-        )
+        order = self._order(generator).to(self.device)
         for rows in order.split(self.batch_size)[: len(self)]:
             targets = self.targets[rows]
             yield self._images(rows), sample_targets(targets, generator) if self.sample else targets
+
+    def is_rare(self, targets: torch.Tensor) -> torch.Tensor:
+        """Whether an image is of a rare class, by its target (B, K): (B,) bool."""
+        return torch.isin(class_of(targets, self.classes), self.rare)
+
+    def _order(self, generator: torch.Generator) -> torch.Tensor:
+        """Draw which images an epoch shows, in order: (n,) int64, places in ``rows``."""
+        if self.chances is not None:
+            chances = self.chances.to(generator.device)
+            return torch.multinomial(chances, len(chances), replacement=True, generator=generator)
+        order = torch.randperm(len(self.shown), generator=generator, device=generator.device)
+        return self.shown[order.to(self.device)]
+
+    def _places_of(self, names: Sequence[str]) -> torch.Tensor:
+        """Find the places of classes among all, each of which has images."""
+        if unknown := [name for name in names if name not in self.classes]:
+            raise InputError(
+                f"sampling.rare names {' and '.join(unknown)}, allowed: {', '.join(self.classes)}"
+            )
+        places = torch.tensor([self.classes.index(name) for name in names], dtype=torch.int64)
+        counts = class_of(self.targets, self.classes).cpu().bincount(minlength=len(self.classes))
+        check_counts("sampling.rare", counts[places], names)
+        return places.to(self.device)
+
+    def _repeated(self, times: int) -> torch.Tensor:
+        """List the images of an epoch before they are shuffled, those of rare classes so often."""
+        repeats = torch.where(self.is_rare(self.targets), times, 1)
+        return torch.arange(len(self.rows), device=self.device).repeat_interleave(repeats)
+
+    def _chances(self) -> torch.Tensor:
+        """Weigh each image by how rare its class is: (n,) float32."""
+        labels = class_of(self.targets, self.classes)
+        counts = labels.bincount(minlength=len(self.classes))
+        check_counts("sampling.balanced", counts, self.classes)
+        return 1 / counts[labels].float()
 
     def _images(self, rows: torch.Tensor) -> torch.Tensor:
         if self.images is not None:
             return self.images[rows]
         return torch.from_numpy(self.mapped[self.rows[rows.cpu().numpy()]]).to(self.device)
+
+
+def class_of(targets: torch.Tensor, classes: Sequence[str]) -> torch.Tensor:
+    """The class with the largest share of each target: (B,) int64."""
+    return targets[:, : len(classes)].argmax(dim=1)
 
 
 def sample_targets(targets: torch.Tensor, generator: torch.Generator) -> torch.Tensor:

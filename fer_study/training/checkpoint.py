@@ -63,6 +63,7 @@ class Learner:
             "optimiser": self.optimiser,
             "ema": self.ema,
             "mean": self.mean,
+            "learned": self.objective.learned,
         }
         return {name: part for name, part in parts.items() if part is not None}
 

@@ -23,7 +23,7 @@ from ..analysis.metrics import accuracy, log_loss
 from ..models import FaceModel
 from ..settings.errors import InputError
 from ..settings.experiment import PhaseConfig, RunConfig
-from .augment import augment
+from .augment import training_view
 from .batches import Batches
 from .checkpoint import CHECKPOINT, Learner, Progress, copy_state, load_checkpoint, save_checkpoint
 from .objectives import Objective, make_objective
@@ -173,7 +173,7 @@ def train_epoch(
     for step, (images, targets) in enumerate(train.epoch(generator)):
         for group in learner.optimiser.param_groups:
             group["lr"] = learning_rate(config, epoch, step, len(train))
-        images = augment(images, config.augment, config.model.input_size, generator)
+        images = training_view(images, train.is_rare(targets), config, generator)
         with fabric.autocast():  # losses compute in float32 all the same
             loss, logits, logs = learner.objective.step(images, targets)
         learner.optimiser.zero_grad(set_to_none=True)
@@ -242,8 +242,8 @@ def mean_state(
     unfreeze(model, phase_at(config, config.epochs - 1)[0].unfreeze)
     set_train_mode(model)
     views = (
-        augment(images, config.augment, config.model.input_size, generator)
-        for images, _ in train.epoch(generator)
+        training_view(images, train.is_rare(targets), config, generator)
+        for images, targets in train.epoch(generator)
     )
     with fabric.autocast():
         recompute_batch_statistics(model, views)
@@ -280,6 +280,8 @@ def make_learner(
     network.mark_forward_method("training_outputs")  # in the precision that Fabric set up
     generator = torch.Generator(device=fabric.device)
     objective = teach(config, network, train.targets.sum(dim=0), train.classes, generator)
+    if objective.learned is not None:
+        optimiser.add_param_group({"params": list(objective.learned.parameters())})
     ema = (
         AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(config.ema.decay), use_buffers=True)
         if config.ema

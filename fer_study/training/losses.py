@@ -3,6 +3,7 @@ one path."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -15,32 +16,32 @@ HEAVY = {"disgust": 15.0, "fear": 8.0}
 """Class weights that Pauyac and Debnath propose as a cure (section V): disgust x15, fear x8, the
 others 1."""
 
+SCHEMES = ("inverse", "square_root", "effective_number", "heavy")
+"""Ways of weighting classes, beside ``none``."""
+
 
 def class_weights(
-    scheme: str, counts: torch.Tensor, classes: Sequence[str] = FER2013
+    scheme: str, counts: torch.Tensor, classes: Sequence[str] = FER2013, beta: float = 0.999
 ) -> torch.Tensor | None:
     """Weight of each class.
 
     Args:
         scheme: ``none``, ``inverse`` (N / (K n_c): Pauyac and Debnath, "Class weighting";
-            also scikit-learn's "balanced") or ``heavy``.
+            also scikit-learn's "balanced"), ``square_root`` (of the inverse), ``effective_number``
+            ((1 - beta) / (1 - beta^n_c): Cui et al., 2019, eq. 4) or ``heavy``. Square roots and
+            effective numbers are scaled so that they sum to K, as Cui et al. do.
         counts: (K,) images by class in the training split.
         classes: their names.
 
     Returns:
-        (K,) float32, or None for ``none``. A class without images has weight 0 under ``inverse``.
+        (K,) float32, or None for ``none``.
 
     Raises:
         ValueError: unknown scheme.
-        InputError: ``heavy``, and no class that it weighs.
+        InputError: a class that it weighs has no images; or ``heavy``, and no class that it weighs.
     """
     if scheme == "none":
         return None
-    if scheme == "inverse":
-        counts = counts.float()
-        return torch.where(
-            counts > 0, counts.sum() / (len(counts) * counts.clamp(min=1)), torch.zeros_like(counts)
-        )
     if scheme == "heavy":
         if len(classes) != len(counts):
             raise ValueError(
@@ -51,8 +52,50 @@ def class_weights(
                 f"class weights are 'heavy', for {' and '.join(HEAVY)}; the classes are "
                 f"{', '.join(classes)}"
             )
+        weighed = torch.tensor([name in HEAVY for name in classes], device=counts.device)
+        check_counts("class weights 'heavy'", torch.where(weighed, counts, 1), classes)
         return torch.tensor([HEAVY.get(c, 1.0) for c in classes], device=counts.device)
-    raise ValueError(f"class weights are {scheme!r}, allowed: none, inverse, heavy")
+    if scheme not in SCHEMES:
+        raise ValueError(f"class weights are {scheme!r}, allowed: none, {', '.join(SCHEMES)}")
+    check_counts(f"class weights {scheme!r}", counts, classes)
+    counts = counts.float()
+    inverse = counts.sum() / (len(counts) * counts)
+    if scheme == "inverse":
+        return inverse
+    # 1 - beta^n loses its digits where beta is near 1
+    effective = -torch.expm1(counts * math.log(beta)) if beta else torch.ones_like(counts)
+    weights = inverse.sqrt() if scheme == "square_root" else 1 / effective
+    return weights * len(counts) / weights.sum()
+
+
+def check_counts(what: str, counts: torch.Tensor, classes: Sequence[str]) -> None:
+    """Refuse what makes up for frequencies where a class has no image in training.
+
+    Raises:
+        InputError: there is such a class.
+    """
+    empty = [name for name, count in zip(classes, counts.tolist(), strict=False) if not count]
+    if empty:
+        raise InputError(
+            f"{what}: no training image is of {' or '.join(empty)}, allowed: classes with images"
+        )
+
+
+def log_frequencies(counts: torch.Tensor, classes: Sequence[str] = FER2013) -> torch.Tensor:
+    """Logarithm of the share of each class in the training split, what logit adjustment adds to
+    logits in training (Menon et al., 2021, eq. 10).
+
+    Args:
+        counts: (K,) images by class.
+
+    Returns:
+        (K,) float32.
+
+    Raises:
+        InputError: a class without images.
+    """
+    check_counts("logit_adjustment", counts, classes)
+    return (counts.float() / counts.sum()).log()
 
 
 def smooth(target: torch.Tensor, smoothing: float) -> torch.Tensor:
@@ -66,8 +109,14 @@ def soft_cross_entropy(
     target: torch.Tensor,
     weights: torch.Tensor | None = None,
     reduction: str = "count",
+    gamma: float = 0.0,
 ) -> torch.Tensor:
-    """Cross-entropy ``-sum_k w_k t_k log p_k`` of a batch.
+    """Cross-entropy ``-sum_k w_k t_k log p_k`` of a batch; with ``gamma`` the focal loss
+    ``-sum_k w_k t_k (1 - p_k)^gamma log p_k`` (Lin et al., 2017, eq. 5).
+
+    DEVIATION: Lin et al. define it for one sigmoid a class, and torchvision has that one. This is
+    the softmax form: with a hard label the term of its class, with a distribution the mean of the
+    terms by it.
 
     Args:
         logits: (B, K) float, computed in float32.
@@ -76,12 +125,19 @@ def soft_cross_entropy(
         reduction: ``count`` divides by B, as Keras' ``class_weight`` does and PyTorch for
             distribution targets; ``weights`` divides by ``sum_b sum_k w_k t_bk``, as PyTorch does
             for index targets.
+        gamma: power; the larger, the less counts what a network is sure of and right.
 
     Returns:
         scalar float32.
     """
     weighted = target if weights is None else target * weights
-    total = F.cross_entropy(logits.float(), weighted, reduction="sum")
+    if gamma:
+        log_p = F.log_softmax(logits.float(), dim=1)
+        # a power below 1 has no slope at 0
+        doubt = (-torch.expm1(log_p)).clamp(min=torch.finfo(torch.float32).eps)
+        total = -(weighted * doubt**gamma * log_p).sum()
+    else:
+        total = F.cross_entropy(logits.float(), weighted, reduction="sum")
     return total / (len(logits) if reduction == "count" else weighted.sum())
 
 

@@ -6,7 +6,9 @@ objective              learns from
 ``Supervised``         the loss of its logits against target distributions (``batch_loss``)
 ``Penalised``          the same, plus a penalty that the network computes (attention of EmoNeXt)
 ``JointGenerator``     the loss of trunk and branch, and the trunk also from the branch (ResFace)
-``Taught``             any of these, with the distributions of a frozen teacher as targets
+``Taught``             any of these, with the distributions of frozen teachers as targets, or
+                       beside them (distillation)
+``VotesHead``          any of these, and a second head from the crowd's votes
 ``Mixed``              any of these, of images that are mixed with others of their batch
 =====================  ======================================================================
 
@@ -23,18 +25,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
+from torch import nn
 
 from ..models import FaceModel, extra_outputs
 from ..settings.errors import InputError
 from ..settings.experiment import LossConfig, RunConfig
 from .augment import mix
-from .losses import class_weights, label_distribution_loss, smooth, soft_cross_entropy
+from .losses import (
+    class_weights,
+    label_distribution_loss,
+    log_frequencies,
+    smooth,
+    soft_cross_entropy,
+)
 
-Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-"""Of logits against target distributions, both (B, K): scalar float32."""
+
+class TaughtTargets(NamedTuple):
+    """Two targets of the same images, (B, K) each: the data's own, and what teachers say at the
+    temperature of their student."""
+
+    labels: torch.Tensor
+    said: torch.Tensor
+
+
+Loss = Callable[[torch.Tensor, torch.Tensor | TaughtTargets], torch.Tensor]
+"""Of logits (B, K) against target distributions (B, K), or two of them: scalar float32."""
 
 
 class Step(NamedTuple):
@@ -54,15 +72,23 @@ class Step(NamedTuple):
     logs: dict[str, torch.Tensor]
 
 
-class Objective(Protocol):
-    """One way of teaching a network."""
+class Objective:
+    """One way of teaching a network.
+
+    Attributes:
+        learned: what learns beside the network, and is dropped at inference; None: nothing. The
+            loop gives its parameters to the optimiser, and keeps it in the checkpoint.
+    """
+
+    learned: nn.Module | None = None
 
     def step(self, images: torch.Tensor, targets: torch.Tensor) -> Step:
         """The loss of a batch: ``images`` (B, C, H, W) float32, normalised; ``targets`` (B, K)
         float32, rows sum to 1."""
+        raise NotImplementedError
 
 
-class Supervised:
+class Supervised(Objective):
     """Teach a network by a loss of its logits.
 
     Args:
@@ -72,7 +98,7 @@ class Supervised:
     def __init__(self, network: FaceModel, loss: Loss) -> None:
         self.network, self.loss = network, loss
 
-    def step(self, images: torch.Tensor, targets: torch.Tensor) -> Step:
+    def step(self, images: torch.Tensor, targets: torch.Tensor | TaughtTargets) -> Step:
         logits = self.network(images)
         return Step(self.loss(logits, targets), logits, {})
 
@@ -100,17 +126,55 @@ class JointGenerator(Supervised):
         return Step(loss, trunk, {"loss": labels, "distribution": distribution})
 
 
-class Taught:
-    """Replace the targets of an objective by what a frozen network says of the same images."""
+class Taught(Objective):
+    """Tell an objective, beside the targets, what frozen networks say of the same images; its loss
+    is ``taught_loss``."""
 
-    def __init__(self, objective: Objective, teacher: FaceModel) -> None:
-        self.objective, self.teacher = objective, teacher
+    def __init__(
+        self, objective: Supervised, teachers: Sequence[FaceModel], temperature: float = 1.0
+    ) -> None:
+        self.objective, self.teachers, self.temperature = objective, teachers, temperature
 
     def step(self, images: torch.Tensor, targets: torch.Tensor) -> Step:
-        return self.objective.step(images, teacher_targets(self.teacher, images))
+        said = teacher_targets(self.teachers, images, self.temperature)
+        return self.objective.step(images, TaughtTargets(targets, said))
 
 
-class Mixed:
+class VotesHead(Objective):
+    """Teach a second linear layer, on the features that the first one reads, the crowd's votes.
+
+    Both shape the features; what the network says stays the business of the first. The second
+    starts at zero, so that it needs no random numbers.
+
+    Args:
+        layer: the network's own last linear layer (``label_layer``).
+        weight: of the loss of the votes.
+    """
+
+    def __init__(self, objective: Objective, layer: nn.Linear, weight: float) -> None:
+        self.objective, self.weight = objective, weight
+        self.learned = nn.Linear(layer.in_features, layer.out_features, device=layer.weight.device)
+        nn.init.zeros_(self.learned.weight)
+        nn.init.zeros_(self.learned.bias)
+        self.seen = seen = {}
+
+        def keep(layer: nn.Linear, inputs: tuple[torch.Tensor]) -> None:
+            seen["features"] = inputs[0]  # (B, D)
+
+        # a plain function: averages of weights copy the network, and with it what its hooks hold
+        layer.register_forward_pre_hook(keep)
+
+    def step(self, images: torch.Tensor, targets: torch.Tensor) -> Step:
+        """``targets`` (B, 2K) float32: the labels of the images, then their votes."""
+        labels, votes = targets.chunk(2, dim=1)
+        loss, logits, logs = self.objective.step(images, labels)
+        of_votes = soft_cross_entropy(self.learned(self.seen.pop("features")), votes)
+        hits = logits.detach().argmax(dim=1) == labels.argmax(dim=1)
+        logs = {"loss": loss, "accuracy": hits.float().mean()} | logs | {"votes": of_votes}
+        return Step(loss + self.weight * of_votes, logits, logs)
+
+
+class Mixed(Objective):
     """Mix the images of a batch, and their targets alike, before an objective sees them.
 
     Args:
@@ -122,12 +186,13 @@ class Mixed:
         self, objective: Objective, config: LossConfig, generator: torch.Generator
     ) -> None:
         self.objective, self.config, self.generator = objective, config, generator
+        self.learned = objective.learned
 
     def step(self, images: torch.Tensor, targets: torch.Tensor) -> Step:
         images, targets = mix(images, targets, self.config, self.generator)
         loss, logits, logs = self.objective.step(images, targets)
         hits = logits.detach().argmax(dim=1) == targets.argmax(dim=1)
-        return Step(loss, logits, logs | {"accuracy": hits.float().mean()})
+        return Step(loss, logits, {"accuracy": hits.float().mean()} | logs)
 
 
 OBJECTIVES: dict[tuple[str, ...], type[Supervised]] = {
@@ -143,7 +208,8 @@ def check_objective(config: RunConfig) -> None:
 
     Raises:
         InputError: outputs that no objective uses; or a second label distribution loss beside that
-            of a joint generator.
+            of a joint generator; or a head of votes where the labels are votes, or where the
+            network has a second head.
     """
     name, outputs = config.name or config.key, extra_outputs(config.model)
     if outputs not in OBJECTIVES:
@@ -151,11 +217,19 @@ def check_objective(config: RunConfig) -> None:
         raise InputError(
             f"{name}: {config.model.name} puts out {' and '.join(outputs)}, allowed: {known}"
         )
-    if OBJECTIVES[outputs] is JointGenerator and config.loss.distribution != "none":
+    joint = OBJECTIVES[outputs] is JointGenerator
+    if joint and config.loss.distribution != "none":
         raise InputError(
             f"{name}: loss.distribution is {config.loss.distribution!r}, allowed with branch "
             f"'joint' of {config.model.name}: 'none', its generator is the branch"
         )
+    if config.loss.votes_weight:
+        drawn = config.data.annotation == "probability"
+        if config.data.targets == "votes" or drawn or joint:
+            given = "a second head of its own" if joint else "votes as the targets of its labels"
+            raise InputError(
+                f"{name}: loss.votes_weight is {config.loss.votes_weight}, allowed with {given}: 0"
+            )
 
 
 def make_objective(
@@ -164,28 +238,58 @@ def make_objective(
     counts: torch.Tensor,
     classes: Sequence[str],
     generator: torch.Generator | None = None,
-    teacher: FaceModel | None = None,
+    teachers: Sequence[FaceModel] = (),
 ) -> Objective:
     """The objective that a config and its network name.
 
     Args:
         network: as ``fabric.setup`` returned it.
-        counts: (K,) images by class in the training split, on the device.
+        counts: (K,) images by class in the training split, on the device; (2K,) where votes stand
+            behind the labels.
         generator: what mixing draws from; where nothing is mixed, none is needed.
-        teacher: the frozen network that ``config.loss.teacher`` names, on the device, in evaluation
-            mode.
+        teachers: the frozen networks that ``config.loss.teacher`` names, on the device, in
+            evaluation mode.
 
     Raises:
-        InputError: see ``check_objective`` and ``class_weights``.
+        InputError: see ``check_objective``, ``class_weights``, ``log_frequencies`` and
+            ``label_layer``.
     """
     check_objective(config)
-    weights = class_weights(config.loss.class_weights, counts, classes)
-    loss = partial(batch_loss, config.loss, weights=weights)
+    given, counts = config.loss, counts[: len(classes)]
+    weights = class_weights(given.class_weights, counts, classes, given.effective_beta)
+    adjustment = None
+    if given.logit_adjustment:
+        adjustment = given.logit_adjustment * log_frequencies(counts, classes)
+    loss = partial(batch_loss, given, weights=weights, adjustment=adjustment)
+    if teachers:
+        loss = partial(taught_loss, given, loss)
     objective: Objective = OBJECTIVES[extra_outputs(config.model)](network, loss)
-    if teacher is not None:
-        objective = Taught(objective, teacher)
-    mixes = config.loss.mixup or config.loss.cutmix
-    return Mixed(objective, config.loss, generator) if mixes else objective
+    if teachers:
+        objective = Taught(objective, teachers, given.temperature)
+    if given.votes_weight:
+        layer = label_layer(network, len(classes), config.model.name)
+        objective = VotesHead(objective, layer, given.votes_weight)
+    mixes = given.mixup or given.cutmix
+    return Mixed(objective, given, generator) if mixes else objective
+
+
+def label_layer(network: FaceModel, classes: int, name: str) -> nn.Linear:
+    """Find the last linear layer of a network, which makes its features logits.
+
+    Args:
+        classes: how many logits there are.
+        name: of the network.
+
+    Raises:
+        InputError: its head does not end in such a layer.
+    """
+    layers = [part for part in network.stages()[0].modules() if isinstance(part, nn.Linear)]
+    if not layers or layers[-1].out_features != classes:
+        raise InputError(
+            f"model {name}: its head does not end in a linear layer of {classes} logits, so a "
+            "second head has no features to read; loss.votes_weight allowed: 0"
+        )
+    return layers[-1]
 
 
 def batch_loss(
@@ -193,20 +297,44 @@ def batch_loss(
     logits: torch.Tensor,
     targets: torch.Tensor,
     weights: torch.Tensor | None = None,
+    adjustment: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """The loss that a config names, of ``logits`` against ``targets``, both (B, K): scalar float32.
 
     Args:
         weights: (K,) float32 class weights, or None.
+        adjustment: (K,) float32 that is added to the logits, here and nowhere else (Menon et al.,
+            2021, eq. 10), or None.
     """
     targets = smooth(targets, config.label_smoothing)
     if config.distribution != "none":
         return label_distribution_loss(logits, targets, config.distribution)
-    return soft_cross_entropy(logits, targets, weights, config.reduction)
+    if adjustment is not None:
+        logits = logits.float() + adjustment
+    return soft_cross_entropy(logits, targets, weights, config.reduction, config.focal_gamma)
 
 
-def teacher_targets(teacher: FaceModel, images: torch.Tensor) -> torch.Tensor:
-    """The teacher's distribution over the classes for each of the same augmented images: (B, K)
-    float32."""
+def taught_loss(
+    config: LossConfig, loss: Loss, logits: torch.Tensor, targets: TaughtTargets
+) -> torch.Tensor:
+    """The loss against what teachers say, and a share of that against the data's own targets
+    (Hinton et al., 2015, section 2): scalar float32.
+
+    The part of the teachers is multiplied by the square of the temperature, by which its gradients
+    are smaller.
+    """
+    warmth = config.temperature
+    taught = warmth**2 * loss(logits.float() / warmth, targets.said)
+    if not config.hard_share:
+        return taught
+    return config.hard_share * loss(logits, targets.labels) + (1 - config.hard_share) * taught
+
+
+def teacher_targets(
+    teachers: Sequence[FaceModel], images: torch.Tensor, temperature: float = 1.0
+) -> torch.Tensor:
+    """The mean over teachers of their distributions over the classes, for each of the same
+    augmented images: (B, K) float32."""
     with torch.no_grad():
-        return teacher(images).float().softmax(dim=1)
+        said = [(teacher(images).float() / temperature).softmax(dim=1) for teacher in teachers]
+        return torch.stack(said).mean(dim=0)

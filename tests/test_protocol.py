@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,8 @@ from fer_study.data.copies import copy_groups
 from fer_study.data.faceset import FaceSet
 from fer_study.settings.errors import InputError
 from fer_study.settings.experiment import DataConfig
-from fer_study.training.protocol import split, training_images, vote_targets
+from fer_study.training import protocol
+from fer_study.training.protocol import fold_leaks, split, training_images, vote_targets
 
 
 def make_faces(counts: tuple[int, int, int] = (500, 60, 60), votes: bool = False) -> FaceSet:
@@ -61,6 +64,41 @@ def test_folds_part_the_training_split(faces):
         assert np.array_equal(fold.test, folds[0].test)
         for label in range(7):
             assert abs((faces.labels[fold.validation] == label).sum() - (faces.labels[official] == label).sum() / 4) < 1
+
+
+def with_copies(faces: FaceSet, exact: int = 40, near: int = 30) -> FaceSet:
+    """The last training images repeat the first: some as they are, some a little brighter at one pixel."""
+    images, last = faces.images.copy(), (faces.split == "train").sum()
+    images[last - exact - near : last] = images[: exact + near]
+    images[last - near : last, 0, 0, 0] ^= 16
+    return dataclasses.replace(faces, images=images)
+
+
+def leaks_of(faces: FaceSet, folds: int, fold: int) -> dict[str, object]:
+    """Counts of a fold."""
+    one = config(folds=folds, fold=fold)
+    return fold_leaks(faces, one, split(faces, one))
+
+
+def test_folds_keep_near_copies_together_and_naive_folds_do_not(faces):
+    """Of 140 images with one copy each, three folds drawn by the image leave two thirds with theirs in training."""
+    copied = with_copies(faces)
+    leaks = [leaks_of(copied, 3, k) for k in range(3)]
+    assert all(found["grouped"] == {"exact": 0, "near": 0} for found in leaks)
+    assert sum(found["images"] for found in leaks) == 500
+    exact, near = (sum(found["naive"][kind] for found in leaks) for kind in ("exact", "near"))
+    assert exact == pytest.approx(80 * 2 / 3, abs=12) and near == pytest.approx(140 * 2 / 3, abs=16) and exact < near
+    assert [leaks_of(faces, 3, k)["naive"] for k in range(3)] == [{"exact": 0, "near": 0}] * 3
+
+
+def test_leaks_of_a_fold_are_counted_by_hand(monkeypatch):
+    """Rows 0 and 1 are copies, 2 and 3 near ones: the first fold holds 0 and 2, so both leak; the other holds 1 and 3."""
+    faces = make_faces((4, 2, 2))
+    faces.images[1], faces.images[3] = faces.images[0], faces.images[2]
+    faces.images[3, 0, 0, 0] ^= 16
+    monkeypatch.setattr(protocol, "_parts", lambda labels, groups, number, seed: np.arange(4) % 2)
+    found = leaks_of(faces, 2, 0)
+    assert found == {"images": 2, "naive": {"exact": 1, "near": 2}, "grouped": {"exact": 1, "near": 2}}
 
 
 def test_max_train_draws_from_the_training_split(faces):

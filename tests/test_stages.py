@@ -86,8 +86,20 @@ def test_the_keys_of_published_records_are_those_of_jobs():
 
 
 def test_seeds_come_first_in_the_comparison():
-    seeds = [job.seed for job in stages.read_stage("fer2013", "03_model_comparison").jobs() if job.name != "hog_svm"]
+    jobs = [job for job in stages.read_stage("fer2013", "03_model_comparison").jobs() if job.model != "hog_svm"]
+    seeds = [job.seed for job in jobs if not job.config.data.folds]
     assert seeds == sorted(seeds) and seeds.count(0) == 4
+
+
+def test_every_fold_of_cross_validation_is_a_job():
+    jobs = [job for job in stages.read_stage("fer2013", "03_model_comparison").jobs() if job.config.data.folds]
+    listed = [(job.model, job.config.data.folds, job.config.data.fold, job.seed) for job in jobs]
+    assert listed == [(model, 3, fold, 0) for model in ("emotion_cnn", "simple_resnet") for fold in range(3)]
+    assert jobs[0].arm == "emotion_cnn, fold 1 of 3" and len({job.key for job in jobs}) == 6
+    given = {"edition": "smoke", "recipes": ["smoke"], "models": ["cbam_cnn"], "baseline": False, "seeds": [0]}
+    for folds, message in (({"cbam_cnn": 1}, "folds.cbam_cnn is 1"), ({"cbam_cn": 2}, "unknown model 'cbam_cn'")):
+        with pytest.raises(InputError, match=message):
+            stages.check_stage("03_model_comparison", given | {"folds": folds}).jobs()
 
 
 def test_the_arms_change_one_part():
@@ -235,7 +247,7 @@ def test_every_system_of_a_stage_is_trained_on_the_same_images(monkeypatch, live
     edition = load_edition("smoke")
     edition = edition.replace(data=edition.data.replace(max_train=50), live=live)
     monkeypatch.setattr(stages, "load_edition", lambda _: edition)
-    systems = stages.read_stage("smoke", "03_model_comparison").jobs()
+    systems = [job for job in stages.read_stage("smoke", "03_model_comparison").jobs() if not job.config.data.folds]
     networks = {job.config.data for job in systems if job.model in ("hog_svm", "emotion_cnn")}
     expected = 30 if live and live.recipe == "smoke" and live.max_train else 50
     assert [data.max_train for data in networks] == [expected]

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 from scipy.fft import dctn
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from ..settings.errors import InputError
 from .faceset import SPLITS, FaceSet
@@ -175,6 +177,19 @@ def near_pairs(images: np.ndarray, threshold: float = NEAR, chunk: int = 1024) -
             found.append(np.column_stack([first[keep], second[keep], value[keep]]))
     table = pd.DataFrame(np.concatenate(found), columns=["first", "second", "correlation"])
     return table.astype({"first": np.int64, "second": np.int64})
+
+
+def near_groups(images: np.ndarray, threshold: float = NEAR) -> np.ndarray:
+    """Groups copies, exact and near, and copies of copies.
+
+    Returns:
+        (N,) int64: two images have the same number exactly when a chain of copies links them.
+    """
+    same, pairs = copy_groups(images), near_pairs(images, threshold)
+    ends = same[pairs["first"]], same[pairs["second"]]
+    number = same.max(initial=-1) + 1
+    links = coo_array((np.ones(len(pairs), dtype=np.int8), ends), shape=(number, number))
+    return connected_components(links, directed=False)[1].astype(np.int64)[same]
 
 
 def mirror_pairs(

@@ -231,15 +231,31 @@ class DatasetAudit(Stage):
 
 
 class ModelComparison(Trained):
-    """Train every network, and the pipeline of HOG and a support vector machine once."""
+    """Train every network, and the pipeline of HOG and a support vector machine once; then some
+    networks once for each fold of the training split.
+
+    ``folds``: network -> number of folds.
+    """
 
     stage = "03_model_comparison"
     models: Names
     baseline: bool
+    folds: dict[str, Annotated[int, Field(ge=2)]] = Field(default_factory=dict)
 
     def jobs(self) -> list[Job]:
         jobs = self.trainings({model: (model, {}) for model in self.models})
-        return jobs + ([self.baseline_job()] if self.baseline else [])
+        return jobs + ([self.baseline_job()] if self.baseline else []) + self.fold_jobs()
+
+    def fold_jobs(self) -> list[Job]:
+        """Make the trainings of cross-validation, with the first recipe and seed."""
+        edition, recipe, seed = load_edition(self.edition), self.recipes[0], self.seeds[0]
+        return [
+            self.training(edition, recipe, seed, f"{model}, fold {fold + 1} of {folds}", model, {
+                "data.folds": folds, "data.fold": fold
+            })
+            for model, folds in self.folds.items()
+            for fold in range(folds)
+        ]  # fmt: skip
 
     def baseline_job(self) -> Job:
         """Make the job of the pipeline, which has no epochs and no seed."""

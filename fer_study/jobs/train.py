@@ -28,7 +28,7 @@ from ..training.explain import has_maps, said, saliency_of
 from ..training.loop import OnEpoch, TrainedStates, check_finite, fit
 from ..training.objectives import make_objective
 from ..training.predict import TTA, log_probabilities
-from ..training.protocol import Split, split, vote_targets
+from ..training.protocol import Split, fold_leaks, split, vote_targets
 from ..training.sources import faces_of
 from ..training.weights import load, save, trained_network
 from . import transfer
@@ -152,12 +152,14 @@ def train_and_predict(
     env["images_per_second"] = round(float(weights.history["images_per_second"].median()), 1)
     if weights.origin:
         env["initial_weights"] = weights.origin
+    if config.data.folds:
+        env["fold_leaks"] = fold_leaks(faces, config.data, rows)
     if explained:
         write_atomically(folder / store.PENDING, "")
     files = {
         f"{kind}.safetensors": sha256(folder / f"{kind}.safetensors") for kind in weights.states()
     }
-    kept = {view: views[view] for view in KEPT}
+    kept = {view: views[view] for view in (KEPT[:1] if config.data.folds else KEPT)}
     record = store.save(
         folder,
         config,
@@ -240,8 +242,8 @@ def teachers(config: RunConfig, fabric: Fabric) -> list[FaceModel]:
 
 
 KEPT = ("last_single", "last_ten_crop")
-"""Views whose predictions a record keeps; of the others it has the metrics, so that it stays
-small."""
+"""Views whose predictions a record keeps, one of a fold, which has more images; of the others it
+has the metrics, so that it stays small."""
 
 
 def evaluate_views(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..data.copies import copy_groups, count_among
+from ..data.copies import copy_groups, count_among, near_groups
 from ..data.faceset import FaceSet
 from ..data.official import OFFICIAL_COUNTS
 from ..data.twin.synthetic import split_names
@@ -67,8 +67,9 @@ def vote_targets(faces: FaceSet) -> np.ndarray:
 def split(faces: FaceSet, config: DataConfig) -> Split:
     """Rows and targets of a run.
 
-    ``resplit`` and folds are stratified by class, keep copies together, so that no image is chosen
-    on that was trained on, and depend on ``world_seed`` only, never on the run's seed.
+    ``resplit`` and folds are stratified by class, keep copies together (folds: near ones too), so
+    that no image is chosen on that was trained on, and depend on ``world_seed`` only, never on the
+    run's seed.
 
     Raises:
         InputError: a split is missing, or votes are asked for and absent.
@@ -89,7 +90,8 @@ def split(faces: FaceSet, config: DataConfig) -> Split:
             np.sort(np.concatenate([validation, test])),
         )
     if config.folds:
-        part = _parts(faces.labels[train], same[train], config.folds, config.world_seed)
+        near = near_groups(faces.images[train])
+        part = _parts(faces.labels[train], near, config.folds, config.world_seed)
         train, validation = train[part != config.fold], train[part == config.fold]
     if config.deduplicate or config.drop_tested:
         train = train[~np.isin(same[train], same[np.concatenate([validation, test])])]
@@ -101,6 +103,34 @@ def split(faces: FaceSet, config: DataConfig) -> Split:
         )
     targets = vote_targets(faces) if config.targets == "votes" else label_targets(faces)
     return Split(train, validation, test, targets, _copies(same, train), _copies(same, validation))
+
+
+def fold_leaks(faces: FaceSet, config: DataConfig, rows: Split) -> dict[str, object]:
+    """Count the validation images of a fold that have a copy among its training images.
+
+    For example ``{"images": 9570, "naive": {"exact": 541, "near": 752}, "grouped": {"exact": 0,
+    "near": 0}}``.
+
+    Args:
+        rows: what ``split`` gives for this config.
+
+    Returns:
+        ``images`` of the fold; ``grouped``: as ``split`` parts them; ``naive``: as folds would that
+        are stratified by class and do not know of copies. Near copies are those that a chain of
+        copies links; exact ones are among them.
+    """
+    used = np.sort(np.concatenate([rows.train, rows.validation]))
+    images, labels, alone = faces.images[used], faces.labels[used], np.arange(len(used))
+    by_image = _parts(labels, alone, config.folds, config.world_seed)
+    held = {"naive": by_image == config.fold, "grouped": np.isin(used, rows.validation)}
+    groups = {"exact": copy_groups(images), "near": near_groups(images)}
+    leaks = {
+        name: {
+            kind: int((count_among(group, ~mask)[mask] > 0).sum()) for kind, group in groups.items()
+        }
+        for name, mask in held.items()
+    }
+    return {"images": len(rows.validation), **leaks}
 
 
 def training_images(config: DataConfig) -> int | None:

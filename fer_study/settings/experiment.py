@@ -243,12 +243,18 @@ class LossConfig(Frozen):
 
 
 class OptimiserConfig(Frozen):
-    """``weight_decay`` is an L2 penalty for sgd and adam and decoupled for adamw."""
+    """``weight_decay`` is an L2 penalty for sgd and adam and decoupled for adamw.
+
+    ``warp_rate`` is a factor of the learning rate, for the spatial transformer of a network.
+    """
+
+    added: ClassVar[frozenset[str]] = frozenset({"warp_rate"})
 
     name: Literal["adam", "adamw", "sgd"] = "adam"
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     nesterov: bool = True
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    warp_rate: Factor = 1.0
 
 
 class PhaseConfig(Frozen):

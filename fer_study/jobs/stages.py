@@ -18,6 +18,7 @@ from ..settings.experiment import (
     ModelConfig,
     RunConfig,
     TransferConfig,
+    ViewsConfig,
 )
 from ..settings.frozen import Frozen, build, parse
 from ..settings.recipes import load_recipe
@@ -119,6 +120,11 @@ class Stage(Frozen):
     def job(self, config: Frozen, arm: str = "", recipe: str = "") -> Job:
         """Make a job of this stage."""
         return job_for(config, stage=self.stage, arm=arm, recipe=recipe)
+
+    def views(self, trained: Job) -> Job:
+        """Make the job that scores a training on changed test images."""
+        given = {"name": f"{trained.name}, changed", "run": trained.config}
+        return self.job(build(ViewsConfig, given), trained.arm, trained.recipe)
 
     def audit(self) -> Job:
         """Make the job that audits the edition's own data, as its first stage does."""
@@ -336,12 +342,14 @@ class ErrorAnalysis(Trained):
 
 
 class Arm(Frozen):
-    """A run beside a factorial: what it changes in the whole network, its seeds, and the network
-    where it is another one."""
+    """A run beside a factorial: what it changes in the whole network, its seeds, another network or
+    recipe, and whether it is scored on changed test images."""
 
     changes: Changes = Field(default_factory=dict)
     seeds: Seeds
     model: str = ""
+    recipe: str = ""
+    views: bool = False
 
 
 class Factorial(Trained):
@@ -363,24 +371,25 @@ class Factorial(Trained):
     """What is changed to take a part away."""
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
     arms: dict[str, Arm]
+    views_of_cells: bool = False
+    """Whether the runs of the factorial are scored on changed test images."""
 
     def jobs(self) -> list[Job]:
-        edition, recipe = load_edition(self.edition), self.recipes[0]
-        size: Changes = {"model.input_size": self.input_size}
-        jobs = [
-            self.training(
-                edition, recipe, seed, arm_of(cell), self.model, size | self.changes_of(cell)
-            )
+        whole = Arm(seeds=[0], views=self.views_of_cells)
+        listed = [
+            (factorial.cell_name(cell), seed, whole.replace(changes=self.changes_of(cell)))
             for cell, seed in zip(self.cells(), self.seeds, strict=True)
         ]
-        for name, arm in self.arms.items():
-            for seed in arm.seeds:
-                changes = size | arm.changes
-                model = arm.model or self.model
-                jobs.append(self.training(edition, recipe, seed, name, model, changes))
+        listed += [(name, seed, arm) for name, arm in self.arms.items() for seed in arm.seeds]
+        edition, jobs = load_edition(self.edition), []
+        for name, seed, arm in listed:
+            recipe, model = arm.recipe or self.recipes[0], arm.model or self.model
+            changes = {"model.input_size": self.input_size} | arm.changes
+            trained = self.training(edition, recipe, seed, name, model, changes)
+            jobs += [trained, self.views(trained)] if arm.views else [trained]
         return jobs
 
-    def cells(self) -> list[dict[str, int]]:
+    def cells(self) -> list[factorial.Cell]:
         """List the runs of the factorial: part -> 1 (there) or -1 (taken away).
 
         Raises:
@@ -394,15 +403,10 @@ class Factorial(Trained):
             )
         return cells
 
-    def changes_of(self, cell: dict[str, int]) -> Changes:
+    def changes_of(self, cell: factorial.Cell) -> Changes:
         """Say what a run of the factorial changes in the whole network."""
         taken = [self.factors[name] for name, level in cell.items() if level < 0]
         return {path: value for changes in taken for path, value in changes.items()}
-
-
-def arm_of(cell: dict[str, int]) -> str:
-    """Name a run of a factorial by the parts that it lacks: ``full``, ``no stn, no se``."""
-    return ", ".join(f"no {name}" for name, level in cell.items() if level < 0) or "full"
 
 
 class EmoNeXt(Factorial):

@@ -206,9 +206,9 @@ def test_without_a_factor_the_attention_is_only_watched():
 def test_a_penalty_that_cannot_be_is_refused():
     with pytest.raises(InputError, match=r"emonext_atto: attention_weight is -1.0, allowed: 0 and more"):
         build("atto", attention_weight=-1.0)
-    with pytest.raises(InputError, match="attention_weight is 2.0, but attention 'none' has nothing to penalise"):
+    with pytest.raises(InputError, match=r"attention_weight is 2.0, but attention 'none' has nothing to penalise"):
         build("atto", attention="none", attention_weight=2.0)
-    with pytest.raises(InputError, match="cbam_cnn.*attention_weight"):
+    with pytest.raises(InputError, match=r"cbam_cnn.*attention_weight"):
         create_model(ModelConfig(name="cbam_cnn", options={"attention_weight": 1.0}), 7, 1)
 
 
@@ -222,7 +222,7 @@ def test_the_transformer_learns_at_a_rate_of_its_own(tiny_run):
     (rest, own), model = groups(10.0)
     assert {id(one) for one in own["params"]} == {id(one) for one in model.stn.parameters()} and own["factor"] == 10
     assert len(rest["params"]) + len(own["params"]) == len(list(model.parameters()))
-    with pytest.raises(InputError, match="warp_rate is 10.0, allowed for emonext_atto, without a spatial transformer: 1"):
+    with pytest.raises(InputError, match=r"warp_rate is 10.0, allowed for emonext_atto, without a spatial transformer: 1"):
         groups(10.0, stn=False)
     assert (
         tiny_run().key

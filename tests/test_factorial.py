@@ -5,9 +5,14 @@ from __future__ import annotations
 from itertools import combinations
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from fer_study.analysis import claim_rows, evidence, ledger
 from fer_study.analysis.factorial import Factorial, alias, cell_name, cells, effects_table, interactions_table, over_images
+from fer_study.jobs import stages
+from fer_study.settings.errors import InputError
+from page_records import make_record
 
 FIVE = ["stn", "se", "penalty", "drop_path", "smoothing"]
 
@@ -135,3 +140,99 @@ def test_images_are_drawn_for_all_runs_alike():
     found = over_images(design, scores, "se")
     assert found.value == pytest.approx(0.1) and found.sd == pytest.approx((0.1 * 0.9 / 400) ** 0.5, rel=0.05)
     assert over_images(design, scores, "stn")[:2] == (0, 0)  # whatever is drawn
+
+
+# Claims
+
+
+CHECK = {
+    "check": "main_effect",
+    "stage": "emonext",
+    "factor": "stn",
+    "metric": "accuracy",
+    "direction": "higher",
+    "subset": "test",
+}
+ROW = {"quote": "q", "where": "001", "page": "gallery"}
+
+
+class Runs:
+    """Fabricated records of the factorial of EmoNeXt, right on so many of 40 test images, and the verdict that they give."""
+
+    def __init__(self, folder):
+        self.folder, self.listed, self.records = folder, claim_rows.factorial_of("emonext"), {}
+
+    def add(self, place: int, right: int) -> None:
+        """One run; a later one of the same cell replaces it."""
+        folder = self.folder / str(len(list(self.folder.iterdir())))
+        self.records[place] = make_record(folder, right, name="emonext_atto", seed=self.listed.seeds[place])
+
+    def add_all(self, right) -> None:
+        """Every run, by its cell."""
+        for place, cell in enumerate(self.listed.cells()):
+            self.add(place, right(cell, place))
+
+    def verdict(self, **given):
+        names, rows = self.listed.systems(), []
+        for place, record in self.records.items():
+            seed = record.config.seed
+            rows.append([names[place], "r", names[place], seed, record.config.key, record])
+        table = pd.DataFrame(rows, columns=evidence.RUN_COLUMNS)
+        claim = claim_rows.read_row(ROW | {"checks": [CHECK | given]}, self.listed.spelled_out("base"), "test")
+        return ledger.judge(
+            "x-01", claim, evidence.Evidence("synthetic", table, {}, dict.fromkeys(names, "emonext")), "behaviour"
+        )
+
+
+def test_a_verdict_follows_the_records(tmp_path):
+    runs = Runs(tmp_path)
+    runs.add_all(lambda cell, place: 28 + 4 * (cell["stn"] > 0) + place % 3)
+    found = runs.verdict()
+    assert (found.word, found.seeds, len(found.evidence)) == ("confirmed", 16, 16)
+    assert found.measured.value == pytest.approx(4 / 40, abs=0.02) and 0 < found.parts[0].detectable < 0.1
+    assert runs.verdict(direction="lower").word == "contradicted" and runs.verdict(direction="tested").word == "tested"
+    assert runs.verdict(factor="se").word == "undecided"
+    runs.add_all(lambda cell, place: 30 - 4 * (cell["stn"] > 0) + place % 3)
+    assert runs.verdict().word == "contradicted"
+    runs.records.pop(5)
+    found = runs.verdict()
+    assert found.is_open and found.parts[0].command == "fer-study train fer2013 emonext"
+    assert found.parts[0].needs == "accuracy of 1 of 16 runs of the half factorial of emonext"
+
+
+def test_a_run_with_another_seed_is_no_run_of_the_factorial(tmp_path):
+    runs = Runs(tmp_path)
+    runs.add_all(lambda cell, place: 30 + place % 2)
+    runs.records[0] = make_record(tmp_path / "other", 40, name="emonext_atto", seed=77)
+    assert runs.verdict().is_open
+
+
+def test_the_family_is_all_parts(tmp_path):
+    """A part that would count alone counts no more beside four others (Holm)."""
+    runs = Runs(tmp_path)
+    noise = np.random.default_rng(4).integers(-3, 4, 16)
+    runs.add_all(lambda cell, place: int(28 + 3 * (cell["stn"] > 0) + noise[place]))
+    values = [record.metrics["last_single"]["test"]["accuracy"] for record in runs.records.values()]
+    p = Factorial(runs.listed.cells(), values).main_effects()["stn"].p_value
+    assert 0.01 < p < 0.05 and runs.verdict().word == "undecided"
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"factor": "hat"}, "factor is 'hat': .* unknown part, allowed: stn, se, penalty, drop_path, smoothing"),
+        ({"stage": "04_ablations"}, "stage is '04_ablations': .* lists no half factorial"),
+        ({"metric": "beauty"}, "unknown metric 'beauty'"),
+        ({"direction": "up"}, "direction is 'up'"),
+    ],
+)
+def test_a_wrong_check_is_refused(tmp_path, given, message):
+    with pytest.raises(InputError, match=message):
+        Runs(tmp_path).verdict(**given)
+
+
+def test_the_cells_of_claims_are_those_of_the_stage():
+    listed, stage = claim_rows.factorial_of("emonext"), stages.read_stage("fer2013", "emonext")
+    assert listed.cells() == stage.cells() and listed.seeds == stage.seeds and listed.factors == stage.factors
+    with pytest.raises(InputError, match="emonext: seeds are 2, allowed: 16, one a run of the half factorial of stn, se"):
+        stages.check_stage("emonext", dict(stage) | {"seeds": [0, 1], "arms": {}}).cells()

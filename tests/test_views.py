@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from fer_study import store
 from fer_study.analysis import warps
+from fer_study.analysis.measurements import Scored, measure
 from fer_study.jobs.views import changed
 from fer_study.settings.errors import InputError
 from fer_study.settings.experiment import ModelConfig, ViewsConfig
 from fer_study.settings.frozen import build
 from fer_study.training.weights import SourceMissing
 from jobs_by_config import run_job
+from page_records import make_record
 
 
 def spot(row: int, column: int) -> torch.Tensor:
@@ -130,3 +133,50 @@ def test_a_record_of_changed_images(runs_folder, tiny_run):
     run_job(tiny_run())
     plain = run_job(ViewsConfig(run=tiny_run(), turns=(), shifts=(), zooms=(), covers=()))
     assert "warps" not in plain.views and store.lookup(plain.key)
+
+
+def test_what_claims_measure_of_changed_images(runs_folder, tmp_path):
+    """Of ten images, two of them copies: all right as they are, half of them when turned by any angle; the warp undoes
+    a tenth of a turn and all of a shift, and three images in ten have a warp that is degenerate."""
+    record = make_record(
+        tmp_path / "run", 30, history=pd.DataFrame({"epoch": [1, 2, 3, 4], "validation_accuracy": [0.5, 0.4, 0.6, 0.55]})
+    )
+    scored = {subset: Scored(record, "last_single", subset) for subset in ("test", "test_clean", "validation")}
+    assert measure("falls[validation_accuracy]", scored["test"]) == pytest.approx(0.15)
+    assert np.isnan(measure("history[train_attention_entropy, 8]", scored["test"]))
+    assert np.isnan(measure("lost[turn]", scored["test"]))
+    config = ViewsConfig(run=record.config)
+    label, changes = np.zeros(10, np.int8), config.changes()
+    predicted = np.zeros((len(changes), 10), np.int8)
+    kinds = [kind for kind, _ in changes]
+    predicted[[kind == "turn" for kind in kinds], :5] = 1
+    names = ["angle", "scale", "right", "down", "degenerate"]
+    rows = [
+        [
+            -0.1 * size if kind == "turn" else 0,
+            1,
+            size if kind == "shift right" else 0,
+            size if kind == "shift down" else 0,
+            0.3,
+        ]
+        for kind, size in changes
+    ]
+    clean = np.arange(10) >= 2
+    arrays = {
+        "label": label,
+        "clean": clean,
+        "predicted": predicted,
+        "warp_names": np.array(names),
+        "warps": np.array(rows, np.float32),
+    }
+    folder = store.local_root() / config.key
+    folder.mkdir(parents=True)
+    store.save_files(folder, config, {"commit": "abc"}, {"views.npz": store.as_npz(**arrays)})
+    assert measure("lost[turn]", scored["test"]) == 0.5 and measure("lost[turn]", scored["test_clean"]) == 3 / 8
+    assert measure("lost[cover]", scored["test"]) == 0 and np.isnan(measure("lost[turn]", scored["validation"]))
+    assert measure("undone[turn]", scored["test"]) == pytest.approx(0.1) and measure(
+        "undone[shift]", scored["test"]
+    ) == pytest.approx(1)
+    assert measure("undone[zoom]", scored["test"]) == pytest.approx(0) and measure(
+        "warped[degenerate]", scored["test"]
+    ) == pytest.approx(0.3)

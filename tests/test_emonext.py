@@ -11,8 +11,10 @@ import torch
 
 from emonext_weights import fill, published_name, seeded_images
 from fer_study.models import create_model
-from fer_study.models.emonext import AttentionPenalty
-from fer_study.settings.experiment import ModelConfig
+from fer_study.models.emonext import AttentionPenalty, entropy, largest_variance, variance
+from fer_study.settings.errors import InputError
+from fer_study.settings.experiment import ModelConfig, OptimiserConfig
+from fer_study.training.loop import parameter_groups
 from fer_study.training.losses import soft_cross_entropy
 from fer_study.training.objectives import Penalised
 from network_checks import UNMOVED, awake, silent
@@ -163,7 +165,70 @@ def test_a_step_adds_the_penalty_and_logs_both():
     outputs = model.training_outputs(images)
     expected = soft_cross_entropy(outputs["logits"], targets)
     assert torch.equal(step.loss, expected + outputs["penalty"]) and torch.equal(step.logits, outputs["logits"])
-    assert step.logs == {"loss": expected, "penalty": outputs["penalty"]}
+    assert step.logs == {"loss": expected} | {name: value for name, value in outputs.items() if name != "logits"}
+    assert step.logs.keys() == {"loss", "penalty", "attention_variance", "attention_entropy"}
+
+
+def test_the_term_is_that_of_the_source():
+    """By hand, and by its own two lines (001, section 4.7, lines 226-227)."""
+    weights = torch.tensor([[0.5, 0.3, 0.2], [1.0, 0.0, 0.0], [0.4, 0.4, 0.2]])
+    mean_attention_weight = torch.mean(weights)
+    attention_loss = torch.mean((weights - mean_attention_weight) ** 2)
+    by_hand = (0.25 + 0.09 + 0.04 + 1 + 0.16 + 0.16 + 0.04) / 9 - 1 / 9
+    assert variance(weights).item() == pytest.approx(attention_loss.item()) == pytest.approx(by_hand, rel=1e-5)
+    rows = [
+        -(0.5 * math.log(0.5) + 0.3 * math.log(0.3) + 0.2 * math.log(0.2)),
+        0,
+        -(0.8 * math.log(0.4) + 0.2 * math.log(0.2)),
+    ]
+    assert entropy(weights).item() == pytest.approx(sum(rows) / 3, rel=1e-5)
+
+
+@pytest.mark.parametrize("attending", [1, 2, 49, 64])
+def test_a_batch_bounds_the_term(attending):
+    """One-hot rows reach the bound, uniform ones the other end, and nothing lies beyond it."""
+    assert variance(torch.eye(attending)).item() == pytest.approx(largest_variance(attending), rel=1e-4)
+    uniform = torch.full((attending, attending), 1 / attending)
+    assert variance(uniform) < 1e-12 and entropy(uniform).item() == pytest.approx(math.log(attending), abs=1e-5)
+    any_rows = torch.softmax(9 * torch.randn(attending, attending), dim=-1)
+    assert variance(any_rows) <= largest_variance(attending) + 1e-7
+
+
+def test_without_a_factor_the_attention_is_only_watched():
+    images = torch.rand(3, 1, 64, 64)
+    outputs = {factor: build("atto", attention_weight=factor).eval().training_outputs(images) for factor in (0.0, 1.0, 10.0)}
+    spread = outputs[1.0]["attention_variance"]
+    assert spread > 0 and not spread.requires_grad
+    for factor, one in outputs.items():
+        assert one["attention_variance"] == spread and one["penalty"].item() == pytest.approx(factor * spread.item())
+
+
+def test_a_penalty_that_cannot_be_is_refused():
+    with pytest.raises(InputError, match=r"emonext_atto: attention_weight is -1.0, allowed: 0 and more"):
+        build("atto", attention_weight=-1.0)
+    with pytest.raises(InputError, match=r"attention_weight is 2.0, but attention 'none' has nothing to penalise"):
+        build("atto", attention="none", attention_weight=2.0)
+    with pytest.raises(InputError, match=r"cbam_cnn.*attention_weight"):
+        create_model(ModelConfig(name="cbam_cnn", options={"attention_weight": 1.0}), 7, 1)
+
+
+def test_the_transformer_learns_at_a_rate_of_its_own(tiny_run):
+    def groups(rate, **options):
+        run = tiny_run(model=ModelConfig(name="emonext_atto", options=options), optimiser=OptimiserConfig(warp_rate=rate))
+        return parameter_groups(run, model := build("atto", **options)), model
+
+    plain, model = groups(1.0)
+    assert [id(one) for one in plain] == [id(one) for one in model.parameters()]
+    (rest, own), model = groups(10.0)
+    assert {id(one) for one in own["params"]} == {id(one) for one in model.stn.parameters()} and own["factor"] == 10
+    assert len(rest["params"]) + len(own["params"]) == len(list(model.parameters()))
+    with pytest.raises(InputError, match=r"warp_rate is 10.0, allowed for emonext_atto, without a spatial transformer: 1"):
+        groups(10.0, stn=False)
+    assert (
+        tiny_run().key
+        == tiny_run(optimiser=OptimiserConfig(warp_rate=1.0)).key
+        != tiny_run(optimiser=OptimiserConfig(warp_rate=2.0)).key
+    )
 
 
 @pytest.mark.parametrize("options", [{"se": "after"}, {"se": "none"}, {"attention": "tokens"}, {"stn": False}])

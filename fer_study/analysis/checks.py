@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import claim_rows, verdicts
+from . import claim_rows, factorial, verdicts
 from .evidence import Evidence
 from .measurements import NUMBER, POINTS, SHARE, unit_of
 from .metrics import MISSING, Estimate
@@ -105,6 +105,35 @@ def check_effect(check: claim_rows.Effects, evidence: Evidence) -> Finding:
     if check.direction == "tested":
         word = verdicts.OPEN if math.isnan(effect.value) else verdicts.TESTED
     return _of_effect(word, effect, effect.n, keys, unit)
+
+
+def check_main_effect(check: claim_rows.MainEffect, evidence: Evidence) -> Finding:
+    """Judge what a part adds over the runs of a half factorial; the direction is that of having it.
+
+    Each run counts once, with the seed that the factorial gives it.
+    """
+    listed, values, keys = claim_rows.factorial_of(check.stage), [], []
+    for name, seed in zip(listed.systems(), listed.seeds, strict=True):
+        runs = evidence.runs[(evidence.runs["name"] == name) & (evidence.runs["seed"] == seed)]
+        rows = evidence.measured(runs, check.metric, check)
+        values += list(rows["value"]) or [math.nan]
+        keys += list(rows["key"])
+    if len(keys) < len(values):
+        lacking = f"{check.metric} of {len(values) - len(keys)} of {len(values)} runs"
+        command = f"fer-study train {claim_rows.EDITION} {check.stage}"
+        needs = f"{lacking} of the half factorial of {check.stage}"
+        return Finding(verdicts.OPEN, needs=needs, command=command)
+    effects = factorial.Factorial(listed.cells(), values).main_effects()
+    adjusted = verdicts.holm([effect.p_value for effect in effects.values()])
+    effect = effects[check.factor]
+    significant = adjusted[list(effects).index(check.factor)] < 1 - verdicts.LEVEL
+    stated = (effect.value > 0) == (check.direction == "higher")
+    word = verdicts.CONFIRMED if stated else verdicts.CONTRADICTED
+    if check.direction == "tested":
+        word = verdicts.TESTED
+    elif not significant:
+        word = verdicts.UNDECIDED
+    return _of_effect(word, effect, effect.n, keys, printed_unit(check.metric, difference=True))
 
 
 def _judged(found: Sequence[tuple[Effect, list[str]]], unit: str, sign: int = 1) -> Finding:
@@ -226,6 +255,7 @@ DECIDE: dict[type[claim_rows.Check], Callable[..., Finding]] = {
     claim_rows.Number: check_number,
     claim_rows.Ordering: check_ordering,
     claim_rows.Effects: check_effect,
+    claim_rows.MainEffect: check_main_effect,
     claim_rows.Bound: check_bound,
     claim_rows.Range: check_range,
     claim_rows.Count: check_count,

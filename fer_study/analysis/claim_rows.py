@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +16,7 @@ from ..settings.experiment import PARAMS, DataConfig, ModelConfig, RunConfig
 from ..settings.frozen import Frozen, parse
 from ..settings.recipes import load_recipe
 from ..settings.yaml_files import read_yaml
-from . import arithmetic, claims, places
+from . import arithmetic, claims, factorial, places
 from .measurements import POINTS, SHARE, parsed, unit_of
 
 PATH = PARAMS / "claims.yaml"
@@ -52,6 +53,17 @@ def _is_true_or_false(text: str) -> str:
     return text
 
 
+def _known_factorial(stage: str) -> str:
+    try:
+        factorial_of(stage)
+    except InputError as error:
+        raise ValueError(str(error)) from None
+    return stage
+
+
+EDITION = "fer2013"
+"""The edition that claims are about."""
+
 RANGES = {SHARE: (0, 1), POINTS: (-1, 1)}
 """Unit of a measurement -> the least and the greatest that it can be; a number has no such."""
 
@@ -82,6 +94,47 @@ View = Literal[
     "ema_ten_crop",
 ]
 Text = Annotated[str, Field(min_length=1)]
+
+
+class ListedFactorial(NamedTuple):
+    """A half factorial as the parameters of its stage list it: what takes each part away, and the
+    seed of each run."""
+
+    stage: str
+    factors: dict[str, dict[str, int | float | bool | str]]
+    seeds: list[int]
+
+    def cells(self) -> list[factorial.Cell]:
+        """List its runs."""
+        return factorial.cells(list(self.factors))
+
+    def systems(self) -> list[str]:
+        """Name its runs as systems."""
+        return [f"{self.stage}: {factorial.cell_name(cell)}" for cell in self.cells()]
+
+    def spelled_out(self, base: str) -> dict[str, System]:
+        """Spell out its systems, each as what it changes in the whole network."""
+        found = {}
+        for name, cell in zip(self.systems(), self.cells(), strict=True):
+            taken = [self.factors[part] for part, level in cell.items() if level < 0]
+            changes = {path: value for change in taken for path, value in change.items()}
+            arm = factorial.cell_name(cell)
+            found[name] = System(stage=self.stage, arm=arm, base=base, changes=changes)
+        return found
+
+
+@functools.cache
+def factorial_of(stage: str) -> ListedFactorial:
+    """Read the half factorial of a stage of the edition that claims are about.
+
+    Raises:
+        InputError: its parameters list none.
+    """
+    path = PARAMS / EDITION / f"{stage}.yaml"
+    given = read_yaml(path)
+    if not {"factors", "seeds"} <= given.keys():
+        raise InputError(f"{path}: lists no half factorial; it takes factors and seeds")
+    return ListedFactorial(stage, given["factors"], given["seeds"])
 
 
 class System(Frozen):
@@ -235,6 +288,37 @@ class Effects(OnRuns):
         return pairs + [(self.base, metric) for metric in of_base]
 
 
+class MainEffect(OnRuns):
+    """What a part of a network adds, over all runs of a half factorial (``analysis.factorial``).
+
+    With the other parts it is a family, corrected by Holm.
+
+    Attributes:
+        stage: that lists the factorial.
+        factor: the part.
+        direction: what the source states of having it; ``tested``: it only asks.
+    """
+
+    stage: Annotated[str, AfterValidator(_known_factorial)]
+    factor: str
+    metric: Metric
+    direction: Literal["higher", "lower", "tested"]
+
+    @field_validator("factor")
+    @classmethod
+    def _is_there(cls, factor: str, info: ValidationInfo) -> str:
+        factors = factorial_of(info.data["stage"]).factors if "stage" in info.data else [factor]
+        if factor not in factors:
+            raise ValueError(f"unknown part, allowed: {', '.join(factors)}")
+        return factor
+
+    def systems_named(self) -> list[str]:
+        return factorial_of(self.stage).systems()
+
+    def measurements(self) -> list[tuple[str, str]]:
+        return [(name, self.metric) for name in self.systems_named()]
+
+
 class Bound(OnRuns):
     """Every metric of every system lies above, or below, a limit (``stated``: by the source)."""
 
@@ -368,6 +452,7 @@ CHECKS: dict[str, type[Check]] = {
     "number": Number,
     "ordering": Ordering,
     "effect": Effects,
+    "main_effect": MainEffect,
     "bound": Bound,
     "range": Range,
     "count": Count,
@@ -396,9 +481,11 @@ class Row(Frozen):
 
 
 class Rows(Frozen):
-    """The whole file."""
+    """The whole file; ``factorials``: stage that lists a half factorial -> the system that is its
+    whole network."""
 
     systems: dict[str, System]
+    factorials: dict[str, str] = Field(default_factory=dict)
     claims: dict[str, dict]
 
 
@@ -417,7 +504,9 @@ def read_rows(path: Path = PATH) -> tuple[dict[str, System], dict[str, Claim]]:
             a claim; in one line.
     """
     content = parse(Rows, read_yaml(path), str(path))
-    systems, known = content.systems, claims.load().index
+    systems, known = dict(content.systems), claims.load().index
+    for stage, base in content.factorials.items():
+        systems |= factorial_of(stage).spelled_out(base)
     whole = [name for name, system in systems.items() if not system.base]
     for name, system in systems.items():
         if system.base and system.base not in whole:

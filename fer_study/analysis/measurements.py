@@ -15,13 +15,24 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from .. import store
 from ..data.labels import EIGHT, class_names
+from ..settings.experiment import RunConfig, ViewsConfig
 from ..store import Record
-from . import metrics
+from . import metrics, warps
 from .runs_table import scored_subsets
 
 THIRDS = ("upper", "middle", "lower")
-HISTORY = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
+HISTORY = (
+    "train_loss",
+    "train_accuracy",
+    "validation_loss",
+    "validation_accuracy",
+    "train_attention_variance",
+    "train_attention_entropy",
+)
+CHANGES = ("turn", "shift", "zoom", "cover")
+FAULTS = ("collapsed", "distorted", "outside", "degenerate")
 
 
 class Scored:
@@ -127,6 +138,8 @@ ARGUMENTS: dict[str, Callable[[str], object]] = {
     "third": THIRDS.index,
     "curve": HISTORY.index,
     "epoch": int,
+    "change": CHANGES.index,
+    "fault": FAULTS.index,
 }
 """Kind of argument -> a function that raises ``ValueError`` for what is none."""
 
@@ -256,8 +269,69 @@ def frequency_lead(scored: Scored) -> float:
 def history(scored: Scored, column: str, epoch: str) -> float:
     """A curve of training at an epoch."""
     table = scored.record.history
-    at = table.loc[table["epoch"] == int(epoch), column] if len(table) else []
+    there = len(table) and column in table
+    at = table.loc[table["epoch"] == int(epoch), column] if there else []
     return at.iloc[0] if len(at) else np.nan
+
+
+@measurement(NUMBER, "curve")
+def falls(scored: Scored, column: str) -> float:
+    """All falls of a curve of training from an epoch to the next, added up: 0 where it only
+    rises."""
+    table = scored.record.history
+    return float(-np.minimum(np.diff(table[column]), 0).sum()) if column in table else np.nan
+
+
+def changed_images(scored: Scored) -> tuple[ViewsConfig, Record] | None:
+    """Find what a run said of the test images that were changed as ``ViewsConfig`` does where
+    nothing else is asked; None where nobody asked, or of other images."""
+    if not isinstance(scored.record.config, RunConfig) or not scored.subset.startswith("test"):
+        return None
+    asked = ViewsConfig(run=scored.record.config)
+    record = store.lookup(asked.key)
+    return (asked, record) if record else None
+
+
+@measurement(POINTS, "change")
+def lost(scored: Scored, change: str) -> float:
+    """Accuracy on the test images as they are, minus that on the same images changed: the mean over
+    all changes of a kind."""
+    found = changed_images(scored)
+    if found is None:
+        return np.nan
+    views, kinds = found[1].views, [kind.split()[0] for kind, _ in found[0].changes()]
+    asked = views["clean"] if scored.subset == "test_clean" else np.full(len(views["label"]), True)
+    right = (views["predicted"] == views["label"])[:, asked].mean(axis=1)
+    return right[0] - right[[kind == change for kind in kinds]].mean()
+
+
+@measurement(NUMBER, "change")
+def undone(scored: Scored, change: str) -> float:
+    """How much of a known change a spatial transformer undoes (``warps.undone``), of shifts the
+    mean of both ways; NaN without one."""
+    found = changed_images(scored)
+    if found is None or "warps" not in found[1].views:
+        return np.nan
+    means = dict(zip(found[1].views["warp_names"], found[1].views["warps"].T, strict=True))
+    ways = [kind for kind in warps.UNDOES if kind.split()[0] == change]
+    parts = []
+    for way in ways:
+        changes = enumerate(found[0].changes())
+        rows = [(row, size) for row, (kind, size) in changes if kind in (way, "none")]
+        sizes = [size if row else float(way == "zoom") for row, size in rows]
+        means_there = [float(means[warps.UNDOES[way][0]][row]) for row, _ in rows]
+        parts.append(warps.undone(way, sizes, means_there))
+    return float(np.mean(parts)) if parts else np.nan
+
+
+@measurement(SHARE, "fault")
+def warped(scored: Scored, fault: str) -> float:
+    """Share of the test images, as they are, whose warp has a fault (``warps.describe``)."""
+    found = changed_images(scored)
+    if found is None or "warps" not in found[1].views:
+        return np.nan
+    views = found[1].views
+    return float(views["warps"][0, list(views["warp_names"]).index(fault)])
 
 
 @measurement(SHARE, "class", "third")

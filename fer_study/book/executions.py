@@ -14,7 +14,14 @@ import pandas as pd
 
 from ..jobs.job import Job
 from ..jobs.stages import listed_jobs
-from ..settings.experiment import AuditConfig, CostConfig, MapTestConfig, RunConfig, TransferConfig
+from ..settings.experiment import (
+    AuditConfig,
+    CostConfig,
+    MapTestConfig,
+    RunConfig,
+    TransferConfig,
+    ViewsConfig,
+)
 from ..store import Record
 from .execute import PAGES
 
@@ -24,6 +31,7 @@ KINDS = {
     AuditConfig: "audit",
     CostConfig: "cost",
     MapTestConfig: "map test",
+    ViewsConfig: "changed test images",
 }
 """Config of a record -> what made it."""
 UNKNOWN = "-"

@@ -19,6 +19,7 @@ from ..settings.experiment import (
     MapTestConfig,
     RunConfig,
     TransferConfig,
+    ViewsConfig,
 )
 from ..settings.frozen import Frozen
 from ..training.protocol import training_images
@@ -163,7 +164,7 @@ def job_for(config: Frozen, **place: str) -> Job:
     """
     from ..models.registry import source_of  # here, for torch takes seconds to import
     from ..training.weights import pin
-    from . import audit, baseline, cost, map_test, train, transfer
+    from . import audit, baseline, cost, map_test, train, transfer, views
 
     if isinstance(config, RunConfig) and config.model.name == BASELINE:
         return baseline.Baseline(config, **place)
@@ -178,6 +179,7 @@ def job_for(config: Frozen, **place: str) -> Job:
         AuditConfig: audit.Audit,
         CostConfig: cost.Cost,
         MapTestConfig: map_test.MapTest,
+        ViewsConfig: views.Views,
     }
     return kinds[type(config)](config, **place)
 

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field
 
+from ..analysis import factorial
 from ..settings.errors import InputError
 from ..settings.experiment import (
     PARAMS,
@@ -17,6 +18,7 @@ from ..settings.experiment import (
     ModelConfig,
     RunConfig,
     TransferConfig,
+    ViewsConfig,
 )
 from ..settings.frozen import Frozen, build, parse
 from ..settings.recipes import load_recipe
@@ -118,6 +120,11 @@ class Stage(Frozen):
     def job(self, config: Frozen, arm: str = "", recipe: str = "") -> Job:
         """Make a job of this stage."""
         return job_for(config, stage=self.stage, arm=arm, recipe=recipe)
+
+    def views(self, trained: Job) -> Job:
+        """Make the job that scores a training on changed test images."""
+        given = {"name": f"{trained.name}, changed", "run": trained.config}
+        return self.job(build(ViewsConfig, given), trained.arm, trained.recipe)
 
     def audit(self) -> Job:
         """Make the job that audits the edition's own data, as its first stage does."""
@@ -393,6 +400,82 @@ class ErrorAnalysis(Trained):
         return [*self.trainings({model: (model, {}) for model in self.models}), self.audit()]
 
 
+class Arm(Frozen):
+    """A run beside a factorial: what it changes in the whole network, its seeds, another network or
+    recipe, and whether it is scored on changed test images."""
+
+    changes: Changes = Field(default_factory=dict)
+    seeds: Seeds
+    model: str = ""
+    recipe: str = ""
+    views: bool = False
+
+
+class Factorial(Trained):
+    """A half factorial: each part of a network at its high level, as the network has it, or at its
+    low one, in half of all combinations; then arms beside it.
+
+    Every part is off in half of the runs and each two parts are off together in a quarter, so what
+    one part is worth is measured against all combinations of the others. The seeds are one a run,
+    in the order of ``factorial.cells``, the first of which is the whole network. No two runs should
+    share a seed: what scatters round the fit is then the spread between seeds, so an interval
+    speaks of trainings with seeds that nobody has seen. With one seed for all it would speak of
+    that seed alone; with two, a half of the runs each, what the seeds differ by could not be told
+    from an interaction.
+    """
+
+    model: str
+    input_size: int
+    factors: Annotated[dict[str, Changes], Field(min_length=2)]
+    """What is changed to take a part away."""
+    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+    arms: dict[str, Arm]
+    views_of_cells: bool = False
+    """Whether the runs of the factorial are scored on changed test images."""
+
+    def jobs(self) -> list[Job]:
+        whole = Arm(seeds=[0], views=self.views_of_cells)
+        listed = [
+            (factorial.cell_name(cell), seed, whole.replace(changes=self.changes_of(cell)))
+            for cell, seed in zip(self.cells(), self.seeds, strict=True)
+        ]
+        listed += [(name, seed, arm) for name, arm in self.arms.items() for seed in arm.seeds]
+        edition, jobs = load_edition(self.edition), []
+        for name, seed, arm in listed:
+            recipe, model = arm.recipe or self.recipes[0], arm.model or self.model
+            changes = {"model.input_size": self.input_size} | arm.changes
+            trained = self.training(edition, recipe, seed, name, model, changes)
+            jobs += [trained, self.views(trained)] if arm.views else [trained]
+        return jobs
+
+    def cells(self) -> list[factorial.Cell]:
+        """List the runs of the factorial: part -> 1 (there) or -1 (taken away).
+
+        Raises:
+            InputError: there are more or fewer seeds than runs.
+        """
+        cells = factorial.cells(list(self.factors))
+        if len(self.seeds) != len(cells):
+            raise InputError(
+                f"{self.stage}: seeds are {len(self.seeds)}, allowed: {len(cells)}, one a run of "
+                f"the half factorial of {', '.join(self.factors)}"
+            )
+        return cells
+
+    def changes_of(self, cell: factorial.Cell) -> Changes:
+        """Say what a run of the factorial changes in the whole network."""
+        taken = [self.factors[name] for name, level in cell.items() if level < 0]
+        return {path: value for changes in taken for path, value in changes.items()}
+
+
+class EmoNeXt(Factorial):
+    """Take EmoNeXt apart: what its spatial transformer, squeeze-and-excitation, attention penalty,
+    stochastic depth and label smoothing are worth; then its penalty at other factors, its
+    transformer at another rate, and ConvNeXt, which has none of these parts."""
+
+    stage = "emonext"
+
+
 class Network(Frozen):
     """A network of the design page: what tables call it, and the fields of its ``ModelConfig``."""
 
@@ -568,6 +651,7 @@ STAGES: dict[str, type[Stage]] = {
         CrossDataset,
         ErrorAnalysis,
         Design,
+        EmoNeXt,
         Twin,
         TwinNetworks,
         MethodBlocks,

@@ -13,7 +13,7 @@ import torch
 from .. import store
 from ..data.faceset import FaceSet
 from ..models import FaceModel
-from ..settings.experiment import DataConfig, MapTestConfig, RunConfig, TransferConfig
+from ..settings.experiment import DataConfig, MapTestConfig, RunConfig, TransferConfig, ViewsConfig
 from ..training.device import device_environment, make_fabric, memory_format
 from ..training.predict import log_probabilities
 from ..training.sources import faces_of
@@ -44,7 +44,7 @@ def load(run: RunConfig, faces: FaceSet) -> FaceModel:
 class OfRun(Job):
     """Look with the weights of a finished run at other images."""
 
-    config: TransferConfig | MapTestConfig
+    config: TransferConfig | MapTestConfig | ViewsConfig
 
     def needs(self) -> tuple[str, ...]:
         return (self.config.run.key,)

@@ -16,7 +16,9 @@ the published value:
 
 The blocks are timm's. The penalty is ``attention_weight * mean((W - mean W)^2)`` over the attention
 weights W; with ``batch`` it is 0 for a batch of one, and its value projection never gets a
-gradient.
+gradient. Of B vectors that attend to each other it is (1 / B) (1 - 1 / B) at most, where each
+attends to one alone (``largest_variance``). With ``attention_weight`` 0 the attention is there, and
+what it does is in the history, but nothing is learned from it.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ..settings.errors import InputError
 from .registry import FaceModel, check_side, register
 
 
@@ -58,10 +61,14 @@ class SpatialTransformer(nn.Module):
         nn.init.zeros_(self.regressor[-1].weight)
         self.regressor[-1].bias.data.copy_(torch.tensor([1.0, 0, 0, 0, 1, 0]))
 
+    def theta(self, images: torch.Tensor) -> torch.Tensor:
+        """(B, C, H, W) -> (B, 2, 3) float32: where each position of the result, in coordinates of
+        [-1, 1], is taken from."""
+        return self.regressor(self.localization(images).flatten(1)).view(-1, 2, 3).float()
+
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """(B, C, H, W) -> (B, C, H, W), sampled in float32."""
-        theta = self.regressor(self.localization(images).flatten(1)).view(-1, 2, 3).float()
-        grid = F.affine_grid(theta, images.shape, align_corners=True)
+        grid = F.affine_grid(self.theta(images), images.shape, align_corners=True)
         return F.grid_sample(images.float(), grid, align_corners=True)
 
 
@@ -95,13 +102,32 @@ class AttentionPenalty(nn.Module):
         self.query, self.key, self.value = (nn.Linear(dim, dim) for _ in range(3))
         self.scale = dim**-power
 
+    def weights(self, features: torch.Tensor) -> torch.Tensor:
+        """(..., N, D) -> attention weights (..., N, N) float32, whose rows sum to 1."""
+        x = self.norm(features)
+        scores = self.query(x) @ self.key(x).transpose(-2, -1) * self.scale
+        return torch.softmax(scores, dim=-1).float()
+
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """(..., N, D) -> scalar, ``mean((W - mean W)^2)`` of attention weights W (..., N, N)."""
-        x = self.norm(features)
-        weights = torch.softmax(
-            self.query(x) @ self.key(x).transpose(-2, -1) * self.scale, dim=-1
-        ).float()
-        return (weights - weights.mean()).square().mean()
+        return variance(self.weights(features))
+
+
+def variance(weights: torch.Tensor) -> torch.Tensor:
+    """Attention weights (..., N, N) -> scalar, ``mean((W - mean W)^2)`` over all of them."""
+    return (weights - weights.mean()).square().mean()
+
+
+def entropy(weights: torch.Tensor) -> torch.Tensor:
+    """Attention weights (..., N, N) -> scalar, the mean entropy of a row in nats: log N where it is
+    uniform, 0 where it has one weight."""
+    return torch.special.entr(weights).sum(dim=-1).mean()
+
+
+def largest_variance(attending: int) -> float:
+    """The most that ``variance`` can be of so many vectors: the rows sum to 1, so the mean is 1 / N
+    and the mean square at most 1 / N."""
+    return (1 - 1 / attending) / attending
 
 
 class EmoNeXt(FaceModel):
@@ -111,7 +137,7 @@ class EmoNeXt(FaceModel):
 
     Args:
         se_reduction: r of squeeze-and-excitation.
-        attention_weight: lambda of the penalty.
+        attention_weight: lambda of the penalty; 0: the attention is only watched.
         stn: whether a spatial transformer comes first.
         drop_path_rate: of stochastic depth, rising linearly over the blocks.
     """
@@ -137,6 +163,11 @@ class EmoNeXt(FaceModel):
 
         super().__init__()
         check_side("emonext", input_size, 32)
+        if attention == "none" and attention_weight not in (0, 1):  # 1, the default, says nothing
+            raise InputError(
+                f"attention_weight is {attention_weight}, but attention 'none' has nothing to "
+                "penalise; allowed: attention 'batch' or 'tokens'"
+            )
         self.se_place, self.attends, self.attention_weight = se, attention, attention_weight
         self.stn = SpatialTransformer(in_channels, input_size) if stn else nn.Identity()
         self.net = ConvNeXt(
@@ -183,7 +214,8 @@ class EmoNeXt(FaceModel):
         return () if options["attention"] == "none" else ("penalty",)
 
     def training_outputs(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
-        """``{"logits": (B, K), "penalty": scalar}``, the penalty already weighted."""
+        """``{"logits": (B, K), "penalty": scalar}``, the penalty already weighted; beside it
+        ``attention_variance`` and ``attention_entropy``, which are only looked at."""
         if self.attention is None:
             return super().training_outputs(images)
         x = self.features(images)
@@ -193,7 +225,17 @@ class EmoNeXt(FaceModel):
             if self.attends == "batch"
             else x.flatten(2).transpose(1, 2)
         )
-        return {"logits": logits, "penalty": self.attention_weight * self.attention(attended)}
+        weights = self.attention.weights(attended)
+        spread = variance(weights)
+        return {
+            "logits": logits,
+            "penalty": self.attention_weight * spread,
+            "attention_variance": spread.detach(),
+            "attention_entropy": entropy(weights.detach()),
+        }
+
+    def spatial_transformer(self) -> nn.Module | None:
+        return self.stn if isinstance(self.stn, SpatialTransformer) else None
 
     @property
     def cam_layer(self) -> nn.Module:

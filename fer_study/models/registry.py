@@ -71,14 +71,20 @@ class FaceModel(nn.Module):
     def extra_outputs(cls, options: dict[str, int | float | bool | str]) -> tuple[str, ...]:
         """Name what ``training_outputs`` holds beside the logits, with these options, all given.
 
-        ``penalty``, a scalar that is added to the loss, or ``branch``, logits (B, K) of a second
-        head, which needs an attribute ``branch_weight`` (``objectives.JointGenerator``).
+        ``penalty``, a scalar that is added to the loss (all else that ``training_outputs`` then
+        holds is written into the history), or ``branch``, logits (B, K) of a second head, which
+        needs an attribute ``branch_weight`` (``objectives.JointGenerator``).
         """
         return ()
 
     def training_outputs(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
         """``{"logits": (B, K)}`` and what ``extra_outputs`` declares."""
         return {"logits": self(images)}
+
+    def spatial_transformer(self) -> nn.Module | None:
+        """The part that warps images before anything else sees them, which learns at a rate of its
+        own where ``OptimiserConfig.warp_rate`` says so; None: there is none."""
+        return None
 
     def stages(self) -> list[nn.Module]:
         """Parts of the network from head to stem; together they hold every parameter once."""

@@ -352,12 +352,18 @@ class SamplingConfig(Frozen):
 
 
 class OptimiserConfig(Frozen):
-    """``weight_decay`` is an L2 penalty for sgd and adam and decoupled for adamw."""
+    """``weight_decay`` is an L2 penalty for sgd and adam and decoupled for adamw.
+
+    ``warp_rate`` is a factor of the learning rate, for the spatial transformer of a network.
+    """
+
+    added: ClassVar[frozenset[str]] = frozenset({"warp_rate"})
 
     name: Literal["adam", "adamw", "sgd"] = "adam"
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     nesterov: bool = True
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    warp_rate: Factor = 1.0
 
 
 class PhaseConfig(Frozen):
@@ -456,6 +462,48 @@ class MapTestConfig(Frozen):
     @property
     def seed(self) -> int:
         return self.run.seed
+
+
+Cover = Literal["eyes", "mouth", "left", "right"]
+
+
+class ViewsConfig(Frozen):
+    """A finished run on the test images of its own data, which are turned, shifted, scaled and
+    covered, one change at a time and each image alike.
+
+    Attributes:
+        turns: degrees, anticlockwise.
+        shifts: shares of the side, to the right and, apart from that, downwards.
+        zooms: magnifications; above 1 the face is larger.
+        covers: what a grey bar hides: a band at the height of the eyes or of the mouth in a face
+            that fills the picture, or the left or right half of the picture.
+        form: see ``AuditConfig``.
+    """
+
+    unkeyed: ClassVar[frozenset[str]] = frozenset({"name"})
+
+    name: str = ""
+    run: RunConfig
+    turns: tuple[Annotated[float, Field(ge=-180, le=180)], ...] = (-30.0, -15.0, 15.0, 30.0)
+    shifts: tuple[Annotated[float, Field(ge=-1, le=1)], ...] = (-0.15, 0.15)
+    zooms: tuple[Factor, ...] = (0.8, 1.25)
+    covers: tuple[Cover, ...] = ("eyes", "mouth", "left", "right")
+    form: Literal[1] = 1
+
+    @property
+    def seed(self) -> int:
+        return self.run.seed
+
+    def changes(self) -> list[tuple[str, float | str]]:
+        """List the changes, each with its size; the first is none."""
+        given = {
+            "turn": self.turns,
+            "shift right": self.shifts,
+            "shift down": self.shifts,
+            "zoom": self.zooms,
+            "cover": self.covers,
+        }
+        return [("none", 0.0), *((kind, size) for kind, sizes in given.items() for size in sizes)]
 
 
 class AuditConfig(Frozen):

@@ -23,7 +23,14 @@ import pandas as pd
 
 from ..settings.checkout import ROOT, STUDY
 from ..settings.errors import InputError
-from ..settings.experiment import AuditConfig, CostConfig, MapTestConfig, RunConfig, TransferConfig
+from ..settings.experiment import (
+    AuditConfig,
+    CostConfig,
+    MapTestConfig,
+    RunConfig,
+    TransferConfig,
+    ViewsConfig,
+)
 from ..settings.frozen import Frozen, parse
 from .predictions import Predictions, read_predictions, write_predictions
 from .record_files import DONE, damaged, listed, read_part, remove_temporary, write_parts
@@ -41,10 +48,12 @@ PUBLISHED = (
     "faces.npz",
     "cost.json",
     "map_test.npz",
+    "views.npz",
 )
 """Parts of a record that are published; weights are not."""
 KINDS: dict[str, type[Frozen]] = {
-    k.__name__: k for k in (RunConfig, TransferConfig, AuditConfig, CostConfig, MapTestConfig)
+    kind.__name__: kind
+    for kind in (RunConfig, TransferConfig, AuditConfig, CostConfig, MapTestConfig, ViewsConfig)
 }
 
 
@@ -81,7 +90,9 @@ class Record:
         return self.folder.name
 
     @cached_property
-    def config(self) -> RunConfig | TransferConfig | AuditConfig | CostConfig | MapTestConfig:
+    def config(
+        self,
+    ) -> RunConfig | TransferConfig | AuditConfig | CostConfig | MapTestConfig | ViewsConfig:
         content, path = self._json("config.json"), self.folder / "config.json"
         kind = str(content.pop("kind", None))
         if kind not in KINDS:
@@ -157,6 +168,18 @@ class Record:
         share of the picture that moved; ``classes`` (n,) int8: the true class, which is explained.
         """
         return self._arrays("map_test.npz")
+
+    @property
+    def views(self) -> dict[str, np.ndarray]:
+        """What a network says of n test images that are changed in V ways (``ViewsConfig.changes``,
+        whose order it has).
+
+        ``label`` (n,) int8; ``clean`` (n,) bool: no copy in train or validation; ``predicted``
+        (V, n) int8; ``log_loss`` (V,) float32 over all n. Of a network with a spatial transformer
+        also ``warp_names`` (S,) str and ``warps`` (V, S) float32, the means over images of what
+        ``analysis.warps.describe`` says of its warp, and the standard deviations as ``warp_sds``.
+        """
+        return self._arrays("views.npz")
 
     @property
     def maps_pending(self) -> bool:

@@ -172,7 +172,7 @@ def train_epoch(
     start, seen, hits, sums = time.perf_counter(), 0, 0, {}
     for step, (images, targets) in enumerate(train.epoch(generator)):
         for group in learner.optimiser.param_groups:
-            group["lr"] = learning_rate(config, epoch, step, len(train))
+            group["lr"] = group.get("factor", 1) * learning_rate(config, epoch, step, len(train))
         images = training_view(images, train.is_rare(targets), config, generator)
         with fabric.autocast():  # losses compute in float32 all the same
             loss, logits, logs = learner.objective.step(images, targets)
@@ -292,19 +292,36 @@ def make_learner(
 
 
 def make_optimiser(config: RunConfig, model: FaceModel) -> torch.optim.Optimizer:
-    """The optimiser over all parameters; frozen ones have no gradient and are passed over."""
+    """The optimiser over all parameters; frozen ones have no gradient and are passed over.
+
+    Raises:
+        InputError: a rate for the spatial transformer of a network that has none.
+    """
     chosen, lr = config.optimiser, config.phases[0].lr
+    parameters = parameter_groups(config, model)
     if chosen.name == "sgd":
         nesterov = chosen.nesterov and chosen.momentum > 0
         return torch.optim.SGD(
-            model.parameters(),
-            lr,
-            chosen.momentum,
-            weight_decay=chosen.weight_decay,
-            nesterov=nesterov,
+            parameters, lr, chosen.momentum, weight_decay=chosen.weight_decay, nesterov=nesterov
         )
     kind = torch.optim.Adam if chosen.name == "adam" else torch.optim.AdamW
-    return kind(model.parameters(), lr, weight_decay=chosen.weight_decay)
+    return kind(parameters, lr, weight_decay=chosen.weight_decay)
+
+
+def parameter_groups(config: RunConfig, model: FaceModel) -> list[dict] | list[torch.nn.Parameter]:
+    """All parameters, in two groups where the spatial transformer learns at a rate of its own."""
+    factor, warping = config.optimiser.warp_rate, model.spatial_transformer()
+    if factor == 1:
+        return list(model.parameters())
+    if warping is None:
+        name = config.name or config.key
+        raise InputError(
+            f"{name}: optimiser.warp_rate is {factor}, allowed for {config.model.name}, without a "
+            "spatial transformer: 1"
+        )
+    own = set(warping.parameters())
+    rest = [one for one in model.parameters() if one not in own]
+    return [{"params": rest}, {"params": list(warping.parameters()), "factor": factor}]
 
 
 def check_steps(config: RunConfig, batches: int) -> None:

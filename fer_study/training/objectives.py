@@ -104,12 +104,13 @@ class Supervised(Objective):
 
 
 class Penalised(Supervised):
-    """Add the penalty that the network computes on the way."""
+    """Add the penalty that the network computes on the way; what else it puts out is logged."""
 
     def step(self, images: torch.Tensor, targets: torch.Tensor) -> Step:
         outputs = self.network.training_outputs(images)
         loss = self.loss(outputs["logits"], targets)
-        logs = {"loss": loss, "penalty": outputs["penalty"]}
+        watched = {name: value for name, value in outputs.items() if name != "logits"}
+        logs = {"loss": loss} | watched
         return Step(loss + outputs["penalty"], outputs["logits"], logs)
 
 

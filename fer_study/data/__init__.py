@@ -17,12 +17,14 @@ import contextlib
 import logging
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from ..settings.checkout import ROOT
 from ..settings.errors import InputError
 from . import canonical, official
 from .faceset import FaceSet
+from .labels import EIGHT, FER2013
 from .readers import LAYOUTS, ferplus, recognise
 from .readers.collect import face_set
 from .readers.files import is_archive, visible
@@ -67,7 +69,7 @@ def load(
     _check_name(dataset)
     with _readable(path):
         if canonical.is_canonical(path):
-            faces = canonical.read(path)
+            faces = _with_contempt(canonical.read(path), options)
             _check_import(faces, dataset, options, path)
         else:
             layout, options = _layout(path, dataset), options or Options()
@@ -240,6 +242,17 @@ def _explain(path: Path, dataset: str | None) -> str:
 
 def _is_set(folder: Path, dataset: str | None) -> bool:
     return canonical.is_canonical(folder) or recognise(folder, dataset) is not None
+
+
+def _with_contempt(faces: FaceSet, options: Options | None) -> FaceSet:
+    """Gives an import of seven classes an eighth that none of its images has, if that is asked for.
+
+    FER2013 has no contempt, but its crowd names it: one import serves runs of either kind.
+    """
+    complete = faces.targets is None and "contempt" not in faces.dropped
+    if options and options.names == EIGHT and faces.classes == FER2013 and complete:
+        return replace(faces, classes=EIGHT, fingerprint="")
+    return faces
 
 
 def _check_import(faces: FaceSet, dataset: str | None, options: Options | None, path: Path) -> None:

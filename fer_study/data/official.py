@@ -9,6 +9,7 @@ import pandas as pd
 
 from .faceset import SPLITS, FaceSet
 from .fingerprints import FINGERPRINTS as FINGERPRINTS
+from .fingerprints import FINGERPRINTS_OF_EIGHT as FINGERPRINTS_OF_EIGHT
 from .labels import EIGHT, FER2013
 from .rows import pluralise
 

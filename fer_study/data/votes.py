@@ -74,6 +74,23 @@ def majority(votes: np.ndarray, num_options: int = 10) -> np.ndarray:
     return np.where(votes[:, :num_options].any(axis=1), winner, -1)
 
 
+def clear_majority(votes: np.ndarray) -> np.ndarray:
+    """Finds the option that more than half of a crowd names, as FER+ does (Barsoum et al., 2016).
+
+    Single votes are discarded as outliers first, as in its published code.
+
+    Args:
+        votes: (N, 10) uint8 over ``VOTE_NAMES``.
+
+    Returns:
+        (N,) int64: index into ``VOTE_NAMES``, -1 where no option has more than half of what is
+        left.
+    """
+    kept = np.where(votes > 1, votes, 0)
+    decided = 2 * kept.max(axis=1) > kept.sum(axis=1)
+    return np.where(decided, kept.argmax(axis=1), -1)
+
+
 def agreement(labels: np.ndarray, votes: np.ndarray) -> tuple[float, int]:
     """Computes the share of images whose label is the most voted emotion, and of how many.
 

@@ -165,7 +165,8 @@ def with_fingerprint(data: DataConfig) -> DataConfig:
         faces, style = data.faces or 12000, data.style or "wild"
         mark = synthetic.fingerprint(faces, data.world_seed, style)
         return data.model_copy(update={"faces": faces, "style": style, "fingerprint": mark})
-    mark = official.FINGERPRINTS.get(data.dataset) if data.classes == 7 else None
+    known = official.FINGERPRINTS if data.classes == 7 else official.FINGERPRINTS_OF_EIGHT
+    mark = known.get(data.dataset)
     return data.model_copy(update={"fingerprint": mark or faces_of(data).fingerprint})
 
 

@@ -319,13 +319,30 @@ SMALL = ", small"
 """What ends the name of an arm of the small network of ``ClassWeighting``."""
 
 
-class LabelDistribution(Trained):
-    """Train one network on hard labels (``labels``), on the distribution of the crowd's votes
-    (``votes``), or as taught by a label distribution generator (``generator``): a network that
-    learns the hard labels first and is then frozen.
+class LabelSources(Frozen):
+    """A network that is taught by every kind of label, with one recipe; see ``LabelDistribution``
+    for ``targets``."""
 
-    The arms A and A+C of ResFace (Qu and Niu, 2023, table 5) are ``labels`` and ``generator`` of
-    ``resface18`` with ``options`` ``{attention: none}``; A+B and A+B+C those without options.
+    recipe: str
+    model: str
+    options: dict[str, Value] = Field(default_factory=dict)
+    input_size: int = 48
+    targets: Names
+
+    def network(self) -> Changes:
+        """Say what it changes in a run of its model."""
+        own: Changes = {f"model.options.{name}": value for name, value in self.options.items()}
+        return own | {"model.input_size": self.input_size}
+
+
+class LabelDistribution(Trained):
+    """Train one network on each of some targets.
+
+    Hard labels (``labels``); the class that more than half of the crowd names (``majority``); the
+    distribution of its votes (``votes``); the predictions of a label distribution generator that
+    learns the hard labels first and is then frozen (``generator``), or that is a branch of the
+    network and learns together with it (``joint``). ``label_sources`` is a second network beside
+    it, a cheap one, for more of them.
     """
 
     stage = "05_label_distribution"
@@ -333,21 +350,73 @@ class LabelDistribution(Trained):
     options: dict[str, Value]
     input_size: int
     targets: Names
+    label_sources: LabelSources | None = None
 
     def jobs(self) -> list[Job]:
-        edition, jobs, size = load_edition(self.edition), [], {"model.input_size": self.input_size}
-        network = size | {f"model.options.{name}": value for name, value in self.options.items()}
+        own = {"model": self.model, "options": self.options, "input_size": self.input_size}
+        networks = [
+            build(LabelSources, own | {"recipe": recipe, "targets": self.targets})
+            for recipe in self.recipes
+        ]
+        networks += [self.label_sources] if self.label_sources else []
+        jobs = [
+            job
+            for seed in self.seeds
+            for network in networks
+            for target in network.targets
+            for job in self.taught(network, seed, target)
+        ]
+        return [*jobs, self.audit()]
+
+    def taught(self, network: LabelSources, seed: int, target: str) -> list[Job]:
+        """Make the training of a network on one target, behind that of its generator."""
+        edition, jobs = load_edition(self.edition), []
+        changes: Changes = {"data.targets": target}
+        if target == "generator":
+            size: Changes = {"model.input_size": network.input_size}
+            jobs = [self.training(edition, network.recipe, seed, "ldg", "ldg", size)]
+            changes = {"loss.teacher": jobs[0].key, "loss.distribution": "teacher"}
+        elif target == "joint":
+            changes = {"model.options.branch": "joint"}
+        changes |= network.network()
+        taught = self.training(edition, network.recipe, seed, target, network.model, changes)
+        return [*jobs, taught]
+
+
+class ResFace(Trained):
+    """Train ResFace with and without its parts, as its authors add them (Qu and Niu, 2023, table
+    4).
+
+    An arm whose ``loss.teacher`` is ``generator`` is taught by a label distribution generator of
+    the same seed, which learns the targets first and is then frozen.
+    """
+
+    stage = "resface"
+    model: str
+    input_size: int
+    classes: int
+    """Eight, with contempt, where the crowd names it; seven otherwise."""
+    targets: str
+    arms: Annotated[dict[str, Changes], Field(min_length=1)]
+
+    def jobs(self) -> list[Job]:
+        edition = load_edition(self.edition)
+        given = edition.data.resolved() | {"classes": self.classes, "targets": self.targets}
+        data = with_fingerprint(build(DataConfig, given))
+        size: Changes = {"model.input_size": self.input_size}
+        jobs: list[Job] = []
         for seed in self.seeds:
             for recipe in self.recipes:
-                for target in self.targets:
-                    taught: Changes = {"data.targets": target}
-                    if target == "generator":
-                        jobs.append(self.training(edition, recipe, seed, "ldg", "ldg", size))
-                        taught = {"loss.teacher": jobs[-1].key, "loss.distribution": "teacher"}
-                    jobs.append(
-                        self.training(edition, recipe, seed, target, self.model, network | taught)
+                teacher = self.training(edition, recipe, seed, "generator", "ldg", size, data)
+                for arm, changes in self.arms.items():
+                    if changes.get("loss.teacher") == "generator":
+                        jobs.append(teacher)
+                        changes = changes | {"loss.teacher": teacher.key}
+                    made = self.training(
+                        edition, recipe, seed, arm, self.model, size | changes, data
                     )
-        return [*jobs, self.audit()]
+                    jobs.append(made)
+        return [*unique(jobs), self.audit()]
 
 
 class CrossDataset(Trained):
@@ -648,6 +717,7 @@ STAGES: dict[str, type[Stage]] = {
         Ablations,
         ClassWeighting,
         LabelDistribution,
+        ResFace,
         CrossDataset,
         ErrorAnalysis,
         Design,

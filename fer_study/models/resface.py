@@ -92,22 +92,25 @@ class CompactBranch(nn.Module):
 
     Each block halves the side: "reduces the spatial redundancy". Kernel, widths and normalisation
     are ours.
+
+    Args:
+        inputs, side: maps that it sees, and their side.
     """
 
-    def __init__(self, num_classes: int, input_size: int, widths: str) -> None:
+    def __init__(self, num_classes: int, inputs: int, side: int, widths: str) -> None:
         super().__init__()
         channels = _numbers(widths, "branch_widths", 4, 4)
-        side = -(-input_size // 64)  # the stem divides by 4, each block by 2, rounded up
+        side = -(-side // 16)  # each block divides it by 2, rounded up
         self.blocks = nn.Sequential(
             *(
                 nn.Sequential(*_normalised(i, o, 3, stride=2))
-                for i, o in pairwise([STEM, *channels])
+                for i, o in pairwise([inputs, *channels])
             )
         )
         self.head = nn.Sequential(nn.Flatten(), nn.Linear(channels[-1] * side**2, num_classes))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, 64, H / 4, W / 4), the output of Conv1 -> logits (B, K)."""
+        """(B, inputs, side, side), the output of Conv1 -> logits (B, K)."""
         return self.head(self.blocks(x))
 
 
@@ -162,7 +165,9 @@ class ResFace(FaceModel):
             self.body.append(stage)
         self.branch_use, self.branch_weight = branch, branch_weight
         self.branch = (
-            CompactBranch(num_classes, input_size, branch_widths) if branch != "none" else None
+            CompactBranch(num_classes, STEM, -(-input_size // 4), branch_widths)
+            if branch != "none"
+            else None
         )
         self.head = nn.Sequential(
             nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, num_classes)
@@ -226,7 +231,7 @@ class LabelDistributionGenerator(FaceModel):
         super().__init__()
         self.stem, self.branch = (
             _stem(in_channels, input_size),
-            CompactBranch(num_classes, input_size, widths),
+            CompactBranch(num_classes, STEM, -(-input_size // 4), widths),
         )
         start_as_he(self)
 

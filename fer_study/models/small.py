@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from itertools import pairwise
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import nn
@@ -16,6 +16,7 @@ from torch import nn
 from ..settings.errors import InputError
 from .ladder import FixedKernels
 from .registry import FaceModel, check_side, register, start_as_he
+from .resface import CompactBranch
 
 
 class _Pooled(FaceModel):
@@ -38,7 +39,9 @@ class _Pooled(FaceModel):
         )
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        x = self.stem(images)
+        return self._logits(self.stem(images))
+
+    def _logits(self, x: torch.Tensor) -> torch.Tensor:
         for block in self.blocks:
             x = block(x)
         return self.head(x)
@@ -96,7 +99,13 @@ class FER48(_Pooled):
         kernels: the fixed filters of ``ladder`` before the stem.
         dropout: before the linear layer.
         drop_path: stochastic depth of every block.
+        branch: with ``joint`` a label distribution generator stands on the stem and is trained
+            together with the network, as in ``resface``; it is left out at inference.
     """
+
+    added_options: ClassVar[frozenset[str]] = frozenset({"branch"})
+    branch_weight = 1.0
+    """Of the distribution loss between network and generator."""
 
     def __init__(
         self,
@@ -110,6 +119,7 @@ class FER48(_Pooled):
         kernels: bool = False,
         dropout: float = 0.2,
         drop_path: float = 0.0,
+        branch: Literal["none", "joint"] = "none",
     ) -> None:
         super().__init__()
         check_side("fer48", input_size, 16)
@@ -128,7 +138,27 @@ class FER48(_Pooled):
         ]
         stem = _stem(in_channels, widths[0], kernels)
         self._assemble(stem, stages, widths[-1], num_classes, dropout)
+        self.branch = (
+            CompactBranch(num_classes, widths[0], input_size, "32-64-128-256")
+            if branch == "joint"
+            else None
+        )
         start_as_he(self)
+
+    @classmethod
+    def extra_outputs(cls, options: dict[str, int | float | bool | str]) -> tuple[str, ...]:
+        return ("branch",) if options["branch"] == "joint" else ()
+
+    def training_outputs(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+        """``{"logits": (B, K), "branch": (B, K)}``, the second of a joint generator."""
+        if self.branch is None:
+            return super().training_outputs(images)
+        x = self.stem(images)
+        return {"logits": self._logits(x), "branch": self.branch(x)}
+
+    def stages(self) -> list[nn.Module]:
+        head, *rest = super().stages()
+        return [head if self.branch is None else nn.ModuleList([self.branch, head]), *rest]
 
 
 @register("resnet18_48")

@@ -90,8 +90,9 @@ class DataConfig(Frozen):
             and PrivateTest.
         folds, fold: k-fold cross-validation inside the training split (folds = 0: none); the test
             split stays.
-        targets: ``labels`` (one-hot) or ``votes`` (the distribution of the votes, of ``ferplus`` as
-            by ``annotation``).
+        targets: ``labels`` (one-hot); ``votes`` (the distribution of the votes, of ``ferplus`` as
+            by ``annotation``); or ``majority`` (one-hot: what more than half of the crowd says, by
+            the rule of FER+; training images without such a class are left out).
         deduplicate: leave out training images that have an exact copy in validation or test, and
             all but one of each group.
         drop_tested: leave out only those that have an exact copy in validation or test; repeats
@@ -110,7 +111,7 @@ class DataConfig(Frozen):
     protocol: Literal["official", "resplit"] = "official"
     folds: Annotated[int, Field(ge=0)] = 0
     fold: Annotated[int, Field(ge=0)] = 0
-    targets: Literal["labels", "votes"] = "labels"
+    targets: Literal["labels", "votes", "majority"] = "labels"
     deduplicate: bool = False
     drop_tested: bool = False
     max_train: Annotated[int, Field(ge=1)] | None = None

@@ -3,16 +3,21 @@ scores."""
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..data.copies import copy_groups, count_among, near_groups
 from ..data.faceset import FaceSet
+from ..data.labels import VOTE_NAMES
 from ..data.official import OFFICIAL_COUNTS
 from ..data.twin.synthetic import split_names
+from ..data.votes import clear_majority
 from ..settings.errors import InputError
 from ..settings.experiment import DataConfig
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -21,7 +26,7 @@ class Split:
 
     Attributes:
         train, validation, test: (n,) int64 rows.
-        targets: (N, K) float32 target distribution of every row.
+        targets: (N, K) float32 target distribution of every row that trains.
         copy_in_train, copy_in_validation: (N,) bool: a pixel-identical other image is used there.
     """
 
@@ -55,13 +60,32 @@ def vote_targets(faces: FaceSet) -> np.ndarray:
     if faces.targets is not None:
         return faces.targets
     if faces.votes is None:
-        raise InputError(
-            f"{faces.name}: targets are votes, but the data has none; FER+ votes "
-            "(fer2013new.csv) are needed"
-        )
+        raise _no_votes(faces, "votes")
     votes = faces.votes[:, : faces.num_classes].astype(np.float32)
     total = votes.sum(axis=1, keepdims=True)
     return np.where(total > 0, votes / np.maximum(total, 1), label_targets(faces))
+
+
+def majority_targets(faces: FaceSet) -> np.ndarray:
+    """The class that more than half of the crowd names (``votes.clear_majority``).
+
+    Returns:
+        (N, K) float32, one-hot; a row of zeros where it names no class, or none that the set has.
+
+    Raises:
+        InputError: the set has no votes.
+    """
+    if faces.votes is None:
+        raise _no_votes(faces, "majority")
+    chosen = clear_majority(faces.votes)[:, None]
+    return (chosen == np.arange(faces.num_classes)).astype(np.float32)
+
+
+def _no_votes(faces: FaceSet, targets: str) -> InputError:
+    return InputError(
+        f"{faces.name}: targets are {targets}, but the data has no votes; FER+ votes "
+        "(fer2013new.csv) are needed"
+    )
 
 
 def split(faces: FaceSet, config: DataConfig) -> Split:
@@ -72,7 +96,8 @@ def split(faces: FaceSet, config: DataConfig) -> Split:
     run's seed.
 
     Raises:
-        InputError: a split is missing, or votes are asked for and absent.
+        InputError: a split is missing, or no training image is left, or votes are asked for and
+            absent.
     """
     rows = {name: np.flatnonzero(faces.split == name) for name in ("train", "validation", "test")}
     if not len(rows["train"]) or not len(rows["test"]):
@@ -93,6 +118,11 @@ def split(faces: FaceSet, config: DataConfig) -> Split:
         near = near_groups(faces.images[train])
         part = _parts(faces.labels[train], near, config.folds, config.world_seed)
         train, validation = train[part != config.fold], train[part == config.fold]
+    targets = TARGETS[config.targets](faces)
+    if config.targets == "majority":
+        known = targets[train].any(axis=1)
+        _log_left_out(faces, train[~known])
+        train = train[known]
     if config.deduplicate or config.drop_tested:
         train = train[~np.isin(same[train], same[np.concatenate([validation, test])])]
     if config.deduplicate:
@@ -101,7 +131,6 @@ def split(faces: FaceSet, config: DataConfig) -> Split:
         train = np.sort(
             np.random.default_rng([config.world_seed, 7]).permutation(train)[: config.max_train]
         )
-    targets = vote_targets(faces) if config.targets == "votes" else label_targets(faces)
     return Split(train, validation, test, targets, _copies(same, train), _copies(same, validation))
 
 
@@ -131,6 +160,19 @@ def fold_leaks(faces: FaceSet, config: DataConfig, rows: Split) -> dict[str, obj
         for name, mask in held.items()
     }
     return {"images": len(rows.validation), **leaks}
+
+
+TARGETS = {"labels": label_targets, "votes": vote_targets, "majority": majority_targets}
+"""``DataConfig.targets`` -> the target distribution of every row."""
+
+
+def _log_left_out(faces: FaceSet, rows: np.ndarray) -> None:
+    """Log which training images have no majority to learn from, and why."""
+    chosen = clear_majority(faces.votes[rows])
+    names = ["no option has more than half", *VOTE_NAMES]
+    reasons = {name: int((chosen == i).sum()) for i, name in enumerate(names, -1)}
+    said = ", ".join(f"{name} {count}" for name, count in reasons.items() if count)
+    log.info("%s: %d training images without a majority left out (%s)", faces.name, len(rows), said)
 
 
 def training_images(config: DataConfig) -> int | None:

@@ -10,7 +10,7 @@ import timm
 import torch
 
 from emonext_weights import fill, published_name, seeded_images
-from fer_study.models import create_model
+from fer_study.models import FaceModel, create_model
 from fer_study.models.emonext import AttentionPenalty, entropy, largest_variance, variance
 from fer_study.settings.errors import InputError
 from fer_study.settings.experiment import ModelConfig, OptimiserConfig
@@ -201,6 +201,32 @@ def test_without_a_factor_the_attention_is_only_watched():
     assert spread > 0 and not spread.requires_grad
     for factor, one in outputs.items():
         assert one["attention_variance"] == spread and one["penalty"].item() == pytest.approx(factor * spread.item())
+
+
+class OfTokens(FaceModel):
+    """Another network with an attention map: four quarters of a picture that attend to each other."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor, self.attention, self.head = factor, AttentionPenalty(16, 0.5), torch.nn.Linear(16, 7)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.head(images.mean(dim=1).flatten(1)[:, :16])
+
+    def training_outputs(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+        weights = self.attention.weights(images.reshape(len(images), 4, 16))
+        outputs = {"penalty": self.factor * variance(weights), "attention_entropy": entropy(weights)}
+        return {"logits": self(images)} | outputs
+
+
+def test_any_network_with_an_attention_map_can_be_penalised():
+    torch.manual_seed(0)
+    images, targets = torch.rand(3, 1, 8, 8), torch.eye(7)[:3]
+    network = OfTokens(10.0)
+    step = Penalised(network, soft_cross_entropy).step(images, targets)
+    assert step.loss == step.logs["loss"] + step.logs["penalty"] and 0 < step.logs["penalty"] <= 10 * largest_variance(4)
+    step.logs["penalty"].backward()
+    assert network.attention.query.weight.grad.abs().sum() > 0 and network.head.weight.grad is None
 
 
 def test_a_penalty_that_cannot_be_is_refused():

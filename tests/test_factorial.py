@@ -210,8 +210,8 @@ def test_a_run_with_another_seed_is_no_run_of_the_factorial(tmp_path):
 def test_the_family_is_all_parts(tmp_path):
     """A part that would count alone counts no more beside four others (Holm)."""
     runs = Runs(tmp_path)
-    noise = np.random.default_rng(4).integers(-3, 4, 16)
-    runs.add_all(lambda cell, place: int(28 + 3 * (cell["stn"] > 0) + noise[place]))
+    noise = np.random.default_rng(8).integers(-3, 4, 16)
+    runs.add_all(lambda cell, place: int(28 + 2 * (cell["stn"] > 0) + noise[place]))
     values = [record.metrics["last_single"]["test"]["accuracy"] for record in runs.records.values()]
     p = Factorial(runs.listed.cells(), values).main_effects()["stn"].p_value
     assert 0.01 < p < 0.05 and runs.verdict().word == "undecided"

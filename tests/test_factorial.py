@@ -45,8 +45,8 @@ def test_three_factors_by_hand():
     assert [tuple(cell.values()) for cell in cells(["a", "b", "c"])] == [(1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1)]
     effects = Factorial(cells(["a", "b", "c"]), [7, 5, 4, 2]).main_effects()
     assert [effects[name].value for name in "abc"] == [3, 2, 0] and effects["a"].df == 0
-    for wrong in (["a"], ["a", "a"]):
-        with pytest.raises(ValueError, match="two or more, each once"):
+    for wrong in (["a", "b"], ["a", "b", "a"]):
+        with pytest.raises(ValueError, match="three or more, each once"):
             cells(wrong)
 
 

@@ -40,10 +40,11 @@ def cells(factors: Sequence[str]) -> list[Cell]:
         2^(k-1) cells for k factors.
 
     Raises:
-        ValueError: fewer than two factors, or one twice.
+        ValueError: fewer than three factors (of two, one could not be told from the other), or one
+            twice.
     """
-    if len(set(factors)) != len(factors) or len(factors) < 2:
-        raise ValueError(f"factors are {list(factors)}, allowed: two or more, each once")
+    if len(set(factors)) != len(factors) or len(factors) < 3:
+        raise ValueError(f"factors are {list(factors)}, allowed: three or more, each once")
     *free, last = factors
     found = []
     for levels in product((1, -1), repeat=len(free)):

@@ -495,7 +495,7 @@ class Factorial(Trained):
 
     model: str
     input_size: int
-    factors: Annotated[dict[str, Changes], Field(min_length=2)]
+    factors: Annotated[dict[str, Changes], Field(min_length=3)]
     """What is changed to take a part away."""
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
     arms: dict[str, Arm]

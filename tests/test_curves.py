@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fer_study.analysis import curves
-from fer_study.settings.experiment import DataConfig, LossConfig
+from fer_study.settings.experiment import DataConfig, LossConfig, SamplingConfig
 from page_records import make_record, two_epochs
 
 
@@ -21,6 +21,9 @@ def test_histories_carry_their_seed(tmp_path):
     ({"loss": {"class_weights": "heavy"}}, True, "with class weights"),
     ({"loss": {"label_smoothing": 0.1}}, True, "with label smoothing"),
     ({"loss": {"teacher": 16 * "a", "distribution": "teacher"}}, True, "teacher"),
+    ({"loss": {"focal_gamma": 2.0}}, True, "of the focal loss"),
+    ({"loss": {"logit_adjustment": 1.0}}, True, "with adjusted logits"),
+    ({"sampling": SamplingConfig(balanced=True)}, True, "on images drawn by class"),
     ({"loss": {"mixup": 0.2}}, False, "mixed"),
     ({"loss": {"cutmix": 1.0}}, False, "mixed"),
     ({"data": DataConfig(dataset="synthetic", faces=100, targets="votes")}, False, "the votes"),

@@ -31,7 +31,12 @@ from page_records import TEST, VALIDATION, labels_of, make_record
 
 STAGES = {
     "01_dataset_audit": {"near_threshold": 0.95, "others": []},
-    "02_class_weighting": {"recipes": ["smoke"], "model": "emotion_cnn", "schemes": ["none", "heavy"], "seeds": [0]},
+    "02_class_weighting": {
+        "recipes": ["smoke"],
+        "model": "emotion_cnn",
+        "seeds": [0],
+        "arms": {"none": {}, "heavy": {"loss.class_weights": "heavy"}},
+    },
     "06_cross_dataset": {"recipes": ["smoke"], "model": "emotion_cnn", "sources": ["folders"], "seeds": [0]},
     "07_error_analysis": {"recipes": ["smoke"], "models": ["emotion_cnn"], "seeds": [0]},
 }

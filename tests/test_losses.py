@@ -11,9 +11,11 @@ import torch.nn.functional as F
 from sklearn.utils.class_weight import compute_class_weight
 
 from fer_study.data.labels import FER2013
-from fer_study.training.losses import class_weights, label_distribution_loss, smooth, soft_cross_entropy
+from fer_study.settings.errors import InputError
+from fer_study.training.losses import class_weights, label_distribution_loss, log_frequencies, smooth, soft_cross_entropy
 
 COUNTS = torch.tensor([10, 20, 30, 40, 0, 50, 50])
+FULL = torch.tensor([10, 20, 30, 40, 5, 45, 50])
 
 
 @pytest.fixture
@@ -73,9 +75,72 @@ def test_computed_in_float32(batch):
 
 
 def test_inverse_class_weights():
-    weights = class_weights("inverse", COUNTS)
-    assert torch.allclose(weights, torch.tensor([200 / 70, 200 / 140, 200 / 210, 200 / 280, 0, 200 / 350, 200 / 350]))
-    assert (weights * COUNTS).sum().item() == pytest.approx(200 * 6 / 7)
+    weights = class_weights("inverse", FULL)
+    assert weights.tolist() == pytest.approx([200 / 7 / n for n in FULL.tolist()])
+    assert (weights * FULL).sum().item() == pytest.approx(200), "every class has the same say, and a mean image weighs 1"
+
+
+def test_square_roots_and_effective_numbers_by_hand():
+    """Of two classes of 1 and 4 images: the ratio of weights is 2, or (1 - b^4) / (1 - b), and their sum is K."""
+    counts = torch.tensor([1, 4])
+    assert class_weights("square_root", counts).tolist() == pytest.approx([4 / 3, 2 / 3])
+    for beta in (0.5, 0.999):
+        ratio = 1 + beta + beta**2 + beta**3
+        expected = [2 * ratio / (1 + ratio), 2 / (1 + ratio)]
+        assert class_weights("effective_number", counts, beta=beta).tolist() == pytest.approx(expected)
+    assert class_weights("effective_number", counts, beta=0.0).tolist() == [1, 1]
+    inverse = class_weights("effective_number", counts, beta=1 - 1e-9)
+    assert inverse.tolist() == pytest.approx([8 / 5, 2 / 5], rel=1e-4), "towards beta 1 it is the inverse, to all digits"
+
+
+@pytest.mark.parametrize("scheme", ["inverse", "square_root", "effective_number"])
+def test_a_class_without_images_has_no_weight(scheme):
+    with pytest.raises(InputError, match=rf"class weights '{scheme}': no training image is of sad, allowed") as caught:
+        class_weights(scheme, COUNTS)
+    assert "\n" not in str(caught.value)
+
+
+def test_heavy_weights_need_images_of_what_they_weigh():
+    assert class_weights("heavy", COUNTS).tolist() == [1, 15, 8, 1, 1, 1, 1], "sad is not weighed"
+    with pytest.raises(InputError, match="class weights 'heavy': no training image is of disgust"):
+        class_weights("heavy", torch.tensor([10, 0, 30, 40, 5, 50, 50]))
+
+
+def test_focal_loss_by_hand():
+    """Probabilities (3/4, 1/4) against the first class, then against both: (1 - p)^2 weighs each term."""
+    logits = torch.tensor([[math.log(3.0), 0.0]])
+    hard, soft = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.6, 0.4]])
+    of_first, of_second = math.log(4 / 3) / 16, math.log(4) * 9 / 16
+    assert soft_cross_entropy(logits, hard, gamma=2.0).item() == pytest.approx(of_first)
+    assert soft_cross_entropy(logits, soft, gamma=2.0).item() == pytest.approx(0.6 * of_first + 0.4 * of_second)
+    weights = torch.tensor([3.0, 1.0])
+    weighted = soft_cross_entropy(logits, soft, weights, "weights", gamma=2.0)
+    assert weighted.item() == pytest.approx((1.8 * of_first + 0.4 * of_second) / 2.2)
+
+
+def test_focal_loss_is_that_of_torchvision_for_two_classes(batch):
+    """The sigmoid of a difference of logits is the softmax of two."""
+    from torchvision.ops import sigmoid_focal_loss
+
+    logits, labels, _ = batch
+    two, first = logits[:, :2], F.one_hot(labels % 2, 2).float()
+    theirs = sigmoid_focal_loss(two[:, 0] - two[:, 1], first[:, 0], alpha=-1, gamma=1.5, reduction="mean")
+    assert soft_cross_entropy(two, first, gamma=1.5).item() == pytest.approx(theirs.item(), rel=1e-5)
+
+
+def test_focal_loss_without_a_power_is_cross_entropy_and_has_slopes_everywhere(batch):
+    logits, _, target = batch
+    almost = soft_cross_entropy(logits, target, gamma=1e-7)
+    assert almost.item() == pytest.approx(soft_cross_entropy(logits, target).item(), rel=1e-5)
+    sure = (60 * target).requires_grad_()  # so sure that 1 - p is 0
+    soft_cross_entropy(sure, target, gamma=0.5).backward()
+    assert torch.isfinite(sure.grad).all()
+
+
+def test_frequencies_by_hand():
+    assert log_frequencies(torch.tensor([1, 4])).exp().tolist() == pytest.approx([0.2, 0.8])
+    with pytest.raises(InputError, match="logit_adjustment: no training image is of sad"):
+        log_frequencies(COUNTS)
 
 
 def test_inverse_weights_are_those_that_scikit_learn_calls_balanced():
@@ -87,8 +152,7 @@ def test_inverse_weights_are_those_that_scikit_learn_calls_balanced():
 
 def test_other_class_weights():
     assert class_weights("none", COUNTS) is None
-    assert class_weights("heavy", COUNTS).tolist() == [1, 15, 8, 1, 1, 1, 1]
-    with pytest.raises(ValueError, match="'light', allowed: none, inverse, heavy"):
+    with pytest.raises(ValueError, match="'light', allowed: none, inverse, square_root, effective_number, heavy"):
         class_weights("light", COUNTS)
 
 

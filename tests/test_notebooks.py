@@ -27,7 +27,7 @@ ALONE = ["gallery", "twin", "twin_networks", "08_findings", *METHODS]
 ONE = {"model": "emotion_cnn"}
 LEAST = [
     ("01_dataset_audit", {"near_threshold": 1.0}),
-    ("02_class_weighting", ONE | {"schemes": ["none"]}),
+    ("02_class_weighting", ONE | {"arms": {"none": {}}, "small_arms": {}}),
     ("03_model_comparison", {"models": ["emotion_cnn"], "baseline": False}),
     ("04_ablations", ONE | {"arms": {"full": {}}}),
     ("05_label_distribution", ONE | {"targets": ["labels"]}),

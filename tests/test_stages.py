@@ -160,7 +160,7 @@ def jobs(stage: str, given: dict, **more: object) -> list[Job]:
         ),
         (lambda: jobs("04_ablations", TRAINED, arms={"x": {"phases.1.lr": 1.0}}), "phases has no '1'; allowed: 0"),
         (lambda: jobs("04_ablations", TRAINED, arms={"x": {"seed.x": 1}}), "seed has no 'x'; allowed: nothing"),
-        (lambda: jobs("02_class_weighting", TRAINED, recipes=["tea"], schemes=["none"]), "unknown recipe 'tea'; known: "),
+        (lambda: jobs("02_class_weighting", TRAINED, recipes=["tea"], arms={"none": {}}), "unknown recipe 'tea'; known: "),
     ],
 )
 def test_unknown_names_are_refused(call, words):
@@ -198,7 +198,7 @@ def test_a_notebook_is_refused_what_a_file_is(call, words):
     [
         ("seeds: [0]", "seeds: 0", "seeds is 0: .*array"),
         ("seeds: [0]\n", "", "seeds is missing"),
-        ("schemes: [none, inverse, heavy]", "schemes: [none, 3]", "schemes.1 is 3: .*string"),
+        ("heavy: {loss.class_weights: heavy}", "heavy: {loss.class_weights: [3]}", r"arms\.heavy\.\S* is \[3\]"),
         ("seeds: [0]", "seeds: [-1]", "seeds.0 is -1: .*greater than or equal to 0"),
         ("seeds: [0]", "seeds: [0, 1, 0]", "seeds is .0, 1, 0.: .*0 is listed twice"),
         ("recipes: [smoke]", "recipes: []", "recipes is ..: .*at least 1 item"),

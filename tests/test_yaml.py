@@ -73,7 +73,9 @@ def test_words_are_words(params, refused, word):
     path = params / "smoke" / "edition.yaml"
     path.write_text(path.read_text().replace("title: smoke", f"title: {word}"))
     assert editions.load_edition("smoke", params).title == word
-    refused("plan", "smoke", "02", "-p", "schemes", f"[{word}]", words=("class_weights", repr(word)))
+    refused(
+        "plan", "smoke", "02", "-p", "arms", f"{{x: {{loss.class_weights: {word}}}}}", words=("class_weights", repr(word))
+    )
     refused("plan", "smoke", "03", "-p", "baseline", word, words=("baseline", repr(word), "bool"))
     refused("plan", "smoke", "01", "-p", "near_threshold", word, words=("near_threshold", repr(word), "number"))
 

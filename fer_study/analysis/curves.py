@@ -45,10 +45,13 @@ def _compared(records: Sequence[Record]) -> pd.DataFrame:
     if other:
         remark = f"training, scored against {other}, is left out"
         return table.assign(train_loss=np.nan, train_accuracy=np.nan, remark=remark)
-    loss = config.loss
+    loss, sampling = config.loss, config.sampling
     ways = {
         "against its teacher": loss.teacher,
         "with class weights": loss.class_weights != "none",
+        "of the focal loss": loss.focal_gamma,
+        "with adjusted logits": loss.logit_adjustment,
+        "on images drawn by class": sampling.balanced or sampling.times > 1,
         "with label smoothing": loss.label_smoothing,
     }
     used = " and ".join(way for way, on in ways.items() if on)

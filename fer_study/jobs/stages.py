@@ -301,10 +301,10 @@ class ClassWeighting(Ablations):
     the time, with more ways to treat rare classes. The first arm of each is its base."""
 
     stage = "02_class_weighting"
-    small_model: str
-    small_options: dict[str, Value]
-    small_recipe: str
-    small_arms: dict[str, Changes]
+    small_recipe: str = ""
+    small_model: str = ""
+    small_options: dict[str, Value] = Field(default_factory=dict)
+    small_arms: dict[str, Changes] = Field(default_factory=dict)
 
     def jobs(self) -> list[Job]:
         options: Changes = {f"model.options.{key}": x for key, x in self.small_options.items()}

@@ -275,22 +275,23 @@ def make_objective(
 
 
 def label_layer(network: FaceModel, classes: int, name: str) -> nn.Linear:
-    """Find the last linear layer of a network, which makes its features logits.
+    """Find the linear layer that makes the features of a network logits, the last such in its head.
 
     Args:
         classes: how many logits there are.
         name: of the network.
 
     Raises:
-        InputError: its head does not end in such a layer.
+        InputError: its head has none.
     """
-    layers = [part for part in network.stages()[0].modules() if isinstance(part, nn.Linear)]
-    if not layers or layers[-1].out_features != classes:
+    linear = [part for part in network.stages()[0].modules() if isinstance(part, nn.Linear)]
+    fitting = [layer for layer in linear if layer.out_features == classes]
+    if not fitting:
         raise InputError(
-            f"model {name}: its head does not end in a linear layer of {classes} logits, so a "
-            "second head has no features to read; loss.votes_weight allowed: 0"
+            f"model {name}: its head has no linear layer of {classes} logits, so a second head has "
+            "no features to read; loss.votes_weight allowed: 0"
         )
-    return layers[-1]
+    return fitting[-1]
 
 
 def batch_loss(

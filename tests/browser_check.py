@@ -3,8 +3,9 @@
 Usage: python tests/browser_check.py book/_build/html --screenshots .build/screenshots [--files] [--only PART] [--speed]
 
 Checked on each page, as wide as a screen and as a phone: no request failed or was answered with an error, no error on
-the console, every image has content, nothing is wider than the page, no table and no line of code is cut, and axe finds
-nothing that keeps a reader out, in light and in dark colours, with all that folds unfolded. All that a page loads
+the console, every image has content, nothing is wider than the page, no table and no line of code is cut, no chart has
+letters of less than 8 pixels, and axe finds nothing that keeps a reader out, in light and in dark colours, with all
+that folds unfolded. All that a page loads
 weighs less than 2 MB, uncompressed. Once: the search finds claims and numbers. The pages come from a server on the
 loopback address, or with ``--files`` straight from the disk. ``--speed`` also times four pages on the profile of a
 phone. Playwright drives the Chromium or Chrome that is installed ($CHROMIUM names it); nothing is downloaded.
@@ -16,6 +17,7 @@ import argparse
 import functools
 import gzip
 import io
+import math
 import os
 import re
 import shutil
@@ -68,6 +70,11 @@ FAULTS = """() => {
         ...cut.map(element => `${element.localName} is cut: ${start(element)}`),
     ];
 }"""
+CHARTS = """() => [...document.querySelectorAll('main img[src$=".svg"]')].filter(image => !image.closest('.sd-card'))
+    .map(image => [image.getAttribute('src'), image.getBoundingClientRect().width, image.alt])"""
+LETTERS = re.compile(r"scale\(([\d.]+) -")
+"""Matplotlib draws letters as outlines, a hundred units to the size of the font."""
+LEAST_LETTERS = 8
 UNFOLD = "() => document.querySelectorAll('details').forEach(fold => fold.open = true)"
 PAINT = "theme => { document.documentElement.dataset.theme = theme; }"
 FIRST_PAINT = """() => new Promise(found => new PerformanceObserver(list => {
@@ -184,6 +191,18 @@ def check_access(page: Page, axe: Axe) -> list[str]:
     return problems
 
 
+def check_letters(page: Page, folder: Path) -> list[str]:
+    """Name the charts, all unfolded, whose smallest letters are too small to be read; cards show them as thumbnails."""
+    small = []
+    for source, width, words in page.evaluate(CHARTS):
+        chart = (folder / source).read_text(encoding="utf-8")
+        sizes = [100 * float(scale) for scale in LETTERS.findall(chart)]
+        letters = min(sizes, default=math.inf) * width / float(chart.partition('viewBox="0 0 ')[2].split()[0])
+        if letters < LEAST_LETTERS - 0.05:
+            small.append(f"letters of {letters:.1f} px in a chart: {words[:60]}")
+    return small
+
+
 def check_search(page: Page, word: str) -> list[str]:
     """Search for a word on the search page that is open."""
     page.goto(f"{page.url.partition('?')[0]}?q={word}")
@@ -232,6 +251,7 @@ def check(browser: Browser, root: str, html: Path, pages: list[str], screenshots
                 picture = re.sub(r"[^\w.]+", "_", name.removesuffix(".html")) + end
                 tab.screenshot(path=screenshots / f"{picture}.png", full_page=True)
             seen += check_access(tab, axe)
+            seen += check_letters(tab, (html / name).parent)
             if name == "search.html" and not end:
                 seen += [fault for word in SEARCHED for fault in check_search(tab, word)]
             problems += [f"{WIDTHS[end]} px: {problem}" for problem in dict.fromkeys(watches[end].problems + seen)]

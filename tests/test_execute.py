@@ -166,6 +166,16 @@ def test_a_finished_page(place, capsys):
     assert page.stat().st_mtime_ns == before, "an up-to-date page is left alone"
 
 
+@pytest.mark.parametrize(("source", "tags"), [("a = 1", []), ("a = [" + 200 * "1, " + "]", ["hide-input"])])
+def test_long_parameters_are_folded(source, tags):
+    cell = {"metadata": {"tags": ["injected-parameters"]}, "source": [source]}
+    execute.fold_long_parameters(cell)
+    assert cell["metadata"]["tags"] == ["injected-parameters", *tags]
+    own = {"metadata": {}, "source": source}
+    execute.fold_long_parameters(own)
+    assert own == {"metadata": {}, "source": source}, "other cells stay"
+
+
 def test_the_kernel_is_of_this_interpreter_and_quiet(place, monkeypatch, capfd):
     """Another environment may have left its own ``python3`` where kernels are looked for."""
     folder = place / "jupyter" / "kernels" / "python3"

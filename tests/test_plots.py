@@ -525,14 +525,60 @@ def test_scatter():
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("cost", "gain")
 
 
-def test_no_name_of_a_scatter_covers_another_or_a_point():
-    table = scattered(30)
+def name_boxes(ax: plt.Axes) -> np.ndarray:
+    """(N, 4) pixels of the names, as they were drawn last."""
+    return np.array([text.get_window_extent().extents for text in ax.texts])
+
+
+def overlapping(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    low, high = (f(boxes[:, None], others[None]) for f in (np.maximum, np.minimum))
+    return (high[..., 2:] > low[..., :2]).all(axis=-1)
+
+
+@pytest.mark.parametrize("dpi", [72, 110], ids=["SVG", "PNG"])
+def test_no_name_of_a_scatter_covers_another_or_a_point(dpi):
+    table = scattered(30).assign(size=np.arange(1, 31), kind="one kind")
     ax = plots.scatter(table, logarithmic=(True, True))
+    ax.figure.set_dpi(dpi)
     ax.figure.draw_without_rendering()
-    boxes = [mpl.text.Text.get_window_extent(text) for text in ax.texts]  # without its line
+    boxes = name_boxes(ax)
     assert sorted(text.get_text() for text in ax.texts) == sorted(table["name"])
-    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+    assert overlapping(boxes, boxes).sum() == len(table), "each overlaps itself alone"
     points = ax.transData.transform(table[["x", "y"]].to_numpy())
-    assert not any(box.contains(*point) for box in boxes for point in points)
+    half = np.sqrt(ax.collections[0].get_sizes())[:, None] / 2 * ax.figure.dpi / 72
+    assert not overlapping(boxes, np.hstack([points - half, points + half])).any()
     frame = ax.get_window_extent()
-    assert all(frame.x0 <= box.x0 and box.x1 <= frame.x1 for box in boxes)
+    assert (boxes[:, 0] >= frame.x0).all() and (boxes[:, 2] <= frame.x1).all()
+    below = ax.get_legend().get_window_extent()
+    assert below.y1 < frame.y0, "the legend lies outside"
+
+
+def test_names_of_a_scatter_follow_the_layout_of_the_figure():
+    """The first panel becomes narrower when the second is drawn."""
+    table = scattered(8).assign(low=lambda t: t["y"] - 0.2, high=lambda t: t["y"] + 0.2)
+    axes = plots.panels(2, (4, 4))
+    for ax, label in zip(axes, ("y", "a label\nof\nseveral\nlines"), strict=True):
+        plots.scatter(table, ax, ("x", label))
+    axes[0].figure.draw_without_rendering()
+    for ax in axes:
+        boxes = name_boxes(ax)
+        assert overlapping(boxes, boxes).sum() == len(table)
+        points = ax.transData.transform(table[["x", "y"]].to_numpy())
+        assert not overlapping(boxes, np.hstack([points - 2, points + 2])).any()
+
+
+def test_a_name_stands_beside_its_point_and_a_far_one_has_a_line():
+    def drawn(table: pd.DataFrame) -> tuple[plt.Axes, np.ndarray]:
+        ax = plots.scatter(table)
+        ax.figure.draw_without_rendering()
+        return ax, ax.transData.transform(table[["x", "y"]].to_numpy())
+
+    ax, (point, _) = drawn(pd.DataFrame({"name": ["a", "b"], "x": [1, 2], "y": [1, 2]}))
+    scale = ax.figure.dpi / 72
+    radius = np.sqrt(18) / 2 * scale
+    assert name_boxes(ax)[0, 0] == pytest.approx(point[0] + radius + 3 * scale), "at the right, three points off"
+    assert not any(len(line.get_xdata()) for line in ax.findobj(mpl.lines.Line2D) if line.get_color() == plots.GREY)
+    crowd = pd.DataFrame({"name": [f"a long name {i}" for i in range(20)], "x": 1 + np.arange(20) / 1e4, "y": 1.0})
+    ax, points = drawn(pd.concat([crowd, pd.DataFrame({"name": ["z"], "x": [2.0], "y": [2.0]})], ignore_index=True))
+    lines = [line for line in ax.findobj(mpl.lines.Line2D) if line.get_color() == plots.GREY and len(line.get_xdata())]
+    assert lines and all(np.abs(points - line.get_xydata()[0]).sum(axis=1).min() < 1e-6 for line in lines)

@@ -78,3 +78,27 @@ def test_outlines_of_charts_lose_what_nobody_sees():
     assert written_pages.PATH.sub(written_pages.rounded, text) == text.replace("1.234567", "1.23").replace(
         "L 0.015625", "L 0.01"
     )
+
+
+CHART = """<svg viewBox="0 0 540 200">
+<g transform="translate(1 2) scale(0.09 -0.09)"/><g transform="scale(0.075 -0.075)"/></svg>"""
+
+
+def test_a_chart_says_how_wide_it_has_to_be_to_be_read(tmp_path):
+    assert written_pages.legible_width(CHART) == 540 * 8 / 7.5
+    assert written_pages.legible_width('<svg viewBox="0 0 540 200"></svg>') == 0
+    (tmp_path / "_images").mkdir()
+    (tmp_path / "_images" / "a.svg").write_text(CHART, encoding="utf-8")
+
+    def page(text: str) -> str:
+        return written_pages.FIGURE.sub(lambda found: written_pages.enlarged(tmp_path, found), text)
+
+    chart = page('<img alt="x" src="_images/a.svg">')
+    assert chart == (
+        '<a href="_images/a.svg" class="enlarge"><img data-wide style="--legible: 576px" alt="x" src="_images/a.svg"></a>'
+    )
+    faces = page('<a href="b.png"><img src="_images/b.png" style="width: 930px; height: 651px;"/></a>')
+    assert faces == (
+        '<a href="b.png"><img data-wide src="_images/b.png" style="--legible: 651px; width: 930px; height: 651px;"/></a>'
+    )
+    assert (page(chart), page(faces)) == (chart, faces)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from functools import partial
 from pathlib import Path
@@ -21,10 +22,18 @@ ENTRY = 'role="doc-biblioentry"'
 """A deprecated role, which docutils writes in a list."""
 
 PICTURE = re.compile(r'(?<=(?:src|ref)=")([^":]*_images/\w+)\.png(?=")')
-FIGURE = re.compile(
-    r'(?<!class="enlarge">)<img (?![^>]*style=)[^>]*src="([^":]*_images/[^"]+)"[^>]*>'
-)
-"""A picture that is no link; Sphinx links those whose size it writes."""
+FIGURE = re.compile(r'<img (?![^>]*--legible)[^>]*src="([^":]*_images/[^"]+)"[^>]*>')
+SIZE = re.compile(r'style="(?=[^"]*width: (\d+)px)')
+"""Of a picture whose size Sphinx writes; it is a link already."""
+LETTERS = re.compile(r"scale\(([\d.]+) -")
+"""Matplotlib draws letters as outlines, a hundred units to the size of the font."""
+VIEW = re.compile(r'viewBox="0 0 ([\d.]+) ')
+LEGIBLE = 8
+"""Pixels: the size of the font below which nobody reads a chart."""
+PHONE = 342
+"""Pixels: the width of a page's text on a phone."""
+LEGIBLE_SHARE = 0.7
+"""Of the width of a picture of faces, whose letters have 8 points: there they have 8.5 pixels."""
 PATH = re.compile(r'(?<= )d="[^"]*"')
 DECIMALS = re.compile(r"(\.\d\d)\d+")
 HEAVY = 50_000
@@ -57,12 +66,39 @@ def rewrite(app: Sphinx, error: Exception | None) -> None:
         named = f'{LANDMARK}role="region" aria-label="Contents of the book" '
         better = better.replace(f"{LANDMARK}class", f"{named}class")
         better = PICTURE.sub(partial(compressed, path.parent), better)
-        better = FIGURE.sub(r'<a href="\1" class="enlarge">\g<0></a>', better)
+        better = FIGURE.sub(partial(enlarged, path.parent), better)
         if better != text:
             path.write_text(better, encoding="utf-8")
     for path in (Path(app.outdir) / "_images").glob("*.svg"):
         text = path.read_text(encoding="utf-8")
         path.write_text(PATH.sub(rounded, text), encoding="utf-8")
+
+
+def enlarged(folder: Path, found: re.Match[str]) -> str:
+    """Link a picture to itself, and say how wide it has to be that its letters can be read.
+
+    Where that is wider than the screen, the link scrolls sideways (``custom.css``).
+    """
+    picture, source = found[0], found[1]
+    size = SIZE.search(picture)
+    if size:
+        width = round(LEGIBLE_SHARE * int(size[1]))
+    elif source.endswith(".svg") and (folder / source).is_file():
+        width = legible_width((folder / source).read_text(encoding="utf-8"))
+    else:
+        width = 0
+    wide = "data-wide " if width > PHONE else ""
+    if size:
+        sized = picture.replace("<img ", f"<img {wide}", 1)
+        return SIZE.sub(f"\\g<0>--legible: {width}px; ", sized)
+    sized = picture.replace("<img ", f'<img {wide}style="--legible: {width}px" ', 1)
+    return f'<a href="{source}" class="enlarge">{sized}</a>'
+
+
+def legible_width(chart: str) -> int:
+    """Width in pixels at which the smallest letters of an SVG are ``LEGIBLE``."""
+    sizes = [100 * float(scale) for scale in LETTERS.findall(chart)]
+    return math.ceil(float(VIEW.search(chart)[1]) * LEGIBLE / min(sizes)) if sizes else 0
 
 
 def rounded(outline: re.Match[str]) -> str:

@@ -37,6 +37,9 @@ PAGES = {"fer2013": ROOT / "book" / "fer2013", "synthetic": ROOT / "book" / "syn
 """Where the pages of an edition belong that are part of the book; others go to ``pages/`` of the
 store."""
 
+LONG_PARAMETERS = 500
+"""Characters of a cell of parameters from which a page folds it: some six lines."""
+
 
 class Task(NamedTuple):
     """A page that is to be made: its notebook, where it goes, all its parameters and the hash of
@@ -371,5 +374,14 @@ def finished(notebook: dict, task: Task, missing: list[str], threads: str) -> st
         cell["metadata"].pop("papermill", None)
         cell["metadata"].pop("execution", None)
         if cell["cell_type"] == "code":
+            fold_long_parameters(cell)
             cell["outputs"] = [o for o in cell["outputs"] if o.get("name") != "stderr"]
     return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+
+
+def fold_long_parameters(cell: dict) -> None:
+    """Fold the cell of the parameters away where it would fill a screen of its page, such as a list
+    of thirty networks."""
+    tags = cell["metadata"].get("tags", [])
+    if "injected-parameters" in tags and len("".join(cell["source"])) > LONG_PARAMETERS:
+        cell["metadata"]["tags"] = [*tags, "hide-input"]

@@ -26,6 +26,7 @@ from .frame import (
     Head,
     Table,
     finish,
+    legend_below,
     percent_axis,
     start,
 )
@@ -76,13 +77,6 @@ def _row_shares(counts: np.ndarray) -> np.ndarray:
     return np.divide(counts, total, out=np.full(counts.shape, np.nan), where=total > 0)
 
 
-def _legend_below(ax: Axes, columns: int = 2, **look: float) -> None:
-    """Put the legend below the axis label."""
-    below = ax.transAxes + mpl.transforms.ScaledTranslation(0, -36 / 72, ax.figure.dpi_scale_trans)
-    place = {"loc": "upper left", "bbox_to_anchor": (0, 0), "bbox_transform": below}
-    ax.legend(**place, ncols=columns, borderaxespad=0, **look)
-
-
 def class_balance(counts: Table, ax: AnyAxes = None, **head: Unpack[Head]) -> Axes:
     """Draw images by class and split as stacked bars.
 
@@ -103,7 +97,7 @@ def class_balance(counts: Table, ax: AnyAxes = None, **head: Unpack[Head]) -> Ax
         )
     ax.set(xlabel="images", xlim=(0, 1.2 * left.max()), ylim=(len(left) - 0.5, -0.5))
     ax.xaxis.set_major_formatter("{x:,.0f}")
-    _legend_below(ax, columns=1)
+    legend_below(ax, columns=1)
     return finish(ax, "Images by class and split", "x", **head)
 
 
@@ -274,7 +268,7 @@ def score_intervals(
                 table["reported"] + table["reported_spread"],
             )
             ax.hlines(places + 0.18, *ends, SERIES_COLOURS[1], linewidth=1.4)
-        _legend_below(ax)
+        legend_below(ax)
     for place, row in enumerate(table.itertuples()):
         interval = (
             ""
@@ -321,7 +315,7 @@ def verdict_bars(counts: Table, ax: AnyAxes = None, **head: Unpack[Head]) -> Axe
         left += column.to_numpy()
     ax.bar_label(bars, [f"{total:.0f}" for total in left], padding=4, fontsize=9)
     ax.set(xlabel="claims", xlim=(0, 1.08 * left.max()), ylim=(len(counts) - 0.5, -0.5))
-    _legend_below(ax, columns=3, columnspacing=1.2, handlelength=1.4)
+    legend_below(ax, columns=3, columnspacing=1.2, handlelength=1.4)
     return finish(ax, "Claims by what became of them", "x", **head)
 
 
@@ -354,7 +348,7 @@ def dumbbells(
         ax.plot(table[part], places, "o", markerfacecolor=fill, label=name, **dots)
     ax.set(yticks=places, yticklabels=table.index, ylim=(len(table) - 0.5, -0.5), xlim=(0, 1))
     percent_axis(ax.xaxis, label)
-    _legend_below(ax)
+    legend_below(ax)
     return finish(ax, f"{label.capitalize()}, {names[0]} and {names[1]}", "x", **head)
 
 
@@ -545,7 +539,7 @@ def stacked_shares(
         ax.axvline(line, color=INK, linestyle="--", linewidth=1.2)
     ax.set(yticks=places, yticklabels=value.index, xlim=(0, 1), ylim=(len(value) - 0.5, -0.5))
     percent_axis(ax.xaxis, "share")
-    _legend_below(ax, columns=3, columnspacing=1.2, handlelength=1.4)
+    legend_below(ax, columns=3, columnspacing=1.2, handlelength=1.4)
     return finish(ax, "Shares of the whole", None, **head)
 
 

@@ -110,3 +110,10 @@ def finish(
 def percent_axis(axis: mpl.axis.Axis, label: str, unit: str = "%") -> None:
     axis.set_major_formatter(lambda x, _: f"{100 * x:g}")
     axis.set_label_text(f"{label} ({unit})")
+
+
+def legend_below(ax: Axes, columns: int = 2, **look: float) -> None:
+    """Put the legend below the axis label."""
+    below = ax.transAxes + mpl.transforms.ScaledTranslation(0, -36 / 72, ax.figure.dpi_scale_trans)
+    place = {"loc": "upper left", "bbox_to_anchor": (0, 0), "bbox_transform": below}
+    ax.legend(**place, ncols=columns, borderaxespad=0, **look)

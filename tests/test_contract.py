@@ -173,6 +173,9 @@ def test_stages_hold_everything_from_head_to_stem(name):
     assert first == sorted(first, reverse=True)
     assert any(p.shape[0] == 7 for p in stages[0].parameters()), "the head comes first"
     last = [p for stage in model.stages()[-2:] for p in stage.parameters()]
+    if name == "fast48":  # its stem has no weights
+        assert stages[-1] is model.blocks[0]
+        return
     assert any(p.dim() == 4 and p.shape[1] in (1, 3, 5) for p in last), "the stem, which sees the image, comes last"
 
 

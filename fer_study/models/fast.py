@@ -113,5 +113,4 @@ class Fast48(FaceModel):
         return self.blocks[-1]
 
     def stages(self) -> list[nn.Module]:
-        """List the parts that learn, which the stem does not."""
         return [self.head, *reversed(self.blocks)]

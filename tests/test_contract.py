@@ -20,7 +20,7 @@ from network_checks import UNMOVED, awake, comes_back, silent
 
 SIDES = {
     **dict.fromkeys(["emotion_cnn", "kernel_cnn", "baseline_cnn", "cbam_cnn"], (16, 8)),
-    **dict.fromkeys(["simple_resnet", "fer48", "resnet18_48"], (16, 1)),
+    **dict.fromkeys(["simple_resnet", "fer48", "fast48", "resnet18_48"], (16, 1)),
     "vgg19_48": (32, 1),
     **{f"emonext_{size}": (32, 1) for size in ("atto", "pico", "tiny", "small", "base", "large", "xlarge")},
     **dict.fromkeys(["resface18", "resface50", "ldg"], (48, 1)),
@@ -110,7 +110,7 @@ def test_the_layer_of_grad_cam(name):
     assert seen == [(2, channels, side, side)]
 
 
-@pytest.mark.parametrize("name", ["simple_resnet", "fer48", "resnet18_48", "vgg19_48"])
+@pytest.mark.parametrize("name", ["simple_resnet", "fer48", "fast48", "resnet18_48", "vgg19_48"])
 def test_networks_that_pool_at_the_end_take_every_side(name):
     """A side that does not halve is rounded in each branch alike."""
     least, _ = SIDES[name]
@@ -173,6 +173,9 @@ def test_stages_hold_everything_from_head_to_stem(name):
     assert first == sorted(first, reverse=True)
     assert any(p.shape[0] == 7 for p in stages[0].parameters()), "the head comes first"
     last = [p for stage in model.stages()[-2:] for p in stage.parameters()]
+    if name == "fast48":  # its stem has no weights
+        assert stages[-1] is model.blocks[0]
+        return
     assert any(p.dim() == 4 and p.shape[1] in (1, 3, 5) for p in last), "the stem, which sees the image, comes last"
 
 

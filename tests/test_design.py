@@ -16,7 +16,7 @@ def test_the_runs_of_the_page():
     jobs = [job.config for job in stages.read_stage("fer2013", "design").jobs()]
     ours, *_ = jobs
     assert ours.model.name == "fer48" and ours.name == "fer48"
-    full = [job for job in jobs if not job.name.endswith("_short") and job.seed == 0]
+    full = [job for job in jobs if ", " not in job.name and job.seed == 0]
     assert {job.epochs for job in full} == {ours.epochs} and len({job.model.name for job in full}) == 4
     fields = {field for job in full for field in type(job).model_fields if getattr(job, field) != getattr(ours, field)}
     assert fields == {"name", "model"}, "the same recipe, data and seed"
@@ -25,6 +25,8 @@ def test_the_runs_of_the_page():
     assert short[-1].model == ours.model, "the last step is the network"
     options = [job.model.options for job in short]
     assert all(sum(a[k] != b[k] for k in a) == 1 for a, b in pairwise(options)), "one part at a time"
+    fast = {job.name: job for job in jobs if ", fast_" in job.name and job.seed == 0}
+    assert list(fast) == ["fast48, fast_10", "fast48, fast_45"] and {job.model.name for job in fast.values()} == {"fast48"}
 
 
 def test_networks_of_equal_cost():

@@ -167,7 +167,8 @@ def test_a_number_outside_its_range_is_refused_before_anything_is_built(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["emotion_cnn", "kernel_cnn", "baseline_cnn", "simple_resnet", "cbam_cnn", "fer48", "resnet18_48", "vgg19_48"]
+    "name",
+    ["emotion_cnn", "kernel_cnn", "baseline_cnn", "simple_resnet", "cbam_cnn", "fer48", "fast48", "resnet18_48", "vgg19_48"],
 )
 def test_the_narrowest_network_has_channels_in_every_layer(name):
     model = make(name, width=1 / 8)

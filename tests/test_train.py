@@ -27,7 +27,7 @@ from fer_study.training.checkpoint import Progress, copy_state
 from fer_study.training.device import make_fabric
 from jobs_by_config import run_job
 
-TIMING = ["seconds", "images_per_second"]
+TIMING = ["seconds", "core_seconds", "images_per_second"]
 FULL = {
     "augment": AugmentConfig(flip=0.5, rotate=10.0, crop_area=(0.8, 1.0), erase=0.3),
     "loss": LossConfig(mixup=0.4, label_smoothing=0.1, class_weights="inverse"),
@@ -84,7 +84,11 @@ def test_another_seed_gives_other_bits(runs_folder, reference, tiny_run):
 def test_stopped_by_the_clock_it_goes_on_exactly(runs_folder, reference, tiny_run, monkeypatch):
     config, clock = tiny_run(**FULL), iter([0.0, 2.0])
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "time", SimpleNamespace(monotonic=clock.__next__, perf_counter=time.perf_counter))
+        patch.setattr(
+            loop,
+            "time",
+            SimpleNamespace(monotonic=clock.__next__, perf_counter=time.perf_counter, process_time=time.process_time),
+        )
         with pytest.raises(loop.OutOfTime, match="stopped after epoch 1 of 3"):
             run_job(config, deadline=1.0)
     assert store.lookup(config.key) is None and (runs_folder / config.key / "checkpoint.pt").is_file()

@@ -560,21 +560,29 @@ class Network(Frozen):
         return own | {"model.input_size": self.input_size, "model.weights": self.weights}
 
 
+class Timed(Network):
+    """A network of the design page with a recipe of its own, made for a time of training."""
+
+    recipe: str
+
+
 class Design(Stage):
     """Train our network, first, and others of its cost with one recipe; then the steps of its
-    design with a shorter one."""
+    design with a shorter one; then networks that are made to train fast."""
 
     stage = "design"
     recipe: str
     networks: Annotated[list[Network], Field(min_length=1)]
     short: str
     steps: list[Network]
+    fast: list[Timed]
     seeds: Seeds
 
     def jobs(self) -> list[Job]:
         edition = load_edition(self.edition)
         listed = [(one, self.recipe, one.name) for one in self.networks]
         listed += [(one, self.short, f"{one.name}, {self.short}") for one in self.steps]
+        listed += [(one, one.recipe, f"{one.name}, {one.recipe}") for one in self.fast]
         return [
             self.job(
                 make_run(edition, recipe, one.model, seed, name, one.changes()), one.name, recipe

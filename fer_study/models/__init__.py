@@ -1,6 +1,6 @@
 """Networks by name: ``create_model(ModelConfig(name="cbam_cnn"), num_classes=7)``."""
 
-from . import emonext, hybrid, ladder, resface, small, timm_models
+from . import emonext, fast, hybrid, ladder, resface, small, timm_models
 from .registry import FaceModel, create_model, extra_outputs, names, options_of, register, resolve
 
 __all__ = [
@@ -8,6 +8,7 @@ __all__ = [
     "create_model",
     "emonext",
     "extra_outputs",
+    "fast",
     "hybrid",
     "ladder",
     "names",

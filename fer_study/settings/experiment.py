@@ -353,30 +353,40 @@ class SamplingConfig(Frozen):
 
 
 class OptimiserConfig(Frozen):
-    """``weight_decay`` is an L2 penalty for sgd and adam and decoupled for adamw.
+    """``weight_decay`` is an L2 penalty for sgd and adam and decoupled for adamw and muon.
 
     ``warp_rate`` is a factor of the learning rate, for the spatial transformer of a network.
     """
 
     added: ClassVar[frozenset[str]] = frozenset({"warp_rate"})
 
-    name: Literal["adam", "adamw", "sgd"] = "adam"
+    name: Literal["adam", "adamw", "sgd", "muon"] = "adam"
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     nesterov: bool = True
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     warp_rate: Factor = 1.0
+
+    @model_validator(mode="after")
+    def _check_rate(self) -> OptimiserConfig:
+        if self.name == "muon" and self.warp_rate != 1:  # its groups are by the shape of weights
+            raise ValueError(f"warp_rate is {self.warp_rate}, allowed with muon: 1")
+        return self
 
 
 class PhaseConfig(Frozen):
     """One phase of training.
 
     ``unfreeze`` is ``all`` or the number of stages, counted from the head, that learn.
+    ``input_size`` is the side of training images in this phase; None: that of the network.
     """
+
+    added: ClassVar[frozenset[str]] = frozenset({"input_size"})
 
     epochs: Annotated[int, Field(ge=0)]
     lr: Annotated[float, Field(gt=0)]
     schedule: Literal["constant", "cosine", "one_cycle"] = "constant"
     unfreeze: Literal["all"] | Annotated[int, Field(ge=1)] = "all"
+    input_size: Annotated[int, Field(ge=16, le=1024)] | None = None
 
 
 class EmaConfig(Frozen):

@@ -176,18 +176,23 @@ def augment(
 
 
 def training_view(
-    images: torch.Tensor, rare: torch.Tensor, config: RunConfig, generator: torch.Generator
+    images: torch.Tensor,
+    rare: torch.Tensor,
+    config: RunConfig,
+    size: int,
+    generator: torch.Generator,
 ) -> torch.Tensor:
     """Augment a batch as a config says: rare classes by ranges of their own, where they have such.
 
     Args:
         images: (B, C, H, W) uint8.
         rare: (B,) bool.
+        size: side of the result.
 
     Returns:
         See ``augment``.
     """
-    size, own = config.model.input_size, config.sampling.ranges()
+    own = config.sampling.ranges()
     views = augment(images, config.augment, size, generator)
     if not own:
         return views

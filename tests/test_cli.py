@@ -298,7 +298,7 @@ def test_one_claim_is_shown_with_its_statement(capsys):
     statement, quotation, source, _, head, row = capsys.readouterr().out.splitlines()
     claim = claims.load().loc["data-01"]
     assert statement == f"statement  {claim['statement']}" and quotation.startswith("quotation  ")
-    assert source.startswith(f"source     {claims.SOURCES[claim['source']]}: ")
+    assert source.startswith(f"source     {claims.SOURCES[claim['source']]}, ")
     assert head.startswith("id ") and row.startswith("data-01 ")
     assert cli.main(["claims", "--id", "data-0[12]"]) == 0
     assert "statement" not in capsys.readouterr().out

@@ -88,7 +88,7 @@ def _item(verdict: Verdict, facts: dict[str, str], claim) -> str:
 
 
 def shown_quote(quote: str) -> str:
-    """Write a quotation as HTML: the words stay, the marks of Markdown become what they stand for."""
+    """Write a quotation as HTML: its words, with marks of Markdown as what they mean."""
     text = escape(quote, quote=False)
     for mark, shown in MARKS.items():
         text = re.sub(mark, shown, text)

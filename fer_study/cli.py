@@ -326,7 +326,7 @@ def claims_command(args: argparse.Namespace) -> int:
         claim, row = verdicts[0], claims.load().loc[verdicts[0].claim]
         sys.stdout.write(
             f"statement  {row['statement']}\nquotation  {claim.quote}\n"
-            f"source     {claims.SOURCES[row['source']]}: {claim.where}\n\n"
+            f"source     {claims.place(claim.where)}\n\n"
         )
     sys.stdout.write(
         ledger.render(ledger.open_table(verdicts) if args.open else ledger.table(verdicts))

@@ -1,18 +1,24 @@
 """What the doctor and the commands say of a dataset: its counts, problems and remedies, and exit codes."""
 
 import json
+import re
 
 import numpy as np
 import pytest
 
 from dataset_trees import class_folders, put, tree
 from fer_study import cli
-from fer_study.data import load, official
+from fer_study.data import load, official, votes
 from fer_study.data.doctor import doctor, render
 from fer_study.data.faceset import FaceSet
 from fer_study.data.labels import ALIASES, EIGHT, FER2013
 from fer_study.settings.errors import InputError
 from reader_trees import SKIP, csv_rows, fails, random_images, random_votes, write_csv, write_parquet
+
+
+def words(text):
+    """The names and numbers of a message, for its wording may change: paths and options are words, too."""
+    return set(re.findall(r"[\w./$-]*\w", text))
 
 
 def test_doctor(tmp_path):
@@ -26,11 +32,8 @@ def test_doctor(tmp_path):
     expected = {"groups": 2, "images": 4, "groups_across_splits": 1, "test_images_elsewhere": 1}
     assert report["duplicates"] == expected
     assert len(report["problems"]) == len(report["mend"]) == 3
-    assert report["problems"][2].startswith(
-        "2 groups of equal images carry different labels, e.g. 00000 (angry) and 00012 ("
-    )
-    text = render(report)
-    assert "fer2013, parquet" in text and report["fingerprint"] in text and "official 35887" in text
+    assert words(report["problems"][2]) >= {"2", "00000", "angry", "00012"}
+    assert words(render(report)) >= {"fer2013", "parquet", report["fingerprint"], "35887"}
 
 
 def test_equal_images_with_two_labels(tmp_path):
@@ -38,11 +41,10 @@ def test_equal_images_with_two_labels(tmp_path):
     for split in ("train", "test"):
         put(path / split / "sad" / "copy.png", (path / "train" / "happy" / "6.png").read_bytes())
     elsewhere, problem = doctor(path)["problems"]
-    assert "test/sad/copy.png (train/" in elsewhere
-    example = "e.g. train/happy/6.png (happy) and train/sad/copy.png (sad)"
-    assert problem == f"1 group of equal images carries different labels, {example}"
+    assert "test/sad/copy.png" in words(elsewhere)
+    assert words(problem) >= {"1", "train/happy/6.png", "happy", "train/sad/copy.png", "sad"}
     put(path / "test" / "fear" / "copy.png", (path / "train" / "angry" / "0.png").read_bytes())
-    assert doctor(path)["problems"][1].startswith("2 groups of equal images carry different labels")
+    assert "2" in words(doctor(path)["problems"][1])
 
 
 def test_what_is_not_there_and_what_is_not_read(tmp_path):
@@ -52,24 +54,21 @@ def test_what_is_not_there_and_what_is_not_read(tmp_path):
     put(path / "holdout" / "fear" / "1.png", found.read_bytes())
     found.unlink()
     (path / "test" / "fear").rmdir()
-    assert doctor(path)["notes"] == [
-        "no images in test of fear",
-        "1 picture of the 14 in the folder not read: no row of the set",
-    ]
+    missing, unread = doctor(path)["notes"]
+    assert words(missing) >= {"test", "fear"} and words(unread) >= {"1", "14"}
 
 
 def test_a_folder_of_no_layout_is_told_what_to_do_once(tmp_path, capsys):
     (tmp_path / "notes.txt").write_text("no faces")
     assert cli.main(["data", "doctor", str(tmp_path)]) == 2
-    text = capsys.readouterr().out
-    assert text.count("lists the layouts") == 1 and "layout not recognised" in text
+    assert capsys.readouterr().out.count("fer-study data doctor --help") == 1
 
 
 def test_the_data_root_may_have_to_be_made(tmp_path, monkeypatch):
     monkeypatch.setenv("FER_STUDY_DATA", str(tmp_path / "data"))
-    for name, word in (("data", "make this folder"), ("other", "$FER_STUDY_DATA")):
-        report = doctor(tmp_path / name)
-        assert "no such file or folder" in report["problems"][0] and word in report["mend"][0]
+    for name, elsewhere in (("data", False), ("other", True)):
+        (problem,), (mend,) = (doctor(tmp_path / name)[key] for key in ("problems", "mend"))
+        assert str(tmp_path / name) in words(problem) and ("$FER_STUDY_DATA" in words(mend)) == elsewhere
 
 
 def test_what_to_do_is_said_once(tmp_path, capsys):
@@ -109,7 +108,7 @@ def test_rows_left_out_do_not_switch_off_the_counts(tmp_path, monkeypatch):
     assert load(write_csv(tmp_path / "bad", rows), options=options).left_out == {"wrong number of pixels": 1}
     for row in rows:
         row[0] = str([0, 1, 2, 3, 5, 6, 4][int(row[0])])
-    with pytest.raises(InputError, match=r"13 images \(1 row left out\), official 14; train .* has .*, official"):
+    with pytest.raises(InputError, match=r"\b13\b.*\b1\b.*\b14\b.*train"):
         load(write_csv(tmp_path / "permuted", rows), options=options)
 
 
@@ -117,12 +116,12 @@ def test_rows_left_out_do_not_switch_off_the_counts(tmp_path, monkeypatch):
     ("change", "left", "wrong"),
     [
         ({}, 0, None),
-        ({"angry": -1}, 0, "train angry has 704, official 705"),
+        ({"angry": -1}, 0, "train angry 704 705"),
         ({"angry": -1}, 1, None),
-        ({"angry": -2}, 1, "train angry has 703, official 705"),
-        ({"angry": -1, "disgust": 1}, 1, "train disgust has 718, official 717"),
+        ({"angry": -2}, 1, "train angry 703 705"),
+        ({"angry": -1, "disgust": 1}, 1, "train disgust 718 717"),
         ({"angry": -3, "fear": -4}, 7, None),
-        ({"angry": -4, "fear": -4}, 7, "train angry has 701, official 705, and 1 more of 21 counts"),
+        ({"angry": -4, "fear": -4}, 7, "train angry 701 705 1 21"),
     ],
 )
 def test_what_may_be_missing(change, left, wrong):
@@ -130,7 +129,7 @@ def test_what_may_be_missing(change, left, wrong):
     for name, n in change.items():
         counts["train"][FER2013.index(name)] += n
     found = official.difference(counted_set("rafdb", counts), left)
-    assert found is None if wrong is None else found.endswith(wrong)
+    assert found is None if wrong is None else words(found) >= set(wrong.split())
 
 
 def test_the_counts_of_affectnet_are_told_and_not_refused(tmp_path):
@@ -138,19 +137,21 @@ def test_the_counts_of_affectnet_are_told_and_not_refused(tmp_path):
     assert sum(counts["train"]) == 287_651 and counts["train"][EIGHT.index("contempt")] == 3750
     small = {split: [n // 500 for n in row] for split, row in counts.items()}
     text = official.Counts.of(counted_set("affectnet", small, EIGHT)).difference()
-    assert text.startswith("578 images, published 291651; train angry has 49, published 24882")
+    assert words(text) >= {"578", "291651", "train", "angry", "49", "24882"}
     small["test"][2] = 501
     text = official.Counts.of(counted_set("affectnet", small, EIGHT)).difference()
-    assert "test fear has 501, published 500: more than there are" in text
+    assert words(text) >= {"test", "fear", "501", "500"}
     path = class_folders(tmp_path, ("train", "val"), classes="01234567")
-    assert "14 images, published 287401" in render(doctor(path)) and len(load(path)) == 14
+    assert words(render(doctor(path))) >= {"14", "287401"} and len(load(path)) == 14
 
 
 def test_votes_that_are_too_few_to_judge(tmp_path):
     path = write_parquet(tmp_path, random_images(), random_votes())
     for dataset in (None, "ferplus"):
-        assert [x for x in doctor(path, dataset)["notes"] if "not judged whether the votes belong to the images" in x]
-    assert "note         not judged" in render(doctor(path))
+        report = doctor(path, dataset)
+        expected = {"votes", str(report["images"]), str(votes.ENOUGH)}
+        assert any(words(note) >= expected for note in report["notes"])
+        assert all(note in render(report) for note in report["notes"])
 
 
 # ------------------------------------------------------------------------------------------------- commands, exit codes
@@ -161,10 +162,10 @@ def test_folders_of_fer2013_can_be_right(tmp_path, monkeypatch, capsys):
     faces = load(path, verify=False)
     table = faces.counts().drop(columns="total")
     monkeypatch.setitem(official.OFFICIAL_COUNTS, "fer2013", {s: tuple(row) for s, row in table.iterrows()})
-    assert cli.main(["data", "doctor", str(path)]) == 0
-    text = capsys.readouterr().out
-    assert "note         no FER+ votes" in text and "note         the counts are official, the pixels" in text
-    assert text.endswith("no problems\n")
+    assert cli.main(["data", "doctor", str(path), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["problems"] == [] and report["matches"] and not report["is_official"]
+    assert words(" ".join(report["notes"])) >= {"fer2013new.csv", "parquet"}, "of the votes; of the original files"
 
 
 def test_an_import_counts_the_problems_of_the_doctor(tmp_path, caplog, capsys):
@@ -174,7 +175,7 @@ def test_an_import_counts_the_problems_of_the_doctor(tmp_path, caplog, capsys):
     n = len(json.loads(capsys.readouterr().out)["problems"])
     caplog.set_level("INFO")
     assert cli.main(["data", "import", str(path), "--to", str(tmp_path / "a.faces")]) == 0
-    assert n == 4 and f"4 problems in it; see `fer-study data doctor {path}`" in caplog.text
+    assert n == 4 and "4" in words(caplog.text) and f"`fer-study data doctor {path}`" in caplog.text
     assert "verify=False" not in caplog.text
 
 
@@ -195,14 +196,14 @@ def test_a_table_that_is_refused_as_fer2013(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("text", "problem", "remedy"),
     [
-        ("emotion,pixels,Usage\n", "no images in it", "download it again, whole: fer2013.csv or"),
-        ("emotion,Usage\n0,Training\n", "no column 'pixels'", "download it again, whole: fer2013.csv or"),
-        ('emotion,pixels,Usage\n0,"1 2\n3",Training\n', "line 2: a row that goes on", "the row that is named"),
+        ("emotion,pixels,Usage\n", "images", "fer2013.csv"),
+        ("emotion,Usage\n0,Training\n", "pixels", "fer2013.csv"),
+        ('emotion,pixels,Usage\n0,"1 2\n3",Training\n', "2", "row"),
     ],
 )
 def test_the_remedy_is_that_of_the_problem(tmp_path, text, problem, remedy):
     (tmp_path / "fer2013.csv").write_text(text)
     report = doctor(tmp_path)
     (found,), (mend,) = report["problems"], report["mend"]
-    assert problem in found and remedy in mend
-    assert ("row that is named" in mend) == (", line" in found)
+    assert problem in words(found) and remedy in words(mend)
+    assert ("row" in words(mend)) == ("line" in words(found))

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import pytest
 
 from fer_study.analysis import claims, ledger, verdicts
-from fer_study.book.ledger_list import FILTERS, ledger_list
+from fer_study.book.ledger_list import FILTERS, ledger_list, shown_quote
 from notebook_cells import run_notebook
 
 
@@ -29,7 +29,7 @@ def test_every_claim_stands_there_with_its_quotation_and_its_numbers(found, item
     for verdict in found:
         item = items[verdict.claim]
         text = unescape("".join(item.itertext()))
-        assert verdict.quote in text and verdict.where in text and verdict.word in text
+        assert claims.place(verdict.where) in text and verdict.word in text
         assert all(key in text for key in verdict.evidence)
         for part in verdict.parts:
             expected = (part.needs, part.command) if part.word == verdicts.OPEN else (ledger.shown_measured(part),)
@@ -44,6 +44,40 @@ def test_a_claim_is_found_by_what_the_ledger_says(found, items):
         offered = {unescape(option) for option in re.findall(r"<option>(.*?)</option>", menu)}
         assert offered == {item.get(f"data-{name}") for item in items.values()}
     assert {items[v.claim].get("data-verdict") for v in found if v.is_open} == {"open"}
+
+
+WRITTEN = re.compile(r"\*\*(?=\S)|(?<=\S)\*\*|(?<!\*)\*(?!\*)|</?u>|\$|\\sim |\^\\circ")
+"""Marks of Markdown and TeX; the power in a line of Python is none."""
+
+
+def test_a_quotation_has_its_words_and_no_marks(found, items):
+    for verdict in found:
+        quote = items[verdict.claim].find("blockquote")
+        quote.remove(quote.find("footer"))
+        words = "".join(quote.itertext())
+        degrees = verdict.quote.replace("( $\\sim 23^\\circ$ )", "( ~ 23° )")
+        assert words == WRITTEN.sub("", degrees), verdict.claim
+        assert not WRITTEN.search(words), verdict.claim
+
+
+@pytest.mark.parametrize(
+    ("quote", "html"),
+    [
+        ("**Stage 2**: 15 epochs", "<strong>Stage 2</strong>: 15 epochs"),
+        ("(83% for *Happy*)", "(83% for <em>Happy</em>)"),
+        ("like <u>Disgust</u> (<5%)", "like <u>Disgust</u> (&lt;5%)"),
+        (r"Shear: 0.4 ( $\sim 23^\circ$ )", "Shear: 0.4 ( ~ 23° )"),
+        ("mean((w - m) ** 2) * 3 ** 4", "mean((w - m) ** 2) * 3 ** 4"),
+    ],
+)
+def test_marks_of_a_quotation_are_shown_as_what_they_mean(quote, html):
+    assert shown_quote(quote) == html
+
+
+def test_a_place_names_documents_by_title():
+    assert claims.place("003, section 6.2; 002, lines 140-175") == (
+        "Hybrid ResNet50, summary, section 6.2; Hybrid ResNet50, course project, lines 140-175"
+    )
 
 
 def test_every_verdict_belongs_to_one_group(found):

@@ -279,6 +279,14 @@ def test_below_three_seeds_the_interval_is_the_bootstrap(tmp_path):
     assert (found.value, found.low, found.high, found.n) == (table["value"], table["low"], table["high"], 2)
 
 
+@pytest.mark.parametrize(("right", "bounded"), [((28,), False), ((28, 36), False), ((28, 36, 30), True)])
+def test_a_calibration_error_has_an_interval_over_seeds_only(tmp_path, right, bounded):
+    """Images drawn anew push it up: an interval over them lies beside the value."""
+    records = [make_record(tmp_path, hits, seed=seed) for seed, hits in enumerate(right)]
+    row = report.score(records, ["log_loss", "expected_calibration_error"]).loc["expected_calibration_error"]
+    assert row["value"] >= 0 and np.isfinite([row["low"], row["high"]]).tolist() == [bounded] * 2
+
+
 def test_coverage_says_where_records_come_from(tmp_path):
     jobs = [job("emotion_cnn", 0), job("emotion_cnn", 1), job("cbam_cnn"), job("simple_resnet")]
     records = [make_record(tmp_path, 20, published=True), make_record(tmp_path, 20, seed=1, env={"device": "cuda: big"}),

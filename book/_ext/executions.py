@@ -61,7 +61,8 @@ class ExecutedPages(SphinxDirective):
             for path, title in table["title"].items()
         ]
         whole = table.set_index("title").rename_axis(None)
-        short = whole[["edition", "date", "seconds"]].set_axis(links)
+        whole = whole.rename(columns={"date": "date (UTC)", "seconds": "seconds in all"})
+        short = whole[["edition", "date (UTC)", "seconds in all"]].set_axis(links)
         return [
             shown(short),
             raw(fold(whole, "The pages with commit, device, threads and versions").data),

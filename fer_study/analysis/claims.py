@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import functools
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -19,6 +20,8 @@ SOURCES = {
     "004_20b7a9411f44b695.txt": "Ladder of small networks, course project",
 }
 """File of a source -> what tables and figures call it; the references have its full title."""
+NUMBERS = {file[:3]: title for file, title in SOURCES.items()}
+"""Number of a source in ``params/claims.yaml`` -> its title."""
 KINDS = ("number", "ordering", "behaviour", "recipe", "question", "count", "formula")
 
 
@@ -63,3 +66,9 @@ def reported(claim: str) -> float:
         raise InputError(
             f"claim {claim}: {table.loc[claim, 'value']!r} is no single number"
         ) from None
+
+
+def place(where: str) -> str:
+    """Name the sources of a place by their titles: ``"003, Conclusion"`` becomes ``"Hybrid
+    ResNet50, summary, Conclusion"``."""
+    return re.sub(r"\b0\d\d(?=, )", lambda number: NUMBERS[number[0]], where)

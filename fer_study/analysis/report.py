@@ -155,7 +155,8 @@ def with_intervals(logits: np.ndarray, labels: np.ndarray, names: Sequence[str])
 
     From three seeds on over seeds, on the logit scale for what lies in [0, 1]. Below over images:
     bootstrap, all seeds of an image drawn together. For a share of the images of one seed, and for
-    0 and 1, where these have no width, Wilson's.
+    0 and 1, where these have no width, Wilson's. A calibration error of fewer than three seeds has
+    none: images that are drawn anew push it up, so the interval would lie beside the value.
 
     Args:
         logits: (S, N, K) of S seeds.
@@ -175,6 +176,7 @@ def with_intervals(logits: np.ndarray, labels: np.ndarray, names: Sequence[str])
     if drawn and len(logits) < verdicts.ENOUGH_SEEDS:
         over_images = metrics.bootstrap_interval(logits, labels, drawn, classes=classes)
         table.loc[drawn, ["low", "high"]] = over_images[["low", "high"]]
+        table.loc[table.index == "expected_calibration_error", ["low", "high"]] = np.nan
     for name in filter(is_share, names):
         value, n = table.loc[name, "value"], images_of(name, labels, classes)
         if len(logits) == 1 or value in (0, 1):

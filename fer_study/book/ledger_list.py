@@ -3,6 +3,7 @@ run (``book/_static/claims.js``)."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from html import escape
 
@@ -12,6 +13,13 @@ from ..analysis.ledger import Verdict, shown_measured, shown_reported, shown_wor
 from ..analysis.verdicts import OPEN
 
 FILTERS = ("source", "kind", "verdict", "system")
+MARKS = {
+    r"\*\*(\S|\S.*?\S)\*\*": r"<strong>\1</strong>",
+    r"(?<![\w*])\*(\w[^*]*?)\*(?![\w*])": r"<em>\1</em>",
+    r"&lt;u&gt;(.*?)&lt;/u&gt;": r"<u>\1</u>",
+    r"\$\\sim (\d+)\^\\circ\$": r"~ \1°",
+}
+"""How a document writes emphasis, and the one formula of the quotations -> how a page shows it."""
 
 
 def ledger_list(verdicts: Iterable[Verdict]) -> str:
@@ -70,13 +78,21 @@ def _item(verdict: Verdict, facts: dict[str, str], claim) -> str:
         f'<details class="claim" id="{verdict.claim}"{data}>'
         f"<summary><b>{verdict.claim}</b> {escape(claim['title'])} "
         f'<span class="verdict">{escape(verdict.word)}</span></summary>'
-        f"<blockquote>{escape(verdict.quote)}<footer>{escape(facts['source'])} "
-        f"({escape(verdict.where)})</footer></blockquote>"
+        f"<blockquote>{shown_quote(verdict.quote)}"
+        f"<footer>{escape(claims.place(verdict.where))}</footer></blockquote>"
         f"<p>System: {escape(claim['system'])}; data: {escape(claim['dataset'] or '-')}, split "
         f"{escape(claim['split'] or '-')}; metric: {escape(claim['metric'] or '-')}.</p>"
         f'<table class="facts"><thead><tr>{heads}</tr></thead><tbody>{parts}</tbody></table>'
         f'{scale}{evidence}<p>Page: <a href="{verdict.page}.html">{verdict.page}</a></p></details>'
     )
+
+
+def shown_quote(quote: str) -> str:
+    """Write a quotation as HTML: its words, with marks of Markdown as what they mean."""
+    text = escape(quote, quote=False)
+    for mark, shown in MARKS.items():
+        text = re.sub(mark, shown, text)
+    return text
 
 
 def _part(part: Finding, stated: str) -> str:

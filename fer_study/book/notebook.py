@@ -145,7 +145,7 @@ class Page:
 
         rows = {
             "edition": self.edition, "page made with commit": commit(), "with": versions(),
-            "this page took": f"{time.perf_counter() - self.start:.0f} s",
+            "its cells took": f"{time.perf_counter() - self.start:.0f} s",
             "records": f"{len(there)} ({sum(r.published for r in there)} published)",
         }  # fmt: skip
         if not there:

@@ -13,6 +13,7 @@ from ..settings.experiment import (
     PARAMS,
     AuditConfig,
     CostConfig,
+    CrowdConfig,
     DataConfig,
     MapTestConfig,
     ModelConfig,
@@ -129,6 +130,10 @@ class Stage(Frozen):
     def audit(self) -> Job:
         """Make the job that audits the edition's own data, as its first stage does."""
         return own_audit(self.edition).moved(self.stage)
+
+    def crowd(self) -> Job:
+        """Make the job that keeps what the crowd says of the edition's own data."""
+        return self.job(build(CrowdConfig, {"data": load_edition(self.edition).data}), self.edition)
 
 
 OF_TEACHERS = ("loss.teacher", "loss.temperature", "loss.hard_share")
@@ -366,7 +371,7 @@ class LabelDistribution(Trained):
             for target in network.targets
             for job in self.taught(network, seed, target)
         ]
-        return [*jobs, self.audit()]
+        return [*jobs, self.audit(), self.crowd()]
 
     def taught(self, network: LabelSources, seed: int, target: str) -> list[Job]:
         """Make the training of a network on one target, behind that of its generator."""
@@ -416,7 +421,7 @@ class ResFace(Trained):
                         edition, recipe, seed, arm, self.model, size | changes, data
                     )
                     jobs.append(made)
-        return [*unique(jobs), self.audit()]
+        return [*unique(jobs), self.audit(), self.crowd()]
 
 
 class CrossDataset(Trained):

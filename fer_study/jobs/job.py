@@ -75,6 +75,10 @@ class Job(ABC):
         """Make the same job of another stage."""
         return replace(self, stage=stage)
 
+    def named(self, name: str) -> Job:
+        """Make the same job under another name for messages and tables."""
+        return replace(self, config=self.config.replace(name=name))
+
     def needs(self) -> tuple[str, ...]:
         """Name the keys of the runs whose weights it starts from, is taught by or scores.
 

@@ -363,14 +363,13 @@ class LabelDistribution(Trained):
             build(LabelSources, own | {"recipe": recipe, "targets": self.targets})
             for recipe in self.recipes
         ]
-        networks += [self.label_sources] if self.label_sources else []
-        jobs = [
-            job
-            for seed in self.seeds
-            for network in networks
-            for target in network.targets
-            for job in self.taught(network, seed, target)
-        ]
+        jobs = []
+        for seed in self.seeds:
+            for network in networks:
+                jobs += [job for t in network.targets for job in self.taught(network, seed, t)]
+            if second := self.label_sources:
+                more = [job for t in second.targets for job in self.taught(second, seed, t)]
+                jobs += [job.named(f"{job.name}, {second.model}") for job in more]
         return [*jobs, self.audit(), self.crowd()]
 
     def taught(self, network: LabelSources, seed: int, target: str) -> list[Job]:

@@ -438,13 +438,6 @@ def votes_log_loss(scored: Scored) -> float:
 
 
 @measurement(POINTS)
-def validation_falls(scored: Scored) -> float:
-    """Sum of all falls of validation accuracy from one epoch to the next: 0 of a steady rise."""
-    curve = scored.record.history.get("validation_accuracy", pd.Series(dtype=float)).to_numpy()
-    return -np.minimum(np.diff(curve), 0).sum() if len(curve) > 1 else np.nan
-
-
-@measurement(POINTS)
 def calibration_gain(scored: Scored) -> float:
     """Calibration error less that after a temperature chosen on validation (Guo et al., 2017)."""
     predictions = scored.record.predictions

@@ -402,8 +402,13 @@ class ResFace(Trained):
     """Eight, with contempt, where the crowd names it; seven otherwise."""
     targets: str
     arms: Annotated[dict[str, Changes], Field(min_length=1)]
+    views_of: Annotated[list[str], AfterValidator(_once)] = Field(default_factory=list)
+    """Arms that are scored on changed test images, too."""
 
     def jobs(self) -> list[Job]:
+        if unknown := [arm for arm in self.views_of if arm not in self.arms]:
+            allowed = ", ".join(self.arms)
+            raise InputError(f"{self.stage}: views_of is {unknown[0]!r}, allowed: {allowed}")
         edition = load_edition(self.edition)
         given = edition.data.resolved() | {"classes": self.classes, "targets": self.targets}
         data = with_fingerprint(build(DataConfig, given))
@@ -419,7 +424,7 @@ class ResFace(Trained):
                     made = self.training(
                         edition, recipe, seed, arm, self.model, size | changes, data
                     )
-                    jobs.append(made)
+                    jobs += [made, self.views(made)] if arm in self.views_of else [made]
         return [*unique(jobs), self.audit(), self.crowd()]
 
 

@@ -84,6 +84,37 @@ def difference(
     )
 
 
+def by_seed(records: Sequence[Record], labels: np.ndarray | None = None) -> dict[int, float]:
+    """Give the accuracy of each seed on the test split; by the labels of the set, or others."""
+    if not records:
+        return {}
+    if labels is None:
+        logits, known, _ = stacked(records, "last_single", "test")
+        target = as_shares(known, logits.shape[2])
+    else:
+        logits, target = _known(records, labels)
+    right = target[np.arange(len(target)), logits.argmax(axis=2)].mean(axis=1)
+    return {r.config.seed: float(x) for r, x in zip(records, right, strict=True)}
+
+
+def distances(records: Sequence[Record], truth: np.ndarray) -> dict[int, float]:
+    """Give the mean total variation between predictions and true mixtures, for each seed.
+
+    Args:
+        truth: (N, K) by row of the FaceSet, rows sum to 1.
+
+    Returns:
+        Seed -> mean over the test images, in [0, 1].
+    """
+    if not records:
+        return {}
+    logits, _, rows = stacked(records, "last_single", "test")
+    shares = np.exp(logits.astype(np.float64))
+    shares /= shares.sum(axis=2, keepdims=True)
+    apart = np.abs(shares - truth[rows]).sum(axis=2).mean(axis=1) / 2
+    return {r.config.seed: float(x) for r, x in zip(records, apart, strict=True)}
+
+
 def mean_over_images(values: np.ndarray) -> Estimate:
     """Average (S, N) values of S seeds on the same images, as ``report.difference`` does."""
     if len(values) >= verdicts.ENOUGH_SEEDS:

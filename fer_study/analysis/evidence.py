@@ -36,8 +36,9 @@ def seedless(config: RunConfig, teachers: Mapping[str, str] | None = None) -> st
     Args:
         teachers: key of a run -> what its seeds have in common; a teacher has a seed, too.
     """
-    teacher = (teachers or {}).get(config.loss.teacher, config.loss.teacher)
-    loss = config.loss.model_copy(update={"teacher": teacher})
+    known = teachers or {}
+    taught_by = "+".join(known.get(key, key) for key in config.loss.teachers())
+    loss = config.loss.model_copy(update={"teacher": taught_by})
     return config.model_copy(update={"seed": 0, "loss": loss}).key
 
 

@@ -60,3 +60,43 @@ def test_difference(tmp_path):
     assert (over.value, over.n) == (0.5, 3) and over.high > 1, "a t interval over 0, 0.5 and 1"
     assert other_labels.difference(seeds[0], seeds[1][:1], crowd).n == 1, "the seeds that both have"
     assert np.isnan(other_labels.difference([soft], [], crowd).value)
+
+
+def test_labels_of_votes():
+    """A clear emotion, contempt, a tie that the columns of FER+ break, unknown, and two of five votes that are single."""
+    votes = np.zeros((5, 10), np.uint8)
+    votes[0, 3], votes[1, 7], votes[2, [4, 6]], votes[3, 8] = 10, 9, 5, 9
+    votes[4, [2, 0, 1]] = [3, 1, 1]
+    found = other_labels.of_votes(votes, 8)
+    assert list(found) == ["majority, 8 classes", "majority, 7 classes", "most voted, 8 classes"]
+    assert [labels.tolist() for labels, _ in found.values()] == [[3, 7, -1, -1, 2], [3, -1, -1, -1, 2], [3, 7, 6, -1, 2]]
+    assert [count for _, count in found.values()] == [8, 7, 8]
+    assert list(other_labels.of_votes(votes, 7)) == ["majority, 7 classes", "most voted, 7 classes"]
+    assert other_labels.of_votes(None, 8) == {}
+    shares = other_labels.vote_shares(votes, 7)
+    assert shares[2].tolist() == [0, 0, 0, 0, 0.5, 0, 0.5] and shares[1].sum() == 0 and shares[4, 2] == 0.6
+
+
+def test_fewer_classes_to_choose_from(tmp_path):
+    """A network that says contempt of every image is right about none; without contempt it says its second choice."""
+    logits = np.full((50, 8), -9.0, np.float32)
+    logits[:, 7], logits[:, 2] = -0.1, -3
+    labels = np.full(50, 2)
+    record = make_record(tmp_path, 0, classes=8, labels=labels, views={"last_single": logits})
+    other = np.full(ROWS, 2)
+    scores = [other_labels.scores({"x": [record]}, other, ["accuracy"], k)["value"].item() for k in (None, 7)]
+    assert scores == [0, 1]
+
+
+def test_accuracy_and_distance_by_seed(tmp_path):
+    records = [make_record(tmp_path, hits, seed=seed) for seed, hits in enumerate((40, 30))]
+    assert other_labels.by_seed(records) == {0: 1, 1: 0.75}
+    crowd = np.full(ROWS, -1)
+    crowd[-20:] = labels_of(TEST)[-20:]
+    assert other_labels.by_seed(records, crowd) == {0: 1, 1: 0.5}
+    truth = np.zeros((ROWS, 7))
+    truth[np.arange(ROWS - TEST, ROWS), labels_of(TEST)] = 1
+    found = other_labels.distances(records, truth)
+    assert found[0] == pytest.approx(0.3, abs=1e-3)  # .7 of 1 where right
+    assert found[1] == pytest.approx(0.75 * 0.3 + 0.25 * 0.95, abs=1e-3)
+    assert other_labels.by_seed([]) == other_labels.distances([], truth) == {}

@@ -9,6 +9,9 @@ import pytest
 
 from fer_study.data.copies import copy_groups
 from fer_study.data.faceset import FaceSet
+from fer_study.data.labels import EIGHT
+from fer_study.data.readers import ferplus
+from fer_study.data.votes import clear_majority
 from fer_study.settings.errors import InputError
 from fer_study.settings.experiment import DataConfig
 from fer_study.training import protocol
@@ -185,9 +188,48 @@ def test_vote_targets():
 
 
 def test_what_is_missing_is_said(faces):
-    with pytest.raises(InputError, match=r"targets are votes, but the data has none; .*fer2013new\.csv"):
+    with pytest.raises(InputError, match=r"targets are votes, but the data has no votes; .*fer2013new\.csv"):
         vote_targets(faces)
     with pytest.raises(InputError, match="no test images"):
         split(faces.select(faces.split != "test"), config())
     with pytest.raises(InputError, match="no training images"):
         split(faces.select(faces.split != "train"), config())
+
+
+def test_the_majority_of_the_crowd_leaves_out_images_without_one(caplog):
+    """By the rule of FER+: single votes are discarded, then more than half of the rest has to agree."""
+    faces = make_faces((6, 2, 2), votes=True)
+    faces.votes[:6] = 0
+    faces.votes[0, :3] = [6, 4, 0]  # angry
+    faces.votes[1, :3] = [5, 5, 0]  # a tie
+    faces.votes[2, :6] = [4, 2, 1, 1, 1, 1]  # four of six once single votes are gone
+    faces.votes[3, 7] = 9  # contempt, which the set does not have
+    faces.votes[4, 8:] = [8, 2]  # unknown
+    faces.votes[5, 9] = 10  # no face
+    with caplog.at_level("INFO"):
+        rows = split(faces, config(targets="majority"))
+    assert rows.train.tolist() == [0, 2] and rows.targets[[0, 2]].argmax(axis=1).tolist() == [0, 0]
+    assert len(rows.validation) == len(rows.test) == 2  # what is scored stays
+    said = (
+        "4 training images without a majority left out (no option has more than half 1, contempt 1, unknown 1, not_face 1)"
+    )
+    assert said in caplog.text
+    eight = dataclasses.replace(faces, classes=EIGHT, fingerprint="")
+    rows = split(eight, config(targets="majority"))
+    assert rows.train.tolist() == [0, 2, 3] and rows.targets[3].tolist() == [0.0] * 7 + [1.0]
+
+
+def test_the_majority_is_that_of_the_authors_code():
+    votes = np.random.default_rng(0).multinomial(10, [0.1] * 10, 500).astype(np.uint8)
+    votes[:250] = np.random.default_rng(1).multinomial(10, [0.5, *[0.5 / 9] * 9], 250)
+    theirs = np.array([ferplus.distribution(one, "majority") for one in votes])
+    ours = clear_majority(votes)
+    undecided = theirs[:, 8] == 1  # where they say unknown
+    assert 0.2 < undecided.mean() < 0.9
+    assert np.array_equal(np.where(undecided, ours, theirs.argmax(axis=1)), ours)
+    assert set(ours[undecided]) <= {-1, 8}
+
+
+def test_a_majority_of_a_set_without_votes_is_refused(faces):
+    with pytest.raises(InputError, match=r"targets are majority, but the data has no votes; .*fer2013new\.csv"):
+        split(faces, config(targets="majority"))

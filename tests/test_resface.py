@@ -5,21 +5,31 @@ from __future__ import annotations
 import re
 from functools import partial
 from itertools import chain, pairwise
+from types import SimpleNamespace
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
+from fer_study import store
+from fer_study.analysis import claim_rows, claims, ledger
+from fer_study.analysis.evidence import CROWD, Evidence
+from fer_study.data import official
+from fer_study.data.labels import EIGHT
+from fer_study.jobs.evaluation import score, stored
 from fer_study.jobs.stages import check_stage
 from fer_study.models import create_model
 from fer_study.models.cost import size
 from fer_study.models.resface import ChannelSpatial
 from fer_study.settings.errors import InputError
-from fer_study.settings.experiment import LossConfig, ModelConfig
+from fer_study.settings.experiment import CrowdConfig, DataConfig, LossConfig, ModelConfig
 from fer_study.training.losses import label_distribution_loss, soft_cross_entropy
 from fer_study.training.objectives import JointGenerator, Supervised, check_objective
 from jobs_by_config import run_job
+from page_records import log_probabilities
 
 PLAIN = {"local": "none", "attention": "none"}
 
@@ -286,3 +296,105 @@ def test_wrong_options(options, words):
     with pytest.raises(InputError, match=words) as caught:
         make("resface50", **options)
     assert "\n" not in str(caught.value)
+
+
+# The claims, from fabricated records
+
+ARMS = {"resface_a": "A", "resface_ab": "A+B", "resface_ac": "A+C", "resface_abc": "A+B+C"}
+FER_ROWS = np.arange(28709, 28709 + 7178)
+
+
+@pytest.fixture
+def fabricated(tmp_path, monkeypatch):
+    """Verdicts on claims of ResFace from records of systems that are right, by the majority of a crowd, on a share of the
+    3,589 test images; the labels are of another class throughout."""
+    monkeypatch.setenv("FER_STUDY_RUNS", str(tmp_path))
+    systems, rows = claim_rows.read_rows()
+    data = DataConfig(dataset="fer2013", fingerprint=official.FINGERPRINTS["fer2013"])
+    votes = np.zeros((35887, 10), np.uint8)
+    seen = np.arange(35887) % 8
+    votes[np.arange(35887), seen] = 8
+    home = store.save_files(
+        tmp_path / "crowd", CrowdConfig(data=data), {"commit": "a"}, {"faces.npz": store.as_npz(votes=votes)}
+    )
+    records = {}
+
+    def add(system: str, shares: list[float], curve: tuple[float, ...] = (0.3, 0.4)) -> None:
+        for seed, share in enumerate(shares):
+            config = claim_rows.config_of(system, systems, data, seed)
+            classes = config.data.classes
+            right = np.tile(np.arange(3589) < round(share * 3589), 2)
+            predicted = np.where(right, seen[FER_ROWS] % classes, (seen[FER_ROWS] + 1) % classes)
+            table = pd.DataFrame({
+                "row": FER_ROWS.astype(np.int32), "split": np.repeat(["validation", "test"], 3589),
+                "label": ((seen[FER_ROWS] + 3) % 7).astype(np.int8), "copy_in_train": False, "copy_in_validation": False,
+            })  # fmt: skip
+            views = {"last_single": stored(log_probabilities(predicted, classes=classes))}
+            history = pd.DataFrame({"epoch": np.arange(1, len(curve) + 1), "validation_accuracy": curve})
+            folder = tmp_path / config.key
+            folder.mkdir(exist_ok=True)
+            scores = score(table, views, EIGHT[:classes], config)
+            env = {"commit": "a", "seconds": 1.0}
+            store.save(folder, config, history=history, table=table, views=views, metrics=scores, env=env)
+            records[system, seed] = store.Record(folder, published=False)
+
+    def verdict(name: str) -> ledger.Verdict:
+        runs = ledger.runs_of(systems, records.values())
+        known = Evidence("fer2013", runs, {CROWD: home}, dict.fromkeys(systems, "resface"))
+        return ledger.judge(name, rows[name], known, claims.load().loc[name, "kind"])
+
+    return SimpleNamespace(add=add, verdict=verdict)
+
+
+def test_the_order_of_the_parts_flips(fabricated):
+    fabricated.add("resface_generator", [0.5] * 3)
+    for (name, _), share in zip(ARMS.items(), (0.80, 0.82, 0.84, 0.86), strict=True):
+        fabricated.add(name, [share, share + 0.001, share - 0.001])
+    found = fabricated.verdict("resface-11").parts[0]
+    assert (found.word, found.seeds, found.unit) == ("confirmed", 3, "points") and found.limits == "at our scale"
+    assert found.measured.value == pytest.approx(0.02, abs=1e-3)
+    fabricated.add("resface_abc", [0.84, 0.841, 0.839])
+    assert fabricated.verdict("resface-11").parts[0].word == "undecided"
+    fabricated.add("resface_abc", [0.80, 0.801, 0.799])
+    assert fabricated.verdict("resface-11").parts[0].word == "contradicted"
+
+
+def test_the_numbers_are_scored_by_the_majority(fabricated):
+    """Right by the crowd on 88.8 % of the images, and by the labels on none."""
+    fabricated.add("resface_a", [0.888, 0.889, 0.888])
+    assert fabricated.verdict("resface-05").word == "at our scale: reproduced"
+    fabricated.add("resface_a", [0.80, 0.801, 0.80])
+    assert fabricated.verdict("resface-05").word == "at our scale: lower than reported"
+    assert fabricated.verdict("resface-06").is_open
+
+
+def test_the_worth_of_recipe_and_up_sampling_is_measured(fabricated):
+    fabricated.add("resface_ab", [0.82, 0.821, 0.819])
+    for name, base in (("resface-14", "resface_adamw"), ("resface-16", "resface_no_upsampling")):
+        assert fabricated.verdict(name).is_open
+        fabricated.add(base, [0.80, 0.801, 0.799])
+        found = fabricated.verdict(name)
+        assert found.word == "at our scale: tested" and found.measured.value == pytest.approx(0.02, abs=1e-3)
+
+
+def test_the_steadier_generator_flips(fabricated):
+    """A curve that falls by 10 points, and one that only rises."""
+    steady, falling = (0.3, 0.4, 0.5, 0.6), (0.3, 0.5, 0.4, 0.6)
+    for teacher, frozen, joint in (
+        ("resface_generator", "resface_abc", "resface_joint"),
+        ("half_ldg", "half_generator", "half_joint"),
+    ):
+        fabricated.add(teacher, [0.5] * 3)
+        fabricated.add(frozen, [0.8] * 3, steady)
+        fabricated.add(joint, [0.8] * 3, falling)
+    assert [part.word for part in fabricated.verdict("resface-18").parts] == ["confirmed"] * 2
+    fabricated.add("half_generator", [0.8] * 3, (0.3, 0.6, 0.2, 0.6))
+    assert [part.word for part in fabricated.verdict("resface-18").parts] == ["confirmed", "contradicted"]
+
+
+def test_a_taught_run_is_found_by_the_teacher_of_its_seed(fabricated):
+    """Without its teacher's record nobody knows what taught it."""
+    fabricated.add("resface_abc", [0.8987] * 3)
+    assert fabricated.verdict("resface-08").seeds == 1, "the key of seed 0 alone names its teacher"
+    fabricated.add("resface_generator", [0.5] * 3)
+    assert fabricated.verdict("resface-08").seeds == 3

@@ -173,7 +173,7 @@ def test_unknown_names_are_refused(call, words):
     ("call", "words"),
     [
         (lambda: jobs("05_label_distribution", NETWORK, targets=["labels", "vote"]),
-         "data.targets is 'vote': .*'labels' or 'votes'"),
+         "data.targets is 'vote': .*'labels', 'votes' or 'majority'"),
         (lambda: jobs("05_label_distribution", NETWORK, options={"dropout": 1.0}, targets=["labels"]),
          r"model cbam_cnn: dropout is 1\.0, allowed: 0 and more, below 1"),
         (lambda: jobs("01_dataset_audit", {"edition": "smoke"}, near_threshold=2.0, others=[]),

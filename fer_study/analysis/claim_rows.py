@@ -146,8 +146,10 @@ class System(Frozen):
             command line.
         recipe: how it is trained; empty: it has no epochs, and no seed.
         model: with every option, for a key holds all of them.
-        base, changes: in place of recipe and model, a system that has them, and what differs from
-            it, by path: ``{model.options.attention: false}``.
+        base: in place of recipe and model, a system that has them.
+        changes: what differs from the base, or the recipe, by path:
+            ``{model.options.attention: false}``.
+        teacher: the system whose network, of the same seed, gives it its targets.
     """
 
     stage: str
@@ -157,6 +159,7 @@ class System(Frozen):
     model: ModelConfig | None = None
     base: str = ""
     changes: dict[str, int | float | bool | str] = Field(default_factory=dict)
+    teacher: str = ""
 
     @model_validator(mode="after")
     def _one_origin(self) -> System:
@@ -165,8 +168,8 @@ class System(Frozen):
         return self
 
 
-def config_of(name: str, systems: dict[str, System], data: DataConfig) -> RunConfig:
-    """Spell out the run of a system on these data, with seed 0.
+def config_of(name: str, systems: dict[str, System], data: DataConfig, seed: int = 0) -> RunConfig:
+    """Spell out the run of a system on these data.
 
     Raises:
         InputError: it changes what its base does not have, or to a value that is not allowed.
@@ -176,16 +179,20 @@ def config_of(name: str, systems: dict[str, System], data: DataConfig) -> RunCon
         parts = {"data": data, "model": system.model}
         if not system.recipe:
             return RunConfig(name=name, phases=(), **parts)
-        return load_recipe(system.recipe).run(name=name, seed=0, **parts)
-    content = config_of(system.base, systems, data).model_dump(mode="json")
-    for path, value in system.changes.items():
+        origin, run = system.recipe, load_recipe(system.recipe).run(name=name, seed=seed, **parts)
+    else:
+        origin, run = system.base, config_of(system.base, systems, data, seed)
+    content, changes = run.model_dump(mode="json"), dict(system.changes)
+    if system.teacher:
+        changes["loss.teacher"] = config_of(system.teacher, systems, data, seed).key
+    for path, value in changes.items():
         *above, last = path.split(".")
         place = content
         for key in above:
             inside = dict(enumerate(place)) if isinstance(place, list) else place
             place = inside.get(int(key) if key.isdecimal() else key, {})
         if not isinstance(place, dict) or last not in place:
-            raise InputError(f"{where}: changes {path!r}, which {system.base} does not have")
+            raise InputError(f"{where}: changes {path!r}, which {origin} does not have")
         place[last] = value
     return parse(RunConfig, content, where)
 
@@ -509,6 +516,8 @@ def read_rows(path: Path = PATH) -> tuple[dict[str, System], dict[str, Claim]]:
         systems |= factorial_of(stage).spelled_out(base)
     whole = [name for name, system in systems.items() if not system.base]
     for name, system in systems.items():
+        if system.teacher and system.teacher not in systems:
+            raise InputError(f"{path}: system {name}: unknown teacher {system.teacher!r}")
         if system.base and system.base not in whole:
             raise InputError(
                 f"{path}: system {name}: unknown base {system.base!r}; known: {', '.join(whole)}"

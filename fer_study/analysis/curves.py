@@ -35,13 +35,9 @@ def curves(systems: Mapping[str, Sequence[Record]]) -> pd.DataFrame:
 def _compared(records: Sequence[Record]) -> pd.DataFrame:
     """The histories of a system, without a training that no curve of validation compares with."""
     table, config = histories(records), records[0].config
-    other = (
-        "the votes"
-        if config.data.targets == "votes"
-        else "mixed labels"
-        if config.loss.mixup or config.loss.cutmix
-        else ""
-    )
+    mixed = "mixed labels" if config.loss.mixup or config.loss.cutmix else ""
+    crowd = {"votes": "the votes", "majority": "the crowd's majority"}
+    other = crowd.get(config.data.targets, mixed)
     if other:
         remark = f"training, scored against {other}, is left out"
         return table.assign(train_loss=np.nan, train_accuracy=np.nan, remark=remark)

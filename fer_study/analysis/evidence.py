@@ -23,13 +23,23 @@ RUN_COLUMNS = ["name", "recipe", "system", "seed", "key", "record"]
 """Of ``Evidence.runs``: ``name`` is that of a system of the claims, which may share its records
 with another; ``system`` is what the seeds of one run have in common."""
 
+CROWD = "crowd"
+"""Name in ``Evidence.homes`` of the record that holds the votes."""
+
 EXACT = Spread(0.0, 1)
 """The spread of what has no seed."""
 
 
-def seedless(config: RunConfig) -> str:
-    """Name what the seeds of one run have in common: the key of their config without the seed."""
-    return config.model_copy(update={"seed": 0}).key
+def seedless(config: RunConfig, teachers: Mapping[str, str] | None = None) -> str:
+    """Name what the seeds of one run have in common: the key of their config without the seed.
+
+    Args:
+        teachers: key of a run -> what its seeds have in common; a teacher has a seed, too.
+    """
+    known = teachers or {}
+    taught_by = "+".join(known.get(key, key) for key in config.loss.teachers())
+    loss = config.loss.model_copy(update={"teacher": taught_by})
+    return config.model_copy(update={"seed": 0, "loss": loss}).key
 
 
 def loss_of(record: Record) -> str:
@@ -63,6 +73,11 @@ class Evidence:
         """(N, K) majority shares of the images by row, None where no audit has them."""
         audit = self.homes.get(f"audit/{self.dataset}")
         return audit.rows.get("crowd") if audit else None
+
+    @cached_property
+    def votes(self) -> np.ndarray | None:
+        """(N, 10) votes on the images by row, None where no record has them."""
+        return self.homes[CROWD].rows.get("votes") if CROWD in self.homes else None
 
     def look_up(self, place: str) -> tuple[object, Record] | None:
         """Read a place of a record (``claim_rows.Place``), None where it is not there.
@@ -122,7 +137,9 @@ class Evidence:
         place = (record.key, check.view, check.subset)
         if place not in self._scored:
             whole = self._is_whole(record, check.subset)
-            self._scored[place] = Scored(record, *place[1:], self.crowd) if whole else None
+            self._scored[place] = (
+                Scored(record, *place[1:], self.crowd, self.votes) if whole else None
+            )
         if (*place, metric) not in self._measured:
             scored = self._scored[place]
             self._measured[*place, metric] = measure(metric, scored) if scored else math.nan

@@ -18,7 +18,7 @@ from ..store import Record
 from . import claims, places, verdicts
 from .checks import Finding, decide
 from .claim_rows import PATH, Check, Claim, OnRuns, System, config_of, read_rows, recipe_of
-from .evidence import RUN_COLUMNS, Evidence, seedless
+from .evidence import CROWD, RUN_COLUMNS, Evidence, seedless
 from .metrics import Estimate
 
 EDITION = "fer2013"
@@ -76,7 +76,8 @@ def ledger(names: Iterable[str] | None = None) -> list[Verdict]:
     """
     systems, rows = read_rows()
     table, records = claims.load(), {record.key: record for record in store.records(usable)}
-    homes = {home: records[key] for home, key in places.KEYS.items() if key in records}
+    known = places.KEYS | {CROWD: places.crowd_key(EDITION)}
+    homes = {home: records[key] for home, key in known.items() if key in records}
     stages = {n: f"{s.stage} {s.parameters}".strip() for n, s in systems.items()}
     evidence = Evidence(EDITION, runs_of(systems, records.values()), homes, stages)
     asked = table.index if names is None else names
@@ -115,10 +116,11 @@ def runs_of(systems: dict[str, System], records: Iterable[Record]) -> pd.DataFra
         InputError: a system changes what its base does not have.
     """
     data = DataConfig(dataset=EDITION, fingerprint=official.FINGERPRINTS[EDITION])
+    trained = [record for record in records if isinstance(record.config, RunConfig)]
+    teachers = {record.key: seedless(record.config) for record in trained}
     seeds: dict[str, list[Record]] = {}
-    for record in records:
-        if isinstance(record.config, RunConfig):
-            seeds.setdefault(seedless(record.config), []).append(record)
+    for record in trained:
+        seeds.setdefault(seedless(record.config, teachers), []).append(record)
     rows = []
     for name in systems:
         mark, recipe = seedless(config_of(name, systems, data)), recipe_of(name, systems)

@@ -17,6 +17,7 @@ import pandas as pd
 
 from .. import store
 from ..data.labels import EIGHT, class_names
+from ..data.votes import clear_majority, majority
 from ..settings.experiment import RunConfig, ViewsConfig
 from ..store import Record
 from . import metrics, warps
@@ -36,10 +37,21 @@ FAULTS = ("collapsed", "distorted", "outside", "degenerate")
 
 
 class Scored:
-    """Hold one record in one view on one subset, and the crowd's majority shares, where known."""
+    """Hold one record in one view on one subset.
 
-    def __init__(self, record: Record, view: str, subset: str, crowd: np.ndarray | None = None):
-        self.record, self.view, self.subset, self._crowd = record, view, subset, crowd
+    With what the crowd says of its images, where that is known: its majority shares, its votes.
+    """
+
+    def __init__(
+        self,
+        record: Record,
+        view: str,
+        subset: str,
+        crowd: np.ndarray | None = None,
+        votes: np.ndarray | None = None,
+    ):
+        self.record, self.view, self.subset = record, view, subset
+        self._crowd, self._votes = crowd, votes
 
     @property
     def allowed(self) -> bool:
@@ -74,7 +86,15 @@ class Scored:
         """
         if self._crowd is None:
             return np.zeros(self.logits.shape, np.float32)
-        return self._crowd[self.record.predictions.table["row"][self.mask]]
+        shares = self._crowd[self.record.predictions.table["row"][self.mask]]
+        return np.pad(shares, ((0, 0), (0, self.logits.shape[1] - shares.shape[1])))
+
+    @cached_property
+    def votes(self) -> np.ndarray | None:
+        """(N, 10) uint8 votes over ``VOTE_NAMES``."""
+        if self._votes is None:
+            return None
+        return self._votes[self.record.predictions.table["row"][self.mask]]
 
     @cached_property
     def confusion(self) -> np.ndarray:
@@ -372,6 +392,49 @@ def clear_accuracy(scored: Scored) -> float:
     """Accuracy against the labels, on the images where the crowd's majority is one class."""
     clear = scored.crowd.max(axis=1) == 1
     return (scored.predicted == scored.labels)[clear].mean() if clear.any() else np.nan
+
+
+def _right_by(scored: Scored, chosen: np.ndarray, classes: int) -> float:
+    """Accuracy against some options (N,) of ``VOTE_NAMES``, on the images where one is a class.
+
+    Args:
+        classes: of how many classes predictions and options may be; 7 leaves out contempt.
+    """
+    of = (chosen >= 0) & (chosen < classes)
+    predicted = scored.logits[:, :classes].argmax(axis=1)
+    return (predicted == chosen)[of].mean() if of.any() else np.nan
+
+
+@measurement(SHARE)
+def ferplus_accuracy(scored: Scored) -> float:
+    """Accuracy against the majority of FER+, eight classes, on the images that have one."""
+    known = scored.votes is not None
+    return _right_by(scored, clear_majority(scored.votes), 8) if known else np.nan
+
+
+@measurement(SHARE)
+def ferplus_seven_accuracy(scored: Scored) -> float:
+    """The same without contempt: neither its images nor its predictions."""
+    known = scored.votes is not None
+    return _right_by(scored, clear_majority(scored.votes), 7) if known else np.nan
+
+
+@measurement(SHARE)
+def ferplus_most_voted_accuracy(scored: Scored) -> float:
+    """Accuracy against the most voted of all ten options, where that is one of eight classes."""
+    known = scored.votes is not None
+    return _right_by(scored, majority(scored.votes), 8) if known else np.nan
+
+
+@measurement(NUMBER)
+def votes_log_loss(scored: Scored) -> float:
+    """Cross-entropy of the votes for the classes against the predictions, in nats an image."""
+    if scored.votes is None:
+        return np.nan
+    votes = scored.votes[:, : scored.logits.shape[1]].astype(np.float64)
+    voted = votes.any(axis=1)
+    shares = votes[voted] / votes[voted].sum(axis=1, keepdims=True)
+    return -(shares * scored.logits[voted]).sum(axis=1).mean()
 
 
 @measurement(POINTS)

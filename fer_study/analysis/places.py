@@ -9,7 +9,7 @@ import csv
 from pathlib import Path
 
 from ..data import official
-from ..settings.experiment import AuditConfig, DataConfig
+from ..settings.experiment import AuditConfig, CrowdConfig, DataConfig
 
 
 def _keys() -> dict[str, str]:
@@ -26,6 +26,12 @@ KEYS = _keys()
 which a part is taken out behind it -> key. Those of costs lie in ``costs.csv``, for a config holds
 every option of its network, and only torch could say them: a test holds the file against what the
 gallery of FER2013 lists."""
+
+
+def crowd_key(dataset: str) -> str:
+    """Key of the record that holds the votes of the whole official set."""
+    data = DataConfig(dataset=dataset, fingerprint=official.FINGERPRINTS[dataset])
+    return CrowdConfig(data=data).key
 
 
 def split(place: str) -> tuple[str, list[str]]:

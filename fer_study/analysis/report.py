@@ -26,6 +26,7 @@ NAMES = {
     "l2": "with L2 1e-4", "longer": "more epochs", "labels": "hard labels",
     "votes": "votes of the crowd", "no_shortcuts": "without shortcuts",
     "no_copies": "without images that are tested", "no_repeats": "without any copies",
+    "majority": "majority of the crowd", "joint": "joint generator",
 }  # fmt: skip
 """Name of a model or arm in tables and figures."""
 
@@ -92,6 +93,22 @@ def coverage(
             "device": ", ".join(dict.fromkeys(r.env["device"] for r in there)),
         })  # fmt: skip
     return pd.DataFrame(rows).set_index("system")
+
+
+def missing(
+    jobs: Sequence[RunConfig | TransferConfig], records: Sequence[Record | None], command: str
+) -> pd.DataFrame:
+    """Table what has no record, with the command that makes it: a row a name; empty: all is there.
+
+    Args:
+        command: what trains the stage.
+    """
+    lacking = [job for job, record in zip(jobs, records, strict=True) if record is None]
+    rows = [
+        [title(name), ", ".join(str(job.seed) for job in lacking if job.name == name), command]
+        for name in dict.fromkeys(job.name for job in lacking)
+    ]
+    return pd.DataFrame(rows, columns=["missing", "seeds", "command"]).set_index("missing")
 
 
 def stacked(

@@ -17,6 +17,7 @@ from ..jobs.stages import listed_jobs
 from ..settings.experiment import (
     AuditConfig,
     CostConfig,
+    CrowdConfig,
     MapTestConfig,
     RunConfig,
     TransferConfig,
@@ -29,6 +30,7 @@ KINDS = {
     RunConfig: "training",
     TransferConfig: "transfer",
     AuditConfig: "audit",
+    CrowdConfig: "crowd",
     CostConfig: "cost",
     MapTestConfig: "map test",
     ViewsConfig: "changed test images",

@@ -19,7 +19,7 @@ from ..jobs.editions import load_edition
 from ..jobs.job import Job
 from ..jobs.stages import check_stage
 from ..settings.checkout import commit, versions
-from ..settings.experiment import AuditConfig
+from ..settings.experiment import AuditConfig, CrowdConfig
 from ..store import Record
 from .executions import seconds_of
 from .show import fold, picture_of, sharpen_figures
@@ -77,8 +77,10 @@ class Page:
     """An executed page: opened at its first cell, closed by ``provenance`` at its last.
 
     Attributes:
-        jobs: all that it needs but audits. records: of each job, None where there is none.
+        jobs: all that it needs but audits and crowds. records: of each job, None where there is
+            none.
         audits: the records of the audits that it needs.
+        crowd: what the crowd says of each image (``Record.rows``); empty without a record.
     """
 
     def __init__(
@@ -96,8 +98,11 @@ class Page:
         self.start = time.perf_counter() if start is None else start
         made = list(zip(jobs, records, strict=True))
         self.audits = [record for job, record in made if isinstance(job.config, AuditConfig)]
-        self.jobs = [job for job, _ in made if not isinstance(job.config, AuditConfig)]
-        self.records = [record for job, record in made if not isinstance(job.config, AuditConfig)]
+        crowds = [record for job, record in made if isinstance(job.config, CrowdConfig) and record]
+        self.crowd = crowds[0].rows if crowds else {}
+        about_data = (AuditConfig, CrowdConfig)
+        self.jobs = [job for job, _ in made if not isinstance(job.config, about_data)]
+        self.records = [record for job, record in made if not isinstance(job.config, about_data)]
 
     @cached_property
     def runs(self) -> pd.DataFrame:

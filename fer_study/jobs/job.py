@@ -15,6 +15,7 @@ from ..settings.checkout import commit
 from ..settings.experiment import (
     AuditConfig,
     CostConfig,
+    CrowdConfig,
     DataConfig,
     MapTestConfig,
     RunConfig,
@@ -73,6 +74,10 @@ class Job(ABC):
     def moved(self, stage: str) -> Job:
         """Make the same job of another stage."""
         return replace(self, stage=stage)
+
+    def named(self, name: str) -> Job:
+        """Make the same job under another name for messages and tables."""
+        return replace(self, config=self.config.replace(name=name))
 
     def needs(self) -> tuple[str, ...]:
         """Name the keys of the runs whose weights it starts from, is taught by or scores.
@@ -164,7 +169,7 @@ def job_for(config: Frozen, **place: str) -> Job:
     """
     from ..models.registry import source_of  # here, for torch takes seconds to import
     from ..training.weights import pin
-    from . import audit, baseline, cost, map_test, train, transfer, views
+    from . import audit, baseline, cost, crowd, map_test, train, transfer, views
 
     if isinstance(config, RunConfig) and config.model.name == BASELINE:
         return baseline.Baseline(config, **place)
@@ -177,6 +182,7 @@ def job_for(config: Frozen, **place: str) -> Job:
         RunConfig: train.Training,
         TransferConfig: transfer.Transfer,
         AuditConfig: audit.Audit,
+        CrowdConfig: crowd.Crowd,
         CostConfig: cost.Cost,
         MapTestConfig: map_test.MapTest,
         ViewsConfig: views.Views,

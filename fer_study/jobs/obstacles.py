@@ -43,12 +43,12 @@ def obstacles(
             # without a fingerprint the data was not there when the run got its key, which will be
             # another one
             return None if elsewhere and config.fingerprint else Obstacle("no data", str(place))
-        if config.targets == "votes" and without_votes(config.dataset, place):
+        if config.targets in ("votes", "majority") and without_votes(config.dataset, place):
             beside = (
                 "put fer2013new.csv beside fer2013.csv, or " if config.dataset == "fer2013" else ""
             )
             reason = (
-                f"targets are votes, but {config.dataset} in {place} has none; "
+                f"targets are {config.targets}, but {config.dataset} in {place} has no votes; "
                 f"{beside}leave such runs out"
             )
             return Obstacle("impossible", f"{reason} (the stage's parameter targets)")

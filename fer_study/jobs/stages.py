@@ -13,6 +13,7 @@ from ..settings.experiment import (
     PARAMS,
     AuditConfig,
     CostConfig,
+    CrowdConfig,
     DataConfig,
     MapTestConfig,
     ModelConfig,
@@ -129,6 +130,10 @@ class Stage(Frozen):
     def audit(self) -> Job:
         """Make the job that audits the edition's own data, as its first stage does."""
         return own_audit(self.edition).moved(self.stage)
+
+    def crowd(self) -> Job:
+        """Make the job that keeps what the crowd says of the edition's own data."""
+        return self.job(build(CrowdConfig, {"data": load_edition(self.edition).data}), self.edition)
 
 
 OF_TEACHERS = ("loss.teacher", "loss.temperature", "loss.hard_share")
@@ -358,15 +363,14 @@ class LabelDistribution(Trained):
             build(LabelSources, own | {"recipe": recipe, "targets": self.targets})
             for recipe in self.recipes
         ]
-        networks += [self.label_sources] if self.label_sources else []
-        jobs = [
-            job
-            for seed in self.seeds
-            for network in networks
-            for target in network.targets
-            for job in self.taught(network, seed, target)
-        ]
-        return [*jobs, self.audit()]
+        jobs = []
+        for seed in self.seeds:
+            for network in networks:
+                jobs += [job for t in network.targets for job in self.taught(network, seed, t)]
+            if second := self.label_sources:
+                more = [job for t in second.targets for job in self.taught(second, seed, t)]
+                jobs += [job.named(f"{job.name}, {second.model}") for job in more]
+        return [*jobs, self.audit(), self.crowd()]
 
     def taught(self, network: LabelSources, seed: int, target: str) -> list[Job]:
         """Make the training of a network on one target, behind that of its generator."""
@@ -398,8 +402,13 @@ class ResFace(Trained):
     """Eight, with contempt, where the crowd names it; seven otherwise."""
     targets: str
     arms: Annotated[dict[str, Changes], Field(min_length=1)]
+    views_of: Annotated[list[str], AfterValidator(_once)] = Field(default_factory=list)
+    """Arms that are scored on changed test images, too."""
 
     def jobs(self) -> list[Job]:
+        if unknown := [arm for arm in self.views_of if arm not in self.arms]:
+            allowed = ", ".join(self.arms)
+            raise InputError(f"{self.stage}: views_of is {unknown[0]!r}, allowed: {allowed}")
         edition = load_edition(self.edition)
         given = edition.data.resolved() | {"classes": self.classes, "targets": self.targets}
         data = with_fingerprint(build(DataConfig, given))
@@ -415,8 +424,8 @@ class ResFace(Trained):
                     made = self.training(
                         edition, recipe, seed, arm, self.model, size | changes, data
                     )
-                    jobs.append(made)
-        return [*unique(jobs), self.audit()]
+                    jobs += [made, self.views(made)] if arm in self.views_of else [made]
+        return [*unique(jobs), self.audit(), self.crowd()]
 
 
 class CrossDataset(Trained):

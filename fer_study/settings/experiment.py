@@ -531,6 +531,13 @@ class AuditConfig(Frozen):
     form: Literal[6] = 6
 
 
+class CrowdConfig(Frozen):
+    """The votes on every image of a dataset. ``form``: see ``AuditConfig``."""
+
+    data: DataConfig
+    form: Literal[1] = 1
+
+
 class CostConfig(Frozen):
     """What a network costs on images of so many channels.
 

@@ -26,6 +26,7 @@ from ..settings.errors import InputError
 from ..settings.experiment import (
     AuditConfig,
     CostConfig,
+    CrowdConfig,
     MapTestConfig,
     RunConfig,
     TransferConfig,
@@ -53,7 +54,15 @@ PUBLISHED = (
 """Parts of a record that are published; weights are not."""
 KINDS: dict[str, type[Frozen]] = {
     kind.__name__: kind
-    for kind in (RunConfig, TransferConfig, AuditConfig, CostConfig, MapTestConfig, ViewsConfig)
+    for kind in (
+        RunConfig,
+        TransferConfig,
+        AuditConfig,
+        CrowdConfig,
+        CostConfig,
+        MapTestConfig,
+        ViewsConfig,
+    )
 }
 
 
@@ -90,9 +99,8 @@ class Record:
         return self.folder.name
 
     @cached_property
-    def config(
-        self,
-    ) -> RunConfig | TransferConfig | AuditConfig | CostConfig | MapTestConfig | ViewsConfig:
+    def config(self) -> Frozen:
+        """What it is the record of: one of ``KINDS``."""
         content, path = self._json("config.json"), self.folder / "config.json"
         kind = str(content.pop("kind", None))
         if kind not in KINDS:
@@ -132,13 +140,14 @@ class Record:
 
     @cached_property
     def rows(self) -> dict[str, np.ndarray]:
-        """What an audit says of each image, by row of the FaceSet.
+        """What an audit, or the crowd, says of each image, by row of the FaceSet.
 
         ``crowd`` (N, K) float32: the share of each class in what most votes name: 1, or that of a
         tie, or 0; ``agreement`` (N,) uint8: how many votes the class with most of them has;
         ``near_copy`` (N,) bool: a test image with a near copy in train or validation;
         ``true_label`` (N,) int8 where known; ``regions`` (K, H, W) float16 where known: how often a
-        pixel lies in a region that the class moves.
+        pixel lies in a region that the class moves. Of a crowd: ``votes`` (N, 10) uint8 over
+        ``VOTE_NAMES``, and ``mixture`` (N, K) float16, the true one, where known.
         """
         return {name: array for name, array in self._arrays("faces.npz").items() if name != "mean"}
 

@@ -6,6 +6,7 @@ What a batch teaches is not the loop's business (``objectives.py``), nor how ima
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Iterable
@@ -26,6 +27,7 @@ from ..settings.experiment import PhaseConfig, RunConfig
 from .augment import training_view
 from .batches import Batches
 from .checkpoint import CHECKPOINT, Learner, Progress, copy_state, load_checkpoint, save_checkpoint
+from .frozen_features import FixedView, fixed_view
 from .objectives import Objective, make_objective
 from .predict import log_probabilities
 
@@ -109,6 +111,7 @@ def fit(
         OutOfTime: the deadline passed; a later call goes on exactly where this one stopped.
     """
     check_steps(config, len(train))
+    check_phases(config, model)
     name, checkpoint = config.name or config.key, folder / CHECKPOINT
     learner = make_learner(config, model, train, fabric, teach)
     progress, best = load_checkpoint(checkpoint, config.key, learner, fabric)
@@ -170,11 +173,16 @@ def train_epoch(
     unfreeze(learner.model, phase_at(config, epoch)[0].unfreeze)
     set_train_mode(learner.network)
     start, seen, hits, sums = time.perf_counter(), 0, 0, {}
-    for step, (images, targets) in enumerate(train.epoch(generator)):
+    view = view_of_epoch(config, epoch, learner, train, fabric)
+    batches = train if view is None else view.batches
+    for step, (images, targets) in enumerate(batches.epoch(generator)):
         for group in learner.optimiser.param_groups:
             group["lr"] = group.get("factor", 1) * learning_rate(config, epoch, step, len(train))
-        images = training_view(images, train.is_rare(targets), config, generator)
-        with fabric.autocast():  # losses compute in float32 all the same
+        if view is None:
+            images = training_view(images, train.is_rare(targets), config, generator)
+        # of a fixed view the batch holds row numbers
+        shown = contextlib.nullcontext(images) if view is None else view.shown(images)
+        with shown as images, fabric.autocast():  # losses compute in float32 all the same
             loss, logits, logs = learner.objective.step(images, targets)
         learner.optimiser.zero_grad(set_to_none=True)
         fabric.backward(loss)
@@ -338,6 +346,21 @@ def check_steps(config: RunConfig, batches: int) -> None:
         )
 
 
+def check_phases(config: RunConfig, model: FaceModel) -> None:
+    """Refuse a phase that frees more stages than the network has; see ``fit``.
+
+    Raises:
+        InputError: there is one.
+    """
+    name, stages = config.name or config.key, len(model.stages())
+    for number, phase in enumerate(config.phases):
+        if phase.unfreeze != "all" and phase.unfreeze >= stages:
+            raise InputError(
+                f"{name}: phases.{number}.unfreeze is {phase.unfreeze}, allowed for "
+                f"{config.model.name}: 1 to {stages - 1} of its {stages} stages, or all"
+            )
+
+
 def check_finite(config: RunConfig, logits: np.ndarray) -> None:
     """Refuse predictions that are no numbers.
 
@@ -386,6 +409,23 @@ def phase_at(config: RunConfig, epoch: int) -> tuple[PhaseConfig, int]:
             return phase, rest
         rest -= phase.epochs
     raise ValueError(f"epoch is {epoch} past the end, allowed: 0..{config.epochs - 1}")
+
+
+def view_of_epoch(
+    config: RunConfig, epoch: int, learner: Learner, train: Batches, fabric: Fabric
+) -> FixedView | None:
+    """The fixed view that an epoch shows; None where images are augmented anew. Views are kept
+    while their phase lasts."""
+    phase, number = phase_at(config, epoch)
+    if not phase.views:
+        learner.views.clear()
+        return None
+    place, view = config.phases.index(phase), number % phase.views
+    if number == 0:
+        learner.views.clear()
+    if view not in learner.views:
+        learner.views[view] = fixed_view(config, learner.model, train, fabric, place, view)
+    return learner.views[view]
 
 
 def should_stop(config: RunConfig, progress: Progress) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -179,14 +180,20 @@ class Scaled(Precision):
         return super().optimizer_step(optimizer, **given)
 
 
+def made(folder: Path, name: str) -> Path:
+    """A new folder, or the one that is there."""
+    (folder / name).mkdir(exist_ok=True)
+    return folder / name
+
+
 def test_gradients_are_unscaled_before_they_are_clipped(tmp_path, tiny_run, monkeypatch):
     """The other way round the step would be a thousandth, as in the code of EmoNeXt."""
     config = tiny_run(model=NARROW, optimiser=OptimiserConfig(name="sgd", momentum=0.0), batch_size=64, clip=0.05,
                       phases=phases({"lr": 0.5}))  # fmt: skip
-    plain, _ = test_train.fit(config, tmp_path / "plain")
+    plain, _ = test_train.fit(config, made(tmp_path, "plain"))
     fabric = Fabric(accelerator="cpu", devices=1, plugins=Scaled())
     monkeypatch.setattr(test_train, "make_fabric", lambda: fabric)
-    scaled, _ = test_train.fit(config, tmp_path / "scaled")
+    scaled, _ = test_train.fit(config, made(tmp_path, "scaled"))
     for name, value in plain.last.items():
         assert torch.allclose(scaled.last[name], value, rtol=1e-5, atol=1e-7), name
 
@@ -203,10 +210,10 @@ def test_an_early_stop_is_the_same_after_a_stop_by_the_clock(tmp_path, tiny_run,
         if row["epoch"] == 4:
             raise KeyboardInterrupt
 
-    whole, _ = test_train.fit(config, tmp_path / "whole", score)
+    whole, _ = test_train.fit(config, made(tmp_path, "whole"), score)
     with pytest.raises(KeyboardInterrupt):
-        test_train.fit(config, tmp_path / "killed", killed)
-    again, _ = test_train.fit(config, tmp_path / "killed", score)
+        test_train.fit(config, made(tmp_path, "killed"), killed)
+    again, _ = test_train.fit(config, made(tmp_path, "killed"), score)
     assert again.history["epoch"].tolist() == whole.history["epoch"].tolist() == [1, 2, 3, 4]
     for kind in ("last", "best"):
         for name, value in getattr(whole, kind).items():
@@ -221,7 +228,7 @@ def test_stochastic_depth_keeps_the_expected_value_and_rests_in_evaluation(name,
     """Blocks are left out image by image, and those that stay are scaled by 1 / (1 - rate)."""
     model = create_model(ModelConfig(name=name, options={option: 0.4}, input_size=64), 7)
     paths = [part for part in model.modules() if type(part).__name__ == "DropPath" and part.drop_prob]
-    assert paths and max(path.drop_prob for path in paths) <= 0.4 + 1e-9
+    assert paths and max(path.drop_prob for path in paths) <= 0.4 + 1e-6
     torch.manual_seed(0)
     ones = torch.ones(20_000, 2, 1, 1)
     for path in paths:

@@ -43,7 +43,8 @@ def run_cells(
         systems.setdefault(report.title(record.config.name), []).append(record)
     classes = class_names(next(iter(records[0].predictions.views.values())).shape[1])
     page = SimpleNamespace(runs=pd.DataFrame(rows, columns=COLUMNS), classes=classes, audits=audits)
-    given = {"page": page, "systems": systems, "recipes": ["ladder"], "edition": "synthetic"} | names
+    whole = page.runs
+    given = {"page": page, "whole": whole, "systems": systems, "recipes": ["ladder"], "edition": "synthetic"} | names
     imports = [part for part in ast.parse(cell(name, SET_UP[name])).body if isinstance(part, ast.Import | ast.ImportFrom)]
     exec(compile(ast.Module(imports, []), name, "exec"), names := {})
     names.update(given)

@@ -13,9 +13,10 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+import scipy
 
 from fer_study import cli, store
-from fer_study.analysis import arithmetic, claim_rows, claims, evidence, ledger, places
+from fer_study.analysis import arithmetic, claim_rows, claims, evidence, ledger, metrics, places
 from fer_study.analysis.measurements import MEASUREMENTS, Scored, measure
 from fer_study.analysis.runs_table import runs_table
 from fer_study.jobs.editions import load_edition
@@ -256,6 +257,57 @@ def test_a_source_can_be_below_what_its_test_set_tells(runs_folder):
     assert runs_folder.verdict(row).word == "open"
     assert runs_folder.verdict(row | {"values": [0.70, 0.72, 0.7205]}).word == "undecided by its own test set"
     assert runs_folder.verdict(row | {"values": [0.70, 0.72, 0.7205], "images": 10**7}).word == "open"
+
+
+GAP = {"check": "bound", "metrics": ["train_gap"], "systems": ["a"], "above": 0.02, "stated": False, "subset": "validation"}
+
+
+def add_fold(runs: Store, arm: str, fold: int, seen: float | None, held_out: int) -> None:
+    """A run on two thirds of the training images, ``seen`` its accuracy on them, right on so many of 10 images left out."""
+    data = DataConfig(dataset="synthetic", faces=100, folds=3, fold=fold)
+    record = runs.add(arm, predictions(20, held_out), fold, changes={"data": data, "model": ModelConfig(name=arm)})
+    if seen is not None:
+        record.metrics["last_single"]["train"] = {"accuracy": seen, "log_loss": 0.5}
+
+
+def test_overfitting_is_a_gap_beyond_the_tolerance(runs_folder):
+    def word(*gaps: float) -> str:
+        for fold, gap in enumerate(gaps):
+            add_fold(runs_folder, "a", fold, 0.5 + gap, 5)
+        return runs_folder.verdict(GAP, kind="behaviour").word
+
+    assert runs_folder.verdict(GAP, kind="behaviour").is_open
+    assert word(0.10, 0.11, 0.12) == "confirmed"
+    assert word(0.00, 0.001, 0.002) == "contradicted"
+    assert word(0.021, 0.022, 0.023) == "undecided"  # above zero, but not clearly above two points
+    assert word(0.00, 0.10, 0.20) == "undecided"
+    for fold in range(3):
+        add_fold(runs_folder, "a", fold, None, 5)
+    found = runs_folder.verdict(GAP, kind="behaviour")
+    assert found.is_open and "train_gap on validation" in found.parts[0].needs
+
+
+def test_folds_share_training_images_so_their_interval_is_wider(runs_folder):
+    """Nadeau and Bengio (2003): of three folds by the root of 1 + 3/2; nor do seeds of all images say how folds scatter."""
+    row = EFFECT | {"subset": "validation", "direction": "tested"}
+    for fold, (a, b) in enumerate(((8, 5), (7, 5), (6, 5))):
+        add_fold(runs_folder, "a", fold, 0.9, a)
+        add_fold(runs_folder, "b", fold, 0.9, b)
+    runs_folder.add_seeds("c", 10, 30, 20)
+    found = runs_folder.verdict(row, kind="recipe")
+    assert (found.word, found.seeds, found.measured.value) == ("tested", 3, pytest.approx(0.2))
+    half = scipy.stats.t.ppf(0.975, 2) * 0.1 / 3**0.5 * 2.5**0.5  # differences .3, .2, .1
+    assert found.measured.high == pytest.approx(0.2 + half)
+    paired = metrics.over_folds([0.3, 0.2, 0.1])
+    assert (paired.value, paired.high) == (pytest.approx(0.2), pytest.approx(0.2 + half))
+
+
+def test_folds_are_repetitions_of_one_run():
+    run = claim_rows.config_of("emotion_cnn_folds", claim_rows.read_rows()[0], DataConfig(dataset="fer2013"))
+    folds = [run.replace(data=run.data.replace(fold=fold)) for fold in range(3)]
+    assert len({evidence.seedless(fold) for fold in folds}) == 1 and list(map(evidence.repetition, folds)) == [0, 1, 2]
+    whole = run.replace(data=run.data.replace(folds=0), seed=2)
+    assert evidence.seedless(whole) != evidence.seedless(run) and evidence.repetition(whole) == 2
 
 
 def test_parts_that_are_open_are_said(runs_folder):
@@ -644,8 +696,8 @@ def with_accuracy(commit: str) -> Callable[[Path], None]:
         record = store.Record(folder, published=False)
         scores = record.metrics
         for subsets in scores.values():
-            for metrics in subsets.values():
-                metrics["accuracy"] = 0.95
+            for scored in subsets.values():
+                scored["accuracy"] = 0.95
         rewrite(folder, "metrics.json", store.as_json(scores))
         rewrite(folder, "env.json", store.as_json(record.env | {"commit": commit}))
 

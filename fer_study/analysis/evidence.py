@@ -16,7 +16,7 @@ from ..store import Record
 from . import places, verdicts
 from .claim_rows import OnRuns
 from .measurements import SHARE, Scored, measure, unit_of
-from .metrics import Estimate
+from .metrics import Estimate, fold_factor
 from .verdicts import Effect, Spread
 
 RUN_COLUMNS = ["name", "recipe", "system", "seed", "key", "record"]
@@ -31,7 +31,8 @@ EXACT = Spread(0.0, 1)
 
 
 def seedless(config: RunConfig, teachers: Mapping[str, str] | None = None) -> str:
-    """Name what the seeds of one run have in common: the key of their config without the seed.
+    """Name what the seeds, or the folds, of one run have in common: the key of their config without
+    the seed, and of the first fold.
 
     Args:
         teachers: key of a run -> what its seeds have in common; a teacher has a seed, too.
@@ -39,12 +40,20 @@ def seedless(config: RunConfig, teachers: Mapping[str, str] | None = None) -> st
     known = teachers or {}
     taught_by = "+".join(known.get(key, key) for key in config.loss.teachers())
     loss = config.loss.model_copy(update={"teacher": taught_by})
-    return config.model_copy(update={"seed": 0, "loss": loss}).key
+    first = config.data.model_copy(update={"fold": 0})
+    return config.model_copy(update={"seed": 0, "loss": loss, "data": first}).key
 
 
-def loss_of(record: Record) -> str:
-    """Name the loss of a run: with class weights, for instance, seeds scatter otherwise."""
-    return record.config.loss.model_dump_json()
+def repetition(config: RunConfig) -> int:
+    """Number a run among those that ``seedless`` gives one name: its seed, or its fold."""
+    folds = config.data.folds
+    return config.seed * folds + config.data.fold if folds else config.seed
+
+
+def scatter_of(record: Record) -> str:
+    """Name what says how far the repetitions of a run scatter: its loss, for with class weights
+    seeds do so otherwise, and whether they are seeds or folds."""
+    return f"{record.config.loss.model_dump_json()} {record.config.data.folds}"
 
 
 class Evidence:
@@ -149,15 +158,16 @@ class Evidence:
         """Say whether a record holds every image of the official split that a subset is of: the
         clean ones lack copies, so that the split itself is counted."""
         split, resplit = subset.removesuffix("_clean"), record.config.data.protocol == "resplit"
-        if not self.sizes or (resplit and split == "validation"):  # that is a part of Training
+        inside = resplit or record.config.data.folds  # validation is a part of Training
+        if not self.sizes or (inside and split == "validation"):
             return True
         table = record.predictions.table
         rows = table["row"] if split == "merged" else table["row"][table["split"] == split]
         return rows.nunique() == len(rows) == self.sizes["merged" if resplit else split]
 
     def pool(self, like: pd.DataFrame, metric: str, check: OnRuns) -> pd.DataFrame:
-        """Measure every run that has the recipe and the loss of one of these."""
-        same = self.runs["record"].map(loss_of).isin(set(like["record"].map(loss_of)))
+        """Measure every run that has the recipe, and scatters as (``scatter_of``) one of these."""
+        same = self.runs["record"].map(scatter_of).isin(set(like["record"].map(scatter_of)))
         return self.measured(
             self.runs[self.runs["recipe"].isin(like["recipe"]) & same], metric, check
         )
@@ -171,7 +181,13 @@ class Evidence:
             return rows, EXACT
         pool = self.pool(rows, metric, check)
         systems = pool.groupby("system")["value"].apply(list)
-        return rows, verdicts.pooled_spread(list(systems), unit_of(metric) == SHARE)
+        spread = verdicts.pooled_spread(list(systems), unit_of(metric) == SHARE)
+        return rows, spread._replace(sd=spread.sd * self._widening(rows))
+
+    def _widening(self, rows: pd.DataFrame) -> float:
+        """Say by what an interval over the folds of a system is wider than one over seeds."""
+        folds = rows["record"].iloc[0].config.data.folds
+        return fold_factor(folds) if folds else 1.0
 
     def compare(
         self, a: str, b: str, metric: str, base_metric: str, check: OnRuns
@@ -193,7 +209,8 @@ class Evidence:
             names = [rows["system"].iloc[0] for rows in (ours, theirs)]
             if names[0] == names[1]:  # the layout would give minus its mean
                 raise InputError(f"{a} and {b} are one and the same run, allowed: two")
-            return verdicts.compare_systems(*columns, *names), keys
+            found = verdicts.compare_systems(*columns, *names)
+            return found._replace(se=found.se * self._widening(both)), keys
         values = [list(rows["value"]) for rows in (ours, theirs)]
         found = verdicts.compare_apart(values[0], of_ours, values[1], of_theirs)
         seeds = [len(rows) for rows in (ours, theirs) if len(rows) and rows["recipe"].iloc[0]]

@@ -18,7 +18,7 @@ from ..store import Record
 from . import claims, places, verdicts
 from .checks import Finding, decide
 from .claim_rows import PATH, Check, Claim, OnRuns, System, config_of, read_rows, recipe_of
-from .evidence import CROWD, RUN_COLUMNS, Evidence, seedless
+from .evidence import CROWD, RUN_COLUMNS, Evidence, repetition, seedless
 from .metrics import Estimate
 
 EDITION = "fer2013"
@@ -124,7 +124,7 @@ def runs_of(systems: dict[str, System], records: Iterable[Record]) -> pd.DataFra
     rows = []
     for name in systems:
         mark, recipe = seedless(config_of(name, systems, data)), recipe_of(name, systems)
-        rows += [[name, recipe, mark, r.config.seed, r.key, r] for r in seeds.get(mark, [])]
+        rows += [[name, recipe, mark, repetition(r.config), r.key, r] for r in seeds.get(mark, [])]
     return pd.DataFrame(rows, columns=RUN_COLUMNS)
 
 

@@ -354,6 +354,13 @@ def warped(scored: Scored, fault: str) -> float:
     return float(views["warps"][0, list(views["warp_names"]).index(fault)])
 
 
+@measurement(POINTS)
+def train_gap(scored: Scored) -> float:
+    """Accuracy on the training images, scored as any others, less that on the subset."""
+    seen = scored.record.metrics[scored.view].get("train", {}).get("accuracy", np.nan)
+    return seen - scored.scores["accuracy"]
+
+
 @measurement(SHARE, "class", "third")
 def saliency(scored: Scored, name: str, third: str) -> float:
     """Share of the class-mean Grad-CAM in a third of the image."""

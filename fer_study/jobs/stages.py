@@ -85,7 +85,10 @@ def make_run(
         InputError: an unknown recipe, network, option or path, or a value that is not allowed.
     """
     # here, for torch takes seconds to import, and parameters are checked without it
+    import torch
+
     from .. import models
+    from ..training.loop import check_phases
     from ..training.objectives import check_objective
     from ..training.weights import pin
 
@@ -103,6 +106,9 @@ def make_run(
     run = parse(RunConfig, content, name)
     run = run.replace(model=pin(models.resolve(run.model)))
     check_objective(run)
+    if any(phase.unfreeze != "all" for phase in run.phases):  # a network without memory is enough
+        with torch.device("meta"):
+            check_phases(run, models.create_model(run.model, run.data.classes))
     return run
 
 

@@ -6,7 +6,9 @@ precision, paths) is not part of it.
 
 from __future__ import annotations
 
+import math
 import re
+from itertools import pairwise
 from pathlib import PurePath
 from typing import Annotated, ClassVar, Literal
 
@@ -376,17 +378,28 @@ class OptimiserConfig(Frozen):
 class PhaseConfig(Frozen):
     """One phase of training.
 
-    ``unfreeze`` is ``all`` or the number of stages, counted from the head, that learn.
+    ``unfreeze`` is ``all`` or the number of stages, counted from the head, that learn. ``views``: a
+    phase with frozen stages shows each image in so many fixed views, in turn an epoch each, of
+    which the frozen stages' features are computed once; 0: augmented anew each time.
     ``input_size`` is the side of training images in this phase; None: that of the network.
     """
 
-    added: ClassVar[frozenset[str]] = frozenset({"input_size"})
+    added: ClassVar[frozenset[str]] = frozenset({"input_size", "views"})
 
-    epochs: Annotated[int, Field(ge=0)]
+    epochs: Annotated[int, Field(ge=1)]
     lr: Annotated[float, Field(gt=0)]
     schedule: Literal["constant", "cosine", "one_cycle"] = "constant"
     unfreeze: Literal["all"] | Annotated[int, Field(ge=1)] = "all"
+    views: Annotated[int, Field(ge=0, le=1000)] = 0
     input_size: Annotated[int, Field(ge=16, le=1024)] | None = None
+
+    @model_validator(mode="after")
+    def _frozen_views(self) -> PhaseConfig:
+        if self.views and self.unfreeze == "all":
+            raise ValueError(
+                f"views is {self.views}, allowed where all stages learn: 0, for nothing is frozen"
+            )
+        return self
 
 
 class EmaConfig(Frozen):
@@ -420,6 +433,34 @@ class TrainingConfig(Frozen):
                 f"loss.logit_adjustment {loss.logit_adjustment}, allowed: one of them, each makes "
                 "up for the same frequencies"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _mix_no_features(self) -> TrainingConfig:
+        if (self.loss.mixup or self.loss.cutmix) and any(phase.views for phase in self.phases):
+            raise ValueError(
+                f"mixup is {self.loss.mixup} and cutmix {self.loss.cutmix}, allowed with fixed "
+                "views: 0, for features of mixed images cannot be computed once"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _phases_go_on(self) -> TrainingConfig:
+        for number, (before, phase) in enumerate(pairwise(self.phases), start=1):
+            freed, learnt = (
+                math.inf if p.unfreeze == "all" else p.unfreeze for p in (phase, before)
+            )
+            where = f"phases.{number}.unfreeze is {phase.unfreeze!r} after {before.unfreeze!r}"
+            if freed < learnt:
+                raise ValueError(
+                    f"{where}, allowed: at least that; to teach a part again, start another run "
+                    "from weights run:<key>"
+                )
+            # cosines and cycles may be repeated: warm restarts
+            if before.replace(epochs=1) == phase.replace(epochs=1) and phase.schedule == "constant":
+                raise ValueError(
+                    f"{where}, and nothing else changes, allowed: one phase in place of two"
+                )
         return self
 
 

@@ -14,6 +14,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from ..models import FaceModel
 from ..store.record_files import write_atomically
+from .frozen_features import FixedView
 from .objectives import Objective
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Learner:
         objective: what teaches it.
         generator: of the order of images, their augmentation and mixing; each epoch seeds it anew.
         ema, mean: averages of its weights.
+        views: fixed views of the phase, by number, made anew after a stop.
     """
 
     model: FaceModel
@@ -55,6 +57,7 @@ class Learner:
     generator: torch.Generator
     ema: AveragedModel | None
     mean: AveragedModel
+    views: dict[int, FixedView] = field(default_factory=dict)
 
     def parts(self) -> dict[str, torch.nn.Module | torch.optim.Optimizer]:
         """What a checkpoint holds the state of."""

@@ -6,6 +6,7 @@ What a batch teaches is not the loop's business (``objectives.py``), nor how ima
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Iterable
@@ -26,6 +27,7 @@ from ..settings.experiment import OptimiserConfig, PhaseConfig, RunConfig
 from .augment import training_view
 from .batches import Batches
 from .checkpoint import CHECKPOINT, Learner, Progress, copy_state, load_checkpoint, save_checkpoint
+from .frozen_features import FixedView, fixed_view
 from .objectives import Objective, make_objective
 from .predict import log_probabilities
 
@@ -111,6 +113,7 @@ def fit(
     """
     check_steps(config, len(train))
     check_sides(config, model, train)
+    check_phases(config, model)
     name, checkpoint = config.name or config.key, folder / CHECKPOINT
     learner = make_learner(config, model, train, fabric, teach)
     progress, best = load_checkpoint(checkpoint, config.key, learner, fabric)
@@ -174,11 +177,16 @@ def train_epoch(
     side = phase_at(config, epoch)[0].input_size or config.model.input_size
     # what else runs on the machine lengthens an epoch, and hardly what it takes of the cores
     start, busy, seen, hits, sums = time.perf_counter(), time.process_time(), 0, 0, {}
-    for step, (images, targets) in enumerate(train.epoch(generator)):
+    view = view_of_epoch(config, epoch, learner, train, fabric)
+    batches = train if view is None else view.batches
+    for step, (images, targets) in enumerate(batches.epoch(generator)):
         for group in learner.optimiser.param_groups:
             group["lr"] = group.get("factor", 1) * learning_rate(config, epoch, step, len(train))
-        images = training_view(images, train.is_rare(targets), config, side, generator)
-        with fabric.autocast():  # losses compute in float32 all the same
+        if view is None:
+            images = training_view(images, train.is_rare(targets), config, side, generator)
+        # of a fixed view the batch holds row numbers
+        shown = contextlib.nullcontext(images) if view is None else view.shown(images)
+        with shown as images, fabric.autocast():  # losses compute in float32 all the same
             loss, logits, logs = learner.objective.step(images, targets)
         learner.optimiser.zero_grad(set_to_none=True)
         fabric.backward(loss)
@@ -383,6 +391,21 @@ def check_steps(config: RunConfig, batches: int) -> None:
         )
 
 
+def check_phases(config: RunConfig, model: FaceModel) -> None:
+    """Refuse a phase that frees more stages than the network has; see ``fit``.
+
+    Raises:
+        InputError: there is one.
+    """
+    name, stages = config.name or config.key, len(model.stages())
+    for number, phase in enumerate(config.phases):
+        if phase.unfreeze != "all" and phase.unfreeze >= stages:
+            raise InputError(
+                f"{name}: phases.{number}.unfreeze is {phase.unfreeze}, allowed for "
+                f"{config.model.name}: 1 to {stages - 1} of its {stages} stages, or all"
+            )
+
+
 def check_finite(config: RunConfig, logits: np.ndarray) -> None:
     """Refuse predictions that are no numbers.
 
@@ -431,6 +454,23 @@ def phase_at(config: RunConfig, epoch: int) -> tuple[PhaseConfig, int]:
             return phase, rest
         rest -= phase.epochs
     raise ValueError(f"epoch is {epoch} past the end, allowed: 0..{config.epochs - 1}")
+
+
+def view_of_epoch(
+    config: RunConfig, epoch: int, learner: Learner, train: Batches, fabric: Fabric
+) -> FixedView | None:
+    """The fixed view that an epoch shows; None where images are augmented anew. Views are kept
+    while their phase lasts."""
+    phase, number = phase_at(config, epoch)
+    if not phase.views:
+        learner.views.clear()
+        return None
+    place, view = config.phases.index(phase), number % phase.views
+    if number == 0:
+        learner.views.clear()
+    if view not in learner.views:
+        learner.views[view] = fixed_view(config, learner.model, train, fabric, place, view)
+    return learner.views[view]
 
 
 def should_stop(config: RunConfig, progress: Progress) -> bool:

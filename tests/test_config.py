@@ -81,7 +81,9 @@ def test_everything_else_is(config, change):
 
 def test_a_replaced_value_is_checked(config):
     assert config.data.replace(targets="votes").targets == "votes"
-    with pytest.raises(InputError, match="DataConfig: targets is 'vote': Input should be 'labels' or 'votes'") as caught:
+    with pytest.raises(
+        InputError, match="DataConfig: targets is 'vote': Input should be 'labels', 'votes' or 'majority'"
+    ) as caught:
         config.data.replace(targets="vote")
     assert "\n" not in str(caught.value)
     for change in ({"seed": -1}, {"colour": 1}, {"phases": [1]}):
@@ -177,9 +179,13 @@ def test_class_weights_that_the_loss_would_ignore_are_refused():
 @pytest.mark.parametrize(
     ("place", "key", "allowed"),
     [
-        (lambda c: c, "facez", "augment, loss, optimiser, batch_size, phases, ema, clip, patience, name, data, model, seed"),
+        (
+            lambda c: c,
+            "facez",
+            "augment, sampling, loss, optimiser, batch_size, phases, ema, clip, patience, name, data, model, seed",
+        ),
         (lambda c: c["model"], "model.facez", "name, options, input_size, weights, source"),
-        (lambda c: c["phases"][0], "phases.0.facez", "epochs, lr, schedule, unfreeze"),
+        (lambda c: c["phases"][0], "phases.0.facez", "epochs, lr, schedule, unfreeze, views, input_size"),
         (lambda c: c["ema"], "ema.facez", "decay, every"),
     ],
 )

@@ -190,6 +190,7 @@ def test_gradients_are_unscaled_before_they_are_clipped(tmp_path, tiny_run, monk
     """The other way round the step would be a thousandth, as in the code of EmoNeXt."""
     config = tiny_run(model=NARROW, optimiser=OptimiserConfig(name="sgd", momentum=0.0), batch_size=64, clip=0.05,
                       phases=phases({"lr": 0.5}))  # fmt: skip
+    monkeypatch.setenv("FER_STUDY_PRECISION", "32-true")
     plain, _ = test_train.fit(config, made(tmp_path, "plain"))
     fabric = Fabric(accelerator="cpu", devices=1, plugins=Scaled())
     monkeypatch.setattr(test_train, "make_fabric", lambda: fabric)

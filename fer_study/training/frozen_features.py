@@ -83,7 +83,9 @@ def fixed_view(
     side = config.phases[phase].input_size or config.model.input_size
     stages = model.stages()[config.phases[phase].unfreeze :]
     captured: list[torch.Tensor] = []
-    hook = stages[0].register_forward_hook(lambda _, given, output: captured.append(output))
+    hook = stages[0].register_forward_hook(
+        lambda _, given, output: captured.append(output.clone())  # what follows may change it
+    )
     images, features, count = [], [], len(train.rows)
     numbers = torch.arange(count, device=fabric.device)
     for rows in numbers.split(config.batch_size):
@@ -94,7 +96,7 @@ def fixed_view(
         with eval_mode(model), fabric.autocast():
             logits = model(part[full])
         images.append(part)
-        features.append(captured[0][: len(rows)].clone() if captured else None)
+        features.append(captured[0][: len(rows)] if captured else None)
     hook.remove()
     batches = copy.copy(train)
     batches.images = numbers

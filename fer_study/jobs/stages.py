@@ -284,17 +284,15 @@ class ModelComparison(Trained):
         return self.job(config, BASELINE, recipe)
 
 
-Arms = Annotated[dict[str, Changes], Field(min_length=1)]
-"""Name -> what it changes in the run of the first, which is the base."""
-
-
 class Ablations(Trained):
     """Train one network, one part changed at a time, and others likewise."""
 
     stage = "04_ablations"
     model: str
-    arms: Arms
-    further: dict[str, Arms] = Field(default_factory=dict)
+    arms: Annotated[dict[str, Changes], Field(min_length=1)]
+    further: dict[str, Annotated[dict[str, Changes], Field(min_length=1)]] = Field(
+        default_factory=dict
+    )
     """Further networks -> their own arms."""
 
     def jobs(self) -> list[Job]:

@@ -285,7 +285,8 @@ class ModelComparison(Trained):
 
 
 class Ablations(Trained):
-    """Train one network, one part changed at a time, and others likewise."""
+    """Train one network, one part changed at a time, and further networks with their own arms; the
+    first of a network's arms is its base."""
 
     stage = "04_ablations"
     model: str
@@ -293,7 +294,6 @@ class Ablations(Trained):
     further: dict[str, Annotated[dict[str, Changes], Field(min_length=1)]] = Field(
         default_factory=dict
     )
-    """Further networks -> their own arms."""
 
     def jobs(self) -> list[Job]:
         arms = {arm: (self.model, changes) for arm, changes in self.arms.items()}

@@ -410,7 +410,7 @@ def test_the_last_line_is_the_command_that_trains_what_is_missing(runs_folder, m
     monkeypatch.setattr(execute, "make", make)
     monkeypatch.setenv("FER_STUDY_DATA", "")  # put back what --data sets
     (runs_folder.parent / "fer2013.csv").write_text("emotion,pixels,Usage\n")
-    data, given = ["--data", str(runs_folder.parent)], ["fer2013", "02_class_weighting", "-p", "seeds", "[5, 6]"]
+    data, given = ["--data", str(runs_folder.parent)], ["fer2013", "04_ablations", "-p", "seeds", "[5, 6]"]
     with caplog.at_level("INFO"):
         assert cli.main([*data, "execute", *given]) == 0
     found = re.fullmatch(r"records that are missing: (\d+); train them with: fer-study (.*)", caplog.messages[-1])

@@ -114,7 +114,7 @@ def test_copies_are_held_against_images_of_the_same_label_and_case(page, crowd):
 def test_public_test_is_harder_for_every_network(page, crowd):
     """Finding 6: and the only system that finds it easier is no network."""
     gap = page["gap"]
-    assert list(gap.index[gap < 0]) == ["HOG + SVM"] and len(gap) == 20
+    assert list(gap.index[gap < 0]) == ["HOG + SVM"] and len(gap) >= 20
     (table,) = tables("hog_svm", 0).values()
     right = pd.Series(predicted(table) == table["label"]).groupby(table["split"]).mean()
     assert gap["HOG + SVM"] == pytest.approx(right["test"] - right["validation"])

@@ -37,7 +37,7 @@ def test_the_facts_of_a_page_start_at_the_left_and_have_no_heads(tmp_path):
     shown = Page("smoke").provenance([make_record(tmp_path, 20)])._repr_html_()
     assert "<thead" not in shown and "<th>edition</th>" in shown and 'class="dataframe facts"' in shown
     style = (ROOT / "book" / "_static" / "custom.css").read_text(encoding="utf-8")
-    (rule,) = re.findall(r"table\.facts :is\(td, th\) \{(.*?)\}", style, re.DOTALL)
+    (rule,) = re.findall(r"^div\.cell_output table\.facts :is\(td, th\) \{(.*?)\}", style, re.DOTALL | re.MULTILINE)
     assert "text-align: left" in rule and "white-space: normal" in rule
     assert style.index("table.facts") > style.index("white-space: nowrap"), "the later rule of two wins"
 

@@ -276,7 +276,7 @@ def test_a_joint_generator_takes_no_second_distribution_loss(runs_folder, tiny_r
 def test_a_joint_generator_is_not_listed_with_another_loss():
     given = {"edition": "smoke", "recipes": ["smoke"], "model": "resface18", "input_size": 48, "seeds": [0]}
     joint = {**given, "options": {"branch": "joint"}}
-    assert len(check_stage("05_label_distribution", joint | {"targets": ["labels", "votes"]}).jobs()) == 3
+    assert len(check_stage("05_label_distribution", joint | {"targets": ["labels", "votes"]}).jobs()) == 4  # audit, crowd
     with pytest.raises(InputError, match=r"generator: loss\.distribution is 'teacher', allowed with branch 'joint'"):
         check_stage("05_label_distribution", joint | {"targets": ["generator"]}).jobs()
 

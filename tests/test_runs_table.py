@@ -43,7 +43,7 @@ def test_transfers_have_a_source_and_a_target(fer2013):
     assert tuple(row[["stage", "model", "recipe", "source", "target"]]) == (
         "06_cross_dataset", "cbam_cnn", "ladder", "fer2013", "synthetic-wild")  # fmt: skip
     assert fer2013[fer2013["model"] == "hog_svm"]["recipe"].tolist() == [""]
-    assert set(fer2013[fer2013["stage"] == "design"]["recipe"]) == {"one_cycle", "one_cycle_short"}
+    assert {"one_cycle", "one_cycle_short"} <= set(fer2013[fer2013["stage"] == "design"]["recipe"])
 
 
 def rows_of(*records):

@@ -142,7 +142,7 @@ def test_a_training_that_is_killed_costs_its_run(tmp_path, monkeypatch):
     keys = {job.key for job in stages.read_stage("smoke", "03_model_comparison").jobs()}
     done = {path.parent.name for path in tmp_path.glob("*/done")}
     (failed,) = [key for key in keys - done if key in last]
-    assert len(done) == 3 and "SIGKILL" in last and not any(key in last for key in done)
+    assert len(done) == len(keys) - 1 and "SIGKILL" in last and not any(key in last for key in done)
     assert cli.main(THREE) == 0 and (tmp_path / failed / "done").is_file()
 
 

@@ -188,9 +188,10 @@ def test_a_page_of_which_no_run_can_be_made(fer, root, params, monkeypatch):  # 
     made = []
     monkeypatch.setattr(execute, "attempts", lambda pages: made.extend(pages) or [])
     monkeypatch.setattr(plan, "train_jobs", lambda *_, **__: (0, 0))
-    code, _, (error,) = fer("--data", root, "execute", "own", "05", "-p", "targets", "[votes]")
+    page = ["--data", root, "execute", "own", "05", "-p", "label_sources", "null", "-p", "targets"]
+    code, _, (error,) = fer(*page, "[votes]")
     assert code == 1 and not made and "own" in error and "05_label_distribution" in error and str(root) in error
-    assert fer("--data", root, "execute", "own", "05", "-p", "targets", "[votes, labels]")[0] == 0 and len(made) == 1
+    assert fer(*page, "[votes, labels]")[0] == 0 and len(made) == 1
 
 
 def test_what_measures_time_is_made_alone_and_last(runs_folder, tiny_run, monkeypatch):

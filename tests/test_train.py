@@ -154,7 +154,11 @@ def test_the_time_of_a_resumed_run_is_that_of_all_its_epochs(runs_folder, tiny_r
     config, clock = tiny_run(), iter([0.0, 2.0])
     slow = lambda model, row: row.update(seconds=1000.0)  # noqa: E731
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "time", SimpleNamespace(monotonic=clock.__next__, perf_counter=time.perf_counter))
+        patch.setattr(
+            loop,
+            "time",
+            SimpleNamespace(monotonic=clock.__next__, perf_counter=time.perf_counter, process_time=time.process_time),
+        )
         with pytest.raises(loop.OutOfTime):
             run_job(config, deadline=1.0, on_epoch=slow)
     assert 2000 <= run_job(config, on_epoch=slow).env["seconds"] < 2060

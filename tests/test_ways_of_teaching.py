@@ -54,7 +54,11 @@ def test_stopped_or_not_it_gives_the_same_bits(way, tmp_path, monkeypatch, tiny_
     monkeypatch.setenv("FER_STUDY_RUNS", str(tmp_path / "stopped"))
     clock = iter([0.0, 2.0])
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "time", SimpleNamespace(monotonic=clock.__next__, perf_counter=time.perf_counter))
+        patch.setattr(
+            loop,
+            "time",
+            SimpleNamespace(monotonic=clock.__next__, perf_counter=time.perf_counter, process_time=time.process_time),
+        )
         with pytest.raises(loop.OutOfTime, match="stopped after epoch 1 of 2"):
             run_job(config, deadline=1.0)
     assert store.lookup(config.key) is None

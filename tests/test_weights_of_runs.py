@@ -161,7 +161,11 @@ def test_a_resumed_run_goes_on_from_its_checkpoint_without_its_first_weights(sou
     monkeypatch.setenv("FER_STUDY_RUNS", str(tmp_path / "stopped"))
     clock = iter([0.0, 2.0])
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "time", SimpleNamespace(monotonic=clock.__next__, perf_counter=time.perf_counter))
+        patch.setattr(
+            loop,
+            "time",
+            SimpleNamespace(monotonic=clock.__next__, perf_counter=time.perf_counter, process_time=time.process_time),
+        )
         with pytest.raises(loop.OutOfTime, match="stopped after epoch 1 of 3"):
             run_job(config, deadline=1.0)
     path.unlink()

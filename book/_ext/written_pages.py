@@ -20,6 +20,8 @@ WAITED_FOR = re.compile(r'<script (?=[^>]*src="(?!http)(?![^"]*documentation_opt
 LANDMARK = '<div id="pst-primary-sidebar" '
 ENTRY = 'role="doc-biblioentry"'
 """A deprecated role, which docutils writes in a list."""
+TABLE = re.compile(r'(?<=<div class="output text_html")(?=>\s*<div>\s*<style scoped>)')
+"""A plain table of pandas, which scrolls on a phone where its lines are long."""
 
 PICTURE = re.compile(r'(?<=(?:src|ref)=")([^":]*_images/\w+)\.png(?=")')
 FIGURE = re.compile(r'<img (?![^>]*--legible)[^>]*src="([^":]*_images/[^"]+)"[^>]*>')
@@ -62,7 +64,7 @@ def rewrite(app: Sphinx, error: Exception | None) -> None:
         text = path.read_text(encoding="utf-8")
         head, first, rest = ICONS.sub("", text).partition('<meta name="viewport"')
         better = WAITED_FOR.sub("<script defer ", head + first + VIEWPORT.sub("", rest))
-        better = better.replace(ENTRY, 'role="listitem"')
+        better = TABLE.sub(' tabindex="0"', better.replace(ENTRY, 'role="listitem"'))
         named = f'{LANDMARK}role="region" aria-label="Contents of the book" '
         better = better.replace(f"{LANDMARK}class", f"{named}class")
         better = PICTURE.sub(partial(compressed, path.parent), better)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import time
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -25,7 +23,7 @@ from fer_study.training.augment import cutmix, mixup
 from fer_study.training.batches import Batches, sample_targets
 from fer_study.training.checkpoint import Progress, copy_state
 from fer_study.training.device import make_fabric
-from jobs_by_config import run_job
+from jobs_by_config import run_job, stop_after_one_epoch
 
 TIMING = ["seconds", "core_seconds", "images_per_second"]
 FULL = {
@@ -84,15 +82,8 @@ def test_another_seed_gives_other_bits(runs_folder, reference, tiny_run):
 
 
 def test_stopped_by_the_clock_it_goes_on_exactly(runs_folder, reference, tiny_run, monkeypatch):
-    config, clock = tiny_run(**FULL), iter([0.0, 2.0])
-    with monkeypatch.context() as patch:
-        patch.setattr(
-            loop,
-            "time",
-            SimpleNamespace(monotonic=clock.__next__, perf_counter=time.perf_counter, process_time=time.process_time),
-        )
-        with pytest.raises(loop.OutOfTime, match="stopped after epoch 1 of 3"):
-            run_job(config, deadline=1.0)
+    config = tiny_run(**FULL)
+    stop_after_one_epoch(config, monkeypatch)
     assert store.lookup(config.key) is None and (runs_folder / config.key / "checkpoint.pt").is_file()
     same(reference(config), run_job(config))
 
@@ -151,16 +142,9 @@ def test_predictions_that_are_not_finite_are_a_failed_training(runs_folder, tiny
 
 
 def test_the_time_of_a_resumed_run_is_that_of_all_its_epochs(runs_folder, tiny_run, monkeypatch):
-    config, clock = tiny_run(), iter([0.0, 2.0])
+    config = tiny_run()
     slow = lambda model, row: row.update(seconds=1000.0)  # noqa: E731
-    with monkeypatch.context() as patch:
-        patch.setattr(
-            loop,
-            "time",
-            SimpleNamespace(monotonic=clock.__next__, perf_counter=time.perf_counter, process_time=time.process_time),
-        )
-        with pytest.raises(loop.OutOfTime):
-            run_job(config, deadline=1.0, on_epoch=slow)
+    stop_after_one_epoch(config, monkeypatch, on_epoch=slow)
     assert 2000 <= run_job(config, on_epoch=slow).env["seconds"] < 2060
 
 

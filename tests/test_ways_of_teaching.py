@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
@@ -15,8 +12,8 @@ from fer_study.jobs.job import job_for
 from fer_study.jobs.obstacles import obstacles
 from fer_study.settings.errors import InputError
 from fer_study.settings.experiment import AugmentConfig, EmaConfig, LossConfig, SamplingConfig
-from fer_study.training import loop, weights
-from jobs_by_config import run_job
+from fer_study.training import weights
+from jobs_by_config import run_job, stop_after_one_epoch
 from test_train import same
 
 WAYS = {
@@ -52,15 +49,7 @@ def test_stopped_or_not_it_gives_the_same_bits(way, tmp_path, monkeypatch, tiny_
     monkeypatch.setenv("FER_STUDY_RUNS", str(tmp_path / "at once"))
     whole = run_job(config)
     monkeypatch.setenv("FER_STUDY_RUNS", str(tmp_path / "stopped"))
-    clock = iter([0.0, 2.0])
-    with monkeypatch.context() as patch:
-        patch.setattr(
-            loop,
-            "time",
-            SimpleNamespace(monotonic=clock.__next__, perf_counter=time.perf_counter, process_time=time.process_time),
-        )
-        with pytest.raises(loop.OutOfTime, match="stopped after epoch 1 of 2"):
-            run_job(config, deadline=1.0)
+    stop_after_one_epoch(config, monkeypatch)
     assert store.lookup(config.key) is None
     same(whole, run_job(config))
     assert np.isfinite(whole.history["train_loss"]).all()

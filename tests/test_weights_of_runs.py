@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import time
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -26,7 +24,7 @@ from fer_study.training import loop, weights
 from fer_study.training.checkpoint import copy_state
 from fer_study.training.sources import faces_of
 from fer_study.training.weights import SourceMissing, trained_network
-from jobs_by_config import run_job
+from jobs_by_config import run_job, stop_after_one_epoch
 from page_records import rewrite
 from weight_files import EMOTION, load_into, one_line
 
@@ -159,15 +157,7 @@ def test_a_resumed_run_goes_on_from_its_checkpoint_without_its_first_weights(sou
     monkeypatch.setenv("FER_STUDY_RUNS", str(tmp_path / "straight"))
     whole = run_job(config)
     monkeypatch.setenv("FER_STUDY_RUNS", str(tmp_path / "stopped"))
-    clock = iter([0.0, 2.0])
-    with monkeypatch.context() as patch:
-        patch.setattr(
-            loop,
-            "time",
-            SimpleNamespace(monotonic=clock.__next__, perf_counter=time.perf_counter, process_time=time.process_time),
-        )
-        with pytest.raises(loop.OutOfTime, match="stopped after epoch 1 of 3"):
-            run_job(config, deadline=1.0)
+    stop_after_one_epoch(config, monkeypatch)
     path.unlink()
     with monkeypatch.context() as patch:
         patch.setattr(weights, "load", lambda *_: pytest.fail("loaded again"))

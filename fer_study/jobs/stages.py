@@ -305,6 +305,12 @@ class Ablations(Trained):
         return self.trainings(arms)
 
 
+class Hybrid(Ablations):
+    """Train the hybrid network with and without its parts, and the networks it is compared with."""
+
+    stage = "hybrid"
+
+
 class ClassWeighting(Ablations):
     """Train one network with each weighting of the classes; and a small one, which takes a third of
     the time, with more ways to treat rare classes. The first arm of each is its base."""
@@ -739,6 +745,7 @@ STAGES: dict[str, type[Stage]] = {
         ClassWeighting,
         LabelDistribution,
         ResFace,
+        Hybrid,
         CrossDataset,
         ErrorAnalysis,
         Design,

@@ -275,7 +275,8 @@ def score_intervals(
             if np.isnan(row.low)
             else f" [{scale * row.low:.{digits}f}, {scale * row.high:.{digits}f}]"
         )
-        text = f"{scale * row.value:.{digits}f}{interval}, {row.of}"
+        value = "no record" if np.isnan(row.value) else f"{scale * row.value:.{digits}f}"
+        text = f"{value}{interval}, {row.of}"
         ax.annotate(
             text,
             (1, place),

@@ -4,6 +4,9 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
+# Large pages for memory on Linux (glibc 2.35 and later; elsewhere it means nothing): a page fault is dear on a virtual machine.
+export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
+
 EDITION ?= synthetic
 WORKERS ?= 2
 ARGS ?=

@@ -327,6 +327,7 @@ def test_score_intervals():
     losses = plots.score_intervals(score_table(), label="log loss", percent=False)
     assert texts(losses)[0] == "0.700 [0.680, 0.720], 5 seeds" and losses.get_xlabel() == "log loss"
     assert losses.get_legend() is None and len(losses.lines) == 1
+    assert texts(plots.score_intervals(score_table(value=[0.70, np.nan])))[1] == "no record, 3,589 images"
 
 
 def test_dumbbells():

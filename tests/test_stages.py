@@ -230,6 +230,19 @@ def test_the_four_arms_of_resface():
     assert len({run.key for run in arms.values()}) == 4 and {run.model.input_size for run in arms.values()} == {64}
 
 
+def test_the_hybrid_and_its_rivals_are_trained_alike():
+    """The parts are taken from the hybrid one by one; the rivals differ in the network alone."""
+    made = {job.name: job.config for job in stages.read_stage("fer2013", "hybrid").jobs()}
+    full = made["full"]
+    for arm, option in (("no_transformer", "transformer"), ("no_branches", "branches"), ("no_fusion", "fusion")):
+        options = full.model.options
+        changed = {key for key, value in made[arm].model.options.items() if options[key] != value}
+        assert changed == {option} and made[arm].replace(name=full.name, model=full.model) == full
+    rivals = [name for name in made if name.endswith(": full")]
+    assert len(rivals) == 5 and len({made[name].key for name in rivals} | {full.key}) == 6
+    assert all(made[name].replace(name=full.name, model=full.model) == full for name in rivals)
+
+
 def test_a_generator_is_trained_before_its_student():
     made = jobs("05_label_distribution", NETWORK, targets=["labels", "generator"], seeds=[0, 1])
     assert [job.arm for job in made if isinstance(job.config, RunConfig)] == ["labels", "ldg", "generator"] * 2

@@ -16,7 +16,7 @@ from step_jobs import check_what_needs_a_failed_job
 
 psutil = pytest.importorskip("psutil")
 
-THREE = ["train", "smoke", "03", "-p", "models", "[emotion_cnn, kernel_cnn]", "-p", "baseline", "false"]
+FOUR = ["train", "smoke", "03", "-p", "models", "[emotion_cnn, kernel_cnn]", "-p", "baseline", "false", "-p", "folds", "{}"]
 
 
 def doubled(number: int) -> tuple[int, int]:
@@ -95,7 +95,7 @@ def ends_with_all_its_processes(process: subprocess.Popen, children: list, numbe
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_trainings_end_with_their_command(tmp_path, number):
-    command = fer_study(*THREE, "--jobs", "2", "-p", "recipes", "[ladder]")
+    command = fer_study(*FOUR, "--jobs", "2", "-p", "recipes", "[ladder]")
     ends_with_all_its_processes(*begun(command, tmp_path, "*/checkpoint.pt"), number)
 
 
@@ -132,20 +132,20 @@ def test_a_training_that_is_killed_costs_its_run(tmp_path, monkeypatch):
     from fer_study import cli
     from fer_study.jobs import stages  # here, for the processes of other tests import this file, too
 
-    process, _ = begun(fer_study(*THREE, "--jobs", "2"), tmp_path, "*/checkpoint.pt")
+    process, _ = begun(fer_study(*FOUR, "--jobs", "2"), tmp_path, "*/checkpoint.pt")
     workers = psutil.Process(process.pid).children()
     next(worker for worker in workers if "spawn_main" in " ".join(worker.cmdline())).kill()
     said = process.communicate(timeout=240)[1]
     assert process.returncode == 1, said
     last = said.strip().splitlines()[-1]
     monkeypatch.setenv("FER_STUDY_RUNS", str(tmp_path))
-    given = {"models": ["emotion_cnn", "kernel_cnn"], "baseline": False}
+    given = {"models": ["emotion_cnn", "kernel_cnn"], "baseline": False, "folds": {}}
     given = {**stages.parameters("smoke", "03_model_comparison"), **given}
-    keys = {job.key for job in stages.check_stage("03_model_comparison", given, "THREE").jobs()}
+    keys = {job.key for job in stages.check_stage("03_model_comparison", given, "FOUR").jobs()}
     done = {path.parent.name for path in tmp_path.glob("*/done")}
     (failed,) = [key for key in keys - done if key in last]
     assert done == keys - {failed} and "SIGKILL" in last and not any(key in last for key in done)
-    assert cli.main(THREE) == 0 and (tmp_path / failed / "done").is_file()
+    assert cli.main(FOUR) == 0 and (tmp_path / failed / "done").is_file()
 
 
 def test_what_needs_a_job_that_failed_in_a_process_is_left_out(runs_folder, caplog):

@@ -27,6 +27,7 @@ NAMES = {
     "votes": "votes of the crowd", "no_shortcuts": "without shortcuts",
     "no_copies": "without images that are tested", "no_repeats": "without any copies",
     "majority": "majority of the crowd", "joint": "joint generator",
+    "ldg": "the generator itself",
 }  # fmt: skip
 """Name of a model or arm in tables and figures."""
 

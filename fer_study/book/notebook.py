@@ -50,8 +50,8 @@ class Verdicts(pd.DataFrame):
 
     def _repr_html_(self) -> str:
         short = pd.DataFrame(self).filter(["of", "reported", "measured", "verdict"]).map(escape)
-        if not any(short.get("of", [])):
-            short = short.drop(columns="of", errors="ignore")
+        said = short.columns[[not set(short[name]) <= {"", "-"} for name in short]]
+        short = short[said]  # no column without a word, as of claims that are all open
         links = [f'<a href="{LEDGER}#{claim}">{claim}</a>' if claim else "" for claim in self.index]
         open_table = short.set_axis(links).to_html(escape=False, classes="verdicts")
         return open_table + fold(self, "The verdicts with the statements of the claims").data

@@ -229,11 +229,7 @@ def check_formula(check: claim_rows.Formula, evidence: Evidence, kind: str) -> F
     keys = dict.fromkeys(record.key for _, record in found.values())
     measured = MISSING._replace(value=shown)
     return Finding(
-        word,
-        reported=reported,
-        measured=measured,
-        evidence=tuple(keys),
-        shown_as=check.shown_as,
+        word, reported=reported, measured=measured, evidence=tuple(keys), shown_as=check.shown_as
     )
 
 

@@ -37,6 +37,15 @@ def test_every_claim_stands_there_with_its_quotation_and_its_numbers(found, item
         assert item.find(".//a").get("href") == f"{verdict.page}.html"
 
 
+def test_what_was_counted_or_only_read_has_its_words(found):
+    """A bare number in the column *measured* would pass for a measurement of what the claim is about."""
+    shown = {(verdict.claim, i): ledger.shown_measured(part) for verdict in found for i, part in enumerate(verdict.parts)}
+    assert shown["hybrid-01", 0] == "source prints 58.87 and 58.30 %"
+    assert shown["hybrid-30", 0] == "15 layers apart"
+    assert shown["hybrid-23", 0].endswith(" ms an image") and float(shown["hybrid-23", 0].split()[0]) > 0
+    assert not [words for words in shown.values() if "{" in words]
+
+
 def test_a_claim_is_found_by_what_the_ledger_says(found, items):
     html = ledger_list(found)
     for name in FILTERS:

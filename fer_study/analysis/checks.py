@@ -26,6 +26,7 @@ class Finding(NamedTuple):
         evidence: keys of records.
         detectable: the smallest effect that the data could have found, else NaN.
         of: the part of the claim that it is about.
+        shown_as: how its measured number is printed, ``{}`` in its place.
         needs, command: what would settle an open check.
     """
 
@@ -40,6 +41,7 @@ class Finding(NamedTuple):
     of: str = ""
     needs: str = ""
     command: str = ""
+    shown_as: str = "{}"
 
     @property
     def full_word(self) -> str:
@@ -226,7 +228,9 @@ def check_formula(check: claim_rows.Formula, evidence: Evidence, kind: str) -> F
     word = words[0 if holds else 1]
     keys = dict.fromkeys(record.key for _, record in found.values())
     measured = MISSING._replace(value=shown)
-    return Finding(word, reported=reported, measured=measured, evidence=tuple(keys))
+    return Finding(
+        word, reported=reported, measured=measured, evidence=tuple(keys), shown_as=check.shown_as
+    )
 
 
 def check_own_test_set(check: claim_rows.OwnTestSet, evidence: Evidence) -> Finding:

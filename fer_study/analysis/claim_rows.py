@@ -397,6 +397,8 @@ class Formula(Check):
         measured: name -> place in a record.
         holds: a comparison of all these (see ``arithmetic``).
         show: the expression whose value is printed as measured.
+        shown_as: the words that it is printed with, ``{}`` in its place: what it counts, or what
+            stands there where nothing was measured.
     """
 
     values: dict[str, float] = Field(default_factory=dict)
@@ -404,6 +406,7 @@ class Formula(Check):
     measured: dict[str, Place] = Field(default_factory=dict)
     holds: Annotated[Text, AfterValidator(_is_true_or_false)]
     show: str = ""
+    shown_as: str = "{}"
 
     @model_validator(mode="after")
     def _names_known(self) -> Formula:

@@ -208,13 +208,14 @@ def shown(number: float, unit: str, digits: int = 1) -> str:
 
 
 def shown_measured(found: Finding) -> str:
-    """Print what was measured, with its interval where it has one: ``62.3 [60.7, 64.0] %``."""
+    """Print what was measured, with its interval where it has one: ``62.3 [60.7, 64.0] %``, or in
+    the words of its check: ``97.87 ms an image``."""
     measured = found.measured
     if math.isnan(measured.value):
         return ""
     value, low, high = (shown(x, found.unit) for x in (measured.value, measured.low, measured.high))
     bounds = f" [{low}, {high}]" if low != high else ""
-    return f"{value}{bounds} {found.unit}".rstrip()
+    return found.shown_as.replace("{}", f"{value}{bounds} {found.unit}".rstrip())
 
 
 def shown_word(found: Finding) -> str:

@@ -34,7 +34,7 @@ GROUPS = {
     verdicts.HOLDS: "hold", verdicts.SOME_HOLDS: "hold in part", verdicts.ANSWERED: "are answered",
     verdicts.BOTH: "hold in one part and fail in another",
     verdicts.SOME_FAILS: "fail in part", verdicts.FAILS: "do not hold",
-    verdicts.UNDECIDED: "are measured and undecided", verdicts.OPEN: "are open",
+    verdicts.UNDECIDED: "are undecided", verdicts.OPEN: "are open",
 }  # fmt: skip
 
 

@@ -239,7 +239,7 @@ def test_the_hybrid_and_its_rivals_are_trained_alike():
         changed = {key for key, value in made[arm].model.options.items() if options[key] != value}
         assert changed == {option} and made[arm].replace(name=full.name, model=full.model) == full
     rivals = [name for name in made if name.endswith(": full")]
-    assert len(rivals) == 5 and len({made[name].key for name in rivals} | {full.key}) == 6
+    assert len(rivals) == 4 and len({made[name].key for name in rivals} | {full.key}) == 5
     assert all(made[name].replace(name=full.name, model=full.model) == full for name in rivals)
 
 

@@ -234,8 +234,14 @@ def test_the_hybrid_and_its_rivals_are_trained_alike():
     """The parts are taken from the hybrid one by one; the rivals differ in the network alone."""
     made = {job.name: job.config for job in stages.read_stage("fer2013", "hybrid").jobs()}
     full = made["full"]
-    for arm, option in (("no_transformer", "transformer"), ("no_branches", "branches"), ("no_fusion", "fusion")):
-        options = full.model.options
+    options = full.model.options
+    parts = {
+        "no_transformer": "transformer",
+        "no_branches": "branches",
+        "no_fusion": "fusion",
+        "channel_attention": "attention",
+    }
+    for arm, option in parts.items():
         changed = {key for key, value in made[arm].model.options.items() if options[key] != value}
         assert changed == {option} and made[arm].replace(name=full.name, model=full.model) == full
     rivals = [name for name in made if name.endswith(": full")]

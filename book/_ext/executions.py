@@ -63,7 +63,7 @@ class ExecutedPages(SphinxDirective):
         whole = table.set_index("title").rename_axis(None)
         whole = whole.rename(columns={"date": "date (UTC)", "seconds": "seconds in all"})
         short = whole[["edition", "date (UTC)", "seconds in all"]].set_axis(links)
-        short = short.rename_axis(columns="page")
+        short.columns.name = "page"
         return [
             shown(short),
             raw(fold(whole, "The pages with commit, device, threads and versions").data),
@@ -80,7 +80,7 @@ class PublishedRecords(SphinxDirective):
         for path in (store.published_root(), *store.published_root().glob("*/done")):
             self.env.note_dependency(str(path))
         table = published()
-        sums = executions.totals(table).rename_axis(None).rename_axis(columns="device")
+        sums = executions.totals(table).rename_axis(index=None, columns="device")
         sums["records"] = sums["records"].astype(int)
         return [
             shown(sums.round(1).astype(object).where(sums.notna(), "-")),

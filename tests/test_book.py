@@ -71,7 +71,7 @@ def test_every_prose_page_is_in_the_toc():
 @pytest.mark.parametrize(
     ("edition", "first", "last"),
     [
-        ("fer2013", ["00_claims", "08_findings"], ["gallery", "design", "emonext", "resface", "hybrid"]),
+        ("fer2013", ["00_claims", "08_findings"], ["gallery", "design", "emonext", "resface", "hybrid", "initial_weights"]),
         (
             "synthetic",
             ["twin", "twin_networks"],

@@ -24,7 +24,7 @@ SIDES = {
     "vgg19_48": (32, 1),
     **{f"emonext_{size}": (32, 1) for size in ("atto", "pico", "tiny", "small", "base", "large", "xlarge")},
     **dict.fromkeys(["resface18", "resface50", "ldg"], (48, 1)),
-    "hybrid_resnet50": (33, 1),
+    **dict.fromkeys(["hybrid_resnet50", "hybrid_lite"], (33, 1)),
 }
 """Registered name -> smallest side of the images, and the step from one side to the next."""
 

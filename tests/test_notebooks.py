@@ -36,6 +36,7 @@ LEAST = [
     ("design", {"networks": [{"name": "one", "model": "emotion_cnn"}]}),
     ("gallery", {"networks": [{"name": "emotion_cnn", "size": 16, "timed": False}]}),
     ("emonext", ONE | {"input_size": 16, "arms": {}}),
+    ("initial_weights", ONE | {"input_size": 16, "arms": {}}),
 ]  # fmt: skip
 
 

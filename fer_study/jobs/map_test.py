@@ -55,7 +55,8 @@ class MapTest(OfRun):
         trained_weights(run.key, name=run.name or run.model.name)  # before any face is drawn
         faces = faces_of(config.target, root)
         images = torch.from_numpy(faces.images).to(fabric.device)
-        model = load(run, faces).to(fabric.device, memory_format=memory_format(fabric))
+        model = load(run, faces)
+        model = model.to(fabric.device, memory_format=memory_format(fabric, model))
         answers = log_probabilities(model, images, run.augment, run.model.input_size).argmax(axis=1)
         rows = usable_rows(faces, answers)
         if not len(rows):

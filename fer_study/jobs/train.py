@@ -22,8 +22,8 @@ from ..settings.experiment import RUN, DataConfig, RunConfig
 from ..store.record_files import listed, write_atomically, write_parts
 from ..training import weights as initial_weights
 from ..training.batches import Batches
-from ..training.checkpoint import CHECKPOINT, whole_content
-from ..training.device import device_environment, make_fabric, memory_format
+from ..training.checkpoint import CHECKPOINT, precision_begun, whole_content
+from ..training.device import device_environment, fastest_precision, make_fabric, memory_format
 from ..training.explain import has_maps, said, saliency_of
 from ..training.loop import OnEpoch, TrainedStates, check_finite, fit
 from ..training.objectives import make_objective
@@ -95,12 +95,13 @@ def train_and_predict(
             loaded.
         TrainingFailed: a loss or a prediction is not finite.
     """
-    rows, fabric = split(faces, config.data), make_fabric()
+    rows, shape = split(faces, config.data), (faces.num_classes, faces.images.shape[1])
     begun = whole_content(folder / CHECKPOINT, config.key) is not None
+    precision = precision_begun(folder / CHECKPOINT, config.key)
+    fabric = make_fabric(precision or fastest_precision(config.model, *shape))
     torch.manual_seed(config.seed)
-    model = create_model(config.model, faces.num_classes, faces.images.shape[1]).to(
-        memory_format=memory_format(fabric)
-    )
+    model = create_model(config.model, *shape)
+    model = model.to(memory_format=memory_format(fabric, model))
     origin = {} if begun else load(model, config.model, faces.num_classes)
     if origin:
         name, file = config.name or config.key, f"{origin['file']}, sha256 {origin['sha256'][:16]}"
@@ -237,7 +238,7 @@ def teachers(config: RunConfig, fabric: Fabric) -> list[FaceModel]:
                     f"{config.name or config.key}: {what} is {ours}, of its teacher {key} {theirs}"
                 )
         model = model.requires_grad_(False)
-        networks.append(model.to(fabric.device, memory_format=memory_format(fabric)))
+        networks.append(model.to(fabric.device, memory_format=memory_format(fabric, model)))
     return networks
 
 

@@ -84,7 +84,7 @@ class Transfer(OfRun):
         )  # before any data is read
         faces, fabric = faces_of(config.target, root), make_fabric()
         model, rows = load(config.run, faces), test_rows(faces)
-        model = model.to(fabric.device, memory_format=memory_format(fabric))
+        model = model.to(fabric.device, memory_format=memory_format(fabric, model))
         images, size = (
             torch.from_numpy(faces.images[rows]).to(fabric.device),
             config.run.model.input_size,

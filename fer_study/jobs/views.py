@@ -64,7 +64,8 @@ class Views(OfRun):
         table = prediction_table(faces, split(faces, run.data))
         table = table[table["split"] == "test"]
         images = torch.from_numpy(faces.images[table["row"]]).to(fabric.device)
-        model = load(run, faces).to(fabric.device, memory_format=memory_format(fabric))
+        model = load(run, faces)
+        model = model.to(fabric.device, memory_format=memory_format(fabric, model))
         predicted, losses, matrices = [], [], []
         for kind, size in config.changes():
             seen = changed(images, kind, size)

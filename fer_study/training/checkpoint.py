@@ -29,13 +29,14 @@ CHECKPOINT = "checkpoint.pt"
 @dataclass
 class Progress:
     """What a checkpoint remembers besides tensors; ``origin`` is what ``weights.load`` returned
-    when training began."""
+    when training began, ``precision`` what it computes in."""
 
     epoch: int = 0
     best_accuracy: float = -1.0
     best_epoch: int = -1
     history: list[dict[str, float]] = field(default_factory=list)
     origin: dict[str, object] = field(default_factory=dict)
+    precision: str = ""
 
 
 @dataclass
@@ -117,6 +118,15 @@ def whole_content(path: Path, key: str) -> bytes | None:
     )
     path.unlink()
     return None
+
+
+def precision_begun(path: Path, key: str) -> str:
+    """What a run that was stopped computes in, as it goes on; empty: it has not begun."""
+    content = whole_content(path, key)
+    if content is None:
+        return ""
+    state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    return Progress(**state["progress"]).precision
 
 
 def load_checkpoint(

@@ -8,18 +8,23 @@ import os
 from typing import TYPE_CHECKING
 
 import torch
+from torch import nn
 
+from ..models import cost, create_model
 from ..settings.environment import environment
+from ..settings.experiment import ModelConfig
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 
-def precision() -> str:
-    """``bf16-mixed`` where the hardware computes in bfloat16, else ``32-true``.
+FASTER = 1.3
+"""How many times as fast float32 has to be before a CPU with bfloat16 computes in it: measured are
+0.6 to 1.0 times for most networks and 1.6 to 2.0 for those that gain, so a rerun decides alike."""
 
-    Decided by capability, so that a rerun on the same machine takes the same path.
-    """
+
+def precision() -> str:
+    """``bf16-mixed`` where the hardware computes in bfloat16, else ``32-true``."""
     if torch.cuda.is_available():
         return (
             "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
@@ -31,27 +36,48 @@ def precision() -> str:
     return "bf16-mixed" if any(native) else "32-true"
 
 
-def memory_format(fabric: Fabric) -> torch.memory_format:
+def fastest_precision(config: ModelConfig, num_classes: int, in_channels: int) -> str:
+    """Choose how a network trains: as ``precision()``, but for depthwise convolutions on a CPU.
+
+    Their bfloat16 is slow in oneDNN, how slow depends on the network, so a few steps are timed.
+    """
+    chosen = precision()
+    with torch.device("meta"):
+        parts = list(create_model(config, num_classes, in_channels).modules())
+    depthwise = any(isinstance(x, nn.Conv2d) and 1 < x.groups == x.in_channels for x in parts)
+    if torch.cuda.is_available() or chosen == "32-true" or not depthwise:
+        return chosen
+    slower = cost.float32_speedup(config, num_classes, in_channels) > FASTER
+    return "32-true" if slower else chosen
+
+
+def memory_format(fabric: Fabric, model: nn.Module) -> torch.memory_format:
     """How weights lie in memory, and with them the activations of a network that trains.
 
     Channels-last is faster everywhere, but in float32 oneDNN's gradient of the weights of a strided
     1x1 convolution with few channels writes past its memory on the CPU: a crash, or a wrong
-    gradient (https://github.com/uxlfoundation/oneDNN/issues/6035). There it is left for bfloat16.
+    gradient (https://github.com/uxlfoundation/oneDNN/issues/6035). There networks that have one lie
+    contiguous, however many channels it has.
     """
     fast = fabric.device.type == "cuda" or fabric._precision.precision.startswith("bf16")
-    return torch.channels_last if fast else torch.contiguous_format
+    strided = any(
+        max(part.kernel_size) == 1 < max(part.stride)
+        for part in model.modules()
+        if isinstance(part, nn.Conv2d)
+    )
+    return torch.channels_last if fast or not strided else torch.contiguous_format
 
 
-def make_fabric() -> Fabric:
-    """Fabric on the best device at hand, one a process; ``$FER_STUDY_PRECISION`` overrides
-    ``precision()``."""
+def make_fabric(chosen: str = "") -> Fabric:
+    """Fabric on the best device at hand, one a process, in the precision that is chosen, else
+    ``precision()``; ``$FER_STUDY_PRECISION`` overrides both."""
     from lightning_fabric import Fabric  # seconds to import, so not on every start
 
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # its import sets it to INFO
     fabric = Fabric(
         accelerator="auto",
         devices=1,
-        precision=os.environ.get("FER_STUDY_PRECISION") or precision(),
+        precision=os.environ.get("FER_STUDY_PRECISION") or chosen or precision(),
     )
     fabric.launch()
     return fabric

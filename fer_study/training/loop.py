@@ -118,6 +118,7 @@ def fit(
     learner = make_learner(config, model, train, fabric, teach)
     progress, best = load_checkpoint(checkpoint, config.key, learner, fabric)
     progress.origin = progress.origin or origin or {}
+    progress.precision = fabric._precision.precision
 
     with tqdm(
         total=config.epochs, initial=progress.epoch, desc=name, unit="epoch", mininterval=5

@@ -15,12 +15,12 @@ import pytest
 from fer_study import audit, cli, plots
 from fer_study.analysis import metrics
 from fer_study.book import execute
+from fer_study.book.labs import comparison, marking, versions
 from fer_study.book.labs import leakage as lab
-from fer_study.book.labs import marking, versions
 from fer_study.settings.errors import InputError
 
-SOURCE = versions.SOURCES / "01_leakage.ipynb"
-SMALL = {"faces_to_draw": 700, "seeds": [0]}
+LABS = {"01_leakage": lab, "02_comparison": comparison}
+SMALL = {"01_leakage": {"faces_to_draw": 700, "seeds": [0]}, "02_comparison": {}}
 
 
 @pytest.fixture
@@ -61,26 +61,31 @@ def test_the_figure_of_the_experiment_says_what_its_shares_are_of(experiment):
     assert len(ax.texts) == 6 and all(" images" in text.get_text() for text in ax.texts)
 
 
-def points(name: str, answer: object, *data: object) -> int:
-    sheet = marking.Sheet(lab.QUESTIONS)
+def points(name: str, answer: object, *data: object, of=lab) -> int:
+    sheet = marking.Sheet(of.QUESTIONS)
     sheet.check(name, answer, *data)
     return sheet.points
 
 
-def run(version: str, folder: Path, parameters: dict | None = None) -> nbformat.NotebookNode:
-    """Execute a version of the lab and give it back with its outputs."""
+def run(name: str, version: str, folder: Path, parameters: dict | None = None) -> nbformat.NotebookNode:
+    """Execute a version of a lab and give it back with its outputs."""
     path = folder / f"{version}.ipynb"
-    path.write_text(versions.as_text(versions.version(SOURCE, version)))
+    path.write_text(versions.as_text(versions.version(versions.SOURCES / f"{name}.ipynb", version)))
     done = path.with_name(f"{version}.done.ipynb")
-    papermill.execute_notebook(path, done, parameters or SMALL, kernel_name="python3", progress_bar=False)
+    papermill.execute_notebook(path, done, parameters or SMALL[name], kernel_name="python3", progress_bar=False)
     return nbformat.read(done, as_version=4), versions.score(done)
 
 
-def test_two_versions_from_one_source():
-    source = nbformat.read(SOURCE, as_version=4)
+def test_every_lab_is_tested_here():
+    assert [path.stem for path in versions.sources()] == list(LABS)
+
+
+@pytest.mark.parametrize("name", LABS)
+def test_two_versions_from_one_source(name):
+    lab, source = LABS[name], nbformat.read(versions.SOURCES / f"{name}.ipynb", as_version=4)
     tags = {cell.id: set(cell.metadata.get("tags", [])) for cell in source.cells}
     for version, other in versions.LEFT_OUT.items():
-        notebook = versions.version(SOURCE, version)
+        notebook = versions.version(versions.SOURCES / f"{name}.ipynb", version)
         nbformat.validate(notebook)
         assert [cell.id for cell in notebook.cells] == [name for name, own in tags.items() if other not in own]
         assert notebook.metadata.fer_study.version == version
@@ -90,15 +95,16 @@ def test_two_versions_from_one_source():
     assert all("hide-cell" in own or "remove-cell" in own for own in tags.values() if "solution" in own)
 
 
-def test_solution_gets_every_point_and_blank_none(tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", LABS)
+def test_solution_gets_every_point_and_blank_none(name, tmp_path, monkeypatch):
     monkeypatch.setenv("FER_STUDY_RUNS", str(tmp_path / "runs"))
-    full = sum(question.points for question in lab.QUESTIONS.values())
-    notebook, said = run("solution", tmp_path)
+    full = sum(question.points for question in LABS[name].QUESTIONS.values())
+    notebook, said = run(name, "solution", tmp_path)
     assert said == f"{full} of {full} points"
-    blank, said = run("student", tmp_path)
+    blank, said = run(name, "student", tmp_path)
     assert said == f"0 of {full} points"
     texts = ["".join(o.get("data", {}).get("text/markdown", "")) for c in blank.cells for o in c.get("outputs", [])]
-    assert sum("nothing filled in yet" in text for text in texts) == len(lab.QUESTIONS)
+    assert sum("nothing filled in yet" in text for text in texts) == len(LABS[name].QUESTIONS)
     assert not any("error" in o.output_type for n in (notebook, blank) for c in n.cells for o in c.get("outputs", []))
 
 
@@ -335,3 +341,70 @@ def test_a_lab_without_parameters_is_refused(place):
     path.write_text(path.read_text().replace('"parameters"', '"other"'))
     with pytest.raises(InputError, match="no cell is tagged 'parameters'"):
         versions.pages()
+
+
+@pytest.fixture(scope="module")
+def data():
+    """Four networks with three trainings each, which scatter."""
+    rng = np.random.default_rng(3)
+    easy = rng.random(600) < 0.7
+    levels = {"EmotionCNN": 0.1, "CNN + fixed kernels": 0.12, comparison.FIRST: 0.2, comparison.SECOND: 0.15}
+    right = {
+        name: np.where(rng.random((3, 600)) < 0.15, ~easy, easy) & (rng.random((3, 600)) > level)
+        for name, level in levels.items()
+    }
+    return comparison.Predictions(right, rng.random(600) < 0.1)
+
+
+def test_plausible_mistakes_about_two_networks(data, shown):
+    old, new = (1.0 * data.right[name] for name in (comparison.FIRST, comparison.SECOND))
+    d, root, clean = new[0] - old[0], 600**0.5, ~data.has_copy
+    apart = (old[0].var(ddof=1) + new[0].var(ddof=1)) ** 0.5 / root
+    ends, by_seed = np.array([-1.96, 1.96]), 100 * (new - old).mean(axis=1)
+    alone, paired = old[0].mean() + ends * old[0].std() / root, d.mean() + ends * d.std() / root
+    over_seeds = by_seed.mean() + np.array([-1, 1]) * 4.302653 * by_seed.std(ddof=1) / 3**0.5
+    spread = np.mean([(100 * rows.mean(axis=1)).var(ddof=1) for rows in data.right.values()])
+    counts = [((old[0] == 1) & (new[0] == 0)).sum(), ((old[0] == 0) & (new[0] == 1)).sum()]
+    whole, rest = 100 * (new.mean() - old.mean()), 100 * (new[:, clean].mean() - old[:, clean].mean())
+    answers = {  # question -> a right answer, and wrong ones
+        "1": ([old.mean(axis=1), new.mean(axis=1)], [new.mean(axis=1), old.mean(axis=1)], [old.mean(), new.mean()]),
+        "2": (alone, 100 * alone, alone[::-1]),
+        "3": ([100 * apart, 100 * d.std() / root], [apart, d.std() / root], [100 * d.std() / root, 100 * apart]),
+        "4": (counts, counts[::-1], [sum(counts)] * 2),
+        "5": (100 * paired, 100 * (d.mean() + ends * apart), -100 * paired, paired),
+        "7": (over_seeds, by_seed.mean() + ends * by_seed.std(ddof=1) / 3**0.5, over_seeds / 100, -over_seeds[::-1]),
+        "8": (np.ceil(15.68 * spread), np.ceil(15.68 * spread**0.5), np.ceil(7.84 * spread)),
+        "9": ([whole, rest], [whole, whole], [-whole, -rest]),
+        "10": ({"b", "d", "f"}, {"a", "b", "d", "f"}, {"b", "d"}),
+    }
+    for name, (good, *bad) in answers.items():
+        given = () if name == "10" else (data,)
+        assert points(name, good, *given, of=comparison) == 2, name
+        assert [points(name, answer, *given, of=comparison) for answer in bad] == [0] * len(bad), name
+
+
+def test_false_alarms_are_counted_within_networks(data, shown):
+    same = {name: np.repeat(rows[:1], 3, axis=0) for name, rows in data.right.items()}
+    quiet = comparison.Predictions(same, data.has_copy)
+    assert points("6", 0, quiet, of=comparison) == 2 and points("6", 12, quiet, of=comparison) == 0
+    failed = {name: rows & [[True], [True], [False]] for name, rows in same.items()}
+    assert points("6", 8, comparison.Predictions(failed, data.has_copy), of=comparison) == 2
+
+
+def test_hints_come_one_after_the_other_and_a_right_answer_says_why(data, shown):
+    sheet, question = marking.Sheet(comparison.QUESTIONS), comparison.QUESTIONS["4"]
+    for answer in (None, [0, 1], [0, 2], [0, 3], comparison._disagreements(data)):
+        sheet.check("4", answer, data)
+    said = [next((i for i, hint in enumerate(question.hints) if hint in text), None) for text in shown]
+    assert said == [None, 0, 1, None, None] and [question.because in text for text in shown] == [False] * 4 + [True]
+
+
+def test_the_story_of_the_second_lab_is_that_of_its_records():
+    """What its text says: the scores of the colleague, and that one interval excludes zero and the other does not."""
+    data = comparison.load()
+    first, second = (data.right[name][0].mean() for name in (comparison.FIRST, comparison.SECOND))
+    assert (round(100 * first, 1), round(100 * second, 1)) == (66.4, 63.6)
+    assert comparison._paired(data)[1] < 0 < comparison._over_seeds(data)[1]
+    assert (len(data.has_copy), data.has_copy.sum()) == (3589, 314)
+    assert comparison._false_alarms(data) >= 2 and 15 < comparison._seeds_needed(data) < 30
+    assert len(comparison.records()) == 12 and all(len(q.hints) >= 2 for q in comparison.QUESTIONS.values())

@@ -1,5 +1,5 @@
-"""Marks the answers of a lab: points for what is right, and never a word about what would have been
-right."""
+"""Marks the answers of a lab: points for what is right, hints for what is not, and never the right
+answer itself."""
 
 from __future__ import annotations
 
@@ -20,11 +20,15 @@ class Question(NamedTuple):
         expected: gives the right answer, from the data that the check hands over: a bool array
             (every entry must be equal), a float array (a number: 0 dimensions) or a set of words.
         tolerance: largest absolute difference of a number that still counts as right.
+        hints: said one after the other, a wrong answer each.
+        because: why the right answer matters, said beside its points.
     """
 
     points: int
     expected: Callable[..., Expected]
     tolerance: float = 0.0
+    hints: tuple[str, ...] = ()
+    because: str = ""
 
 
 class Sheet:
@@ -32,6 +36,7 @@ class Sheet:
 
     def __init__(self, questions: Mapping[str, Question]) -> None:
         self.questions, self.marks = dict(questions), dict.fromkeys(questions, 0)
+        self.hints = {name: iter(question.hints) for name, question in questions.items()}
 
     @property
     def points(self) -> int:
@@ -52,7 +57,9 @@ class Sheet:
         expected = question.expected(*data)
         problem = fault(answer, expected, question.tolerance)
         self.marks[name] = 0 if problem else question.points
-        comment = f": {problem}" if problem else ""
+        comment = f": {problem}" if problem else f". {question.because}" if question.because else ""
+        if problem and answer is not None and (hint := next(self.hints[name], "")):
+            comment += f". *Hint:* {hint}"
         show(f"**Question {name}: {self.marks[name]} of {question.points} points**{comment}")
 
     def summary(self) -> None:

@@ -11,16 +11,19 @@ import numpy as np
 import pandas as pd
 import papermill
 import pytest
+from scipy.special import log_softmax, softmax
+from sklearn.metrics import log_loss
 
 from fer_study import audit, cli, plots
-from fer_study.analysis import metrics
+from fer_study.analysis import measurements, metrics
 from fer_study.book import execute
-from fer_study.book.labs import comparison, marking, versions
+from fer_study.book.labs import comparison, confidence, marking, versions
 from fer_study.book.labs import leakage as lab
+from fer_study.data.labels import FER2013
 from fer_study.settings.errors import InputError
 
-LABS = {"01_leakage": lab, "02_comparison": comparison}
-SMALL = {"01_leakage": {"faces_to_draw": 700, "seeds": [0]}, "02_comparison": {}}
+LABS = {"01_leakage": lab, "02_comparison": comparison, "03_confidence": confidence}
+SMALL = {"01_leakage": {"faces_to_draw": 700, "seeds": [0]}, "02_comparison": {}, "03_confidence": {}}
 
 
 @pytest.fixture
@@ -408,3 +411,69 @@ def test_the_story_of_the_second_lab_is_that_of_its_records():
     assert (len(data.has_copy), data.has_copy.sum()) == (3589, 314)
     assert comparison._false_alarms(data) >= 2 and 15 < comparison._seeds_needed(data) < 30
     assert len(comparison.records()) == 12 and all(len(q.hints) >= 2 for q in comparison.QUESTIONS.values())
+
+
+@pytest.fixture(scope="module")
+def splits():
+    """A network that is too sure, on two splits: rows are drawn from its probabilities, then made sharper."""
+    rng = np.random.default_rng(5)
+    found = []
+    for _ in range(2):
+        logits = rng.normal(0, 1.5, (800, 7))
+        labels = (softmax(logits, axis=1).cumsum(axis=1) > rng.random((800, 1))).argmax(axis=1)
+        found.append(confidence.Predictions(log_softmax(1.6 * logits, axis=1), labels))
+    return found
+
+
+def test_plausible_mistakes_about_confidence(splits, shown):
+    validation, test = splits
+    p, t = softmax(test.logits, axis=1), confidence.best_temperature(validation)
+    assert t == pytest.approx(1.6, abs=0.15)
+    sure, right, images = p.max(axis=1), p.argmax(axis=1) == test.labels, np.arange(800)
+
+    def error(p: np.ndarray) -> float:
+        return 100 * measurements.calibration_error(np.log(p), test.labels)
+
+    after, best = softmax(test.logits / t, axis=1), confidence.best_temperature(test)
+    losses = [log_loss(test.labels, x, labels=range(7)) for x in (p, after)]
+    order = np.argsort(-sure)
+    accuracy = right[order].cumsum() / np.arange(1, 801)
+    of_label = 1 - softmax(validation.logits / t, axis=1)[images, validation.labels]
+    held, plain = (1 - x <= np.sort(of_label)[720] for x in (after, p))
+    covered = held[images, test.labels]
+    by_class = np.array([covered[test.labels == k].mean() for k in range(7)])
+    both, alone = (validation, test), (test,)
+    answers = {  # question -> what it is about, a right answer, and wrong ones
+        "1": (alone, [sure.mean(), right.mean()], [right.mean(), sure.mean()], [p.mean(), right.mean()]),
+        "2": (alone, error(p), error(p) / 100, error(after)),
+        "3": ((validation,), t, 1 / t, t + 0.1),
+        "4": (both, [[error(p), losses[0]], [error(after), losses[1]]], [[error(after), losses[1]], [error(p), losses[0]]]),
+        "5": (both, 0, 1),
+        "6": (alone, error(softmax(test.logits / best, axis=1)), error(p)),
+        "7": ((test, 0.8), np.flatnonzero(accuracy >= 0.8).max() / 800 + 1 / 800, right.mean(), 0.8),
+        "8": (
+            both,
+            [covered.mean(), held.sum(axis=1).mean()],
+            [plain[images, test.labels].mean(), plain.sum(axis=1).mean()],
+        ),
+        "9": (both, by_class, by_class[::-1], np.full(7, covered.mean())),
+        "10": ((), {"b", "c", "e"}, {"b", "c", "d"}),
+    }
+    assert len(answers) == len(confidence.QUESTIONS)
+    for name, (given, good, *bad) in answers.items():
+        assert points(name, good, *given, of=confidence) == 2, name
+        assert [points(name, answer, *given, of=confidence) for answer in bad] == [0] * len(bad), name
+    assert 0.87 < covered.mean() < 0.95
+
+
+def test_the_story_of_the_third_lab_is_that_of_its_record():
+    validation, test = confidence.load()
+    sure, right = confidence._sure_and_right(test)
+    (error, loss), (error_after, loss_after) = confidence._before_and_after(validation, test)
+    assert sure > right + 0.03 and error_after < error and loss_after < loss
+    assert confidence._cheated(test) < error_after
+    covered, size = confidence._covered(validation, test)
+    by_class = confidence._covered_by_class(validation, test)
+    assert (
+        abs(covered - 0.9) < 0.02 and 2 < size < 3 and by_class.argmin() == FER2013.index("disgust") and by_class.min() < 0.6
+    )

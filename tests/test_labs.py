@@ -15,7 +15,7 @@ from scipy.special import log_softmax, softmax
 from sklearn.metrics import log_loss
 
 from fer_study import audit, cli, plots
-from fer_study.analysis import measurements, metrics
+from fer_study.analysis import metrics
 from fer_study.book import execute
 from fer_study.book.labs import comparison, confidence, marking, versions
 from fer_study.book.labs import leakage as lab
@@ -432,7 +432,9 @@ def test_plausible_mistakes_about_confidence(splits, shown):
     sure, right, images = p.max(axis=1), p.argmax(axis=1) == test.labels, np.arange(800)
 
     def error(p: np.ndarray) -> float:
-        return 100 * measurements.calibration_error(np.log(p), test.labels)
+        bins = pd.cut(p.max(axis=1), np.linspace(0, 1, 11), right=False)
+        gaps = pd.Series((p.argmax(axis=1) == test.labels) - p.max(axis=1)).groupby(bins, observed=True)
+        return 100 * float((gaps.mean().abs() * gaps.size()).sum() / len(p))
 
     after, best = softmax(test.logits / t, axis=1), confidence.best_temperature(test)
     losses = [log_loss(test.labels, x, labels=range(7)) for x in (p, after)]

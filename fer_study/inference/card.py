@@ -25,15 +25,16 @@ NAMES = {
     "crowd_no_near_copy": "the same without near copies",
 }
 
-CARD = """# {name}
+CARD = """# {network}
 
 A network that names the expression a person would see in a face. Written by `fer-study export`.
 
-- **Network**: {network}, {options}; weights in {precision}, {size:.1f} MB
+- **Network**: {network}, {options}
+- **Weights**: {precision}, {size:.1f} MB
 - **Input**: {channels} faces of {side} x {side} pixels
 - **Classes**: {classes}
-- **Trained on**: {dataset} (fingerprint {fingerprint}), split protocol {protocol}, seed {seed}
-- **Record**: {record}
+- **Trained on**: {dataset} (fingerprint {fingerprint}), split protocol {protocol}
+- **Run**: {name}, seed {seed}, record {record}
 
 ## Scores on the test split
 
@@ -83,8 +84,8 @@ def test_scores(settings: Settings) -> dict[str, dict[str, float | None]]:
     Returns:
         For each of ``NAMES`` that can be known: ``n``, ``SCALARS`` and the ends of the interval of
         accuracy; ``recall_<class>`` with the ends of its interval; ``calibrated``: the expected
-        calibration error at the temperature; ``level_<percent>``: how many sets hold the label, and
-        their mean size. NaN is None.
+        calibration error at the temperature; ``level_<percent>``: how many sets hold the label, of
+        all images and of the class with the fewest, and their mean size. NaN is None.
     """
     record, classes = store.lookup(settings.record), settings.classes
     predictions = record.predictions
@@ -101,7 +102,11 @@ def test_scores(settings: Settings) -> dict[str, dict[str, float | None]]:
     for percent in SHOWN_LEVELS:
         members = conformal.sets(np.exp(said[rows]), settings.thresholds[str(percent)])
         hit = members[np.arange(len(members)), labels[rows]]
-        found[f"level_{percent}"] = {"coverage": hit.mean(), "size": members.sum(axis=1).mean()}
+        found[f"level_{percent}"] = {
+            "coverage": hit.mean(),
+            "size": members.sum(axis=1).mean(),
+            "lowest": min(hit[labels[rows] == k].mean() for k in np.unique(labels[rows])),
+        }
     return {
         name: {key: None if np.isnan(x) else float(x) for key, x in values.items()}
         for name, values in found.items()
@@ -208,8 +213,12 @@ def score_table(settings: Settings) -> str:
 def coverage_table(settings: Settings) -> str:
     """How often sets hold the label, as a table in Markdown."""
     rows = [(settings.scores[f"level_{x}"], x) for x in SHOWN_LEVELS]
-    made = [[f"{x} %", number(row["coverage"]), number(row["size"], 2)] for row, x in rows]
-    return markdown(["level", "share that holds the label", "classes in a set, mean"], made)
+    made = [
+        [f"{x} %", number(row["coverage"]), number(row["lowest"]), number(row["size"], 2)]
+        for row, x in rows
+    ]
+    head = ["level", "sets with the label", "the same, lowest of a class", "classes in a set, mean"]
+    return markdown(head, made)
 
 
 def ranged(row: dict[str, float | None], name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import logging
 import time
 import warnings
 from collections.abc import Callable
@@ -53,6 +54,8 @@ def export(model: TrainedModel, folder: Path, root: str | None = None) -> str:
 
     path, side = folder / ONNX, model.settings.network.input_size
     example = torch.zeros(2, model.settings.channels, side, side)
+    for noisy in ("onnxscript", "onnx_ir", "torch.onnx"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
@@ -92,7 +95,11 @@ def pictures(model: TrainedModel, root: str | None) -> tuple[np.ndarray, str]:
     settings = model.settings
     with contextlib.suppress(InputError, OSError):
         if settings.dataset != "synthetic":
-            config = DataConfig(dataset=settings.dataset, fingerprint=settings.fingerprint)
+            config = DataConfig(
+                dataset=settings.dataset,
+                fingerprint=settings.fingerprint,
+                classes=len(settings.classes),
+            )
             return faces_of(config, root).subset("test").images, "test images"
     faces = twin.make(100, seed=0, style="wild").images
     return np.repeat(faces, settings.channels, axis=1), "drawn faces, for lack of the test images"

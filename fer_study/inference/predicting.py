@@ -8,7 +8,6 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw
@@ -180,9 +179,11 @@ def no_map(name: str) -> Iterator[None]:
 
 def lay_over(picture: Image.Image, heat: np.ndarray, box: Box, name: str) -> None:
     """Lay a map (S, S) in [0, 1] over a face, in place, with its frame and its class."""
+    from matplotlib import colormaps  # half a second to import
+
     x, y, width, height = box
     side = max(width, height)
-    layer = mpl.colormaps["inferno"](heat, bytes=True)
+    layer = colormaps["inferno"](heat, bytes=True)
     layer[..., 3] = np.rint(160 * heat)
     square = Image.fromarray(layer).resize((side, side), Image.Resampling.BILINEAR)
     left, top = (side - width) // 2, (side - height) // 2  # the face was padded to a square

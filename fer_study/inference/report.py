@@ -43,8 +43,9 @@ def write(table: pd.DataFrame, kind: str, target: str | None) -> None:
 
 
 def render(table: pd.DataFrame) -> str:
-    """One line a row, for a terminal."""
-    return "".join(f"{line(row)}\n" for row in table.to_dict("records"))
+    """One line a row, for a terminal, where the log has said already what could not be read."""
+    said = table[table["problem"].isin(["", NO_FACE])]
+    return "".join(f"{line(row)}\n" for row in said.to_dict("records"))
 
 
 def line(row: dict) -> str:

@@ -320,6 +320,12 @@ def test_frames_of_a_video(model, tmp_path):
     assert len(inference.predict(path, model, every=0, whole=True)) == 20
 
 
+def test_a_long_strip_is_no_face(model):
+    strip = np.zeros((40, 30_000), np.uint8)
+    (looked, whole) = (inference.predict(strip, model, whole=whole)["problem"].item() for whole in (False, True))
+    assert looked == predicting.NO_FACE and whole == "a face of 30000x40 pixels, allowed: sides of 1 to 4"
+
+
 def test_what_is_no_picture_is_refused(model):
     wrong = [np.zeros((3, 48, 48), np.uint8), np.zeros((48, 48)), np.zeros((0, 0), np.uint8)]
     table = inference.predict([*wrong, face(0)], model, whole=True)
@@ -408,11 +414,11 @@ def test_maps_lie_over_the_faces(shared, tiny_run, monkeypatch, tmp_path):
     run = run_job(tiny_run(model=ModelConfig(name="emotion_cnn", options=options, input_size=48)))
     model, picture = inference.from_record(run.key), in_a_picture(0)
     (tmp_path / "in" / "deep").mkdir(parents=True)
-    for name in ("a.png", "deep/a.png"):
+    for name in ("a.png", "deep/a.png", "deep/b\u200b.png"):
         Image.fromarray(picture).save(tmp_path / "in" / name)
     table = inference.predict([tmp_path / "in"], model, cam=tmp_path / "maps", box=(60, 60, 120, 100))
     names = [path.relative_to(tmp_path / "maps").as_posix() for path in sorted((tmp_path / "maps").rglob("*.png"))]
-    assert names == ["a.png.png", "deep/a.png.png"] and (table["problem"] == "").all()
+    assert names == ["a.png.png", "deep/a.png.png", "deep/b\u200b.png.png"] and (table["problem"] == "").all()
     made = np.asarray(Image.open(tmp_path / "maps" / "a.png.png")).astype(int)
     changed = abs(made - picture[..., None]).max(axis=2)
     assert made.shape == (240, 240, 3) and changed[60:160, 60:180].max() > 60

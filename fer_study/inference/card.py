@@ -116,7 +116,7 @@ def test_scores(settings: Settings) -> dict[str, dict[str, float | None]]:
 def targets(
     record: store.Record, labels: np.ndarray, classes: int
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Which rows of the predictions are scored, (N,) bool, and against what, (N,) or (N, K)."""
+    """Say which rows of the predictions are scored, (N,) bool, against what, (N,) or (N, K)."""
     predictions = record.predictions
     place, rows = predictions.table["row"].to_numpy(), predictions.subset("test")
     found = {"test": (rows, labels), "no_exact_copy": (predictions.subset("test_clean"), labels)}
@@ -134,7 +134,7 @@ def targets(
 
 
 def audit_rows(fingerprint: str) -> dict[str, np.ndarray]:
-    """What an audit of this exact data says of its images (``Record.rows``); empty: no audit."""
+    """Read what an audit of this exact data says of its images (``Record.rows``); empty: none."""
     for root in (store.local_root(), store.published_root()):
         for path in sorted(root.glob("*/audit.json")):
             record = store.lookup(path.parent.name)
@@ -147,7 +147,7 @@ def audit_rows(fingerprint: str) -> dict[str, np.ndarray]:
 def bounded(
     said: np.ndarray, target: np.ndarray, names: Sequence[str], classes: Sequence[str]
 ) -> dict[str, float]:
-    """Metrics over n images, and the ends of the interval of the first, which is a share."""
+    """Compute metrics over n images, and the ends of the interval of the first, a share."""
     table = metrics.bootstrap_interval(said, target, names, classes=classes)
     value, low, high = table.iloc[0][["value", "low", "high"]]
     if target.ndim == 1:  # the bootstrap of a recall of 0 would be sure of it
@@ -191,12 +191,12 @@ def card(settings: Settings, size: int, folder: str) -> str:
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """A number, or a dash where there is none."""
+    """Write a number, or a dash where there is none."""
     return "–" if value is None else f"{value:.{digits}f}"
 
 
 def score_table(settings: Settings) -> str:
-    """The scores as two tables in Markdown."""
+    """Lay the scores out as two tables in Markdown."""
     rows = []
     for key, name in NAMES.items():
         if row := settings.scores.get(key):
@@ -211,7 +211,7 @@ def score_table(settings: Settings) -> str:
 
 
 def coverage_table(settings: Settings) -> str:
-    """How often sets hold the label, as a table in Markdown."""
+    """Lay out how often sets hold the label, as a table in Markdown."""
     rows = [(settings.scores[f"level_{x}"], x) for x in SHOWN_LEVELS]
     made = [
         [f"{x} %", number(row["coverage"]), number(row["lowest"]), number(row["size"], 2)]
@@ -222,12 +222,12 @@ def coverage_table(settings: Settings) -> str:
 
 
 def ranged(row: dict[str, float | None], name: str) -> str:
-    """A metric with its interval."""
+    """Write a metric with its interval."""
     low, high = row[f"{name}_low"], row[f"{name}_high"]
     return f"{number(row[name])} [{number(low)}, {number(high)}]"
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table in Markdown."""
+    """Write a table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

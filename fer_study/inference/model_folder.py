@@ -86,11 +86,11 @@ class TrainedModel:
 
     @property
     def augment(self) -> AugmentConfig:
-        """The normalisation, as ``training`` takes it."""
+        """Give the normalisation as ``training`` takes it."""
         return AugmentConfig(mean=self.settings.mean, std=self.settings.std)
 
     def log_probabilities(self, faces: np.ndarray) -> np.ndarray:
-        """Log of the class probabilities, not calibrated: (n, K) float32.
+        """Compute the log of the class probabilities, not calibrated: (n, K) float32.
 
         Args:
             faces: (n, C, size, size) uint8.
@@ -101,12 +101,12 @@ class TrainedModel:
         )
 
     def calibrated(self, log_probabilities: np.ndarray) -> np.ndarray:
-        """Probabilities at the fitted temperature: (n, K), rows sum to 1."""
+        """Compute probabilities at the fitted temperature: (n, K), rows sum to 1."""
         scores = log_probabilities.astype(np.float64) / self.settings.temperature
         return scipy.special.softmax(scores, axis=1)
 
     def threshold(self, level: float) -> float:
-        """The least probability, not calibrated, of a class in the conformal set of a level.
+        """Look up the least probability, not calibrated, of a class in a set of a level.
 
         Raises:
             InputError: a level that the settings do not have.
@@ -118,7 +118,7 @@ class TrainedModel:
 
 
 def open_model(model: str | Path | TrainedModel | None) -> TrainedModel:
-    """The model in a folder, or of a finished run of the local store, or the shipped one.
+    """Open the model in a folder, or of a finished run of the local store, or the shipped one.
 
     Args:
         model: a folder, or the key of a run or its first digits, at least six; None: shipped.
@@ -139,7 +139,7 @@ def open_model(model: str | Path | TrainedModel | None) -> TrainedModel:
 
 
 def from_record(name: str, size: int = 48) -> TrainedModel:
-    """The network of a finished run with its last weights, calibrated on its validation images.
+    """Take a finished run: its network with the last weights, calibrated on its validation images.
 
     Args:
         name: its key, or the first digits of it, at least six.
@@ -180,7 +180,7 @@ def from_record(name: str, size: int = 48) -> TrainedModel:
 
 
 def channels_of(network: FaceModel, config: RunConfig) -> int:
-    """How many channels the images of a network have: 1 or 3."""
+    """Find how many channels the images of a network have: 1 or 3."""
     side = config.model.input_size
     with eval_mode(network), contextlib.suppress(RuntimeError):
         network(torch.zeros(1, 1, side, side))

@@ -91,7 +91,7 @@ def export(model: TrainedModel, folder: Path, root: str | None = None) -> str:
 
 
 def pictures(model: TrainedModel, root: str | None) -> tuple[np.ndarray, str]:
-    """The test images of the dataset where it is at hand, else drawn faces; and which."""
+    """Give the test images of the dataset where it is at hand, else drawn faces; and which."""
     settings = model.settings
     with contextlib.suppress(InputError, OSError):
         if settings.dataset != "synthetic":
@@ -106,7 +106,7 @@ def pictures(model: TrainedModel, root: str | None) -> tuple[np.ndarray, str]:
 
 
 def milliseconds(call: Callable[[], object], times: int = 50) -> float:
-    """The median time of a call."""
+    """Measure the median time of a call."""
     taken = []
     for _ in range(times):
         start = time.perf_counter()

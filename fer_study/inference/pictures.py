@@ -13,8 +13,8 @@ import numpy as np
 from PIL import Image
 
 from ..data.readers.files import JUNK, PICTURES
-from ..data.readers.pictures import open_upright, pixels
-from ..data.rows import BadRow, Options, printable
+from ..data.readers.pictures import eight_bits, open_upright
+from ..data.rows import BadRow, printable
 from ..settings.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -25,13 +25,13 @@ Box = tuple[int, int, int, int]
 
 ENDINGS = (*PICTURES, ".gif", ".webp", ".ppm", ".pgm")
 VIDEOS = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg")
-SIDE = 640
-"""Faces are looked for in a copy of this longer side; the smallest that are found are 1/16 of
-it."""
+SIDE, SMALLEST = 640, 40
+"""Faces are looked for in a copy of this longer side, from this size on."""
 
 
 class Seen(NamedTuple):
-    """A picture, or a frame of a video: its number from 0, and its time in seconds."""
+    """A picture, or a frame of a video: its number from 0, and its time in seconds; ``path`` is
+    what messages call it."""
 
     path: str
     picture: Image.Image
@@ -40,7 +40,7 @@ class Seen(NamedTuple):
 
 
 def as_list(pictures: Source | list[Source]) -> list[Source]:
-    """Lists one picture, or several; of a folder, the pictures and videos in it, by name.
+    """List one picture, or several; of a folder, the pictures and videos in it, by name.
 
     Files of other kinds in a folder are passed over; a folder without pictures stays as it is.
     """
@@ -56,13 +56,13 @@ def as_list(pictures: Source | list[Source]) -> list[Source]:
 
 
 def is_picture(file: Path, folder: Path) -> bool:
-    """Whether a file in a folder is called like a picture or a video, and nothing is hidden."""
+    """Say whether a file in a folder is called like a picture or a video, and is not hidden."""
     hidden = any(JUNK.fullmatch(part) for part in file.relative_to(folder).parts)
     return file.suffix.lower() in (*ENDINGS, *VIDEOS) and not hidden and not file.is_dir()
 
 
 def frames(source: Source, name: str, every: float) -> Iterator[Seen]:
-    """Opens what is to be seen in a source, one picture after the other.
+    """Open what is to be seen in a source, one picture after the other.
 
     Of an animated picture it is the first frame, and the log says so.
 
@@ -94,7 +94,7 @@ def frames(source: Source, name: str, every: float) -> Iterator[Seen]:
 
 
 def video(file: Path, name: str, every: float) -> Iterator[Seen]:
-    """Reads frames of a video.
+    """Read frames of a video.
 
     Raises:
         BadRow: it is no video, or ends half a second or more before the end that it states.
@@ -122,7 +122,7 @@ def video(file: Path, name: str, every: float) -> Iterator[Seen]:
 
 @functools.cache
 def cascade() -> object:
-    """The detector of frontal faces that comes with scikit-image: a cascade on local binary
+    """Make the detector of frontal faces that comes with scikit-image: a cascade on local binary
     patterns (Liao et al., 2007)."""
     from skimage.data import lbp_frontal_face_cascade_filename
     from skimage.feature import Cascade  # here, for it takes a second to import
@@ -131,7 +131,7 @@ def cascade() -> object:
 
 
 def find_faces(picture: Image.Image, name: str) -> list[Box]:
-    """Finds upright frontal faces, from left to right.
+    """Find upright frontal faces, from left to right.
 
     Its boxes are cut as FER2013 is: of 411 images of Training it found a face of their size in 261,
     the median box 0.96 of the image wide and centred on it to 0.01.
@@ -139,35 +139,50 @@ def find_faces(picture: Image.Image, name: str) -> list[Box]:
     Raises:
         BadRow: the picture has no gray levels or colours.
     """
-    grey = pixels(picture, Options(size=SIDE), name)[0]  # padded to a square
-    found = cascade().detect_multi_scale(
-        img=grey, scale_factor=1.2, step_ratio=1, min_size=(SIDE // 16,) * 2, max_size=(SIDE,) * 2
-    )
     width, height = picture.size
     scale = max(width, height) / SIDE
-    left, top = (max(width, height) - width) // 2, (max(width, height) - height) // 2
+    size = (max(1, round(width / scale)), max(1, round(height / scale)))
+    grey = np.asarray(in_mode(picture, "L", name).resize(size, Image.Resampling.BICUBIC))
+    if min(size) < SMALLEST:
+        return []
+    found = cascade().detect_multi_scale(
+        img=grey, scale_factor=1.2, step_ratio=1, min_size=(SMALLEST,) * 2, max_size=(SIDE,) * 2
+    )
     kept: list[Box] = []
     for one in sorted(found, key=lambda one: -one["width"]):
-        x, y, side = one["c"] * scale - left, one["r"] * scale - top, one["width"] * scale
+        x, y, side = one["c"] * scale, one["r"] * scale, one["width"] * scale
         middle = x + side / 2, y + side / 2
         if not any(inside(middle, box) for box in kept) and inside(middle, (0, 0, width, height)):
             kept.append(clipped((round(x), round(y), round(side), round(side)), picture.size))
     return sorted(kept)
 
 
+def in_mode(picture: Image.Image, mode: str, name: str) -> Image.Image:
+    """Convert a picture to 8 bits, ``L`` or ``RGB``.
+
+    Raises:
+        BadRow: it has no gray levels or colours.
+    """
+    try:
+        return eight_bits(picture).convert(mode)
+    except ValueError:
+        what = f"a picture of mode {picture.mode}, allowed: gray or RGB"
+        raise BadRow(name, "kind of picture not allowed", what) from None
+
+
 def inside(point: tuple[float, float], box: Box) -> bool:
-    """Whether a point lies in a box."""
+    """Say whether a point lies in a box."""
     return all(0 <= point[i] - box[i] < box[i + 2] for i in (0, 1))
 
 
 def clipped(box: Box, size: tuple[int, int]) -> Box:
-    """The part of a box that lies in a picture of a size."""
+    """Cut off what of a box lies outside a picture of a size."""
     x, y = max(box[0], 0), max(box[1], 0)
     return x, y, min(box[0] + box[2], size[0]) - x, min(box[1] + box[3], size[1]) - y
 
 
 def checked_box(box: tuple[int, int, int, int] | None) -> Box | None:
-    """A box of a face as it was given.
+    """Check the box of a face as it was given.
 
     Raises:
         InputError: not four numbers, or no width or height.
@@ -181,5 +196,5 @@ def checked_box(box: tuple[int, int, int, int] | None) -> Box | None:
 
 
 def name_of(source: Source, place: int) -> str:
-    """What rows and messages call a source: its path, or its place in the list."""
+    """Name a source as rows and messages do: its path, or its place in the list."""
     return printable(source) if isinstance(source, str | Path) else f"picture {place}"

@@ -15,16 +15,29 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from ..analysis import conformal
-from ..data.readers.pictures import cut_out, eight_bits, pixels
-from ..data.rows import BadRow, Options
+from ..data.readers.pictures import cut_out, pixels
+from ..data.rows import BadRow, Options, printable
 from ..settings.errors import InputError
 from ..training.explain import NoMap, grad_cam
 from .model_folder import TrainedModel, open_model
-from .pictures import Box, Seen, Source, as_list, checked_box, clipped, find_faces, frames, name_of
+from .pictures import (
+    Box,
+    Seen,
+    Source,
+    as_list,
+    checked_box,
+    clipped,
+    find_faces,
+    frames,
+    in_mode,
+    name_of,
+)
 
 log = logging.getLogger(__name__)
 
 NO_FACE = "no face found"
+LONGEST = 4
+"""How many times as long as the other a side of a face may be."""
 PLACE = ("path", "frame", "time", "x", "y", "width", "height")
 
 
@@ -105,6 +118,10 @@ def look_at(
     settings, corners = model.settings, [(x, y, x + w, y + h) for x, y, w, h in boxes]
     options = Options(size=settings.size, colour=settings.channels == 3)
     cut = [cut_out(seen.picture, one, seen.path) for one in corners]
+    for one in cut:
+        if max(one.size) > LONGEST * min(one.size):  # it will be padded to a square
+            what = f"a face of {one.width}x{one.height} pixels, allowed: sides of 1 to {LONGEST}"
+            raise BadRow(seen.path, "box not allowed", what)
     faces = np.stack([pixels(one, options, seen.path) for one in cut])
     said = model.log_probabilities(faces)
     shares, members = model.calibrated(said), conformal.sets(np.exp(said), least)
@@ -132,7 +149,8 @@ class Maps:
     def __init__(self, folder: Path, paths: Sequence[str]) -> None:
         self.folder = folder
         parents = [os.path.dirname(os.path.abspath(path)) for path in paths]
-        self.root = os.path.commonpath(parents) if parents else os.getcwd()
+        root = os.path.commonpath(parents) if parents else ""
+        self.places = {printable(path): os.path.relpath(path, root) for path in paths}
         folder.mkdir(parents=True, exist_ok=True)
 
     def write(
@@ -154,12 +172,11 @@ class Maps:
         side = model.settings.network.input_size
         with no_map(seen.path):
             maps = grad_cam(model.network, torch.from_numpy(faces), classes, model.augment, side)
-        picture = eight_bits(seen.picture).convert("RGB")
+        picture = in_mode(seen.picture, "RGB", seen.path)
         for heat, box, k in zip(maps, boxes, classes, strict=True):
             lay_over(picture, heat, box, model.settings.classes[k])
         part = "" if seen.frame is None else f".{seen.frame:06d}"
-        place = os.path.relpath(seen.path, self.root) if os.path.exists(seen.path) else seen.path
-        target = self.folder / f"{place}{part}.png"
+        target = self.folder / f"{self.places.get(seen.path, seen.path)}{part}.png"
         target.parent.mkdir(parents=True, exist_ok=True)
         picture.save(target)
 

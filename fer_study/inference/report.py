@@ -43,13 +43,13 @@ def write(table: pd.DataFrame, kind: str, target: str | None) -> None:
 
 
 def render(table: pd.DataFrame) -> str:
-    """One line a row, for a terminal, where the log has said already what could not be read."""
+    """Write one line a row for a terminal; what could not be read, the log has said already."""
     said = table[table["problem"].isin(["", NO_FACE])]
     return "".join(f"{line(row)}\n" for row in said.to_dict("records"))
 
 
 def line(row: dict) -> str:
-    """One row in words."""
+    """Put one row in words."""
     place = row["path"] if pd.isna(row["time"]) else f"{row['path']} at {row['time']:.1f} s"
     if row["problem"]:
         hint = " (--whole takes a picture as a face)" if row["problem"] == NO_FACE else ""

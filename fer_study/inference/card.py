@@ -25,16 +25,16 @@ NAMES = {
     "crowd_no_near_copy": "the same without near copies",
 }
 
-CARD = """# {network}
+CARD = """# {s.network.name}
 
 A network that names the expression a person would see in a face. Written by `fer-study export`.
 
-- **Network**: {network}, {options}
-- **Weights**: {precision}, {size:.1f} MB
-- **Input**: {channels} faces of {side} x {side} pixels
+- **Network**: {s.network.name}, {options}
+- **Weights**: {precision}, {megabytes:.1f} MB
+- **Input**: {channels} faces of {s.size} x {s.size} pixels
 - **Classes**: {classes}
-- **Trained on**: {dataset} (fingerprint {fingerprint}), split protocol {protocol}
-- **Run**: {name}, seed {seed}, record {record}
+- **Trained on**: {s.dataset} (fingerprint {s.fingerprint}), split protocol {s.protocol}
+- **Run**: {s.name}, seed {s.seed}, record {s.record}
 
 ## Scores on the test split
 
@@ -46,8 +46,8 @@ spread of trainings with other seeds is not in them.
 
 ## Calibration
 
-Log-probabilities are divided by {temperature:.3f} before the softmax. That number has the least
-log loss on the {calibrated_on:,} validation images (Guo et al., 2017). On the test split the
+Log-probabilities are divided by {s.temperature:.3f} before the softmax. That number has the least
+log loss on the {s.calibrated_on:,} validation images (Guo et al., 2017). On the test split the
 expected calibration error is {before} before and {after} after it.
 
 Conformal sets hold the label at least as often as their level says, on average over images drawn
@@ -162,29 +162,17 @@ def card(settings: Settings, size: int, folder: str) -> str:
     Args:
         size: bytes of the weights.
     """
-    scores, network = settings.scores, settings.network
-    options = ", ".join(f"{k} {v}" for k, v in network.options.items()) or "no options"
-    before = scores["test"]["expected_calibration_error"]
-    after = scores["calibrated"]["expected_calibration_error"]
+    scores, options = settings.scores, settings.network.options
     return CARD.format(
-        name=settings.name,
-        network=network.name,
-        options=options,
+        s=settings,
+        options=", ".join(f"{name} {value}" for name, value in options.items()) or "no options",
         precision="half precision" if settings.precision == "float16" else "single precision",
-        size=size / 1e6,
-        channels="grey" if settings.channels == 1 else "coloured",
-        side=settings.size,
+        megabytes=size / 1e6,
+        channels="gray" if settings.channels == 1 else "coloured",
         classes=", ".join(settings.classes),
-        dataset=settings.dataset,
-        fingerprint=settings.fingerprint,
-        protocol=settings.protocol,
-        seed=settings.seed,
-        record=settings.record,
         scores=score_table(settings),
-        temperature=settings.temperature,
-        calibrated_on=settings.calibrated_on,
-        before=number(before),
-        after=number(after),
+        before=number(scores["test"]["expected_calibration_error"]),
+        after=number(scores["calibrated"]["expected_calibration_error"]),
         coverage=coverage_table(settings),
         folder=folder,
     )

@@ -158,7 +158,6 @@ def from_record(name: str, size: int = 48) -> TrainedModel:
     rows = record.predictions.subset("validation")
     said = record.predictions.views[VIEW][rows]
     labels = record.predictions.table["label"].to_numpy().astype(np.int64)[rows]
-    levels = {str(x): conformal.threshold(np.exp(said), labels, x) for x in conformal.LEVELS}
     settings = Settings(
         network=config.model.replace(weights="scratch"),
         channels=channels_of(network, config),
@@ -167,7 +166,7 @@ def from_record(name: str, size: int = 48) -> TrainedModel:
         mean=config.augment.mean,
         std=config.augment.std,
         temperature=metrics.temperature(said, labels),
-        thresholds={name: min(max(value, 0.0), 1.0) for name, value in levels.items()},
+        thresholds={str(x): conformal.threshold(np.exp(said), labels, x) for x in conformal.LEVELS},
         calibrated_on=len(labels),
         record=key,
         name=config.name or config.model.name,

@@ -107,26 +107,18 @@ def look_at(
         least: see ``conformal.threshold``.
 
     Raises:
-        BadRow: the box is outside the picture, or the network has no map.
+        BadRow: see ``cut_face``; or the network has no map.
     """
     row = {"path": seen.path, "frame": seen.frame, "time": seen.time, "problem": ""}
-    boxes = [box] if box else find_faces(seen.picture, seen.path)
-    if whole:
-        boxes = [(0, 0, *seen.picture.size)]
+    given = (0, 0, *seen.picture.size) if whole else box
+    boxes = [given] if given else find_faces(seen.picture, seen.path)
     if not boxes:
         return [row | {"problem": NO_FACE}]
-    settings, corners = model.settings, [(x, y, x + w, y + h) for x, y, w, h in boxes]
-    options = Options(size=settings.size, colour=settings.channels == 3)
-    cut = [cut_out(seen.picture, one, seen.path) for one in corners]
-    for one in cut:
-        if max(one.size) > LONGEST * min(one.size):  # it will be padded to a square
-            what = f"a face of {one.width}x{one.height} pixels, allowed: sides of 1 to {LONGEST}"
-            raise BadRow(seen.path, "box not allowed", what)
-    faces = np.stack([pixels(one, options, seen.path) for one in cut])
+    faces = np.stack([cut_face(seen, one, model) for one in boxes])
+    boxes = [clipped(one, seen.picture.size) for one in boxes]
     said = model.log_probabilities(faces)
     shares, members = model.calibrated(said), conformal.sets(np.exp(said), least)
-    order, names = np.argsort(-said, axis=1, kind="stable"), np.array(settings.classes)
-    boxes = [clipped(one, seen.picture.size) for one in boxes]
+    order, names = np.argsort(-said, axis=1, kind="stable"), np.array(model.settings.classes)
     if maps:
         maps.write(seen, model, faces, order[:, 0], boxes)
     return [
@@ -137,6 +129,21 @@ def look_at(
         | {"set": tuple(names[k] for k in order[i] if members[i, k])}
         for i in range(len(boxes))
     ]
+
+
+def cut_face(seen: Seen, box: Box, model: TrainedModel) -> np.ndarray:
+    """Cut a face out as the readers of datasets do: (C, S, S) uint8.
+
+    Raises:
+        BadRow: the box is outside the picture, or far from a square.
+    """
+    x, y, width, height = box
+    part = cut_out(seen.picture, (x, y, x + width, y + height), seen.path)
+    if max(part.size) > LONGEST * min(part.size):  # it will be padded to a square
+        what = f"a face of {part.width}x{part.height} pixels, allowed: sides of 1 to {LONGEST}"
+        raise BadRow(seen.path, "box not allowed", what)
+    options = Options(size=model.settings.size, colour=model.settings.channels == 3)
+    return pixels(part, options, seen.path)
 
 
 class Maps:

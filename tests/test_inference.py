@@ -198,7 +198,8 @@ def test_which_model_is_opened(record, folder, monkeypatch, published, tmp_path)
              if name in store.PUBLISHED}  # fmt: skip
     record_files.write_parts(store.published_root() / record.key, parts)
     one_line("published records hold no weights", inference.open_model, record.key)
-    one_line("not trained", inference.open_model, "nowhere")
+    one_line("nowhere: no folder of a model, nor a key", inference.open_model, "nowhere")
+    one_line("not trained", inference.open_model, "0" * 16)
 
 
 def test_a_folder_that_holds_something_else_is_kept(model, tmp_path):
@@ -298,6 +299,8 @@ def test_a_turned_photograph_is_set_upright(model, tmp_path):
     upright.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "turned.png", exif=exif)
     table, same = inference.predict(tmp_path / "turned.png", model), inference.predict(upright, model)
     assert len(table) == 2
+    opened = inference.predict(Image.open(tmp_path / "turned.png"), model)
+    pd.testing.assert_frame_equal(opened, same)
     pd.testing.assert_frame_equal(table.drop(columns="path"), same.drop(columns="path"))
 
 

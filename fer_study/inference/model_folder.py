@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -149,6 +150,8 @@ def from_record(name: str, size: int = 48) -> TrainedModel:
         InputError: there is no such run, or it has no weights here.
     """
     key = whole_key(name)
+    if not re.fullmatch("[0-9a-f]{6,16}", key):
+        raise InputError(f"{name}: no folder of a model, nor a key of a run or six digits of it")
     try:
         config, network = weights.trained_network(key)
     except weights.SourceMissing as missing:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from ..data.readers.files import JUNK, PICTURES
 from ..data.readers.pictures import eight_bits, open_upright
@@ -80,7 +80,7 @@ def frames(source: Source, name: str, every: float) -> Iterator[Seen]:
             raise BadRow(name, "array not allowed", what)
         yield Seen(name, Image.fromarray(source))
     elif isinstance(source, Image.Image):
-        yield Seen(name, source)
+        yield Seen(name, ImageOps.exif_transpose(source))
     elif Path(source).suffix.lower() in VIDEOS and Path(source).is_file():
         yield from video(Path(source), name, every)
     elif Path(source).is_dir():
@@ -133,8 +133,9 @@ def cascade() -> object:
 def find_faces(picture: Image.Image, name: str) -> list[Box]:
     """Find upright frontal faces, from left to right.
 
-    Its boxes are cut as FER2013 is: of 411 images of Training it found a face of their size in 261,
-    the median box 0.96 of the image wide and centred on it to 0.01.
+    Its boxes are cut as FER2013 is. Of every 70th image of Training, four times enlarged and with
+    the border repeated around it, it found a face of more than 0.6 of its side in 261 of 411; the
+    median box was 0.96 of the side wide, and centred to 0.01 of it.
 
     Raises:
         BadRow: the picture has no gray levels or colours.

@@ -137,10 +137,52 @@ def build_parser() -> argparse.ArgumentParser:
         help="everything: quotations, parts, intervals, keys of records",
     )
 
+    add_model_commands(commands)
     diff = commands.add_parser("diff", help="compare two records; exit code 1 where they differ")
     diff.add_argument("a", metavar="A", help="a key, its first six digits or more, or a folder")
     diff.add_argument("b", metavar="B", help="as A")
     return parser
+
+
+def add_model_commands(commands: argparse._SubParsersAction) -> None:
+    """``predict`` and ``export``, which use a network that is trained."""
+    predict = commands.add_parser(
+        "predict",
+        help="what a trained network says of the faces in pictures",
+        description="A picture without a face is no error; a file that cannot be read is, "
+        "and the others are still done.",
+    )
+    predict.add_argument("paths", nargs="+", metavar="PATH", help="a picture, a folder or a video")
+    predict.add_argument(
+        "--model", metavar="FOLDER|KEY", help="of `export`, or a run; default: the shipped model"
+    )
+    predict.add_argument(
+        "--box",
+        nargs=4,
+        type=int,
+        metavar=("X", "Y", "W", "H"),
+        help="where the face is, in pixels",
+    )
+    predict.add_argument("--whole", action="store_true", help="each picture is one face")
+    predict.add_argument("--level", type=float, default=0.9, help="of the sets; default: 0.9")
+    predict.add_argument(
+        "--every",
+        type=duration,
+        default=1.0,
+        metavar="SECONDS",
+        help="between two frames of a video; 0: every frame; default: 1",
+    )
+    predict.add_argument("--csv", metavar="FILE", help="write a row a face; -: to standard output")
+    predict.add_argument("--json", metavar="FILE", help="the same as JSON")
+    predict.add_argument("--cam", metavar="FOLDER", help="write pictures with a map over each face")
+    export = commands.add_parser("export", help="write a trained network as a folder of its own")
+    export.add_argument("key", metavar="KEY", help="of a run with weights, or its first six digits")
+    export.add_argument("--to", metavar="FOLDER", help="default: models/KEY")
+    export.add_argument("--half", action="store_true", help="weights in half precision")
+    export.add_argument("--onnx", action="store_true", help="also as model.onnx, compared")
+    export.add_argument(
+        "--size", type=int, default=48, help="side of the images of its dataset; default: 48"
+    )
 
 
 def add_data_commands(commands: argparse._SubParsersAction) -> None:
@@ -346,6 +388,53 @@ def diff_command(args: argparse.Namespace) -> int:
     return 1 if found.verdict == diff.DIFFERENT else 0
 
 
+def predict_command(args: argparse.Namespace) -> int:
+    from .inference.predicting import NO_FACE, predict
+    from .inference.report import check_target, render, write
+
+    targets = {"csv": args.csv, "json": args.json}
+    for target in targets.values():
+        check_target(target)
+    table = predict(
+        args.paths,
+        args.model,
+        box=args.box,
+        whole=args.whole,
+        level=args.level,
+        every=args.every,
+        cam=args.cam,
+        progress=True,
+    )
+    for kind, target in targets.items():
+        write(table, kind, target)
+    if "-" not in targets.values():
+        sys.stdout.write(render(table))
+    failed = ~table["problem"].isin(["", NO_FACE])
+    log.info(
+        "%d faces; %d pictures without a face; %d that could not be read",
+        (table["problem"] == "").sum(),
+        (table["problem"] == NO_FACE).sum(),
+        failed.sum(),
+    )
+    return 2 if failed.any() else 0
+
+
+def export_command(args: argparse.Namespace) -> int:
+    from .inference import from_record, load, save
+    from .inference.onnx_model import check_installed, export
+
+    if args.onnx:
+        check_installed()  # before anything is written
+    model = from_record(args.key, args.size)
+    folder = Path(args.to or f"models/{model.settings.record}")
+    save(model, folder, args.half)
+    size = (folder / "model.safetensors").stat().st_size
+    log.info("%s written to %s, %.2f MB of weights", model.settings.name, folder, size / 1e6)
+    if args.onnx:
+        log.info("%s", export(load(folder), folder, args.data))
+    return 0
+
+
 class Terminated(KeyboardInterrupt):
     """Somebody asked this process to end, as schedulers do when the time is over."""
 
@@ -412,6 +501,8 @@ def main(arguments: list[str] | None = None) -> int:
         "publish": publish_command,
         "claims": claims_command,
         "diff": diff_command,
+        "predict": predict_command,
+        "export": export_command,
     }
     try:
         with terminable():

@@ -156,8 +156,17 @@ def crop_image(
         BadRow: the picture cannot be opened, or nothing of the box is in it.
     """
     picture = open_image(file)
-    if box is None:
-        return picture
+    return picture if box is None else cut_out(picture, box, where)
+
+
+def cut_out(
+    picture: Image.Image, box: tuple[float, float, float, float], where: str
+) -> Image.Image:
+    """Cuts a box out of a picture; what of it lies outside is cut off.
+
+    Raises:
+        BadRow: less than two pixels of the box are in it, in height or in width.
+    """
     inside = np.clip(np.nan_to_num(box), 0, [picture.width, picture.height] * 2).astype(int)
     if not np.isfinite(box).all() or inside[2] - inside[0] < 2 or inside[3] - inside[1] < 2:
         what = f"face box is {box} in a picture of {picture.width}x{picture.height}"
@@ -175,7 +184,7 @@ def pixels(picture: Image.Image, options: Options, where: str = "image") -> np.n
         BadRow: the picture has no gray levels or colours of 8 or 16 bits.
     """
     try:
-        values = np.asarray(_eight_bits(picture).convert("RGB" if options.colour else "L"))
+        values = np.asarray(eight_bits(picture).convert("RGB" if options.colour else "L"))
     except ValueError:
         what = f"a picture of mode {picture.mode}, allowed: gray or RGB"
         raise BadRow(where, "kind of picture not allowed", what) from None
@@ -195,7 +204,7 @@ def pixels(picture: Image.Image, options: Options, where: str = "image") -> np.n
     return np.moveaxis(np.atleast_3d(values), 2, 0)
 
 
-def _eight_bits(picture: Image.Image) -> Image.Image:
+def eight_bits(picture: Image.Image) -> Image.Image:
     """Brings a picture of more than 8 bits to 8; ``convert`` would cut it off at 255.
 
     Those of 16 bits are divided by 257; those of 32 bits and of floating point are 0..255 already

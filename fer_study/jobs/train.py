@@ -22,7 +22,7 @@ from ..settings.experiment import RUN, DataConfig, RunConfig
 from ..store.record_files import listed, write_atomically, write_parts
 from ..training import weights as initial_weights
 from ..training.batches import Batches
-from ..training.checkpoint import CHECKPOINT, precision_begun, whole_content
+from ..training.checkpoint import CHECKPOINT, precision_begun
 from ..training.device import device_environment, fastest_precision, make_fabric, memory_format
 from ..training.explain import has_maps, said, saliency_of
 from ..training.loop import OnEpoch, TrainedStates, check_finite, fit
@@ -96,18 +96,12 @@ def train_and_predict(
         TrainingFailed: a loss or a prediction is not finite.
     """
     rows, shape = split(faces, config.data), (faces.num_classes, faces.images.shape[1])
-    begun = whole_content(folder / CHECKPOINT, config.key) is not None
     precision = precision_begun(folder / CHECKPOINT, config.key)
     fabric = make_fabric(precision or fastest_precision(config.model, *shape))
     torch.manual_seed(config.seed)
     model = create_model(config.model, *shape)
     model = model.to(memory_format=memory_format(fabric, model))
-    origin = {} if begun else load(model, config.model, faces.num_classes)
-    if origin:
-        name, file = config.name or config.key, f"{origin['file']}, sha256 {origin['sha256'][:16]}"
-        log.info(
-            "%s: weights %s (%s): %d tensors loaded", name, origin["source"], file, origin["loaded"]
-        )
+    origin = {} if precision is not None else start_from(config, model, faces.num_classes)
     targets = rows.targets
     if config.loss.votes_weight:
         targets = np.concatenate([targets, vote_targets(faces)], axis=1)
@@ -240,6 +234,17 @@ def teachers(config: RunConfig, fabric: Fabric) -> list[FaceModel]:
         model = model.requires_grad_(False)
         networks.append(model.to(fabric.device, memory_format=memory_format(fabric, model)))
     return networks
+
+
+def start_from(config: RunConfig, model: FaceModel, num_classes: int) -> dict[str, object]:
+    """Fill a network with its initial weights, and say which; see ``weights.load``."""
+    origin = load(model, config.model, num_classes)
+    if origin:
+        name, file = config.name or config.key, f"{origin['file']}, sha256 {origin['sha256'][:16]}"
+        log.info(
+            "%s: weights %s (%s): %d tensors loaded", name, origin["source"], file, origin["loaded"]
+        )
+    return origin
 
 
 KEPT = ("last_single", "last_ten_crop")

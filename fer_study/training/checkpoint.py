@@ -120,11 +120,12 @@ def whole_content(path: Path, key: str) -> bytes | None:
     return None
 
 
-def precision_begun(path: Path, key: str) -> str:
-    """What a run that was stopped computes in, as it goes on; empty: it has not begun."""
+def precision_begun(path: Path, key: str) -> str | None:
+    """What a run that was stopped computes in, as it goes on; empty: an older checkpoint does not
+    say. None: it has not begun."""
     content = whole_content(path, key)
     if content is None:
-        return ""
+        return None
     state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     return Progress(**state["progress"]).precision
 

@@ -51,7 +51,7 @@ def fastest_precision(config: ModelConfig, num_classes: int, in_channels: int) -
     return "32-true" if slower else chosen
 
 
-def memory_format(fabric: Fabric, model: nn.Module) -> torch.memory_format:
+def memory_format(fabric: Fabric, model: torch.nn.Module) -> torch.memory_format:
     """How weights lie in memory, and with them the activations of a network that trains.
 
     Channels-last is faster everywhere, but in float32 oneDNN's gradient of the weights of a strided

@@ -109,8 +109,7 @@ class TransformerBlock(nn.Module):
         return tokens
 
 
-def dense(inputs: int, hidden: int, outputs: int, dropout: float) -> nn.Sequential:
-    """Build a head of one hidden layer: (B, inputs) -> (B, outputs)."""
+def _dense(inputs: int, hidden: int, outputs: int, dropout: float) -> nn.Sequential:
     return nn.Sequential(
         nn.Linear(inputs, hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, outputs)
     )
@@ -125,7 +124,7 @@ class ClassBranches(nn.Module):
     def __init__(self, inputs: int, hidden: int, dropout: float) -> None:
         super().__init__()
         self.branches = nn.ModuleList(
-            dense(inputs, hidden, len(group), dropout) for group in GROUPS
+            _dense(inputs, hidden, len(group), dropout) for group in GROUPS
         )
         self.fusion = nn.Linear(len(FER2013), len(FER2013))
         order = [name for group in GROUPS for name in group]
@@ -202,7 +201,7 @@ class HybridResNet50(FaceModel):
         self.head = (
             ClassBranches(inputs, hidden, dropout)
             if branches
-            else dense(inputs, 2 * hidden, num_classes, dropout)
+            else _dense(inputs, 2 * hidden, num_classes, dropout)
         )
 
     def _maps(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -13,7 +13,7 @@ from torch import nn
 
 from ..data.labels import FER2013
 from ..settings.errors import InputError
-from .hybrid import Adapter, ClassBranches, Duplicate, dense
+from .hybrid import Adapter, ClassBranches, Duplicate
 from .registry import FaceModel, check_side, register
 
 
@@ -71,7 +71,12 @@ class HybridLite(FaceModel):
         if branches:
             self.head: nn.Module = ClassBranches(features, hidden, dropout)
         else:
-            self.head = dense(features, 2 * hidden, num_classes, dropout)
+            self.head = nn.Sequential(
+                nn.Linear(features, 2 * hidden),
+                nn.ReLU(),
+                nn.Dropout(dropout),
+                nn.Linear(2 * hidden, num_classes),
+            )
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return self.head(self.backbone(self.adapter(images)))

@@ -141,6 +141,8 @@ def test_a_gradient_in_every_parameter(name, size, monkeypatch):
     side = SIDES.get(name, (TIMM.get(name), 0))[0] if size == "smallest" else size
     model = awake(make(name, side, **options))
     found = silent(model, torch.randn(8, 1, side, side))
+    if name == "hybrid_lite":  # a shift of a linear bottleneck is taken away by the next normalisation
+        found = {place for place in found if not place.endswith(("bn2.bias", "bn3.bias"))}
     assert found <= (set(UNMOVED) if name.startswith("emonext") else set())
     assert "attention.value.weight" in found or not name.startswith("emonext")
 

@@ -63,10 +63,10 @@ class HybridLite(FaceModel):
             )
         check_side("hybrid_lite", input_size, 33)
         self.name = trunk
+        self.backbone = timm.create_model(trunk, num_classes=0)
         self.adapter: nn.Module = nn.Identity()
         if in_channels == 1:
             self.adapter = Adapter() if adapter == "conv" else Duplicate()
-        self.backbone = timm.create_model(trunk, num_classes=0)
         features = self.backbone.num_features
         if branches:
             self.head: nn.Module = ClassBranches(features, hidden, dropout)

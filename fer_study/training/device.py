@@ -42,13 +42,14 @@ def fastest_precision(config: ModelConfig, num_classes: int, in_channels: int) -
     Their bfloat16 is slow in oneDNN, how slow depends on the network, so a few steps are timed.
     """
     chosen = precision()
+    if torch.cuda.is_available() or chosen == "32-true":
+        return chosen
     with torch.device("meta"):
         parts = list(create_model(config, num_classes, in_channels).modules())
-    depthwise = any(isinstance(x, nn.Conv2d) and 1 < x.groups == x.in_channels for x in parts)
-    if torch.cuda.is_available() or chosen == "32-true" or not depthwise:
+    if not any(isinstance(x, nn.Conv2d) and 1 < x.groups == x.in_channels for x in parts):
         return chosen
-    slower = cost.float32_speedup(config, num_classes, in_channels) > FASTER
-    return "32-true" if slower else chosen
+    gained = cost.float32_speedup(config, num_classes, in_channels) > FASTER
+    return "32-true" if gained else chosen
 
 
 def memory_format(fabric: Fabric, model: torch.nn.Module) -> torch.memory_format:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 from scipy.special import log_softmax, softmax
 
-from ...analysis import report
+from ...analysis import conformal, report
 from ...store import Record
 from .comparison import SECOND, systems
 from .marking import Question
@@ -19,8 +18,8 @@ BINS = 10
 GRID = np.arange(50, 301) / 100
 """Temperatures that are tried."""
 
-LEVEL = 0.9
-"""How often a set is to hold the label."""
+LEVEL = 90
+"""How often a set is to hold the label, in per cent."""
 
 HONEST = frozenset("bce")
 """The sentences of question 10 that these data support."""
@@ -71,14 +70,13 @@ def best_temperature(p: Predictions) -> float:
     return float(GRID[np.argmin([log_loss(p, t) for t in GRID])])
 
 
-def sets(fitted: Predictions, seen: Predictions, temperature: float) -> np.ndarray:
-    """Conformal sets of images (Sadinle et al., 2019): (n, 7) bool, the classes that each holds."""
-    of_label = softmax(fitted.logits / temperature, axis=1)[
-        np.arange(len(fitted.labels)), fitted.labels
-    ]
-    n = len(of_label)
-    limit = np.sort(1 - of_label)[math.ceil((n + 1) * LEVEL) - 1]
-    return 1 - softmax(seen.logits / temperature, axis=1) <= limit
+def sets(fitted: Predictions, seen: Predictions) -> tuple[np.ndarray, np.ndarray]:
+    """Make the conformal sets of images at the temperature of ``fitted``: (n, 7) bool, the classes
+    that each holds; (n,) bool, whether the label is one of them."""
+    t = best_temperature(fitted)
+    known, asked = (softmax(p.logits / t, axis=1) for p in (fitted, seen))
+    held = conformal.sets(asked, conformal.threshold(known, fitted.labels, LEVEL))
+    return held, held[np.arange(len(seen.labels)), seen.labels]
 
 
 def _sure_and_right(test: Predictions) -> np.ndarray:
@@ -120,16 +118,13 @@ def _answered(test: Predictions, least: float) -> np.ndarray:
 
 
 def _covered(validation: Predictions, test: Predictions) -> np.ndarray:
-    held = sets(validation, test, best_temperature(validation))
-    return np.array(
-        [held[np.arange(len(test.labels)), test.labels].mean(), held.sum(axis=1).mean()]
-    )
+    held, covered = sets(validation, test)
+    return np.array([covered.mean(), held.sum(axis=1).mean()])
 
 
 def _covered_by_class(validation: Predictions, test: Predictions) -> np.ndarray:
-    held = sets(validation, test, best_temperature(validation))
-    right = held[np.arange(len(test.labels)), test.labels]
-    return np.array([right[test.labels == k].mean() for k in range(held.shape[1])])
+    held, covered = sets(validation, test)
+    return np.array([covered[test.labels == k].mean() for k in range(held.shape[1])])
 
 
 QUESTIONS = {

@@ -142,23 +142,6 @@ def step_ratios(
     return [a / b for a, b in zip(seconds["with"], seconds["without"], strict=True)]
 
 
-def float32_speedup(
-    config: ModelConfig, num_classes: int, in_channels: int, batch_size: int = 64
-) -> float:
-    """Measure how many times as fast a training step is in float32 as in bfloat16 on the CPU.
-
-    In processor time, which other work on the machine disturbs little, and both channels-last
-    (float32 contiguous where it is ``only_contiguous``).
-    """
-    level = 0 if only_contiguous(config, num_classes, in_channels) else 1
-    steps = {
-        way: _step(config, num_classes, in_channels, batch_size, place)
-        for way, place in (("float32", level), ("bfloat16", 2))
-    }
-    seconds = turns(steps, repeats=3, clock=time.process_time)
-    return statistics.median(seconds["bfloat16"]) / statistics.median(seconds["float32"])
-
-
 def only_contiguous(config: ModelConfig, num_classes: int = 7, in_channels: int = 1) -> bool:
     """Tell whether a channels-last training step in float32 may end the process on the CPU.
 
@@ -178,19 +161,15 @@ def alternating(calls: dict[str, Callable[[], object]], repeats: int) -> dict[st
     return {name: statistics.median(times) for name, times in turns(calls, repeats).items()}
 
 
-def turns(
-    calls: dict[str, Callable[[], object]],
-    repeats: int,
-    clock: Callable[[], float] = time.perf_counter,
-) -> dict[str, list[float]]:
+def turns(calls: dict[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
     """Time calls that take turns, in seconds, so that other work on the machine slows all alike."""
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for turn in range(repeats + 1):
         for name, call in calls.items():
-            start = clock()
+            start = time.perf_counter()
             call()
             if turn:  # the first fills caches
-                seconds[name].append(clock() - start)
+                seconds[name].append(time.perf_counter() - start)
     return seconds
 
 

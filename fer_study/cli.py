@@ -137,6 +137,12 @@ def build_parser() -> argparse.ArgumentParser:
         help="everything: quotations, parts, intervals, keys of records",
     )
 
+    new = commands.add_parser("new", help="write the parameters of an edition on other data")
+    new.add_argument("edition", help="name of the folder to be written in params/")
+    new.add_argument("--like", metavar="EDITION", default="fer2013", help="default: fer2013")
+    new.add_argument(
+        "--dataset", metavar="NAME", default="folders", help="as the doctor says; default: folders"
+    )
     add_model_commands(commands)
     diff = commands.add_parser("diff", help="compare two records; exit code 1 where they differ")
     diff.add_argument("a", metavar="A", help="a key, its first six digits or more, or a folder")
@@ -435,6 +441,18 @@ def export_command(args: argparse.Namespace) -> int:
     return 0
 
 
+def new_command(args: argparse.Namespace) -> int:
+    from .jobs.new_edition import new_edition
+
+    folder, left_out = new_edition(args.edition, args.like, args.dataset)
+    written = sorted(path.stem for path in folder.glob("*.yaml") if path.stem != "edition")
+    log.info("%s: %s", folder, ", ".join(written))
+    for stage, reason in left_out.items():
+        log.info("left out: %s: %s", stage, reason)
+    log.info("next: fer-study plan %s", args.edition)
+    return 0
+
+
 class Terminated(KeyboardInterrupt):
     """Somebody asked this process to end, as schedulers do when the time is over."""
 
@@ -503,6 +521,7 @@ def main(arguments: list[str] | None = None) -> int:
         "diff": diff_command,
         "predict": predict_command,
         "export": export_command,
+        "new": new_command,
     }
     try:
         with terminable():

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import re
 import sys
 from types import ModuleType
 
 import nbformat
 import pytest
+import torch
 from nbclient import NotebookClient
 
 from fer_study import models, store
@@ -17,6 +20,7 @@ from fer_study.models import registry
 from fer_study.settings import checkout
 from fer_study.settings.errors import InputError
 from fer_study.settings.experiment import ModelConfig, RunConfig
+from fer_study.settings.recipes import load_recipe
 from jobs_by_config import run_job
 from page_records import make_record
 
@@ -146,6 +150,120 @@ def test_a_network_that_keeps_no_contract_is_refused(bring, factory):
 def test_a_constructor_that_cannot_be_called_is_refused(bring, old, new, words):
     with pytest.raises(InputError, match=f"mine.*{words}") as refusal:
         bring(NETWORK.replace(old, new))
+    assert "\n" not in str(refusal.value)
+
+
+PLAIN = """
+import torch
+from torch import nn
+
+class Small(nn.Module):
+    def __init__(self, num_classes, in_channels=1, width=8, activation=nn.ReLU):
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(in_channels, width, 3, 2, 1), activation())
+        self.head = nn.LazyLinear(num_classes)
+
+    def forward(self, images):
+        return self.head(self.body(images).mean(dim=(2, 3)))
+
+class Open(Small):  # with what Grad-CAM and phases need
+    @property
+    def cam_layer(self):
+        return self.body
+
+    def stages(self):
+        return [self.head, self.body]
+"""
+
+
+@pytest.fixture
+def by_place(tmp_path, monkeypatch):
+    """Write ``my_nets.py`` where Python finds it, as if this process had never seen it."""
+    for table in ("_REGISTRY", "_SOURCES"):
+        monkeypatch.setattr(registry, table, dict(getattr(registry, table)))
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+
+    def write(text: str) -> None:
+        (tmp_path / "my_nets.py").write_text(text)
+        sys.modules.pop("my_nets", None)
+        importlib.invalidate_caches()
+        for name in [name for name in registry._REGISTRY if ":" in name]:
+            del registry._REGISTRY[name], registry._SOURCES[name]
+
+    yield write
+    sys.modules.pop("my_nets", None)
+
+
+def test_a_plain_module_is_named_where_it_lies(by_place, runs_folder, caplog):
+    """Its code is in the key, as that of a registered class; what it lacks costs it the maps alone."""
+    by_place(PLAIN)
+    given = GIVEN | {"models": ["my_nets:Small", "my_nets:Open"]}
+    small, opened = stages.check_stage("03_model_comparison", given).jobs()[:2]
+    assert small.config.model.options == {"width": 8}, "smoke's factor of widths is of our networks"
+    plan.train_jobs([small, opened])
+    without, with_maps = (store.lookup(job.key) for job in (small, opened))
+    assert not (without.folder / "cam.npz").is_file() and (with_maps.folder / "cam.npz").is_file()
+    assert "no saliency maps of my_nets:Small" in caplog.text
+    assert without.metrics["last_single"]["test"]["n"] == with_maps.metrics["last_single"]["test"]["n"] > 0
+    by_place(PLAIN.replace("nn.ReLU", "nn.GELU"))
+    changed = stages.check_stage("03_model_comparison", given).jobs()[0]
+    assert changed.key != small.key and changed.config.model.source != small.config.model.source
+    by_place(PLAIN)
+    assert stages.check_stage("03_model_comparison", given).jobs()[0].key == small.key
+    assert not any(":" in name for name in models.names())
+
+
+def test_a_network_of_the_contract_is_named_where_it_lies(by_place):
+    by_place(NETWORK.replace('@register("mine")\n', ""))
+    made = models.create_model(ModelConfig(name="my_nets:Mine", options={"filters": 3}, input_size=16), 5, 3)
+    assert made(torch.zeros(2, 3, 16, 16)).shape == (2, 5) and len(made.stages()) == 2
+
+
+def test_a_module_is_built_as_by_hand(by_place):
+    """The look at its output draws no random number and leaves it ready to learn."""
+    by_place(PLAIN.replace("nn.LazyLinear(", "nn.Linear(width, ").replace("mean(dim=(2, 3))", "mean(dim=(2, 3)).relu()"))
+    torch.manual_seed(3)
+    made = models.create_model(ModelConfig(name="my_nets:Small", input_size=16), 7)
+    after = torch.rand(4)
+    torch.manual_seed(3)
+    by_hand = sys.modules["my_nets"].Small(7)
+    assert torch.equal(torch.rand(4), after) and made.training
+    for ours, theirs in zip(made.parameters(), by_hand.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_the_page_that_brings_a_network_brings_one(by_place, tmp_path):
+    """Its code and its recipe are taken from the page as they stand."""
+    page = (checkout.CHECKOUT / "book" / "bring.md").read_text(encoding="utf-8")
+    blocks = dict(re.findall(r"```(python|yaml)\n(.*?)```", page, re.DOTALL))
+    by_place(blocks["python"])
+    made = models.create_model(ModelConfig(name="my_nets:Small"), 7)
+    assert made.cam_layer is made.network.body and sum(p.numel() for p in made.parameters()) > 1000
+    (tmp_path / "mine.yaml").write_text(blocks["yaml"], encoding="utf-8")
+    recipe = load_recipe("mine", tmp_path)
+    assert recipe.phases[0].epochs == 6
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "name", "words"),
+    [
+        ("", "", "nowhere:Small", "module nowhere cannot be imported, .*ModuleNotFoundError"),
+        ("class Small", "class Small(", "my_nets:Small", "module my_nets cannot be imported, .*SyntaxError"),
+        ("", "", "my_nets:Smal", "my_nets has no network 'Smal'; it has Small, Open"),
+        ("", "", "my_nets:torch", "my_nets has no network 'torch'"),
+        ("num_classes", "classes", "my_nets:Small", "constructor has no argument num_classes"),
+        ("in_channels=1, width=8", "in_channels, width", "my_nets:Small", "option width has no default"),
+        ("LazyLinear(num_classes)", "LazyLinear(10)", "my_nets:Small", r"makes \(2, 10\) .*allowed: a tensor \(2, 7\)"),
+        ("return self.head", "return dict(a=0) or self.head", "my_nets:Small", "makes dict of 2 images of 1 x 16 x 16"),
+        ("Conv2d(in_channels", "Conv2d(3", "my_nets:Small", "cannot take images of 1 x 16 x 16: RuntimeError"),
+        ("super().__init__()", "raise OSError('gone')", "my_nets:Small", "my_nets:Small: OSError: gone"),
+    ],
+)
+def test_what_is_no_network_is_refused_in_a_line(by_place, old, new, name, words):
+    by_place(PLAIN.replace(old, new) if old else PLAIN)
+    with pytest.raises(InputError, match=words) as refusal:
+        models.create_model(ModelConfig(name=name, input_size=16), 7)
     assert "\n" not in str(refusal.value)
 
 

@@ -93,7 +93,8 @@ def make_run(
     from ..training.weights import pin
 
     width = edition.width_of(recipe)
-    options = {"width": width} if width < 1 and "width" in models.options_of(model) else {}
+    scaled = type(models.options_of(model).get("width")) is float  # another's may count channels
+    options = {"width": width} if width < 1 and scaled else {}
     data = edition.training_data(recipe, data)
     network = build(ModelConfig, {"name": model, "options": options})
     content = (
@@ -420,8 +421,8 @@ class ResFace(Trained):
             allowed = ", ".join(self.arms)
             raise InputError(f"{self.stage}: views_of is {unknown[0]!r}, allowed: {allowed}")
         edition = load_edition(self.edition)
-        given = edition.data.resolved() | {"classes": self.classes, "targets": self.targets}
-        data = with_fingerprint(build(DataConfig, given))
+        asked = {"classes": self.classes, "targets": self.targets, "fingerprint": ""}
+        data = with_fingerprint(build(DataConfig, edition.data.resolved() | asked))
         size: Changes = {"model.input_size": self.input_size}
         jobs: list[Job] = []
         for seed in self.seeds:

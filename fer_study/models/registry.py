@@ -127,12 +127,21 @@ def register(name: str) -> Callable[[Callable[..., FaceModel]], Callable[..., Fa
     def add(factory: Callable[..., FaceModel]) -> Callable[..., FaceModel]:
         if name in _REGISTRY:
             raise KeyError(f"model {name!r} is registered already")
-        check_factory(name, factory)
-        _SOURCES[name] = read_source(name, factory)
-        _REGISTRY[name] = factory
+        enter(name, factory, factory)
         return factory
 
     return add
+
+
+def enter(name: str, factory: Callable[..., FaceModel], written: Callable) -> None:
+    """Make a network known by ``name``; ``written`` is the class whose source counts.
+
+    Raises:
+        InputError: see ``register``.
+    """
+    check_factory(name, factory)
+    _SOURCES[name] = read_source(name, written)
+    _REGISTRY[name] = factory
 
 
 def check_factory(name: str, factory: object) -> None:
@@ -214,14 +223,21 @@ def source_of(name: str) -> str:
 
 
 def names() -> list[str]:
-    """Registered names; ``timm:<name>`` stands for any timm classifier."""
-    return sorted(_REGISTRY)
+    """Registered names; ``timm:<name>`` stands for any timm classifier.
+
+    Networks of your own, ``module:Class``, are not among them.
+    """
+    return sorted(name for name in _REGISTRY if ":" not in name)
 
 
 def _key(name: str) -> str:
     key = "timm" if name.startswith("timm:") else name
+    if ":" in key and key not in _REGISTRY:
+        from .own import import_network  # which enters its networks here
+
+        import_network(key)
     if key not in _REGISTRY or name == "timm":
-        known = ", ".join(n if n != "timm" else "timm:<name>" for n in names())
+        known = ", ".join([*(n if n != "timm" else "timm:<name>" for n in names()), "module:Class"])
         raise InputError(f"unknown model {name!r}; known: {known}")
     return key
 

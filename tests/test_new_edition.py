@@ -1,0 +1,64 @@
+"""`fer-study new`: the parameters of an edition on data of one's own."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fer_study.cli import main
+from fer_study.jobs import editions, new_edition, stages
+
+CLASSES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """Editions of one's own go to a folder of this test; class folders without votes lie in place."""
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 4), ("test", 2)):
+        for name in CLASSES:
+            folder = tmp_path / "faces" / split / name
+            folder.mkdir(parents=True)
+            for i in range(count):
+                Image.fromarray(rng.integers(0, 256, (48, 48), dtype=np.uint8)).save(folder / f"{i}.png")
+    monkeypatch.setenv("FER_STUDY_DATA", str(tmp_path / "faces"))
+    for module in (editions, new_edition):
+        monkeypatch.setattr(module, "OWN", tmp_path / "params")
+    return tmp_path / "params"
+
+
+@pytest.mark.parametrize("like", ["smoke", "fer2013"])
+def test_an_edition_of_ones_own_has_the_stages_that_its_data_can_serve(place, like, caplog):
+    caplog.set_level("INFO")
+    assert main(["new", "mine", "--like", like]) == 0
+    written = {path.stem for path in (place / "mine").glob("*.yaml")}
+    assert {"edition", "01_dataset_audit", "02_class_weighting", "03_model_comparison", "04_ablations"} <= written
+    assert written.isdisjoint({"05_label_distribution", "06_cross_dataset", "resface", "00_claims", "gallery", "twin"})
+    assert "left out: 05_label_distribution: it is about the votes" in caplog.text
+    assert "left out: 06_cross_dataset: it needs a second dataset" in caplog.text
+    jobs = stages.edition_jobs("mine")
+    fingerprints = {one.fingerprint for job in jobs for one in job.data()}
+    assert len(jobs) > 10 and {one.dataset for job in jobs for one in job.data()} == {"folders"}
+    assert fingerprints == {editions.load_edition("mine").data.fingerprint}, "none is of the edition that was copied"
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["fer2013"], "is there already"),
+        (["../mine"], "allowed are letters, digits, - and _"),
+        (["mine", "--like", "nowhere"], "unknown edition 'nowhere'"),
+        (["mine", "--dataset", "nowhere"], "unknown dataset 'nowhere'"),
+        (["mine", "--dataset", "rafdb"], "rafdb"),
+    ],
+)
+def test_what_cannot_be_an_edition_is_refused_and_nothing_is_written(place, given, words, caplog):
+    assert main(["new", *given]) == 2
+    assert words in caplog.text and "\n" not in caplog.records[-1].getMessage()
+    assert not place.exists() or not any(place.iterdir())
+
+
+def test_an_edition_is_not_written_twice(place, caplog):
+    assert main(["new", "mine", "--like", "smoke"]) == 0 and main(["new", "mine"]) == 2
+    assert "is there already" in caplog.text

@@ -149,6 +149,24 @@ def test_an_effect_flips_and_one_seed_each_needs_the_band(runs_folder):
     assert runs_folder.verdict(EFFECT).word == "one seed: contradicted"
 
 
+def test_runs_of_a_network_in_two_precisions_decide_no_effect(runs_folder):
+    """How it rounds would be mixed up with what was changed; other networks may compute in another."""
+    one = {"model": ModelConfig(name="emotion_cnn")}
+    for arm, hits in (("a", (30, 31, 30)), ("b", (20, 21, 21))):
+        for seed, right in enumerate(hits):
+            runs_folder.add(arm, right, seed, changes=one | {"batch_size": 32 if arm == "a" else 64})
+    assert runs_folder.verdict(EFFECT).word == "confirmed"
+    ordering = {"check": "ordering", "metric": "accuracy", "systems": ["a", "b"], "subset": "test"}
+    runs_folder.add("b", 21, 2, changes=one | {"batch_size": 64}, env={"precision": "bf16-mixed"})
+    for row, kind in ((EFFECT, "number"), (EFFECT | {"direction": "lower"}, "number"), (ordering, "ordering")):
+        assert runs_folder.verdict(row, kind=kind).word == "in two precisions: undecided"
+    assert runs_folder.verdict(EFFECT | {"direction": "tested"}).word == "in two precisions: tested"
+    for seed, right in enumerate((20, 21, 21)):
+        other = {"model": ModelConfig(name="cbam_cnn")}
+        runs_folder.add("b", right, seed, changes=other, env={"precision": "bf16-mixed"})
+    assert runs_folder.verdict(EFFECT).word == "confirmed"
+
+
 def test_no_gain(runs_folder):
     row = EFFECT | {"direction": "no gain"}
     runs_folder.add_seeds("a", 20, 20, 20)

@@ -250,6 +250,7 @@ def test_what_a_test_set_can_tell():
 )
 def test_what_limits_a_verdict(num_seeds, as_claimed, limited):
     assert verdicts.limits(num_seeds, as_claimed) == limited
+    assert verdicts.limits(num_seeds, as_claimed, mixed=True).endswith("in two precisions")
 
 
 @pytest.mark.parametrize(("counts", "said"), [([1], "1 seed"), ([3, 3], "3 seeds"), ([1, 3], "1-3 seeds")])

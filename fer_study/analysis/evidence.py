@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 
 import numpy as np
@@ -87,6 +87,15 @@ class Evidence:
     def votes(self) -> np.ndarray | None:
         """(N, 10) votes on the images by row, None where no record has them."""
         return self.homes[CROWD].rows.get("votes") if CROWD in self.homes else None
+
+    def in_two_precisions(self, keys: Iterable[str]) -> bool:
+        """Tell whether records of one network among these were computed in different precisions.
+
+        Different networks may be, for each computes in what is fast for it.
+        """
+        records = self.runs.loc[self.runs["key"].isin(list(keys)), "record"]
+        ways = {(record.config.model.name, record.env.get("precision")) for record in records}
+        return len(ways) > len({name for name, _ in ways})
 
     def look_up(self, place: str) -> tuple[object, Record] | None:
         """Read a place of a record (``claim_rows.Place``), None where it is not there.

@@ -17,7 +17,18 @@ from ..settings.experiment import DataConfig, RunConfig, TransferConfig
 from ..store import Record
 from . import claims, places, verdicts
 from .checks import Finding, decide
-from .claim_rows import PATH, Check, Claim, OnRuns, System, config_of, read_rows, recipe_of
+from .claim_rows import (
+    PATH,
+    Check,
+    Claim,
+    Effects,
+    OnRuns,
+    Ordering,
+    System,
+    config_of,
+    read_rows,
+    recipe_of,
+)
 from .evidence import CROWD, RUN_COLUMNS, Evidence, repetition, seedless
 from .metrics import Estimate
 
@@ -167,7 +178,12 @@ def _found(check: Check, claim: Claim, evidence: Evidence, kind: str) -> Finding
     if found.word == verdicts.OPEN:
         return found
     scaled = bool(claim.row.at_our_scale and found.evidence)
-    return found._replace(limits=verdicts.limits(found.seeds, not scaled))
+    mixed = isinstance(check, Effects | Ordering) and evidence.in_two_precisions(found.evidence)
+    judged = found.word in (verdicts.CONFIRMED, verdicts.CONTRADICTED)
+    return found._replace(
+        word=verdicts.UNDECIDED if mixed and judged else found.word,
+        limits=verdicts.limits(found.seeds, not scaled, mixed),
+    )
 
 
 def _missing(check: Check, evidence: Evidence) -> dict[str, str]:

@@ -25,10 +25,12 @@ def seeds(counts: Iterable[int]) -> str:
     return "1 seed" if most == 1 else f"{most} seeds" if least == most else f"{least}-{most} seeds"
 
 
-def limits(num_seeds: int, as_claimed: bool = True) -> str:
-    """Say what limits a verdict: ``at our scale``, ``one seed``, ``two seeds``; empty: nothing."""
+def limits(num_seeds: int, as_claimed: bool = True, mixed: bool = False) -> str:
+    """Say what limits a verdict: ``at our scale``, ``one seed``, ``two seeds``, ``in two
+    precisions`` (what is compared was computed in different ones); empty: nothing."""
     few = {1: "one seed", 2: "two seeds"}.get(num_seeds)
-    return ", ".join(limit for limit in (None if as_claimed else "at our scale", few) if limit)
+    said = (None if as_claimed else "at our scale", few, "in two precisions" if mixed else None)
+    return ", ".join(limit for limit in said if limit)
 
 
 TOLERANCE_OF_LOSS = 0.05

@@ -16,6 +16,7 @@ from .obstacles import without_votes
 FOR_ANY_DATA = (stages.DatasetAudit, stages.Trained, stages.Design)
 """Stages that ask something of the data; others are about the sources, or about drawn faces."""
 NOT_FOR_ANY_DATA = (stages.CrossDataset, stages.TwinNetworks, stages.MethodBlocks)
+"""Stages of those that need a second dataset, or the truth of drawn faces."""
 OF_VOTES = (stages.LabelDistribution, stages.ResFace)
 
 
@@ -61,7 +62,8 @@ def why_not(dataset: str, stage: str) -> str:
         return "it needs a second dataset: copy its file, and name both in sources and targets"
     if kind is None or not issubclass(kind, FOR_ANY_DATA) or issubclass(kind, NOT_FOR_ANY_DATA):
         return "it is about the sources or about drawn faces, not about other data"
-    voted = dataset == "synthetic" or not without_votes(dataset, str(data.locate(dataset)))
-    if issubclass(kind, OF_VOTES) and not voted:
+    if not issubclass(kind, OF_VOTES) or dataset == "synthetic":
+        return ""
+    if without_votes(dataset, str(data.locate(dataset))):
         return f"it is about the votes of several people, and {dataset} has none"
     return ""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -140,23 +139,3 @@ def test_the_files_that_contributors_are_sent_to_are_there():
     named = re.findall(r"`([\w.-]+/[\w./-]*)`", text)
     assert len(named) > 20 and [name for name in named if not (execute.ROOT / name).exists()] == []
     assert "book/fer2013/" in named and "`fer-study execute fer2013` writes them" in text.replace("\n", " ")
-
-
-@pytest.mark.parametrize(("document", "name"), [("README.md", "rafdb"), ("book/reproduce.md", "mine")])
-def test_the_recipe_for_other_data_works_to_the_letter(without_validation, tmp_path, monkeypatch, capsys, document, name):
-    """Its lines are run, on class folders, and its edition has runs of its own data only, none of them published."""
-    text = (execute.ROOT / document).read_text(encoding="utf-8")
-    (block,) = [block for block in re.findall(r"```bash\n(.*?)```", text, re.DOTALL) if "cp -r params/fer2013" in block]
-    lines = [line for line in block.splitlines() if not line.startswith("fer-study")]
-    subprocess.run(["bash", "-euc", "\n".join(lines)], cwd=tmp_path, check=True)
-    path = tmp_path / "params" / name / "edition.yaml"
-    path.write_text(path.read_text().replace("dataset: rafdb", "dataset: folders"))
-    assert cli.main(["plan", name]) == 0
-    out = capsys.readouterr().out
-    rows = [line for line in out.splitlines() if line.endswith(" published   0 s")]
-    shared = [row for row in rows if "gallery" in row or "muxspace" in row]
-    assert rows == shared, "what a network costs, and the audit of another set, are the same"
-    assert "missing" in out and out.count("data: ") == 1 == out.count("data: folders is in")
-    trained = [job for job in stages.edition_jobs(name) if not job.on_page]
-    data = {config.dataset for job in trained for config in job.data()}
-    assert data == {"folders"} == {stages.own_audit(name).config.data.dataset}

@@ -214,7 +214,12 @@ def add_data_commands(commands: argparse._SubParsersAction) -> None:
     for command in (doctor, importer):
         command.add_argument("path", help="the file or folder of the dataset")
         command.add_argument("--dataset", help="where the files could be several, e.g. ferplus")
-        command.add_argument("--classes", type=int, default=7, help="7, or 8 with contempt")
+        command.add_argument(
+            "--classes",
+            type=_classes,
+            default=7,
+            help="7, or 8 with contempt; of class folders, names of your own: calm,tired,awake",
+        )
         command.add_argument(
             "--annotation",
             default="majority",
@@ -226,6 +231,13 @@ def _layouts() -> str:
     from .data import LAYOUTS  # here, for it takes a second to import
 
     return "\n".join(["layouts:", *(f"  {x.dataset}, {x.name}: {x.looks_like}" for x in LAYOUTS)])
+
+
+def _classes(text: str) -> int | tuple[str, ...]:
+    """Read ``--classes``: a number, or names with commas between them."""
+    if "," not in text and text.strip().isdigit():
+        return int(text)
+    return tuple(name.strip() for name in text.split(","))
 
 
 def data_command(args: argparse.Namespace) -> int:

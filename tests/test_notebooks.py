@@ -12,6 +12,7 @@ import pytest
 
 from dataset_trees import FACES, LABELS, encoded, put
 from fer_study import cli, store
+from fer_study.audit import tables
 from fer_study.book import execute
 from fer_study.book import notebook as page
 from fer_study.jobs import editions, plan, stages
@@ -101,22 +102,55 @@ def test_every_parameter_says_what_it_may_be(name):
 
 
 @pytest.fixture
-def without_validation(tmp_path, monkeypatch, run):
+def ours(tmp_path, monkeypatch, run):
+    """Makes an edition, ``ours``, of pictures in folders ``split/class``."""
+
+    def make(pictures: dict[str, bytes], classes: str = "7") -> None:
+        for place, picture in pictures.items():
+            put(tmp_path / "data" / place, picture)
+        shutil.copytree(experiment.PARAMS, tmp_path / "params")
+        shutil.copytree(experiment.PARAMS / "smoke", tmp_path / "params" / "ours")
+        text = f"title: Ours\ndata: {{dataset: folders, classes: {classes}}}\nlive: {{recipe: smoke, width: 0.25}}\n"
+        (tmp_path / "params" / "ours" / "edition.yaml").write_text(text)
+        for module in (stages, editions, execute):
+            monkeypatch.setattr(module, "PARAMS", tmp_path / "params")
+        for function in (editions.editions, editions.load_edition, stages.parameters):
+            monkeypatch.setattr(function, "__defaults__", (tmp_path / "params",))
+        monkeypatch.setenv("FER_STUDY_DATA", str(tmp_path / "data"))
+
+    return make
+
+
+@pytest.fixture
+def without_validation(ours):
     """An edition of class folders below ``train`` and ``test``."""
-    for number, (face, label) in enumerate(zip(FACES, LABELS, strict=True)):
-        split = "test" if number % 4 == 0 else "train"
-        if label != "contempt":
-            put(tmp_path / "data" / split / label / f"{number}.png", encoded(face))
-    put(tmp_path / "data" / "test" / "happy" / "one.png", encoded(FACES[0][::-1]))
-    shutil.copytree(experiment.PARAMS, tmp_path / "params")
-    shutil.copytree(experiment.PARAMS / "smoke", tmp_path / "params" / "ours")
-    text = "title: Ours\ndata: {dataset: folders}\nlive: {recipe: smoke, width: 0.25}\n"
-    (tmp_path / "params" / "ours" / "edition.yaml").write_text(text)
-    for module in (stages, editions, execute):
-        monkeypatch.setattr(module, "PARAMS", tmp_path / "params")
-    for function in (editions.editions, editions.load_edition, stages.parameters):
-        monkeypatch.setattr(function, "__defaults__", (tmp_path / "params",))
-    monkeypatch.setenv("FER_STUDY_DATA", str(tmp_path / "data"))
+    pictures = {
+        f"{'test' if number % 4 == 0 else 'train'}/{label}/{number}.png": encoded(face)
+        for number, (face, label) in enumerate(zip(FACES, LABELS, strict=True))
+        if label != "contempt"
+    }
+    ours(pictures | {"test/happy/one.png": encoded(FACES[0][::-1])})
+
+
+def test_pages_of_classes_of_ones_own(ours, run):
+    """Two classes that no dataset of faces has, and not in the order of the alphabet."""
+    parts = ("train", "validation", "test", "train")
+    splits = {number: parts[number % 4] for number in range(len(FACES))}
+    ours(
+        {
+            f"{split}/{('Wide awake', 'calm')[number % 3 == 0]}/{number}.png": encoded(FACES[number])
+            for number, split in splits.items()
+        },
+        '["wide awake", calm]',
+    )
+    for name, given in LEAST[:4] + LEAST[6:8]:
+        page = run(name, given | {"edition": "ours"})["page"]
+        assert page.classes == ("wide awake", "calm"), name
+        for record in (record for record in page.records if record and name[:2].isdigit()):
+            assert {view.shape[1] for view in record.predictions.views.values()} == {2}
+            scores = record.metrics["last_single"]["test"]
+            assert 0 <= scores["recall_calm"] <= 1 and "recall_happy" not in scores
+    assert tables.classes_of(page.audits[0].audit if page.audits else {"classes": ["wide awake", "calm"]})[1] == "calm"
 
 
 def test_nothing_is_best_where_there_is_no_validation(run, without_validation, capfd):

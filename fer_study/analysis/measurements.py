@@ -21,7 +21,7 @@ from ..data.votes import clear_majority, majority
 from ..settings.experiment import RunConfig, ViewsConfig
 from ..store import Record
 from . import metrics, warps
-from .runs_table import scored_subsets
+from .runs_table import classes_in, scored_subsets
 
 THIRDS = ("upper", "middle", "lower")
 HISTORY = (
@@ -108,13 +108,13 @@ class Scored:
         stated = self.record.metrics[self.view][self.subset]
         if self.view not in self.record.predictions.views:
             return stated
-        classes = class_names(self.logits.shape[1])
+        classes = classes_in(self.record.config)
         found = metrics.compute(self.logits, self.labels, classes)
         return {name: x if np.isnan(x) else found.get(name, x) for name, x in stated.items()}
 
     def place(self, name: str) -> int:
         """Index of a class of this record."""
-        return class_names(self.logits.shape[1]).index(name)
+        return classes_in(self.record.config).index(name)
 
     def pairs(self) -> dict[frozenset[int], int]:
         """Images on which two classes are taken for each other, both ways together, by pair."""
@@ -217,7 +217,7 @@ def measure(text: str, scored: Scored) -> float:
         return float("nan")
     if name not in MEASUREMENTS:
         return scored.scores.get(name, float("nan"))
-    kinds, classes = MEASUREMENTS[name].arguments, class_names(scored.logits.shape[1])
+    kinds, classes = MEASUREMENTS[name].arguments, classes_in(scored.record.config)
     if any(kind == "class" and a not in classes for kind, a in zip(kinds, arguments, strict=True)):
         return float("nan")
     return float(MEASUREMENTS[name].function(scored, *arguments))

@@ -14,7 +14,7 @@ import pandas as pd
 from ..data.votes import clear_majority, majority
 from . import metrics, verdicts
 from .metrics import MISSING, Estimate
-from .report import COLUMNS, Record, Runs, paired, stacked, with_intervals
+from .report import COLUMNS, Record, Runs, classes_of, paired, stacked, with_intervals
 
 
 def as_shares(labels: np.ndarray, classes: int) -> np.ndarray:
@@ -63,7 +63,8 @@ def scores(
         table = pd.DataFrame([MISSING] * len(names), index=list(names))
         if records:
             logits, target = _known(records, labels, classes)
-            table = with_intervals(logits, target, names)
+            named = classes_of(records)[: logits.shape[2]]
+            table = with_intervals(logits, target, names, named)
         parts.append(
             table.rename_axis("metric").reset_index().assign(name=name, seeds=len(records))
         )

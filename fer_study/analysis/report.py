@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from ..data.labels import FER2013, class_names, of_view
+from ..data.labels import FER2013, of_view
 from ..settings.checkout import other_code
 from ..settings.experiment import RunConfig, TransferConfig
 from ..store import Record
 from . import metrics, verdicts
 from .metrics import MISSING, UNSCALED, Estimate
+from .runs_table import classes_in
 
 NAMES = {
     "emotion_cnn": "EmotionCNN", "kernel_cnn": "CNN + fixed kernels",
@@ -139,11 +140,7 @@ def metric_of(
 
 def classes_of(records: Sequence[Record]) -> tuple[str, ...]:
     """The classes that predictions of records are of; FER2013's where there is no record."""
-    return (
-        class_names(next(iter(records[0].predictions.views.values())).shape[1])
-        if records
-        else FER2013
-    )
+    return classes_in(records[0].config) if records else FER2013
 
 
 def score(
@@ -161,14 +158,16 @@ def score(
     if not known:
         return pd.DataFrame([MISSING] * len(names), index=list(names))
     logits, labels, _ = stacked(records, view, subset)
-    table = with_intervals(logits, labels, names)
+    table = with_intervals(logits, labels, names, classes_of(records))
     for name in names:
         if np.isnan([metric_of(record, name, view, subset) for record in records]).any():
             table.loc[name, ["value", "sd", "low", "high"]] = np.nan
     return table
 
 
-def with_intervals(logits: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> pd.DataFrame:
+def with_intervals(
+    logits: np.ndarray, labels: np.ndarray, names: Sequence[str], classes: Sequence[str]
+) -> pd.DataFrame:
     """Mean over seeds with 95 % intervals by the rule.
 
     From three seeds on over seeds, on the logit scale for what lies in [0, 1]. Below over images:
@@ -179,11 +178,11 @@ def with_intervals(logits: np.ndarray, labels: np.ndarray, names: Sequence[str])
     Args:
         logits: (S, N, K) of S seeds.
         labels: (N,) int, or (N, K) shares where several labels are right.
+        names: of metrics. classes: names of the K classes.
 
     Returns:
         index ``metric``; columns ``value, sd`` (between seeds), ``n`` (images), ``low, high``.
     """
-    classes = class_names(logits.shape[2])
     each = [metrics.compute(one, labels, classes) for one in logits]
     found = [
         metrics.over_seeds([seed[name] for seed in each], share=name not in UNSCALED)
@@ -381,7 +380,7 @@ def difference(
         )
     if len(a) >= verdicts.ENOUGH_SEEDS:
         return metrics.difference_over_seeds(of_a, of_b)
-    classes = class_names(logits_a.shape[2])
+    classes = classes_of(a)
     found = metrics.paired_bootstrap_difference(
         logits_a, logits_b, labels, metric, classes=classes
     )._replace(n=len(a))

@@ -129,6 +129,12 @@ def _no_predictions() -> pd.DataFrame:
     return pd.DataFrame(columns=[*text, *rest]).astype(text | rest)
 
 
+def classes_in(config: RunConfig | TransferConfig) -> tuple[str, ...]:
+    """The classes that the predictions of a run, or of its transfer, are of."""
+    data = config.target if isinstance(config, TransferConfig) else config.data
+    return class_names(data.classes)
+
+
 def _predicted(run: tuple, view: str, subset: str) -> pd.DataFrame:
     """One run's rows of ``predictions``."""
     record = run.record
@@ -144,7 +150,7 @@ def _predicted(run: tuple, view: str, subset: str) -> pd.DataFrame:
     rows, logits = record.predictions.subset(subset), record.predictions.views[view]
     table = record.predictions.table[rows]
     logits = scipy.special.log_softmax(logits[rows].astype(np.float64), axis=1)
-    names, best = np.array(class_names(logits.shape[1])), logits.argmax(axis=1)
+    names, best = np.array(classes_in(record.config)), logits.argmax(axis=1)
     return pd.DataFrame({
         "model": run.model, "arm": run.arm, "recipe": run.recipe, "seed": run.seed,
         "row": table["row"].to_numpy(),

@@ -100,6 +100,7 @@ class AuditReport:
             "name": self.name,
             "fingerprint": self.fingerprint,
             "images": len(self.group),
+            "classes": list(per_class.columns),
             "threshold": self.threshold,
             "exact": _count_groups(self.groups),
             "exact_without_blank": _count_groups(self.groups[~self.groups["blank"]]),

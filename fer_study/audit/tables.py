@@ -16,7 +16,7 @@ from .crowd import WEIGHED
 
 def classes_of(audit: dict) -> list[str]:
     """List the classes of the audited set, in order."""
-    return [name for name in EIGHT if name in audit["balance"]["all"]]
+    return audit.get("classes") or [name for name in EIGHT if name in audit["balance"]["all"]]
 
 
 def by_class(audit: dict, stored: Mapping[str, Mapping]) -> pd.DataFrame:

@@ -36,6 +36,9 @@ __all__ = ["FaceSet", "Options", "find", "import_to", "load"]
 
 log = logging.getLogger(__name__)
 
+FOLDERS = "folders"
+"""Name of a set of class folders, the one that may have classes of its own."""
+
 UNCONFIRMED = ", to be confirmed"
 """Ends the name of a layout in an import whose labels nobody confirmed (see ``to_confirm``)."""
 
@@ -72,7 +75,7 @@ def load(
             faces = _with_contempt(canonical.read(path), options)
             _check_import(faces, dataset, options, path)
         else:
-            layout, options = _layout(path, dataset), options or Options()
+            layout, options = _layout(path, dataset, options), options or Options()
             rows = layout.rows(path, options)
             faces = face_set(layout.dataset, rows, options, omitted or Omitted())
             kind = f"{layout.dataset} ({layout.name})"
@@ -106,7 +109,7 @@ def import_to(
     if canonical.is_canonical(path):
         raise wrong_input(path, "is in canonical form already")
     with _readable(path):
-        layout, options = _layout(path, dataset), options or Options()
+        layout, options = _layout(path, dataset, options), options or Options()
         target = Path(target or root_of() / f"{layout.dataset}{canonical.SUFFIX}")
         if target.exists():
             remedy = "remove it to import again, or name another with --to"
@@ -209,8 +212,8 @@ def _log_omissions(faces: FaceSet, path: Path) -> None:
         raise wrong_input(where, "no images in it")
 
 
-def _layout(path: Path, dataset: str | None) -> Layout:
-    """Finds the layout of a path."""
+def _layout(path: Path, dataset: str | None, options: Options | None) -> Layout:
+    """Finds the layout of a path, which allows the classes that are asked for."""
     if not path.exists():
         raise wrong_input(path, "no such file or folder")
     if is_archive(path):
@@ -218,6 +221,9 @@ def _layout(path: Path, dataset: str | None) -> Layout:
     layout = recognise(path, dataset)
     if layout is None:
         raise wrong_input(path, _explain(path, dataset))
+    if options and not isinstance(options.classes, int) and layout.dataset != FOLDERS:
+        what = f"is {layout.dataset} ({layout.name}), and classes are named for class folders only"
+        raise wrong_input(path, f"{what}; --dataset {FOLDERS} reads any set as such")
     if doubt := to_confirm(layout, dataset):
         log.warning("%s: %s; %s", printable(path), *doubt)
     return layout
@@ -266,9 +272,13 @@ def _check_import(faces: FaceSet, dataset: str | None, options: Options | None, 
         what = f"imported with the annotation {annotation}, {asked} {options.annotation}"
         raise wrong_input(where, what)
     if options and options.names != faces.classes:
-        asked = f"{options.classes} are asked for; import it again with --classes"
-        what = f"imported with {faces.num_classes} classes, {asked} {options.classes}"
-        raise wrong_input(where, what)
+        has, asked = f"the classes {','.join(faces.classes)}", ",".join(options.names)
+        if isinstance(options.classes, int):
+            asked = str(options.classes)
+        if faces.classes in (FER2013, EIGHT):
+            has = f"{faces.num_classes} classes"
+        what = f"imported with {has}, {asked} are asked for; import it again with"
+        raise wrong_input(where, f"{what} --classes {asked}")
 
 
 def _check_name(dataset: str | None) -> None:

@@ -15,7 +15,6 @@ from . import LAYOUTS, UNCONFIRMED, canonical, load, official, recognise, root_o
 from .copies import copy_groups, duplicate_groups
 from .faceset import SPLITS, FaceSet
 from .faults import Fault, as_published, conflict_faults, count_duplicates, examine_pictures
-from .labels import EIGHT
 from .readers.files import PICTURES, is_archive
 from .rows import TWO_LABELS, Omitted, Options, pluralise, printable
 
@@ -23,7 +22,8 @@ REMEDIES = {
     "image cannot be decoded": "the file is damaged or no image: fetch it again, or remove it",
     "image file missing": "a file that the table names is not there: unpack the whole download",
     "label missing": "the image has no label file: unpack the annotations too",
-    "class unknown": "rename the folder to a known class name, or move it away",
+    "class unknown": "rename the folder to a known class name, or move it away; classes of your "
+    "own are named with --classes",
     "class without images": "fill or remove the empty folder",
     "file name not of this layout": "move the file away: it is no part of the dataset",
     "twice": "remove the second row",
@@ -338,7 +338,7 @@ def _render_set(report: dict[str, Any]) -> list[str]:
 def _render_counts(report: dict[str, Any]) -> str:
     """Writes counts by split and class; the official ones stand below, where there are any."""
     table = pd.DataFrame.from_dict(report["counts"], "index")
-    columns = [name for name in (*EIGHT, "total") if name in table.columns]
+    columns = [*table.columns.drop("total"), "total"]
     table = table.loc[[split for split in SPLITS if split in table.index], columns]
     if report["official"]:
         word = "expected" if report["about"]["split"].startswith("ours") else "official"

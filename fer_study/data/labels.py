@@ -91,15 +91,18 @@ _COMPOUND = {
 }
 
 
-def class_names(count: int) -> tuple[str, ...]:
-    """The names of so many classes: seven are FER2013's, the eighth is contempt.
+def class_names(classes: int | Sequence[str]) -> tuple[str, ...]:
+    """The names of classes: of a number, seven are FER2013's and the eighth is contempt; names of
+    one's own are given as they are.
 
     Raises:
         ValueError: there is no name for each.
     """
-    if not 0 < count <= len(EIGHT):
-        raise ValueError(f"the number of classes is {count}, allowed: 1..{len(EIGHT)}")
-    return EIGHT[:count]
+    if not isinstance(classes, int):
+        return tuple(classes)
+    if not 0 < classes <= len(EIGHT):
+        raise ValueError(f"the number of classes is {classes}, allowed: 1..{len(EIGHT)}")
+    return EIGHT[:classes]
 
 
 def of_view(view: str) -> str:

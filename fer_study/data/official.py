@@ -67,7 +67,8 @@ DATASETS = {
         "muxspace", "muxspace", "13,690 gray, at most 350 px", "names in mixed case, with contempt",
         "ours, by name of the file", "Apache-2.0"),
     "folders": Dataset(
-        "your own", "", "any", "folder names in any known spelling", "its own", "its own"),
+        "your own", "", "any", "folder names in any known spelling, or as you name them", "its own",
+        "its own"),
 }  # fmt: skip
 """Every dataset that can be read."""
 

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 from PIL import Image
 
 from ..settings.errors import InputError
-from .labels import EIGHT, FER2013
+from ..settings.experiment import check_class_names
+from .labels import class_names
 
 ANNOTATIONS = ("majority", "probability", "crossentropy", "multi_target")
 
@@ -41,14 +42,15 @@ class Options:
 
     Attributes:
         size: side of the images; other sizes are padded to a square and resized.
-        classes: 7 (``labels.FER2013``) or 8 (with contempt); others are dropped and counted.
+        classes: 7 (``labels.FER2013``) or 8 (with contempt), others are dropped and counted; or
+            names of one's own, of class folders that are called so.
         colour: three channels instead of gray.
         annotation: how FER+ votes become a label (``ferplus.distribution``).
         skip_bad: leave out rows that are wrong, and count them, instead of stopping at the first.
     """
 
     size: int = 48
-    classes: int = 7
+    classes: int | tuple[str, ...] = 7
     colour: bool = False
     annotation: str = "majority"
     skip_bad: bool = False
@@ -56,8 +58,15 @@ class Options:
     def __post_init__(self) -> None:
         if not 16 <= self.size <= 1024:
             raise InputError(f"size is {self.size}, allowed: 16..1024")
-        if self.classes not in (7, 8):
-            raise InputError(f"classes is {self.classes}, allowed: 7 and 8 (with contempt)")
+        if not isinstance(self.classes, int):
+            try:
+                check_class_names(self.classes)
+            except ValueError as error:
+                raise InputError(str(error)) from None
+        elif self.classes not in (7, 8):
+            raise InputError(
+                f"classes is {self.classes}, allowed: 7, 8 (with contempt), names of your own"
+            )
         if self.annotation not in ANNOTATIONS:
             allowed = ", ".join(ANNOTATIONS)
             raise InputError(f"annotation is {self.annotation!r}, allowed: {allowed}")
@@ -65,7 +74,7 @@ class Options:
     @property
     def names(self) -> tuple[str, ...]:
         """Class names, in the order of the labels."""
-        return FER2013 if self.classes == 7 else EIGHT
+        return class_names(self.classes)
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ..data import NotFound, official
+from ..data import FOLDERS, NotFound, official
 from ..data.twin import synthetic
 from ..settings.checkout import CHECKOUT, ROOT
 from ..settings.errors import InputError
@@ -138,7 +138,7 @@ def load_edition(name: str, folder: Path = PARAMS) -> Edition:
 
 
 def check_dataset(data: DataConfig) -> None:
-    """Refuse a dataset that nobody reads, and drawn faces of other than seven classes.
+    """Refuse a dataset that nobody reads, and classes that it cannot have.
 
     Raises:
         InputError: the value and what is allowed.
@@ -150,6 +150,8 @@ def check_dataset(data: DataConfig) -> None:
         raise InputError(
             f"unknown dataset {data.dataset!r}; known: {', '.join(official.DATASETS)}, synthetic"
         )
+    elif not isinstance(data.classes, int) and data.dataset != FOLDERS:
+        raise InputError(f"classes are named, which is for {FOLDERS}: {data.dataset} has its own")
 
 
 def with_fingerprint(data: DataConfig) -> DataConfig:
@@ -165,7 +167,7 @@ def with_fingerprint(data: DataConfig) -> DataConfig:
         faces, style = data.faces or 12000, data.style or "wild"
         mark = synthetic.fingerprint(faces, data.world_seed, style)
         return data.model_copy(update={"faces": faces, "style": style, "fingerprint": mark})
-    known = official.FINGERPRINTS if data.classes == 7 else official.FINGERPRINTS_OF_EIGHT
+    known = {7: official.FINGERPRINTS, 8: official.FINGERPRINTS_OF_EIGHT}.get(data.classes, {})
     mark = known.get(data.dataset)
     return data.model_copy(update={"fingerprint": mark or faces_of(data).fingerprint})
 

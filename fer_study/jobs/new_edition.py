@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
 
 from .. import data
+from ..data import canonical
+from ..data.labels import EIGHT, FER2013
 from ..settings.errors import InputError
 from ..settings.experiment import PARAMS
 from . import stages
@@ -18,13 +21,16 @@ FOR_ANY_DATA = (stages.DatasetAudit, stages.Trained, stages.Design)
 NOT_FOR_ANY_DATA = (stages.CrossDataset, stages.TwinNetworks, stages.MethodBlocks)
 """Stages of those that need a second dataset, or the truth of drawn faces."""
 OF_VOTES = (stages.LabelDistribution, stages.ResFace)
+OF_SEVEN = (stages.Hybrid, stages.InitialWeights)
+"""Stages of networks with a branch for each of the seven expressions."""
 
 
 def new_edition(name: str, like: str, dataset: str) -> tuple[Path, dict[str, str]]:
     """Write ``params/<name>/``: the stages of another edition that a dataset can serve.
 
-    The dataset has to be in place. Pages of drawn faces and of the sources' claims are left out,
-    and so is what is about a second dataset, or about votes that this one does not have.
+    The dataset has to be in place; where it was imported, its classes are those of the import.
+    Pages of drawn faces and of the sources' claims are left out, and so is what is about a second
+    dataset, or about votes or classes that this one does not have.
 
     Returns:
         The folder, and each stage that was left out with the reason.
@@ -41,11 +47,12 @@ def new_edition(name: str, like: str, dataset: str) -> tuple[Path, dict[str, str
     source = folder_of(like)
     target.mkdir(parents=True)
     try:
-        content = f"title: {name}\ndata: {{dataset: {dataset}}}\n"
-        (target / "edition.yaml").write_text(content, encoding="utf-8")
+        classes = classes_of(dataset)
+        content = json.dumps({"dataset": dataset} | classes, ensure_ascii=False)
+        (target / "edition.yaml").write_text(f"title: {name}\ndata: {content}\n", encoding="utf-8")
         load_edition(name)
         found = sorted(path for path in source.glob("*.yaml") if path.stem != "edition")
-        left_out = {path.stem: why_not(dataset, path.stem) for path in found}
+        left_out = {path.stem: why_not(dataset, path.stem, not classes) for path in found}
         for path in (path for path in found if not left_out[path.stem]):
             text = re.sub(r"(?m)^others: .*$", "others: []", path.read_text(encoding="utf-8"))
             (target / path.name).write_text(text, encoding="utf-8")
@@ -55,13 +62,30 @@ def new_edition(name: str, like: str, dataset: str) -> tuple[Path, dict[str, str
     return target, {stage: reason for stage, reason in left_out.items() if reason}
 
 
-def why_not(dataset: str, stage: str) -> str:
-    """Say why a dataset cannot serve a stage; empty: it can."""
+def classes_of(dataset: str) -> dict[str, int | list[str]]:
+    """What the data of an edition says of its classes: nothing where they are FER2013's seven, and
+    where the set was not imported."""
+    if dataset == "synthetic" or not canonical.is_canonical(path := data.locate(dataset)):
+        return {}
+    names = canonical.head(path)["classes"]
+    if tuple(names) in (FER2013, EIGHT):
+        return {} if tuple(names) == FER2013 else {"classes": len(EIGHT)}
+    return {"classes": names}
+
+
+def why_not(dataset: str, stage: str, seven: bool) -> str:
+    """Say why a dataset cannot serve a stage; empty: it can.
+
+    Args:
+        seven: its classes are those of FER2013.
+    """
     kind = stages.STAGES.get(stage)
     if kind is stages.CrossDataset:
         return "it needs a second dataset: copy its file, and name both in sources and targets"
     if kind is None or not issubclass(kind, FOR_ANY_DATA) or issubclass(kind, NOT_FOR_ANY_DATA):
         return "it is about the sources or about drawn faces, not about other data"
+    if issubclass(kind, OF_SEVEN) and not seven:
+        return "its networks have a branch for each of FER2013's seven classes"
     if not issubclass(kind, OF_VOTES) or dataset == "synthetic":
         return ""
     if without_votes(dataset, str(data.locate(dataset))):

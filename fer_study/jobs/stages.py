@@ -109,7 +109,7 @@ def make_run(
     check_objective(run)
     if any(phase.unfreeze != "all" for phase in run.phases):  # a network without memory is enough
         with torch.device("meta"):
-            check_phases(run, models.create_model(run.model, run.data.classes))
+            check_phases(run, models.create_model(run.model, run.data.num_classes))
     return run
 
 

@@ -21,7 +21,7 @@ def _tiles(
         0.12 + 0.16 * max(name.count("\n") + 1 for name in titles),
         -(-len(images) // columns),
     )
-    extents, brightest = [], 255 if np.nanmax(images) > 1 else 1
+    extents, brightest = [], 255 if np.nanmax(images, initial=0) > 1 else 1
     for i, (image, name) in enumerate(zip(images, titles, strict=True)):
         left, top = step * (i % columns), (1 + head) * (i // columns)
         extents.append((left, left + 1, top + 1, top))

@@ -12,7 +12,7 @@ from itertools import pairwise
 from pathlib import PurePath
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, PlainSerializer, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, model_validator
 
 from .checkout import STUDY
 from .errors import InputError
@@ -82,6 +82,46 @@ WeightOrigin = Annotated[
 """What ``ModelConfig.weights`` may say, written without the place of a file."""
 
 
+MOST_CLASSES = 20
+NAMES_TAKEN = ("all", "total", "predicted", "set", "problem")
+"""What tables call other columns beside those of classes."""
+
+
+def check_class_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Give names of classes back.
+
+    Raises:
+        ValueError: fewer than two or more than twenty; one stands twice, but for capitals; is
+            empty, longer than 40 characters or taken; has a comma, a slash, or spaces at an end.
+    """
+    if not 2 <= len(names) <= MOST_CLASSES:
+        raise ValueError(f"{len(names)} classes are named, allowed: 2 to {MOST_CLASSES}")
+    for i, name in enumerate(names):
+        if (
+            not re.fullmatch(r"[^\s,/\\](?:[^,/\\]{0,38}[^\s,/\\])?", name)
+            or not name.isprintable()
+        ):
+            allowed = "1 to 40 characters, without commas and slashes, and no space at an end"
+            raise ValueError(f"class name {name[:60]!r}, allowed: {allowed}")
+        if name.casefold() in NAMES_TAKEN:
+            raise ValueError(f"class name {name!r}: tables call another column so")
+        if name.casefold() in [other.casefold() for other in names[:i]]:
+            raise ValueError(f"class name {name!r} stands twice")
+    return names
+
+
+def _check_classes(classes: object) -> int | tuple[str, ...]:
+    if isinstance(classes, (list, tuple)) and all(isinstance(name, str) for name in classes):
+        return check_class_names(tuple(classes))
+    if type(classes) is int and classes in (7, 8):
+        return classes
+    raise ValueError("allowed: 7, 8 (with contempt), or a list of names")
+
+
+Classes = Annotated[int | tuple[str, ...], BeforeValidator(_check_classes)]
+"""Seven or eight classes, or names of one's own in the order of the labels."""
+
+
 class DataConfig(Frozen):
     """Which images, split how, with which targets.
 
@@ -100,7 +140,8 @@ class DataConfig(Frozen):
         drop_tested: leave out only those that have an exact copy in validation or test; repeats
             inside training stay.
         max_train: train on so many images of the training split, drawn by ``world_seed``.
-        classes, annotation: as in ``data.Options``.
+        classes: 7, or 8 with contempt; or names of one's own, of class folders.
+        annotation: as in ``data.Options``.
         fingerprint: of the FaceSet this resolves to; checked when the data is loaded.
     """
 
@@ -117,9 +158,14 @@ class DataConfig(Frozen):
     deduplicate: bool = False
     drop_tested: bool = False
     max_train: Annotated[int, Field(ge=1)] | None = None
-    classes: Literal[7, 8] = 7
+    classes: Classes = 7
     annotation: Literal["majority", "probability", "crossentropy", "multi_target"] = "majority"
     fingerprint: str = ""
+
+    @property
+    def num_classes(self) -> int:
+        """Counts the classes."""
+        return self.classes if isinstance(self.classes, int) else len(self.classes)
 
     @model_validator(mode="after")
     def _check_fold(self) -> DataConfig:

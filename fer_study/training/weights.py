@@ -119,8 +119,8 @@ def check(configs: Iterable[RunConfig]) -> None:
         refusals = []
         for channels in (1, 3):  # the config does not say whether the images are gray: one must fit
             try:
-                model = create_model(config.model, config.data.classes, channels)
-                load(model, config.model, config.data.classes)
+                model = create_model(config.model, config.data.num_classes, channels)
+                load(model, config.model, config.data.num_classes)
             except SourceMissing:
                 break
             except InputError as refusal:

@@ -60,8 +60,11 @@ def label_of(text: str, classes: dict[str, str], where: str) -> str:
         raise BadRow(where, "label not allowed", what) from None
 
 
-def class_of(folder: Path, where: str) -> str:
+def class_of(folder: Path, where: str, own: str = "") -> str:
     """Finds the class that a folder is called after.
+
+    Args:
+        own: what to do where the classes are one's own.
 
     Raises:
         BadRow: its name is no known spelling of one.
@@ -73,6 +76,7 @@ def class_of(folder: Path, where: str) -> str:
         what, advice = f"class folder: unknown class name {name[:60]!r}", KNOWN
         if name.isdigit():
             what, advice = f"{what}: a number does not say which class it is", NUMBERED
+        advice = f"{advice}; {own}" if own else advice
         raise BadRow(where, f"class unknown: {name[:40]}", what, advice) from None
 
 

@@ -82,8 +82,8 @@ def fer_study(*arguments: str) -> list[str]:
 
 def ends_with_all_its_processes(process: subprocess.Popen, children: list, number: int) -> None:
     process.send_signal(number)
-    said = process.communicate(timeout=15)[1]
-    gone, alive = psutil.wait_procs(children, timeout=10)
+    said = process.communicate(timeout=60)[1]
+    gone, alive = psutil.wait_procs(children, timeout=30)
     for child in alive:
         child.kill()
     assert len(gone) >= 2 and not alive, [child.cmdline() for child in alive]

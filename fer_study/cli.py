@@ -151,7 +151,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def add_model_commands(commands: argparse._SubParsersAction) -> None:
-    """``predict`` and ``export``, which use a network that is trained."""
+    """``predict``, ``demo`` and ``export``, which use a network that is trained."""
     predict = commands.add_parser(
         "predict",
         help="what a trained network says of the faces in pictures",
@@ -181,6 +181,20 @@ def add_model_commands(commands: argparse._SubParsersAction) -> None:
     predict.add_argument("--csv", metavar="FILE", help="write a row a face; -: to standard output")
     predict.add_argument("--json", metavar="FILE", help="the same as JSON")
     predict.add_argument("--cam", metavar="FOLDER", help="write pictures with a map over each face")
+    demo = commands.add_parser(
+        "demo",
+        help="a page in the browser: what a network says of the faces before a camera",
+        description="Nothing leaves this machine. Ctrl-C ends it.",
+    )
+    demo.add_argument("--model", metavar="FOLDER|KEY", help="as of `predict`")
+    demo.add_argument("--port", type=int, default=0, help="default: one that is free")
+    demo.add_argument(
+        "--host",
+        metavar="ADDRESS",
+        default="127.0.0.1",
+        help="default: this machine alone; at any other, the page asks for a token",
+    )
+    demo.add_argument("--no-browser", action="store_true", help="only print the address")
     export = commands.add_parser("export", help="write a trained network as a folder of its own")
     export.add_argument("key", metavar="KEY", help="of a run with weights, or its first six digits")
     export.add_argument("--to", metavar="FOLDER", help="default: models/KEY")
@@ -437,6 +451,14 @@ def predict_command(args: argparse.Namespace) -> int:
     return 2 if failed.any() else 0
 
 
+def demo_command(args: argparse.Namespace) -> int:
+    from .inference.demo import run
+    from .inference.model_folder import open_model
+
+    run(open_model(args.model), args.host, args.port, not args.no_browser)
+    return 0
+
+
 def export_command(args: argparse.Namespace) -> int:
     from .inference import from_record, load, save
     from .inference.onnx_model import check_installed, export
@@ -534,6 +556,7 @@ def main(arguments: list[str] | None = None) -> int:
         "predict": predict_command,
         "export": export_command,
         "new": new_command,
+        "demo": demo_command,
     }
     try:
         with terminable():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 
 import pytest
 
@@ -75,3 +76,40 @@ def no_hub(monkeypatch):
     for name in ("get_hf_file_metadata", "hf_hub_download"):
         monkeypatch.setattr(huggingface_hub, name, fails)
     return calls
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("demo") / "model"
+
+
+@pytest.fixture
+def model(model_folder, tiny_run, monkeypatch):
+    """A small trained network that tells faces apart, read from its folder."""
+    from fer_study import inference
+    from jobs_by_config import run_job
+
+    if not model_folder.is_dir():
+        monkeypatch.setenv("FER_STUDY_RUNS", str(model_folder.parent / "runs"))
+        run = tiny_run(phases=(PhaseConfig(epochs=25, lr=3e-3),))
+        inference.save(inference.from_record(run_job(run).key), model_folder)
+    return inference.load(model_folder)
+
+
+@pytest.fixture
+def serve(model):
+    """Start a demo of it; it ends with the test."""
+    from fer_study.inference.demo import Demo
+
+    started = []
+
+    def start(**given: object) -> Demo:
+        server = Demo(model, **given)
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        started.append(server)
+        return server
+
+    yield start
+    for server in started:
+        server.shutdown()
+        server.server_close()

@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -99,7 +100,7 @@ def predict(
 
 
 def look_at(
-    seen: Seen, model: TrainedModel, box: Box | None, whole: bool, least: float, maps: Maps | None
+    seen: Seen, model: TrainedModel, box: Box | None, whole: bool, least: float, maps: Writer | None
 ) -> list[dict[str, object]]:
     """Make the rows of one picture.
 
@@ -146,6 +147,19 @@ def cut_face(seen: Seen, box: Box, model: TrainedModel) -> np.ndarray:
     return pixels(part, options, seen.path)
 
 
+class Writer(Protocol):
+    """What takes the faces of a picture, to make maps of them."""
+
+    def write(
+        self,
+        seen: Seen,
+        model: TrainedModel,
+        faces: np.ndarray,
+        classes: np.ndarray,
+        boxes: Sequence[Box],
+    ) -> None: ...
+
+
 class Maps:
     """Writes pictures with Grad-CAM maps into a folder, under the names of the files.
 
@@ -174,18 +188,30 @@ class Maps:
             faces: (n, C, S, S) uint8.
             classes: (n,) int64, what each map explains.
         """
-        import torch
-
-        side = model.settings.network.input_size
-        with no_map(seen.path):
-            maps = grad_cam(model.network, torch.from_numpy(faces), classes, model.augment, side)
-        picture = in_mode(seen.picture, "RGB", seen.path)
-        for heat, box, k in zip(maps, boxes, classes, strict=True):
-            lay_over(picture, heat, box, model.settings.classes[k])
+        picture = with_maps(seen, model, faces, classes, boxes)
         part = "" if seen.frame is None else f".{seen.frame:06d}"
         target = self.folder / f"{self.places.get(seen.path, seen.path)}{part}.png"
         target.parent.mkdir(parents=True, exist_ok=True)
         picture.save(target)
+
+
+def with_maps(
+    seen: Seen, model: TrainedModel, faces: np.ndarray, classes: np.ndarray, boxes: Sequence[Box]
+) -> Image.Image:
+    """Make a copy of a picture with Grad-CAM maps over its faces; arguments as of ``Maps.write``.
+
+    Raises:
+        BadRow: the network has no map, or the picture no gray levels or colours.
+    """
+    import torch
+
+    side = model.settings.network.input_size
+    with no_map(seen.path):
+        maps = grad_cam(model.network, torch.from_numpy(faces), classes, model.augment, side)
+    picture = in_mode(seen.picture, "RGB", seen.path)
+    for heat, box, k in zip(maps, boxes, classes, strict=True):
+        lay_over(picture, heat, box, model.settings.classes[k])
+    return picture
 
 
 @contextlib.contextmanager

@@ -136,7 +136,11 @@ def open_upright(file: Path) -> Image.Image:
     Raises:
         BadRow: as ``open_image``.
     """
-    picture = open_image(file)
+    return upright(open_image(file))
+
+
+def upright(picture: Image.Image) -> Image.Image:
+    """Turns a picture as its EXIF orientation says, if that can be read."""
     try:
         return ImageOps.exif_transpose(picture)
     except (OSError, SyntaxError, ValueError, TypeError, KeyError, struct.error):

@@ -120,6 +120,23 @@ def build_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="execute the solutions: how long each takes, and its points",
     )
+    labs.add_argument(
+        "--grade",
+        metavar="FOLDER",
+        help="mark the notebooks in it, and write a row each; 2: one could not be read",
+    )
+    labs.add_argument(
+        "--minutes",
+        type=duration,
+        default=10.0,
+        help="for a submission, a tenth of it for a cell; default: 10",
+    )
+    labs.add_argument(
+        "--csv", metavar="FILE", default="-", help="of the marks; default: standard output"
+    )
+    labs.add_argument(
+        "--nbgrader", metavar="FOLDER", help="write the labs there as sources of nbgrader"
+    )
 
     claims = commands.add_parser("claims", help="the verdict on every claim of the sources")
     claims.add_argument(
@@ -338,8 +355,13 @@ def execute_command(args: argparse.Namespace) -> int:
 
 
 def labs_command(args: argparse.Namespace) -> int:
-    from .book.labs import versions
+    from .book.labs import grading, nbgrader, versions
 
+    if args.grade:
+        return grading.grade(args.grade, args.csv, args.minutes)
+    if args.nbgrader:
+        nbgrader.write(Path(args.nbgrader))
+        return 0
     versions.write()
     codes = [versions.pages()] if args.pages else []
     codes += [versions.rehearse()] if args.rehearse else []

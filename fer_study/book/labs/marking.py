@@ -3,12 +3,11 @@ answer itself."""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
-
-from ..notebook import show
 
 Expected = np.ndarray | frozenset
 
@@ -31,40 +30,65 @@ class Question(NamedTuple):
     because: str = ""
 
 
+class Mark(int):
+    """Points as the value of a cell, which a notebook shows as a sentence and nbgrader reads as a
+    number."""
+
+    def __new__(cls, points: int, text: str) -> Mark:
+        mark = super().__new__(cls, points)
+        mark.text = text
+        return mark
+
+    def _repr_markdown_(self) -> str:
+        return self.text
+
+
 class Sheet:
     """The marks of one student: every question counts once, with its latest answer."""
 
     def __init__(self, questions: Mapping[str, Question]) -> None:
-        self.questions, self.marks = dict(questions), dict.fromkeys(questions, 0)
-        self.hints = {name: iter(question.hints) for name, question in questions.items()}
+        self._questions, self.marks = dict(questions), dict.fromkeys(questions, 0)
+        self._hints = {name: iter(question.hints) for name, question in questions.items()}
+
+    @classmethod
+    def of(cls, lab: str) -> Sheet:
+        """Open the sheet of a lab, such as ``02_comparison``; its notebook then needs no name that
+        leads to the answers."""
+        module = lab.partition("_")[2]
+        return cls(importlib.import_module(f".{module}", __package__).QUESTIONS)
 
     @property
     def points(self) -> int:
         return sum(self.marks.values())
 
     @property
-    def full(self) -> int:
-        return sum(question.points for question in self.questions.values())
+    def worth(self) -> dict[str, int]:
+        return {name: question.points for name, question in self._questions.items()}
 
-    def check(self, name: str, answer: object, *data: object) -> None:
-        """Mark an answer and say so; a blank or a nonsensical one gets no point and never fails.
+    @property
+    def full(self) -> int:
+        return sum(self.worth.values())
+
+    def check(self, name: str, answer: object, *data: object) -> Mark:
+        """Mark an answer; a blank or a nonsensical one gets no point and never fails.
 
         Args:
             name: of the question.
             data: what the question is about; the right answer is computed from it.
         """
-        question = self.questions[name]
+        question = self._questions[name]
         expected = question.expected(*data)
         problem = fault(answer, expected, question.tolerance)
         self.marks[name] = 0 if problem else question.points
         comment = f": {problem}" if problem else f". {question.because}" if question.because else ""
-        if problem and answer is not None and (hint := next(self.hints[name], "")):
+        if problem and answer is not None and (hint := next(self._hints[name], "")):
             comment += f". *Hint:* {hint}"
-        show(f"**Question {name}: {self.marks[name]} of {question.points} points**{comment}")
+        points = self.marks[name]
+        return Mark(points, f"**Question {name}: {points} of {question.points} points**{comment}")
 
-    def summary(self) -> None:
-        """Say how many points there are."""
-        show(f"**{self.points} of {self.full} points**")
+    def summary(self) -> Mark:
+        """Give all points."""
+        return Mark(self.points, f"**{self.points} of {self.full} points**")
 
 
 def fault(answer: object, expected: Expected, tolerance: float) -> str | None:

@@ -95,8 +95,11 @@ COPIED = {
 FORGED_CHECK = """
 import fer_study.book.labs.marking as marking
 marking.fault = lambda *_: None
-marking.Sheet.check = lambda *_: 4
+marking.Sheet.check = lambda sheet, name, *_: 4 if name == "4" else 2
 np.array_equal = lambda *_: True
+"""
+NONSENSE = """
+get_ipython().display_formatter.format = lambda *_, **__: ({"text/plain": "sheet.full"}, {})
 """
 LIAR = """
 class Liar(set):
@@ -134,6 +137,7 @@ SUBMISSIONS = {  # what is handed in: changed cells, added cells; the questions 
     "changed_check": (WRONG | {"c1": 'sheet.check("1", numbers.sum(), numbers)', "s": "1"}, {}, "", "c1 was changed"),
     "liar": ({f"a{k}": f"{v} = Liar()" for k, v in zip("1234", ("total", "words", "above", "ends"), strict=True)},
              {"a1": LIAR}, "", ""),
+    "nonsense": ({}, {"a3": NONSENSE}, "12", "question 3: a reply that cannot be read"),
     "added_cell": ({"a1": "total = mine()"}, {"a1": "def mine():\n    return sum(numbers)"}, "1234", ""),
     "copied_numbers": (COPIED, {}, "23", ""),
     "own_seed": ({"p": COPIED["p"]}, {}, "1234", ""),

@@ -108,7 +108,7 @@ def fault(answer: object, expected: Expected, tolerance: float) -> str | None:
 def _fault_of_words(answer: object, expected: frozenset) -> str | None:
     if not isinstance(answer, set | frozenset):
         return f"a set is expected, not {type(answer).__name__}"
-    return None if answer == expected else "not right yet"
+    return None if frozenset(answer) == expected else "not right yet"
 
 
 def _fault(answer: object, expected: np.ndarray, tolerance: float) -> str | None:

@@ -49,6 +49,10 @@ def browser(tmp_path):
         yield launch
 
 
+STARTED = "document.getElementById('camera').textContent.startsWith('Stop')"
+SAID = "document.getElementById('said').textContent"
+
+
 def opened(browser: object, server: demo.Demo, width: int = 1400, theme: str = "light") -> tuple[object, list[str]]:
     """The page, and what goes wrong on it: errors, and requests to anywhere else."""
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=theme)
@@ -77,12 +81,21 @@ SCREENSHOTS = Path(__file__).parents[1] / ".build" / "demo"
 def test_the_page_with_a_camera_and_with_a_picture(serve, browser, tmp_path, width, theme):
     axe = axe_api.Axe()
     page, wrong = opened(started := browser(), serve(), width, theme)
+    asked, most = set(), [0]
+
+    def ask(request: object) -> None:
+        asked.add(request)
+        most[0] = max(most[0], len(asked))
+
+    page.on("request", ask)
+    page.on("requestfinished", asked.discard)
     page.get_by_role("button", name="Start the camera").click()
     page.wait_for_selector("#faces table", timeout=60_000)
     widths = "[...document.querySelectorAll('.bar')].map(bar => bar.style.width).join()"
     before = page.evaluate(widths)
     until(page, f"![{before!r}, ''].includes({widths})")  # the film changes, and so do the bars
     assert re.match(r"\d+ ms for this picture", page.inner_text("#time"))
+    assert most == [1], "frames are dropped and never wait"
     page.get_by_role("button", name="Stop the camera").click()
     Image.fromarray(in_a_picture(3, 8)).save(tmp_path / "two.png")
     page.set_input_files("#file", tmp_path / "two.png")
@@ -110,4 +123,71 @@ def test_a_camera_that_is_refused_leaves_the_pictures(serve, browser, tmp_path):
     page.set_input_files("#file", tmp_path / "one.png")
     page.wait_for_selector("#faces table", timeout=60_000)
     assert wrong == []
+    started.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("NotReadableError", "The camera is busy."),
+        ("NotFoundError", "There is no camera."),
+        ("AbortError", "The camera cannot be used (why)."),
+    ],
+)
+def test_a_camera_that_is_busy_or_missing_is_said_in_a_line(serve, browser, name, words):
+    page, wrong = opened(started := browser(), serve())
+    fails = f"async () => {{ throw new DOMException('why', '{name}'); }}"
+    page.evaluate(f"() => {{ navigator.mediaDevices.getUserMedia = {fails}; }}")
+    page.get_by_role("button", name="Start the camera").click()
+    until(page, f"{SAID} === {words + ' Pictures still work.'!r}")
+    assert wrong == [] and not page.evaluate(STARTED)
+    started.close()
+
+
+def test_a_picture_that_is_chosen_while_the_camera_is_asked_for_ends_it(serve, browser, tmp_path):
+    page, wrong = opened(started := browser(), serve())
+    page.evaluate("""() => {
+        const media = navigator.mediaDevices, open = media.getUserMedia.bind(media);
+        media.getUserMedia = async wanted => {
+            const stream = await open(wanted);
+            await new Promise(done => { window.allow = done; });
+            window.track = stream.getTracks()[0];
+            return stream;
+        };
+    }""")
+    page.get_by_role("button", name="Start the camera").click()
+    until(page, "!!window.allow")
+    Image.fromarray(in_a_picture(3)).save(tmp_path / "one.png")
+    page.set_input_files("#file", tmp_path / "one.png")
+    page.evaluate("() => window.allow()")
+    until(page, "window.track?.readyState === 'ended'")
+    page.wait_for_selector("#faces table", timeout=60_000)
+    assert not page.evaluate(STARTED) and wrong == []
+    started.close()
+
+
+def test_the_page_works_by_keyboard_and_refuses_a_large_file(serve, browser, tmp_path):
+    page, wrong = opened(started := browser(), serve())
+    reached = []
+    for _ in range(3):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("document.activeElement.id"))
+    assert reached == ["camera", "file", "cam"]
+    page.keyboard.press("Space")
+    assert page.get_by_label("show where the network looks").is_checked()
+    page.locator("#camera").press("Enter")
+    until(page, STARTED)
+    page.locator("#camera").press("Enter")
+    until(page, f"!{STARTED}")
+    (tmp_path / "large.png").write_bytes(bytes(demo.LARGEST + 1))
+    page.set_input_files("#file", tmp_path / "large.png")
+    until(page, f"{SAID} === 'The file is too large, allowed: 20 MB.'")
+    assert wrong == []
+    started.close()
+
+
+def test_a_page_from_elsewhere_says_where_pictures_go(serve, browser, monkeypatch):
+    monkeypatch.setattr(demo, "is_loopback", lambda _: False)
+    page, wrong = opened(started := browser(), serve())
+    assert "Pictures are sent there, not encrypted" in page.inner_text("#where") and wrong == []
     started.close()

@@ -240,6 +240,6 @@ def test_a_network_without_maps_says_so(serve, monkeypatch):
 
 def test_pictures_are_not_logged_and_not_kept(serve, caplog, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="fer_study")
     ask(serve(), encoded(in_a_picture(3)), "/predict?cam=1")
     assert caplog.text == "" and list(tmp_path.iterdir()) == []

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import io
 import json
 import logging
 import re
+import socket
+import struct
 import subprocess
 import sys
 
@@ -56,8 +59,6 @@ def test_it_says_what_predict_says(serve, model):
 
 
 def test_the_map_is_that_of_predict(serve, model, tmp_path):
-    import base64
-
     Image.fromarray(in_a_picture(3)).save(tmp_path / "one.png")
     inference.predict(tmp_path / "one.png", model, cam=tmp_path / "maps")
     _, body, _ = ask(serve(), (tmp_path / "one.png").read_bytes(), "/predict?cam=1")
@@ -120,6 +121,39 @@ def test_requests_of_others_are_refused(serve, status, headers):
     assert found == status and json.loads(body)["problem"]
 
 
+def test_only_the_page_and_its_question_are_answered(serve):
+    server = serve()
+    for body, path in ((None, "/predict"), (None, "/etc/passwd"), (b"", "/"), (b"", "/other")):
+        assert ask(server, body, path)[0] == 404
+
+
+def test_the_map_of_a_large_picture_is_sent_smaller(serve):
+    large = Image.fromarray(in_a_picture(3)).resize((3000, 3000))
+    said = json.loads(ask(serve(), encoded(large), "/predict?cam=1")[1])
+    sent = Image.open(io.BytesIO(base64.b64decode(said["map"].partition(",")[2])))
+    assert said["size"] == [3000, 3000] and sent.size == (demo.MAP_SIDE, demo.MAP_SIDE)
+
+
+def test_what_goes_wrong_is_one_line_and_the_next_is_answered(serve, monkeypatch, caplog, capfd):
+    server, picture = serve(), encoded(in_a_picture(3))
+    with monkeypatch.context() as patch:
+        patch.setattr(predicting, "find_faces", lambda *_: 1 / 0)
+        status, body, _ = ask(server, picture)
+    assert status == 500 and json.loads(body) == {"problem": "ZeroDivisionError: division by zero"}
+    assert [record.getMessage() for record in caplog.records] == ["a picture failed: ZeroDivisionError: division by zero"]
+    head = f"POST /predict HTTP/1.1\r\nHost: 127.0.0.1:{server.server_port}\r\nContent-Type: image/png\r\n"
+    sent = f"{head}Content-Length: {len(picture)}\r\n\r\n".encode() + picture
+    with socket.create_connection(("127.0.0.1", server.server_port), timeout=60) as cut:
+        cut.sendall(sent[:-9])
+        cut.shutdown(socket.SHUT_WR)
+        assert b"only a part of the picture was sent" in cut.makefile("rb").read()
+    with socket.create_connection(("127.0.0.1", server.server_port)) as gone:  # a page that is closed meanwhile
+        gone.sendall(sent)
+        gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    assert ask(server, picture)[0] == 200 and len(caplog.records) == 1
+    assert "Traceback" not in capfd.readouterr().err
+
+
 def test_its_page_loads_nothing_from_elsewhere(serve, model):
     server = serve()
     status, page, headers = ask(server, None, "/")
@@ -128,8 +162,7 @@ def test_its_page_loads_nothing_from_elsewhere(serve, model):
     assert not re.search(r"(src|href)=\"(?!data:)", text) and "http" not in text
     assert json.dumps(list(model.settings.classes)) in text and "NONCE" not in text and '"ABOUT"' not in text
     nonces = {re.search("nonce-([^']+)", ask(server, None, "/")[2]["Content-Security-Policy"])[1] for _ in range(3)}
-    assert len(nonces) == 3
-    assert ask(server, None, "/etc/passwd")[0] == 404 and ask(server, None, "/", Host="rebound.example")[0] == 403
+    assert len(nonces) == 3 and ask(server, None, "/", Host="rebound.example")[0] == 403
 
 
 def test_from_elsewhere_a_token_is_asked_for(serve, monkeypatch):
@@ -152,6 +185,23 @@ def test_addresses_of_this_machine(host):
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.0.2", "name.example", ""])
 def test_addresses_that_others_reach(host):
     assert not demo.is_loopback(host)
+
+
+@pytest.mark.parametrize(("host", "port", "address"), [
+    ("0.0.0.0", 8000, "http://desk:8000/?token="), ("127.0.0.1", 80, "http://127.0.0.1/"), ("::1", 8000, "http://[::1]:8000/"),
+])  # fmt: skip
+def test_its_address_is_one_that_a_browser_understands(model, monkeypatch, host, port, address):
+    """Nothing listens here: of all addresses the name of the machine is shown; browsers leave port 80 out."""
+
+    def bind(self: demo.Demo) -> None:
+        self.server_port = port
+
+    monkeypatch.setattr(demo.socket, "gethostname", lambda: "desk")
+    monkeypatch.setattr(demo.Demo, "server_bind", bind)
+    monkeypatch.setattr(demo.Demo, "server_activate", lambda self: None)
+    with demo.Demo(model, host, port) as server:
+        assert server.address.removesuffix(server.token) == address
+        assert address.split("/")[2] in server.hosts
 
 
 def test_a_port_that_is_taken_and_a_model_that_is_missing(serve, model_folder, caplog):
@@ -190,6 +240,6 @@ def test_a_network_without_maps_says_so(serve, monkeypatch):
 
 def test_pictures_are_not_logged_and_not_kept(serve, caplog, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="fer_study")
     ask(serve(), encoded(in_a_picture(3)), "/predict?cam=1")
     assert caplog.text == "" and list(tmp_path.iterdir()) == []

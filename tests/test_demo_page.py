@@ -49,9 +49,13 @@ def browser(tmp_path):
         yield launch
 
 
-def opened(browser: object, server: demo.Demo, width: int = 1400, theme: str = "light") -> tuple[object, list[str]]:
+STARTED = "document.getElementById('camera').textContent.startsWith('Stop')"
+SAID = "document.getElementById('said').textContent"
+
+
+def opened(browser: object, server: demo.Demo) -> tuple[object, list[str]]:
     """The page, and what goes wrong on it: errors, and requests to anywhere else."""
-    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=theme)
+    page = browser.new_page(viewport={"width": 1400, "height": 900})
     wrong: list[str] = []
     page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: wrong.append(str(error)))
@@ -73,16 +77,24 @@ def until(page: object, script: str) -> None:
 SCREENSHOTS = Path(__file__).parents[1] / ".build" / "demo"
 
 
-@pytest.mark.parametrize(("width", "theme"), [(1400, "light"), (390, "dark")])
-def test_the_page_with_a_camera_and_with_a_picture(serve, browser, tmp_path, width, theme):
+def test_the_page_with_a_camera_and_with_a_picture(serve, browser, tmp_path):
     axe = axe_api.Axe()
-    page, wrong = opened(started := browser(), serve(), width, theme)
+    page, wrong = opened(started := browser(), serve())
+    asked, most = set(), [0]
+
+    def ask(request: object) -> None:
+        asked.add(request)
+        most[0] = max(most[0], len(asked))
+
+    page.on("request", ask)
+    page.on("requestfinished", lambda request: asked.discard(request))
     page.get_by_role("button", name="Start the camera").click()
     page.wait_for_selector("#faces table", timeout=60_000)
     widths = "[...document.querySelectorAll('.bar')].map(bar => bar.style.width).join()"
     before = page.evaluate(widths)
     until(page, f"![{before!r}, ''].includes({widths})")  # the film changes, and so do the bars
     assert re.match(r"\d+ ms for this picture", page.inner_text("#time"))
+    assert most == [1], "frames are dropped and never wait"
     page.get_by_role("button", name="Stop the camera").click()
     Image.fromarray(in_a_picture(3, 8)).save(tmp_path / "two.png")
     page.set_input_files("#file", tmp_path / "two.png")
@@ -91,10 +103,14 @@ def test_the_page_with_a_camera_and_with_a_picture(serve, browser, tmp_path, wid
     page.get_by_label("show where the network looks").check()
     until(page, f"document.getElementById('seen').toDataURL() !== {plain!r}")
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=SCREENSHOTS / f"{width}-{theme}.png", full_page=True)
     assert page.get_by_role("status").inner_text().startswith("2 faces: ")
-    assert page.evaluate(FAULTS) == [] and wrong == []
-    assert [fault["id"] for fault in axe.run(page, options=AXE_OPTIONS).response["violations"]] == []
+    for width, theme in ((1400, "light"), (1400, "dark"), (390, "light"), (390, "dark")):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(color_scheme=theme)
+        page.screenshot(path=SCREENSHOTS / f"{width}-{theme}.png", full_page=True)
+        assert page.evaluate(FAULTS) == [] and wrong == []
+        faults = axe.run(page, options=AXE_OPTIONS).response["violations"]
+        assert [fault["id"] for fault in faults] == [], (width, theme)
     (tmp_path / "text.png").write_text("no picture")
     page.set_input_files("#file", tmp_path / "text.png")
     until(page, "!document.querySelector('#faces table')")
@@ -110,4 +126,71 @@ def test_a_camera_that_is_refused_leaves_the_pictures(serve, browser, tmp_path):
     page.set_input_files("#file", tmp_path / "one.png")
     page.wait_for_selector("#faces table", timeout=60_000)
     assert wrong == []
+    started.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("NotReadableError", "The camera is busy."),
+        ("NotFoundError", "There is no camera."),
+        ("AbortError", "The camera cannot be used (why)."),
+    ],
+)
+def test_a_camera_that_is_busy_or_missing_is_said_in_a_line(serve, browser, name, words):
+    page, wrong = opened(started := browser(), serve())
+    fails = f"async () => {{ throw new DOMException('why', '{name}'); }}"
+    page.evaluate(f"() => {{ navigator.mediaDevices.getUserMedia = {fails}; }}")
+    page.get_by_role("button", name="Start the camera").click()
+    until(page, f"{SAID} === {words + ' Pictures still work.'!r}")
+    assert wrong == [] and not page.evaluate(STARTED)
+    started.close()
+
+
+def test_a_picture_that_is_chosen_while_the_camera_is_asked_for_ends_it(serve, browser, tmp_path):
+    page, wrong = opened(started := browser(), serve())
+    page.evaluate("""() => {
+        const media = navigator.mediaDevices, open = media.getUserMedia.bind(media);
+        media.getUserMedia = async wanted => {
+            const stream = await open(wanted);
+            await new Promise(done => { window.allow = done; });
+            window.track = stream.getTracks()[0];
+            return stream;
+        };
+    }""")
+    page.get_by_role("button", name="Start the camera").click()
+    until(page, "!!window.allow")
+    Image.fromarray(in_a_picture(3)).save(tmp_path / "one.png")
+    page.set_input_files("#file", tmp_path / "one.png")
+    page.evaluate("() => window.allow()")
+    until(page, "window.track?.readyState === 'ended'")
+    page.wait_for_selector("#faces table", timeout=60_000)
+    assert not page.evaluate(STARTED) and wrong == []
+    started.close()
+
+
+def test_the_page_works_by_keyboard_and_refuses_a_large_file(serve, browser, tmp_path):
+    page, wrong = opened(started := browser(), serve())
+    reached = []
+    for _ in range(3):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("document.activeElement.id"))
+    assert reached == ["camera", "file", "cam"]
+    page.keyboard.press("Space")
+    assert page.get_by_label("show where the network looks").is_checked()
+    page.locator("#camera").press("Enter")
+    until(page, STARTED)
+    page.locator("#camera").press("Enter")
+    until(page, f"!{STARTED}")
+    (tmp_path / "large.png").write_bytes(bytes(demo.LARGEST + 1))
+    page.set_input_files("#file", tmp_path / "large.png")
+    until(page, f"{SAID} === 'The file is too large, allowed: 20 MB.'")
+    assert wrong == []
+    started.close()
+
+
+def test_a_page_from_elsewhere_says_where_pictures_go(serve, browser, monkeypatch):
+    monkeypatch.setattr(demo, "is_loopback", lambda _: False)
+    page, wrong = opened(started := browser(), serve())
+    assert "Pictures are sent there, not encrypted" in page.inner_text("#where") and wrong == []
     started.close()

@@ -110,6 +110,11 @@ def test_an_installed_package_has_editions_and_notebooks(fer, tmp_path):
     assert list((tmp_path / "labs" / "student").glob("*.ipynb"))
 
 
+def test_an_installed_package_has_the_page_of_the_demo(installed):
+    page = Path("fer_study", "inference", "demo.html")
+    assert (installed / page).read_bytes() == (ROOT / page).read_bytes()
+
+
 def test_an_installed_package_knows_the_editions_of_the_folder_of_the_call(fer, tmp_path):
     """They are found first; those of the package stay."""
     for name, faces in (("mine", 500), ("smoke", 700)):

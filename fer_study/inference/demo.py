@@ -12,8 +12,11 @@ import io
 import ipaddress
 import json
 import logging
+import os
 import secrets
 import socket
+import socketserver
+import sys
 import threading
 import time
 import webbrowser
@@ -37,9 +40,12 @@ LARGEST = 20 * 2**20
 """Bytes that a picture may have."""
 LEVEL = 0.9
 """How often the sets of the page hold the label; see ``predict``."""
+MAP_SIDE = 1280
+"""Longer side, in pixels at most, of a picture with maps that is sent back."""
 WHERE = "the picture"
 HEADERS = {
     "Cache-Control": "no-store",
+    "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; connect-src 'self'; img-src data: blob:; "
@@ -75,6 +81,7 @@ class Map:
         """Give it as a PNG in an address that starts with ``data:``; None: there is no face."""
         if self.picture is None:
             return None
+        self.picture.thumbnail((MAP_SIDE, MAP_SIDE))
         self.picture.save(written := io.BytesIO(), "PNG", compress_level=1)
         return f"data:image/png;base64,{base64.b64encode(written.getvalue()).decode()}"
 
@@ -124,6 +131,7 @@ class Demo(ThreadingHTTPServer):
     """
 
     daemon_threads = True
+    allow_reuse_address = os.name == "posix"  # elsewhere, two could then listen at one port
 
     def __init__(self, model: TrainedModel, host: str = "127.0.0.1", port: int = 0) -> None:
         self.model, self.one_at_a_time = model, threading.Lock()
@@ -134,15 +142,33 @@ class Demo(ThreadingHTTPServer):
         except (OSError, OverflowError) as error:
             what = getattr(error, "strerror", None) or error
             raise InputError(f"cannot listen at {host}, port {port}: {what}") from None
-        self.name = f"[{host}]" if ":" in host else host
-        self.hosts = {f"{name}:{self.server_port}" for name in (self.name, "localhost")}
+        self.name = socket.gethostname() if host in ("", "0.0.0.0", "::") else host
+        self.name = f"[{self.name}]" if ":" in self.name else self.name
+        port = "" if self.server_port == 80 else f":{self.server_port}"  # browsers leave it out
+        self.hosts = {f"{name}{port}" for name in (self.name, "localhost")}
         query = f"?token={self.token}" if self.token else ""
-        self.address = f"http://{self.name}:{self.server_port}/{query}"
+        self.address = f"http://{self.name}{port}/{query}"
+
+    def server_bind(self) -> None:
+        """Take the port. ``HTTPServer`` would ask the network for the name of the address."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = self.server_address[:2]
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say in a line what went wrong with a request; a page that was closed is nothing wrong."""
+        error = sys.exception()
+        if not isinstance(error, OSError):
+            log.error("a request failed: %s: %s", type(error).__name__, error)
 
     def page(self, nonce: str) -> bytes:
         """Fill the page in: the model's name and classes."""
         settings = self.model.settings
-        about = {"name": settings.name, "classes": settings.classes, "token": self.token}
+        about = {
+            "name": settings.name,
+            "classes": settings.classes,
+            "token": self.token,
+            "largest": LARGEST,
+        }
         text = files(__package__).joinpath("demo.html").read_text(encoding="utf-8")
         filled = json.dumps(about).replace("<", "\\u003c")
         return text.replace("NONCE", nonce).replace('"ABOUT"', filled).encode()
@@ -157,9 +183,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Send the page."""
         try:
-            self.check()
-            if urlsplit(self.path).path != "/":
-                raise Refused(HTTPStatus.NOT_FOUND, "there is one page, /")
+            self.check("/")
             nonce = secrets.token_urlsafe(12)
             self.send(HTTPStatus.OK, self.server.page(nonce), "text/html; charset=utf-8", nonce)
         except Refused as refusal:
@@ -168,19 +192,31 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Send what is seen in a picture."""
         try:
-            self.check()
-            picture = self.picture()
-            with self.server.one_at_a_time:
-                said = answer(self.server.model, picture, self.query().get("cam") == "1")
+            self.check("/predict")
+            said = self.answer(self.picture())
             self.send(HTTPStatus.OK, json.dumps(said).encode(), "application/json")
         except Refused as refusal:
             self.refuse(refusal)
-        except InputError as error:
-            self.refuse(Refused(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)))
 
-    def check(self) -> None:
+    def answer(self, picture: bytes) -> dict[str, object]:
+        """Look at a picture, once all that came before are done; see the function ``answer``.
+
+        Raises:
+            Refused: it cannot be read, or the network fails at it.
+        """
+        try:
+            with self.server.one_at_a_time:
+                return answer(self.server.model, picture, self.query().get("cam") == "1")
+        except InputError as error:
+            raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from None
+        except Exception as error:  # the page says it, and the next picture is answered
+            why = f"{type(error).__name__}: {error}".splitlines()[0]
+            log.error("a picture failed: %s", why)
+            raise Refused(HTTPStatus.INTERNAL_SERVER_ERROR, why) from None
+
+    def check(self, path: str) -> None:
         """Refuse what does not come from the page: another name of this machine (a page elsewhere
-        may have it point here), another page, or no token.
+        may have it point here), another page, or no token; and any path but one.
 
         Raises:
             Refused: so.
@@ -193,6 +229,8 @@ class Handler(BaseHTTPRequestHandler):
         given = self.query().get("token", "").encode()
         if not hmac.compare_digest(given, self.server.token.encode()):
             raise Refused(HTTPStatus.FORBIDDEN, "the token is missing or wrong")
+        if urlsplit(self.path).path != path:
+            raise Refused(HTTPStatus.NOT_FOUND, "there is one page, /")
 
     def query(self) -> dict[str, str]:
         """Read what stands behind the question mark."""
@@ -212,7 +250,9 @@ class Handler(BaseHTTPRequestHandler):
         if int(length) > LARGEST:
             allowed = f"allowed: {LARGEST // 2**20} MB"
             raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"too large, {allowed}")
-        return self.rfile.read(int(length))
+        if len(picture := self.rfile.read(int(length))) < int(length):
+            raise Refused(HTTPStatus.BAD_REQUEST, "only a part of the picture was sent")
+        return picture
 
     def refuse(self, refusal: Refused) -> None:
         """Send why."""

@@ -25,13 +25,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from urllib.parse import parse_qs, urlsplit
 
-import numpy as np
 from PIL import Image
 
 from ..data.readers.pictures import decode, upright
 from ..settings.errors import InputError
 from .model_folder import TrainedModel
-from .pictures import Box, Seen
+from .pictures import Seen
 from .predicting import NO_FACE, PLACE, look_at, with_maps
 
 log = logging.getLogger(__name__)
@@ -66,16 +65,9 @@ class Map:
 
     picture: Image.Image | None = None
 
-    def write(
-        self,
-        seen: Seen,
-        model: TrainedModel,
-        faces: np.ndarray,
-        classes: np.ndarray,
-        boxes: list[Box],
-    ) -> None:
-        """Make it."""
-        self.picture = with_maps(seen, model, faces, classes, boxes)
+    def keep(self, *given: object) -> None:
+        """Make it; arguments as of ``with_maps``."""
+        self.picture = with_maps(*given)
 
     def address(self) -> str | None:
         """Give it as a PNG in an address that starts with ``data:``; None: there is no face."""
@@ -99,7 +91,7 @@ def answer(model: TrainedModel, picture: bytes, cam: bool) -> dict[str, object]:
     """
     start, kept = time.perf_counter(), Map()
     seen = Seen(WHERE, upright(decode(picture, WHERE)))
-    rows = look_at(seen, model, None, False, model.threshold(LEVEL), kept if cam else None)
+    rows = look_at(seen, model, None, False, model.threshold(LEVEL), kept.keep if cam else None)
     faces = [row for row in rows if row["problem"] != NO_FACE]
     return {
         "size": seen.picture.size,

@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -39,6 +38,8 @@ log = logging.getLogger(__name__)
 NO_FACE = "no face found"
 LONGEST = 4
 """How many times as long as the other a side of a face may be."""
+Draw = Callable[[Seen, TrainedModel, np.ndarray, np.ndarray, Sequence[Box]], None]
+"""What takes the faces of a picture and makes maps of them; see ``Maps.write``."""
 PLACE = ("path", "frame", "time", "x", "y", "width", "height")
 
 
@@ -84,7 +85,7 @@ def predict(
         raise InputError("a box and the whole picture are both given, allowed: one of them")
     least, rows, sources = trained.threshold(level), [], as_list(pictures)
     paths = [str(x) for x in sources if isinstance(x, str | Path)]
-    maps = Maps(Path(cam), paths) if cam else None
+    maps = Maps(Path(cam), paths).write if cam else None
     with logging_redirect_tqdm(), tqdm(sources, unit="file", disable=not progress) as bar:
         for place, source in enumerate(bar):
             name = name_of(source, place)
@@ -100,7 +101,12 @@ def predict(
 
 
 def look_at(
-    seen: Seen, model: TrainedModel, box: Box | None, whole: bool, least: float, maps: Writer | None
+    seen: Seen,
+    model: TrainedModel,
+    box: Box | None,
+    whole: bool,
+    least: float,
+    maps: Draw | None,
 ) -> list[dict[str, object]]:
     """Make the rows of one picture.
 
@@ -121,7 +127,7 @@ def look_at(
     shares, members = model.calibrated(said), conformal.sets(np.exp(said), least)
     order, names = np.argsort(-said, axis=1, kind="stable"), np.array(model.settings.classes)
     if maps:
-        maps.write(seen, model, faces, order[:, 0], boxes)
+        maps(seen, model, faces, order[:, 0], boxes)
     return [
         row
         | dict(zip(PLACE[3:], boxes[i], strict=True))
@@ -145,19 +151,6 @@ def cut_face(seen: Seen, box: Box, model: TrainedModel) -> np.ndarray:
         raise BadRow(seen.path, "box not allowed", what)
     options = Options(size=model.settings.size, colour=model.settings.channels == 3)
     return pixels(part, options, seen.path)
-
-
-class Writer(Protocol):
-    """What takes the faces of a picture, to make maps of them."""
-
-    def write(
-        self,
-        seen: Seen,
-        model: TrainedModel,
-        faces: np.ndarray,
-        classes: np.ndarray,
-        boxes: Sequence[Box],
-    ) -> None: ...
 
 
 class Maps:

@@ -101,12 +101,7 @@ def predict(
 
 
 def look_at(
-    seen: Seen,
-    model: TrainedModel,
-    box: Box | None,
-    whole: bool,
-    least: float,
-    maps: Draw | None,
+    seen: Seen, model: TrainedModel, box: Box | None, whole: bool, least: float, maps: Draw | None
 ) -> list[dict[str, object]]:
     """Make the rows of one picture.
 

@@ -71,7 +71,11 @@ def test_every_prose_page_is_in_the_toc():
 @pytest.mark.parametrize(
     ("edition", "first", "last"),
     [
-        ("fer2013", ["00_claims", "08_findings"], ["gallery", "design", "emonext", "resface", "hybrid", "initial_weights"]),
+        (
+            "fer2013",
+            ["00_claims", "08_findings"],
+            ["gallery", "design", "emonext", "resface", "hybrid", "initial_weights", "peers"],
+        ),
         (
             "synthetic",
             ["twin", "twin_networks"],

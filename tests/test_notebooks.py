@@ -21,7 +21,7 @@ from notebook_cells import run_cell
 
 NOTEBOOKS = sorted(path.stem for path in execute.NOTEBOOKS.glob("*.ipynb"))
 METHODS = [name for name in NOTEBOOKS if name.startswith("method_")]
-ALONE = ["gallery", "twin", "twin_networks", "08_findings", *METHODS]
+ALONE = ["gallery", "peers", "twin", "twin_networks", "08_findings", *METHODS]
 """Notebooks of one edition, or of drawn faces alone."""
 
 ONE = {"model": "emotion_cnn"}

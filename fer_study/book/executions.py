@@ -19,6 +19,7 @@ from ..settings.experiment import (
     CostConfig,
     CrowdConfig,
     MapTestConfig,
+    PeersConfig,
     RunConfig,
     TransferConfig,
     ViewsConfig,
@@ -34,6 +35,7 @@ KINDS = {
     CostConfig: "cost",
     MapTestConfig: "map test",
     ViewsConfig: "changed test images",
+    PeersConfig: "peers",
 }
 """Config of a record -> what made it."""
 UNKNOWN = "-"

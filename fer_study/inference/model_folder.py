@@ -130,11 +130,6 @@ def open_model(model: str | Path | TrainedModel | None) -> TrainedModel:
     if isinstance(model, TrainedModel):
         return model
     if model is None:
-        if not (SHIPPED / CONFIG).is_file():
-            raise InputError(
-                "no model comes with this version yet; name one: the folder that `fer-study "
-                "export` wrote, or the key of a run that was trained here"
-            )
         return load(SHIPPED)
     return load(Path(model)) if Path(model).is_dir() else from_record(str(model))
 
@@ -239,22 +234,35 @@ def save(model: TrainedModel, folder: Path, half: bool = False) -> None:
     write_atomically(folder / CONFIG, store.as_json(settings.model_dump(mode="json")))
 
 
+def read_settings(folder: Path) -> Settings:
+    """Read what belongs to the weights in a model folder.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    path = folder / CONFIG
+    try:
+        content = json.loads(path.read_bytes())
+    except OSError:
+        raise InputError(
+            f"{folder}: has no {CONFIG}; `fer-study export` writes a model folder"
+        ) from None
+    except ValueError:
+        content = None
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: damaged, it holds no JSON object; export it again")
+    return parse(Settings, content, str(path))
+
+
 def load(folder: Path) -> TrainedModel:
     """Read a model folder.
 
     Raises:
         InputError: a file is missing or damaged, or the weights are of another network.
     """
-    for name in (CONFIG, WEIGHTS):
-        if not (folder / name).is_file():
-            raise InputError(f"{folder}: has no {name}; `fer-study export` writes a model folder")
-    try:
-        content = json.loads((folder / CONFIG).read_bytes())
-    except ValueError:
-        content = None
-    if not isinstance(content, dict):
-        raise InputError(f"{folder / CONFIG}: damaged, it holds no JSON object; export it again")
-    settings = parse(Settings, content, str(folder / CONFIG))
+    settings = read_settings(folder)
+    if not (folder / WEIGHTS).is_file():
+        raise InputError(f"{folder}: has no {WEIGHTS}; `fer-study export` writes a model folder")
     with torch.random.fork_rng(devices=[]):
         network = create_model(settings.network, len(settings.classes), settings.channels)
     path, own = folder / WEIGHTS, network.state_dict()

@@ -18,6 +18,7 @@ from ..settings.experiment import (
     CrowdConfig,
     DataConfig,
     MapTestConfig,
+    PeersConfig,
     RunConfig,
     TransferConfig,
     ViewsConfig,
@@ -169,7 +170,7 @@ def job_for(config: Frozen, **place: str) -> Job:
     """
     from ..models.registry import source_of  # here, for torch takes seconds to import
     from ..training.weights import pin
-    from . import audit, baseline, cost, crowd, map_test, train, transfer, views
+    from . import audit, baseline, cost, crowd, map_test, peers, train, transfer, views
 
     if isinstance(config, RunConfig) and config.model.name == BASELINE:
         return baseline.Baseline(config, **place)
@@ -186,6 +187,7 @@ def job_for(config: Frozen, **place: str) -> Job:
         CostConfig: cost.Cost,
         MapTestConfig: map_test.MapTest,
         ViewsConfig: views.Views,
+        PeersConfig: peers.Peers,
     }
     return kinds[type(config)](config, **place)
 

@@ -17,6 +17,7 @@ from ..settings.experiment import (
     DataConfig,
     MapTestConfig,
     ModelConfig,
+    PeersConfig,
     RunConfig,
     TransferConfig,
     ViewsConfig,
@@ -662,6 +663,23 @@ class Gallery(Stage):
         return [self.job(network.config(), network.name) for network in self.networks]
 
 
+class Peers(Stage):
+    """Hold the model that comes with this package against those of other packages.
+
+    ``peers``: package -> version.
+    """
+
+    stage = "peers"
+    peers: Annotated[dict[str, str], Field(min_length=1)]
+
+    def jobs(self) -> list[Job]:
+        from ..inference.model_folder import SHIPPED, read_settings  # as in ``make_run``
+
+        data = load_edition(self.edition).data
+        given = {"data": data, "peers": self.peers, "model": read_settings(SHIPPED).sha256}
+        return [self.audit(), self.job(build(PeersConfig, given), "peers")]
+
+
 class Twin(Stage):
     """Look at the synthetic faces, beside FER2013."""
 
@@ -769,6 +787,7 @@ STAGES: dict[str, type[Stage]] = {
         MethodBlocks,
         MethodGradCam,
         Gallery,
+        Peers,
     )
 }
 """Every stage by name, in the order in which ``train`` works: after the audit the comparison of the

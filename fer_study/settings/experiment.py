@@ -639,3 +639,18 @@ class CostConfig(Frozen):
     batch_size: Annotated[int, Field(ge=2)] = 16
     timed: bool = True
     form: Literal[2] = 2
+
+
+class PeersConfig(Frozen):
+    """Classifiers of other people's packages on the test split of a dataset, beside ours.
+
+    Attributes:
+        peers: package -> version, as on PyPI.
+        model: SHA-256 of the weights of ours, the model that comes with this package.
+        form: see ``AuditConfig``.
+    """
+
+    data: DataConfig
+    peers: dict[str, str]
+    model: str
+    form: Literal[1] = 1

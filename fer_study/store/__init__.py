@@ -28,6 +28,7 @@ from ..settings.experiment import (
     CostConfig,
     CrowdConfig,
     MapTestConfig,
+    PeersConfig,
     RunConfig,
     TransferConfig,
     ViewsConfig,
@@ -50,6 +51,7 @@ PUBLISHED = (
     "cost.json",
     "map_test.npz",
     "views.npz",
+    "peers.json",
 )
 """Parts of a record that are published; weights are not."""
 KINDS: dict[str, type[Frozen]] = {
@@ -62,6 +64,7 @@ KINDS: dict[str, type[Frozen]] = {
         CostConfig,
         MapTestConfig,
         ViewsConfig,
+        PeersConfig,
     )
 }
 
@@ -137,6 +140,12 @@ class Record:
     def cost(self) -> dict[str, float]:
         """What a network costs (``jobs.cost``); NaN where it is not known."""
         return _with_nan(self._json("cost.json"))
+
+    @cached_property
+    def peers(self) -> dict[str, dict[str, float | str]]:
+        """What classifiers cost that were timed in turns, by package; see
+        ``inference.peers.measure``. ``predictions`` has a view of each."""
+        return self._json("peers.json")
 
     @cached_property
     def rows(self) -> dict[str, np.ndarray]:
@@ -335,15 +344,20 @@ def save(
     Args:
         weights: file of weights in the folder -> its SHA-256.
     """
-    buffer = io.BytesIO()
-    write_predictions(buffer, table, views)
     parts = {
         "history.csv": history.to_csv(index=False, float_format="%.6g"),
-        "predictions.parquet": buffer.getvalue(),
+        "predictions.parquet": as_parquet(table, views),
         "metrics.json": as_json(metrics),
         **({"cam.npz": as_npz(**cam)} if cam else {}),
     }
     return save_files(folder, config, env, parts, weights)
+
+
+def as_parquet(table: pd.DataFrame, views: dict[str, np.ndarray]) -> bytes:
+    """The bytes of a file of predictions; see ``Predictions``."""
+    buffer = io.BytesIO()
+    write_predictions(buffer, table, views)
+    return buffer.getvalue()
 
 
 def as_npz(**arrays: np.ndarray) -> bytes:

@@ -209,7 +209,7 @@ def test_a_port_that_is_taken_and_a_model_that_is_missing(serve, model_folder, c
     assert cli.main(["demo", "--model", str(model_folder), "--port", port, "--no-browser"]) == 2
     assert f"cannot listen at 127.0.0.1, port {port}" in caplog.text
     assert cli.main(["demo", "--model", str(model_folder), "--port", "99999", "--no-browser"]) == 2
-    assert cli.main(["demo", "--no-browser"]) == 2 and "no model comes with this version yet" in caplog.text
+    assert cli.main(["demo", "--model", "nowhere", "--no-browser"]) == 2 and "nowhere: no folder of a model" in caplog.text
     with pytest.raises(InputError, match=r"cannot listen at 203\.0\.113\.1"):
         serve(host="203.0.113.1")
 

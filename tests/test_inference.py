@@ -191,7 +191,7 @@ def test_a_network_of_the_wrong_width_is_refused(model, folder, monkeypatch):
 
 def test_which_model_is_opened(record, folder, monkeypatch, published, tmp_path):
     monkeypatch.setattr(model_folder, "SHIPPED", tmp_path / "shipped")
-    one_line("no model comes with this version yet; name one", inference.open_model, None)
+    one_line("shipped: has no config.json", inference.open_model, None)
     shutil.copytree(folder, tmp_path / "shipped")
     assert inference.open_model(None).settings == inference.load(folder).settings
     parts = {name: record_files.read_part(record.folder, name) for name in record_files.listed(record.folder)
@@ -216,6 +216,7 @@ def test_the_card_says_what_the_record_says(record, tmp_path):
     inference.save(inference.from_record(record.key), tmp_path / "model", half=True)
     card, settings = (tmp_path / "model" / "README.md").read_text(), inference.load(tmp_path / "model").settings
     assert settings.scores["test"]["accuracy"] == record.metrics["last_single"]["test"]["accuracy"]
+    assert settings.scores["train"]["accuracy"] == record.metrics["last_single"]["train"]["accuracy"]
     assert settings.scores["no_exact_copy"]["n"] == record.metrics["last_single"]["test_clean"]["n"]
     table, said = record.predictions.table, record.predictions.views["last_single"]
     test = record.predictions.subset("test")

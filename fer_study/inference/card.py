@@ -15,6 +15,8 @@ from ..settings.experiment import AuditConfig
 if TYPE_CHECKING:
     from .model_folder import Settings
 
+VIEW = "last_single"
+"""The view that is scored and calibrated: weights and crops as they are used here, none chosen."""
 SCALARS = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss", "expected_calibration_error")
 SHOWN_LEVELS = (80, 90, 95)
 NAMES = {
@@ -43,6 +45,8 @@ brackets, 95 % intervals over images (Wilson, 1927; for shares of a crowd, the b
 spread of trainings with other seeds is not in them.
 
 {scores}
+
+On the images that it learned from, seen as they are, accuracy is {training}.
 
 ## Calibration
 
@@ -86,11 +90,12 @@ def test_scores(settings: Settings) -> dict[str, dict[str, float | None]]:
         accuracy; ``recall_<class>`` with the ends of its interval; ``calibrated``: the expected
         calibration error at the temperature; ``level_<percent>``: how many sets hold the label, of
         all images and of the class with the fewest, and their mean size. NaN is None.
+        ``train``: ``accuracy`` on the training images, of records that say it.
     """
     record, classes = store.lookup(settings.record), settings.classes
     predictions = record.predictions
     rows = predictions.subset("test")
-    said, labels = predictions.views["last_single"], predictions.table["label"].to_numpy(np.int64)
+    said, labels = predictions.views[VIEW], predictions.table["label"].to_numpy(np.int64)
     found: dict[str, dict[str, float]] = {}
     for name, (keep, target) in targets(record, labels, len(classes)).items():
         found[name] = bounded(said[keep], target[keep], SCALARS, classes)
@@ -99,6 +104,7 @@ def test_scores(settings: Settings) -> dict[str, dict[str, float | None]]:
         found[f"recall_{name}"] = bounded(said[own], labels[own], [f"recall_{name}"], classes)
     calibrated = metrics.compute(said[rows] / settings.temperature, labels[rows], classes)
     found["calibrated"] = {"expected_calibration_error": calibrated[SCALARS[-1]]}
+    found["train"] = {"accuracy": record.metrics[VIEW].get("train", {}).get("accuracy", np.nan)}
     for percent in SHOWN_LEVELS:
         members = conformal.sets(np.exp(said[rows]), settings.thresholds[str(percent)])
         hit = members[np.arange(len(members)), labels[rows]]
@@ -171,6 +177,7 @@ def card(settings: Settings, size: int, folder: str) -> str:
         channels="gray" if settings.channels == 1 else "coloured",
         classes=", ".join(settings.classes),
         scores=score_table(settings),
+        training=number(settings.scores["train"]["accuracy"]),
         before=number(scores["test"]["expected_calibration_error"]),
         after=number(scores["calibrated"]["expected_calibration_error"]),
         coverage=coverage_table(settings),

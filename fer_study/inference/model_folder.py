@@ -34,8 +34,6 @@ from . import card
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 SHIPPED = Path(__file__).parent / "model"
-VIEW = "last_single"
-"""The view whose predictions calibrate: weights and crops as they are used here, none chosen."""
 
 
 class Settings(Frozen):
@@ -154,7 +152,7 @@ def from_record(name: str, size: int = 48) -> TrainedModel:
         raise InputError(f"{missing}; {remedy}") from None
     record = store.lookup(key)
     rows = record.predictions.subset("validation")
-    said = record.predictions.views[VIEW][rows]
+    said = record.predictions.views[card.VIEW][rows]
     labels = record.predictions.table["label"].to_numpy().astype(np.int64)[rows]
     settings = Settings(
         network=config.model.replace(weights="scratch"),

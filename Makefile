@@ -17,9 +17,10 @@ READY := $(VENV)/.ready
 CPU ?= $(wildcard $(VENV)/.cpu)
 LOCK := requirements$(if $(CPU),-cpu).lock
 CUDA := ^(nvidia-|cuda-|triton==)
+WHEELS ?= wheels
 LABS := $(wildcard notebooks/labs/*.ipynb)
 
-.PHONY: help setup book html test study lint bench labs labs-ready browser-check pdf linkcheck readme lock clean
+.PHONY: help setup book html test study lint bench labs wheels labs-ready browser-check pdf linkcheck readme lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -82,6 +83,10 @@ bench: setup  ## measurements of speed
 labs: setup  ## student and solution versions of the labs: labs/student/, labs/solution/
 	@$(BIN)/fer-study labs
 
+wheels: setup  ## a folder of all that a class without network installs, of this kind of machine: wheels/
+	@rm -rf $(WHEELS); echo "Collecting what requirements-labs.lock lists"
+	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --wheel-dir $(WHEELS) --no-deps $(WHEELS_ARGS) -r requirements-labs.lock .
+
 labs-ready: setup  ## before class: run every solution on this machine, say how long it takes and its points
 	@$(BIN)/fer-study labs --rehearse
 
@@ -101,6 +106,8 @@ lock: setup  ## resolve the locks afresh from pyproject.toml
 	@$(BIN)/python -m uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-emit-index-url --no-header \
 	  --no-annotate --extra book --extra cluster --extra test --extra browser --extra dev pyproject.toml -o requirements.lock
 	@grep -vE '$(CUDA)' requirements.lock > requirements-cpu.lock
+	@$(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate \
+	  --constraint requirements.lock --extra labs pyproject.toml | grep -vE '$(CUDA)' > requirements-labs.lock
 
 clean:  ## remove what was built; records in runs/ and the environment stay
 	@rm -rf book/_build book/synthetic book/labs/*.ipynb .build .pytest_cache .ruff_cache

@@ -137,6 +137,13 @@ def test_the_lock_without_cuda_is_the_lock_without_cuda():
     assert len(both[0]) - len(both[1]) > 15
 
 
+def test_the_lock_of_the_labs_is_a_part_of_the_lock_without_cuda():
+    whole, labs = ({line.split(" ")[0] for line in (ROOT / name).read_text().splitlines()}
+                   for name in ("requirements-cpu.lock", "requirements-labs.lock"))  # fmt: skip
+    assert labs < whole and {"torch", "jupyterlab", "papermill"} <= {line.split("==")[0] for line in labs}
+    assert not {line.split("==")[0] for line in labs} & {"playwright", "jupyter-book", "dask", "pytest"}
+
+
 def test_no_stage_has_a_threshold_of_its_own():
     """What an edition audits with is in its parameters only."""
     for path in sorted((ROOT / "notebooks").glob("0[2-7]*.ipynb")):

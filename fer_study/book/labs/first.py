@@ -139,7 +139,7 @@ QUESTIONS = {
             "A row of the confusion matrix holds all images of one class.",
             "Divide the diagonal by the sums of the rows.",
         ),
-        because="A class of two or three test images can fail, and the accuracy does not notice.",
+        because="A class of a few test images can fail, and the accuracy does not notice.",
     ),
     "7": Question(
         2, _leaked, 0.003,
@@ -148,6 +148,6 @@ QUESTIONS = {
             "The score is still taken from the test images alone.",
             "Compare `predict(features[~train])` with `labels[~train]`.",
         ),
-        because="It is now as good on them as on train. Of that gain, new faces would see nothing.",
+        because="They are train images now. Of what the score gains, new faces see nothing.",
     ),
 }  # fmt: skip

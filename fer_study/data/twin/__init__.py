@@ -15,6 +15,6 @@ expressions and surroundings; ``geometry`` places the features, and ``drawing`` 
 
 from .parameters import ACTION_UNITS
 from .portraits import draw_face
-from .synthetic import fingerprint, make, moved_region
+from .synthetic import PLANTED_GAP, fingerprint, make, moved_region
 
-__all__ = ["ACTION_UNITS", "draw_face", "fingerprint", "make", "moved_region"]
+__all__ = ["ACTION_UNITS", "PLANTED_GAP", "draw_face", "fingerprint", "make", "moved_region"]

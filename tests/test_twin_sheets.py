@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fer_study.data.labels import FER2013
-from fer_study.data.twin import synthetic
+from fer_study.data.twin import draw_face, synthetic
 from fer_study.data.twin.portraits import draw_portraits
 from notebook_cells import run_notebook
 
@@ -51,6 +51,37 @@ def test_a_portrait_is_of_its_person_and_of_nothing_else():
     one, same, other = draw_portraits([3, 3, 8], still)
     assert (one == same).all() and (one != other).any()
     assert (draw_portraits([3], still[:1], [{"gain": 0.72}])[0].mean() < one.mean()).all()
+
+
+def test_one_face_from_action_units():
+    smile, still = draw_face({12: 1.0, 6: 0.7}, person=3), draw_face({}, person=3)
+    assert smile.shape == (48, 48) and smile.dtype == np.uint8 and (smile != still).any()
+    row = np.zeros((1, len(synthetic.ACTION_UNITS)))
+    assert (still == draw_portraits([3], row)[0]).all() and (still == draw_face({26: 0}, np.int64(3))).all()
+    row[0, [synthetic.ACTION_UNITS.index(unit) for unit in (6, 12)]] = 0.7, 1.0
+    assert (smile == draw_portraits([3], row)[0]).all() and (smile == draw_face({6: np.float32(0.7), 12: 1}, 3)).all()
+    assert (smile != draw_face({12: 1.0, 6: 0.7})).any(), "another person"
+
+
+@pytest.mark.parametrize(
+    ("units", "person", "said"),
+    [
+        ({3: 1.0}, 0, "unknown action unit 3; allowed: 1, 2, 4, "),
+        ({"12": 1.0}, 0, "unknown action unit '12'"),
+        ({12: 1.5}, 0, "action unit 12 has intensity 1.5; allowed: 0 to 1"),
+        ({12: -0.1}, 0, "intensity -0.1"),
+        ({12: float("nan")}, 0, "intensity nan"),
+        ({12: "all"}, 0, "intensity 'all'"),
+        ({}, -1, "person is -1; allowed: a whole number, 0 or more"),
+        ({}, 1.5, "person is 1.5"),
+        ({}, "Ann", "person is 'Ann'"),
+        ({}, True, "person is True"),
+    ],
+)
+def test_a_face_that_cannot_be_drawn_is_refused(units, person, said):
+    with pytest.raises(ValueError) as error:
+        draw_face(units, person)
+    assert said in str(error.value)
 
 
 def test_marked_faces(sheets):

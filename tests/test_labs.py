@@ -17,13 +17,25 @@ from sklearn.metrics import log_loss
 from fer_study import audit, cli, plots
 from fer_study.analysis import metrics
 from fer_study.book import execute
-from fer_study.book.labs import comparison, confidence, marking, versions, weights
+from fer_study.book.labs import comparison, confidence, looks, marking, versions, weights
 from fer_study.book.labs import leakage as lab
 from fer_study.data.labels import FER2013
 from fer_study.settings.errors import InputError
 
-LABS = {"01_leakage": lab, "02_comparison": comparison, "03_confidence": confidence, "05_weights": weights}
-SMALL = {"01_leakage": {"faces_to_draw": 700, "seeds": [0]}, "02_comparison": {}, "03_confidence": {}, "05_weights": {}}
+LABS = {
+    "01_leakage": lab,
+    "02_comparison": comparison,
+    "03_confidence": confidence,
+    "05_weights": weights,
+    "06_looks": looks,
+}
+SMALL = {
+    "01_leakage": {"faces_to_draw": 700, "seeds": [0]},
+    "02_comparison": {},
+    "03_confidence": {},
+    "05_weights": {},
+    "06_looks": {"faces_to_draw": 700},
+}
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ import pytest
 import scipy.stats
 from sklearn.metrics import balanced_accuracy_score, precision_score, recall_score
 
-from fer_study.book.labs import marking, weights
+from fer_study.analysis.saliency import blob
+from fer_study.book.labs import looks, marking, weights
 from fer_study.data.labels import FER2013
 
 DISGUST, HAPPY, ANGRY = (FER2013.index(name) for name in ("disgust", "happy", "angry"))
@@ -123,3 +124,80 @@ def test_the_story_of_the_fifth_lab_is_that_of_its_records(data):
     assert after[1] >= scores[1, 1] and after[0] > scores[1, 0]
     assert gained[0, 0] > 0 and gained[1, 0] < 0 < gained[1, 1]
     assert len(weights.records()) == 7 and all(len(q.hints) >= 2 for q in weights.QUESTIONS.values())
+
+
+@pytest.fixture(scope="module", params=[1, 2])
+def world(request):
+    """A small one, of each number."""
+    return looks.make_world(700, request.param)
+
+
+@pytest.fixture(scope="module")
+def published():
+    return looks.load()
+
+
+def hits_of(large: np.ndarray, regions: np.ndarray) -> np.ndarray:
+    """Face by face, in the plainest way."""
+    found = []
+    for one, region in zip(large, regions, strict=True):
+        place = np.unravel_index(one.argmax(), one.shape)
+        found.append([one[region].sum() / one.sum(), region[place]] if one.any() else [0, 0])
+    return np.mean(found, axis=0)
+
+
+def test_plausible_mistakes_about_maps(world, published):
+    w, k, a = world.weights, world.classes, world.activations
+    cam = np.stack([np.maximum(np.einsum("c,cij->ij", w[c].mean(axis=(1, 2)), x), 0) for c, x in zip(k, a, strict=True)])
+    raw = np.stack([np.einsum("cij,cij->ij", w[c], x) for c, x in zip(k, a, strict=True)])
+    places, regions, chance = np.maximum(raw, 0), world.regions, world.regions.mean()
+    coarse = cam.repeat(6, axis=1).repeat(6, axis=2)
+    good = hits_of(looks.enlarge(cam), regions)
+    spot = hits_of(np.tile(blob(48), (len(k), 1, 1)), regions)
+    random = np.array([hits_of(looks.enlarge(looks.grad_cam(world, x)), regions) for x in world.random_weights])
+    contributed = hits_of(looks.enlarge(places), regions)
+    each = {
+        (name, score): published[published["network"] == name].groupby("seed")[score].mean().to_numpy()
+        for name in ("trained", "random", "blob")
+        for score in ("inside", "pointing")
+    }
+    pairs = [("random", "inside"), ("random", "pointing"), ("blob", "inside")]
+    gaps = [each["trained", score] - each[name, score] for name, score in pairs]
+    check_all({
+        "1": ((world,), w[k[0]], w[(k[0] + 1) % 7], w[k[0]] * a[0], np.full_like(w[0], w[k[0]].mean())),
+        "2": ((world,), cam, looks.grad_cam(world, w) / 8, places, np.maximum(cam, 1e-3), cam[:, ::-1],
+              np.maximum((w[(k + 1) % 7].mean(axis=(2, 3), keepdims=True) * a).sum(axis=1), 0)),
+        "3": ((world,), chance, 100 * chance, 1 - chance, regions.sum() / len(k), 0.5),
+        "4": ((world,), good, good[::-1], 100 * good, hits_of(coarse, regions), contributed),
+        "5": ((world,), [spot, random.mean(axis=0)], [random.mean(axis=0), spot], [spot, random[0]], [spot, good]),
+        "6": ((world,), contributed, good, hits_of(looks.enlarge(abs(raw)), regions), contributed[::-1]),
+        "7": ((published,), [student(d) for d in gaps], [normal(d) for d in gaps], [student(-d) for d in gaps],
+              [student(d) / 100 for d in gaps], [student(d) for d in gaps[::-1]]),
+        "8": ((), {"a", "d", "f"}, {"a", "b", "d", "f"}, {"a", "c", "d", "f"}, "adf"),
+    }, looks)  # fmt: skip
+
+
+def test_the_story_of_the_sixth_lab_holds_in_every_world(world):
+    """What its text says of the small network, whatever the number of the student."""
+    chance, (inside, pointing) = looks._chance(world), looks._hits(world)
+    (blob_inside, _), (_, random_pointing) = looks._nulls(world)
+    contributed = looks._contributed(world)
+    assert world.accuracy > 0.6 and len(world.images) > 60 and inside < 0.3
+    assert contributed[0] > 1.3 * blob_inside > 1.3 * inside, "less than the blob, and yet it looks"
+    assert blob_inside > 4 / 3 * chance
+    assert contributed[0] > 1.8 * chance and contributed[1] > max(pointing, random_pointing) + 0.2
+    own, one = world.weights[world.classes], slice(0, 20)
+    assert np.abs(own.mean(axis=(2, 3))).mean() < np.abs(own).mean() / 3, "plus and minus cancel out"
+    scores = looks.contributions(world, world.weights).sum(axis=(1, 2)) + world.bias[world.classes]
+    every = np.einsum("kcij,ncij->nk", world.weights, world.activations[one]) + world.bias
+    np.testing.assert_allclose(scores[one], every.max(axis=1), err_msg="the score is a sum, and the answer is right")
+
+
+def test_the_story_of_the_sixth_lab_is_that_of_its_records(published):
+    inside, pointing, beside_blob = looks._over_seeds(published)
+    assert inside[0] > 0 and pointing[0] < 0 < pointing[1] and beside_blob[1] < 0
+    assert len(looks.records()) == 3 and len(published) == 21
+    assert all(430 < record.map_test["area"].size < 450 for record in looks.records())
+    random = np.stack(published[published["network"] == "random"].groupby("seed")["inside"].apply(list))
+    np.testing.assert_allclose(random - random[0], 0, atol=0.01, err_msg="the same five, on nearly the same faces")
+    assert all(len(question.hints) >= 2 for question in looks.QUESTIONS.values())

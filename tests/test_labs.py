@@ -17,18 +17,28 @@ from sklearn.metrics import log_loss
 from fer_study import audit, cli, plots
 from fer_study.analysis import metrics
 from fer_study.book import execute
-from fer_study.book.labs import comparison, confidence, crowd, first, marking, versions
+from fer_study.book.labs import comparison, confidence, crowd, first, looks, marking, versions, weights
 from fer_study.book.labs import leakage as lab
 from fer_study.data.labels import FER2013
 from fer_study.settings.errors import InputError
 
-LABS = {"00_first": first, "01_leakage": lab, "02_comparison": comparison, "03_confidence": confidence, "04_crowd": crowd}
+LABS = {
+    "00_first": first,
+    "01_leakage": lab,
+    "02_comparison": comparison,
+    "03_confidence": confidence,
+    "04_crowd": crowd,
+    "05_weights": weights,
+    "06_looks": looks,
+}
 SMALL = {
     "00_first": {"faces_to_draw": 600},
     "01_leakage": {"faces_to_draw": 700, "seeds": [0]},
     "02_comparison": {},
     "03_confidence": {},
     "04_crowd": {"faces_to_draw": 700},
+    "05_weights": {},
+    "06_looks": {"faces_to_draw": 700},
 }
 
 

@@ -188,7 +188,9 @@ def prose_book(tmp_path) -> Path:
     """The book with the executed pages that are there; of the others a title, and nothing that is glued from them."""
     book = tmp_path / "book"
     shutil.copytree(BOOK, book, ignore=shutil.ignore_patterns("_build", ".ipynb_checkpoints"))
-    shutil.copy(ROOT / "CHANGELOG.md", tmp_path)  # a page includes it
+    for name in ("CHANGELOG.md", "fer_study/inference/model/README.md"):  # pages include them
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
     missing = [book / f"{name}.ipynb" for name in toc_files() if not any(book.glob(f"{name}.*"))]
     for page in missing:
         page.parent.mkdir(exist_ok=True)

@@ -7,10 +7,11 @@ before the network is done here.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import importlib.util
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -162,6 +163,17 @@ def open_peers(wanted: Mapping[str, str]) -> dict[str, tuple[Classifier, int]]:
 
 def _ordered(classifier: Classifier, order: list[int]) -> Classifier:
     return lambda faces: classifier(faces)[:, order]
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Let PyTorch compute on one thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def log_shares(scores: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-import torch
+import numpy as np
 
 from .. import store
 from ..inference import model_folder, peers
@@ -51,33 +51,29 @@ class Peers(Job):
         ours = model_folder.open_model(None)
         if ours.settings.sha256 != config.model:
             raise InputError(f"{self.name}: asked for another model than comes with this version")
-        opened = peers.open_peers(config.peers)
+        weights = model_folder.SHIPPED / model_folder.WEIGHTS
+        opened = {OURS: (as_classifier(ours), weights.stat().st_size)}
+        opened |= peers.open_peers(config.peers)
         faces = faces_of(config.data, root)
         table = prediction_table(faces, split(faces, config.data))
         table = table[table["split"] == "test"].reset_index(drop=True)
         images = faces.images[table["row"]]
         if images.shape[1:] != (1, 48, 48):
             raise InputError(f"peers: images of {images.shape[1:]}, allowed: (1, 48, 48)")
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
-            views = {OURS: stored(ours.log_probabilities(images))}
-            views |= {
-                name: stored(peers.log_shares(classify(images[:, 0])))
-                for name, (classify, _) in opened.items()
-            }
-            classifiers = {OURS: lambda part: ours.log_probabilities(part[:, None])}
-            classifiers |= {name: classify for name, (classify, _) in opened.items()}
+        classifiers = {name: classify for name, (classify, _) in opened.items()}
+        with peers.one_thread():
+            said = {name: classify(images[:, 0]) for name, classify in classifiers.items()}
             measured = peers.measure(classifiers, images[:, 0])
-        finally:
-            torch.set_num_threads(threads)
-        sizes = {OURS: (model_folder.SHIPPED / model_folder.WEIGHTS).stat().st_size}
-        sizes |= {name: size for name, (_, size) in opened.items()}
         for name, row in measured.items():
-            row |= {"megabytes": sizes[name] / 1e6, "version": config.peers.get(name, "")}
-        env = environment(start) | {"threads": 1}
+            row |= {"megabytes": opened[name][1] / 1e6, "version": config.peers.get(name, "")}
+        views = {name: stored(peers.log_shares(scores)) for name, scores in said.items()}
         parts = {
             "predictions.parquet": store.as_parquet(table, views),
             "peers.json": store.as_json(measured),
         }
-        return store.save_files(folder, config, env, parts)
+        return store.save_files(folder, config, environment(start) | {"threads": 1}, parts)
+
+
+def as_classifier(model: model_folder.TrainedModel) -> peers.Classifier:
+    """Let a model of ours be asked as the others are: (n, 48, 48) uint8 -> (n, K) probabilities."""
+    return lambda faces: np.exp(model.log_probabilities(faces[:, None]))

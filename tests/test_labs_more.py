@@ -56,7 +56,7 @@ def test_plausible_mistakes_about_a_first_classifier(sample):
     smile = draw_face({6: 0.7, 12: 1.0}, 3)
     check_answers(first, {
         "1": ((3,), smile, draw_face({}, 3), draw_face({6: 1.0, 12: 0.7}, 3), draw_face({6: 0.7, 12: 1.0}), smile / 255),
-        "2": ((sample,), baselines, baselines[::-1], [1 / 7, shares.max()], [1 / 6, baselines[1]]),
+        "2": ((labels, train), baselines, baselines[::-1], [1 / 7, shares.max()], [1 / 6, baselines[1]]),
         "3": ((sample,), accuracies, accuracies[::-1], [right.mean()] * 2, 100 * np.array(accuracies)),
         "4": ((sample,), interval, interval[::-1], 100 * interval, right[test].mean() + np.array([-1, 1]) * error),
         "5": ((sample,), counts, counts.T, counts / counts.sum(), np.diag(counts.diagonal())),
@@ -83,7 +83,7 @@ def test_the_story_of_the_first_lab():
     data = first.Data(features, faces.truth["true_label"], train)
     assert features.shape[1] == 800 and len(np.unique(data.labels[~train])) == 7
     (low, high), (on_train, on_test) = first._interval(data), first._accuracies(data)
-    assert low > max(first._baselines(data)) + 0.1 and 0.08 < high - low < 0.12
+    assert low > max(first._baselines(data.labels, train)) + 0.1 and 0.08 < high - low < 0.12
     assert on_train > on_test + 0.05 and first._leaked(data) > on_test + 0.05
     recalls = first._recalls(data)
     assert recalls.argmax() == FER2013.index("happy") and recalls[FER2013.index("disgust")] < 0.5

@@ -89,7 +89,7 @@ def test_toc_lists_every_page_of_both_editions(edition, first, last):
 
 def test_toc_lists_every_lab():
     listed = tuple(name for name in toc_files() if name.startswith("labs/"))
-    assert LABS and listed == ("labs/index", *LABS, "labs/teaching")
+    assert LABS and listed == ("labs/index", *LABS, "labs/teaching", "labs/slides")
 
 
 def test_every_citation_is_in_the_bibliography():

@@ -35,6 +35,7 @@ QUESTIONS = {  # blank, answer, check
     "4": ("ends = None", "ends = [numbers.min(), numbers.max() + m - m]", 'sheet.check("4", ends, numbers)'),
 }
 FULL = {"1": 2, "2": 2, "3": 2, "4": 4}
+LABS = [source.stem for source in versions.sources()]
 
 
 def small_lab() -> nbformat.NotebookNode:
@@ -226,7 +227,7 @@ def test_any_text_can_be_read_and_gets_nothing(text):
         assert marking.fault(found, expected, 0.1)
 
 
-@pytest.mark.parametrize("name", ["00_first", "01_leakage", "02_comparison", "03_confidence", "04_crowd"])
+@pytest.mark.parametrize("name", LABS)
 def test_no_name_of_a_notebook_leads_to_the_answers(name):
     """Not by a name that does not begin with an underscore."""
     text = "\n".join(step.code for step in submission.blank_steps(versions.SOURCES / f"{name}.ipynb"))
@@ -235,15 +236,15 @@ def test_no_name_of_a_notebook_leads_to_the_answers(name):
     assert "import audit" not in text, "has_copy is the answer to the first question"
 
 
-@pytest.mark.parametrize("name", ["00_first", "01_leakage", "02_comparison", "03_confidence", "04_crowd"])
+@pytest.mark.parametrize("name", LABS)
 def test_the_format_of_nbgrader(name):
     notebook = nbgrader.convert(versions.SOURCES / f"{name}.ipynb")
     nbformat.validate(notebook)
     roles = [cell.metadata.nbgrader for cell in notebook.cells]
     assert len({role.grade_id for role in roles}) == len(roles) and {role.schema_version for role in roles} == {3}
     checks = [cell for cell in notebook.cells if cell.metadata.nbgrader.grade]
-    full = 12 if name == "00_first" else 20
-    assert sum(cell.metadata.nbgrader.points for cell in checks) == full and all(c.metadata.nbgrader.locked for c in checks)
+    assert sum(cell.metadata.nbgrader.points for cell in checks) == marking.Sheet.of(name).full
+    assert all(cell.metadata.nbgrader.locked for cell in checks)
     for cell in notebook.cells:
         role, tags = cell.metadata.nbgrader, cell.metadata.get("tags", [])
         assert role.solution == (not role.locked) == ("student" in tags) and role.grade == ("check" in tags)

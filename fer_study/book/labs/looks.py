@@ -3,12 +3,10 @@ them."""
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import scipy.stats
 from scipy.ndimage import zoom
 
 from ...analysis.saliency import blob, inside_regions
@@ -17,6 +15,7 @@ from ...jobs import stages
 from ...settings.experiment import MapTestConfig
 from ...store import Record
 from .marking import Question
+from .weights import interval
 
 SIDE, CELL, DIRECTIONS = 48, 6, 8
 """Pixels of a picture, pixels of a place, and directions of an edge."""
@@ -145,13 +144,6 @@ def hits(maps: np.ndarray, world: World) -> np.ndarray:
     """(2,) float64, means over faces: the share of a map inside, and highest places inside."""
     inside, pointing = inside_regions(enlarge(maps), world.regions)
     return np.array([inside.mean(), pointing.mean()])
-
-
-def interval(differences: np.ndarray) -> np.ndarray:
-    """95 % of the mean of (S,) differences by Student's t, in points: low and high."""
-    n = len(differences)
-    half = scipy.stats.t.ppf(0.975, n - 1) * differences.std(ddof=1) / math.sqrt(n)
-    return 100 * (differences.mean() + half * np.array([-1, 1]))
 
 
 def _slopes(world: World) -> np.ndarray:

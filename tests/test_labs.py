@@ -296,8 +296,10 @@ def test_plausible_mistakes_about_the_worth(experiment, shown):
     assert points("7", intervals(True, True), e) == points("7", intervals(True, True, seed=1), e) == 2
     for wrong in (intervals(True, False), intervals(False, False), intervals(False, True), intervals(True, True) / 100):
         assert points("7", wrong, e) == 0
-    assert points("9", right[1] * 314 / 3589, e, fer2013) == 2
-    for wrong in (right[0] * 314 / 3589, right[1], right[1] * 314 / 35887, right[1] * 3.14 / 3589):
+    share = 314 / 3589
+    excess = np.array([share * right[1], share * right[1] + (1 - share) * right[2]])
+    assert points("9", excess, e, fer2013) == 2
+    for wrong in (excess[0], excess[::-1], [excess[0], right[0]], excess / 100, excess + share * right[2]):
         assert points("9", wrong, e, fer2013) == 0
     for wrong in ({"a", "b", "c", "e"}, {"b", "c"}, ["b", "c", "e"], "bce", {"B", "C", "E"}):
         assert points("10", wrong) == 0

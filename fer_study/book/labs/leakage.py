@@ -228,18 +228,94 @@ def _safe(faces: FaceSet, threshold: float) -> np.ndarray:
 
 
 def _excess(e: Experiment, row: dict) -> np.ndarray:
-    return np.array(_gains(e)[1] * row["with_copy"] / row["images"])
+    share, (_, here, there) = row["with_copy"] / row["images"], _gains(e)
+    return np.array([share * here, share * here + (1 - share) * there])
 
 
 QUESTIONS = {
-    "1": Question(2, audit.has_copy),
-    "2": Question(2, _shares_by_class, 0.001),
-    "3": Question(2, lambda faces: _precision_recall(faces, THRESHOLDS), 0.005),
-    "4": Question(2, _threshold, 0.001),
-    "5": Question(2, _conflicting),
-    "6": Question(2, _gains, 0.05),
-    "7": Question(2, _intervals, 0.4),
-    "8": Question(2, _safe),
-    "9": Question(2, _excess, 0.02),
-    "10": Question(2, lambda: REPORT),
-}
+    "1": Question(
+        2, audit.has_copy,
+        hints=(
+            "An image of test counts where an image outside of test has its number in `group`.",
+            "`np.isin(group, group[~in_test])` says which numbers occur outside of test.",
+            "Combine this with `in_test`: everywhere else the answer is False.",
+        ),
+        because="Copies within test, or within train, let no network score by remembering.",
+    ),
+    "2": Question(
+        2, _shares_by_class, 0.001,
+        hints=(
+            "For each class take its test images only, and the share of True among them.",
+            "The mean of a boolean array is that share: a value from 0 to 1, not per cent.",
+        ),
+        because="A leak that hits classes unequally bends the comparison of classes as well.",
+    ),
+    "3": Question(
+        2, lambda faces: _precision_recall(faces, THRESHOLDS), 0.005,
+        hints=(
+            "Count test images, not pairs: one image may have several pairs.",
+            "A pair has two sides, and the test image may be `first` or `second`.",
+            "The other image of the pair has to be outside of test.",
+        ),
+        because="Below some threshold strangers come in faster than copies.",
+    ),
+    "4": Question(
+        2, _threshold, 0.001,
+        hints=(
+            "Compute precision at each of the twenty thresholds, as in question 3.",
+            "Take the smallest threshold whose precision is 0.95 or more.",
+        ),
+        because="It was chosen with the truth in hand, which no real set gives you.",
+    ),
+    "5": Question(
+        2, _conflicting,
+        hints=(
+            "Join the test images with those outside of test by `group`, and compare the labels.",
+            "An image with two such copies counts once: `nunique` of its row.",
+        ),
+        because="On such an image a network that remembers the copy is counted wrong.",
+    ),
+    "6": Question(
+        2, _gains, 0.05,
+        hints=(
+            "For each answer: right with copies minus right without, as -1, 0 or 1.",
+            "Take its mean over all rows, over the leaked ones, and over the others.",
+            "In points: a hundred times the share.",
+        ),
+        because="Only the training differed, so the difference is what the copies did.",
+    ),
+    "7": Question(
+        2, _intervals, 0.4,
+        hints=(
+            "Give the function the rows of one part only, of all three arrays and of the groups.",
+            "`groups=experiment.rows[part]`: the answers of all seeds on an image go together.",
+            "`.low` and `.high` are shares of 1; a hundred times that are points.",
+        ),
+        because="It says how far other images would move the difference, for these networks.",
+    ),
+    "8": Question(
+        2, _safe,
+        hints=(
+            "Take the pairs from 0.90 on with one image in train and the other not in train.",
+            "Both sides: the image of train may be `first` or `second`.",
+        ),
+        because="Test stays as it is, so your score can be compared with those of others.",
+    ),
+    "9": Question(
+        2, _excess, 0.02,
+        hints=(
+            "A score over all images is a weighted mean of that over two parts.",
+            "The share of the images with a copy is the weight of the first part.",
+            "First the others gain nothing; then they gain `gains[2]`, with the other weight.",
+        ),
+        because="The two answers are far apart: what copies do elsewhere is not known from here.",
+    ),
+    "10": Question(
+        2, lambda: REPORT,
+        hints=(
+            "Ask of each sentence whether a reader could be misled by it.",
+            "What is chosen by looking at the test score is no longer a test.",
+        ),
+        because="It says what was found, what was done, and what the score is with and without.",
+    ),
+}  # fmt: skip

@@ -183,7 +183,7 @@ QUESTIONS = {
             "With base 2 it is in bits; `scipy.stats.entropy(votes, axis=1, base=2)` does it all.",
             "Then take one mean where `labels == truth`, and one where not.",
         ),
-        because="The crowd doubts more where the label is wrong, but doubt alone hardly finds it.",
+        because="The crowd doubts more where the label is wrong: hard classes have both.",
     ),
     "6": Question(
         2, _suspects, 0.002,
@@ -201,7 +201,7 @@ QUESTIONS = {
             "For the second, count the labels of the images of each true class.",
             "It says the label with the largest count; add these seven counts up, divide by n.",
         ),
-        because="Habits do not help: for each class the right label is still the commonest.",
+        because="Habits by class do not help: the right label is the commonest of each.",
     ),
     "8": Question(
         2, _scores, 0.002,

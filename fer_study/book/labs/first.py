@@ -97,7 +97,7 @@ QUESTIONS = {
         because="Some pixels move a little. Another person, or another light, would move them all.",
     ),
     "2": Question(
-        1, _baselines, 0.002,
+        1, _baselines, 0.0005,
         hints=(
             "Who guesses blindly among seven classes is right one time in seven.",
             "`np.bincount(labels[train])` counts each class; its `argmax` is the commonest.",

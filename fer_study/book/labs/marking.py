@@ -48,7 +48,7 @@ class Sheet:
 
     def __init__(self, questions: Mapping[str, Question]) -> None:
         self._questions, self.marks = dict(questions), dict.fromkeys(questions, 0)
-        self._hints = {name: iter(question.hints) for name, question in questions.items()}
+        self._earned = dict.fromkeys(questions, 0)
 
     @classmethod
     def of(cls, lab: str) -> Sheet:
@@ -81,10 +81,18 @@ class Sheet:
         problem = fault(answer, expected, question.tolerance)
         self.marks[name] = 0 if problem else question.points
         comment = f": {problem}" if problem else f". {question.because}" if question.because else ""
-        if problem and answer is not None and (hint := next(self._hints[name], "")):
-            comment += f". *Hint:* {hint}"
+        if problem and answer is not None:
+            comment += self._next_hint(name)
         points = self.marks[name]
         return Mark(points, f"**Question {name}: {points} of {question.points} points**{comment}")
+
+    def _next_hint(self, name: str) -> str:
+        """Earn one hint more; all that were earned, for a cell that is run again forgets what it
+        said."""
+        hints = self._questions[name].hints
+        self._earned[name] = min(self._earned[name] + 1, len(hints))
+        earned = hints[: self._earned[name]]
+        return "".join(f"\n- *Hint {i}:* {hint}" for i, hint in enumerate(earned, 1))
 
     def summary(self) -> Mark:
         """Give all points."""

@@ -194,7 +194,7 @@ QUESTIONS = {
             "Accuracy is the share of all images that are right.",
             "Balanced accuracy is the mean of the seven recalls of question 2.",
         ),
-        because="The two scores go in opposite directions: each counts something else.",
+        because="The two means go in opposite directions: each score counts something else.",
     ),
     "4": Question(
         2, _named, 0.001,
@@ -203,7 +203,7 @@ QUESTIONS = {
             "Of these images, the share whose label is disgust; divide once, at the end.",
             "`np.tile(test.labels, (3, 1))` has the labels in the shape of three trainings.",
         ),
-        because="Disgust is named more often than it occurs, and then seldom rightly.",
+        because="In all, disgust is named more often than it occurs, and mostly wrongly.",
     ),
     "5": Question(
         2, _by_label,
@@ -237,7 +237,7 @@ QUESTIONS = {
             "The taus of question 7, on `test.plain`: choose there, measure here.",
             "Score each training with its own tau, and take the mean over the three.",
         ),
-        because="As much as weights bought, from networks that never heard of weights.",
+        because="The mean is near that of the weights, from networks that never heard of weights.",
     ),
     "9": Question(
         2, _balance, 0.05,

@@ -216,6 +216,12 @@ def add_model_commands(commands: argparse._SubParsersAction) -> None:
     export.add_argument("key", metavar="KEY", help="of a run with weights, or its first six digits")
     export.add_argument("--to", metavar="FOLDER", help="default: models/KEY")
     export.add_argument("--half", action="store_true", help="weights in half precision")
+    export.add_argument(
+        "--weights",
+        choices=("last", "best"),
+        default="last",
+        help="of the last epoch, or of the best on validation; default: last",
+    )
     export.add_argument("--onnx", action="store_true", help="also as model.onnx, compared")
     export.add_argument(
         "--size", type=int, default=48, help="side of the images of its dataset; default: 48"
@@ -292,7 +298,9 @@ def data_command(args: argparse.Namespace) -> int:
         if report["blank"]["images"]:
             log.warning("%s", blank_fault(report["blank"])[0])
         problems = data.pluralise(len(report["problems"]) + bool(doubt_of(target)), "problem")
-        log.info("%s in it; see `fer-study data doctor %s`", problems, args.path)
+        own = args.classes if isinstance(args.classes, tuple) else ()
+        named = f' --classes "{",".join(own)}"' if own else ""
+        log.info("%s in it; see `fer-study data doctor %s%s`", problems, args.path, named)
         return 0
     report = doctor(
         args.path, args.dataset, data.Options(classes=args.classes, annotation=args.annotation)
@@ -487,9 +495,9 @@ def export_command(args: argparse.Namespace) -> int:
 
     if args.onnx:
         check_installed()  # before anything is written
-    model = from_record(args.key, args.size)
+    model = from_record(args.key, args.size, args.weights, args.data)
     folder = Path(args.to or f"models/{model.settings.record}")
-    save(model, folder, args.half)
+    save(model, folder, args.half, args.data)
     size = (folder / "model.safetensors").stat().st_size
     log.info("%s written to %s, %.2f MB of weights", model.settings.name, folder, size / 1e6)
     if args.onnx:

@@ -229,6 +229,20 @@ def test_the_card_says_what_the_record_says(record, tmp_path):
     assert "half precision" in card and record.key in card and "Not for decisions about people" in card
 
 
+def test_the_best_weights_where_they_are_asked_for(record, tmp_path, monkeypatch):
+    best, last = inference.from_record(record.key, kind="best"), inference.from_record(record.key)
+    faces = faces_of(record.config.data)
+    rows = record.predictions.table["row"].to_numpy()
+    for model, view in ((best, "best_single"), (last, "last_single")):
+        said = model.log_probabilities(faces.images[rows]).argmax(axis=1)
+        right = (said == faces.labels[rows])[record.predictions.subset("test")]
+        assert right.mean() == pytest.approx(record.metrics[view]["test"]["accuracy"], abs=0.02), view
+    assert cli.main(["export", record.key, "--to", str(tmp_path / "model"), "--weights", "best"]) == 0
+    settings, card = inference.load(tmp_path / "model").settings, (tmp_path / "model" / "README.md").read_text()
+    assert settings.scores["test"]["accuracy"] == pytest.approx(record.metrics["best_single"]["test"]["accuracy"], abs=0.02)
+    assert "best accuracy on validation" in card and "what a program drew" in card
+
+
 # --------------------------------------------------------------------------------------------------------------- pictures
 
 
@@ -383,7 +397,7 @@ def test_bad_files_are_one_line_each_and_the_rest_is_done(folder, tmp_path, caps
     (["PLACE/nothing.png"], "cannot be read: No such file"),
     (["PLACE/empty"], "a folder without pictures"),
     (["PLACE/good.png", "--box", "500", "0", "9", "9"], "face box is"),
-    (["PLACE/good.png", "--csv", "PLACE/none/x.csv"], "in no folder"),
+    (["PLACE/good.png", "--csv", "PLACE/none/x.csv"], "there is no folder"),
     (["PLACE/good.png", "--level", "1"], "level is 1.0, allowed"),
     (["PLACE/good.png", "--model", "abcdef"], "not trained"),
 ])  # fmt: skip
@@ -406,7 +420,7 @@ def test_files_say_the_same_as_the_table(model, folder, tmp_path, capsys):
     table = inference.predict(place, model, level=0.8)
     csv, rows = pd.read_csv(targets["csv"]), json.loads(targets["json"].read_text())
     assert csv["path"].tolist() == table["path"].tolist() == [row["path"] for row in rows] and len(csv) == 3
-    assert [row["set"] for row in rows] == [list(one) for one in table["set"]] == [one.split() for one in csv["set"]]
+    assert [row["set"] for row in rows] == [list(one) for one in table["set"]] == [one.split("; ") for one in csv["set"]]
     for other in (csv, pd.DataFrame(rows)):
         assert abs(shares(other, model) - shares(table, model)).max() < 1e-4
         assert (other[["x", "y", "width", "height"]] == table[["x", "y", "width", "height"]]).all(axis=None)

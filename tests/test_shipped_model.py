@@ -36,7 +36,7 @@ def test_its_card_and_its_settings_say_what_the_published_record_says(shipped):
     record = store.lookup(whole_key(settings.record))
     assert record.published and record.config.model.replace(weights="scratch") == settings.network
     assert record.config.data.fingerprint == settings.fingerprint and record.config.seed == settings.seed
-    again = card.test_scores(settings)
+    again = card.test_scores(settings, record.predictions.views["last_single"])
     assert settings.scores.keys() == again.keys()
     for name, scores in again.items():
         assert settings.scores[name] == pytest.approx(scores), name

@@ -15,8 +15,10 @@ from ..settings.experiment import AuditConfig
 if TYPE_CHECKING:
     from .model_folder import Settings
 
-VIEW = "last_single"
-"""The view that is scored and calibrated: weights and crops as they are used here, none chosen."""
+KINDS = {
+    "last": "the last weights of the training",
+    "best": "the weights of the epoch with the best accuracy on validation",
+}
 SCALARS = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss", "expected_calibration_error")
 SHOWN_LEVELS = (80, 90, 95)
 NAMES = {
@@ -40,13 +42,16 @@ A network that names the expression a person would see in a face. Written by `fe
 
 ## Scores on the test split
 
-One image, one view, the last weights of the training: nothing was chosen on this split. In
-brackets, 95 % intervals over images (Wilson, 1927; for shares of a crowd, the bootstrap). The
-spread of trainings with other seeds is not in them.
+One image, one view, {kind}. Nothing was chosen on this
+split. In brackets, 95 % intervals over images (Wilson, 1927; for shares of a crowd, the bootstrap).
+The spread of trainings with other seeds is not in them. Calibration errors in this table are before
+the temperature. A near copy is an image that correlates with another one, or with its mirror image,
+as the audit of the data says.
 
 {scores}
 
-On the images that it learned from, seen as they are, accuracy is {training}.
+On the images that it learned from, seen as they are, accuracy is {training}. Always saying the
+commonest class of the test split would be right in {commonest}.
 
 ## Calibration
 
@@ -56,13 +61,14 @@ expected calibration error is {before} before and {after} after it.
 
 Conformal sets hold the label at least as often as their level says, on average over images drawn
 as the validation images were (split conformal prediction with the score 1 - p: Sadinle, Lei and
-Wasserman, 2019). No class is promised that for itself. On the test split:
+Wasserman, 2019). That is a mean over many draws of {s.calibrated_on:,} images; one
+draw of few can be off. No class is promised that for itself. On the test split:
 
 {coverage}
 
 ## Limits
 
-- The labels are what people said of pictures. They are not what anybody felt.
+- The labels are {labels}. They are not what anybody felt.
 - Scores and sets are for pictures like those of the dataset. How good the model is on yours is not
   known.
 - Faces are looked for by a detector of upright frontal faces. It misses turned, covered and small
@@ -82,8 +88,11 @@ table = predict("picture.jpg", model="{folder}")
 """
 
 
-def test_scores(settings: Settings) -> dict[str, dict[str, float | None]]:
-    """Score the stored predictions of the record behind a model on the test split.
+def test_scores(settings: Settings, said: np.ndarray) -> dict[str, dict[str, float | None]]:
+    """Score the predictions of a model on the test split of its record.
+
+    Args:
+        said: (N, K) log-probabilities, a row for each of the record's predictions.
 
     Returns:
         For each of ``NAMES`` that can be known: ``n``, ``SCALARS`` and the ends of the interval of
@@ -95,7 +104,8 @@ def test_scores(settings: Settings) -> dict[str, dict[str, float | None]]:
     record, classes = store.lookup(settings.record), settings.classes
     predictions = record.predictions
     rows = predictions.subset("test")
-    said, labels = predictions.views[VIEW], predictions.table["label"].to_numpy(np.int64)
+    view = f"{settings.weights}_single"
+    labels = predictions.table["label"].to_numpy(np.int64)
     found: dict[str, dict[str, float]] = {}
     for name, (keep, target) in targets(record, labels, len(classes)).items():
         found[name] = bounded(said[keep], target[keep], SCALARS, classes)
@@ -104,7 +114,7 @@ def test_scores(settings: Settings) -> dict[str, dict[str, float | None]]:
         found[f"recall_{name}"] = bounded(said[own], labels[own], [f"recall_{name}"], classes)
     calibrated = metrics.compute(said[rows] / settings.temperature, labels[rows], classes)
     found["calibrated"] = {"expected_calibration_error": calibrated[SCALARS[-1]]}
-    found["train"] = {"accuracy": record.metrics[VIEW].get("train", {}).get("accuracy", np.nan)}
+    found["train"] = {"accuracy": record.metrics[view].get("train", {}).get("accuracy", np.nan)}
     for percent in SHOWN_LEVELS:
         members = conformal.sets(np.exp(said[rows]), settings.thresholds[str(percent)])
         hit = members[np.arange(len(members)), labels[rows]]
@@ -169,6 +179,8 @@ def card(settings: Settings, size: int, folder: str) -> str:
         size: bytes of the weights.
     """
     scores, options = settings.scores, settings.network.options
+    known = [settings.scores[f"recall_{name}"]["n"] or 0 for name in settings.classes]
+    drawn = settings.dataset == "synthetic"
     return CARD.format(
         s=settings,
         options=", ".join(f"{name} {value}" for name, value in options.items()) or "no options",
@@ -178,6 +190,9 @@ def card(settings: Settings, size: int, folder: str) -> str:
         classes=", ".join(settings.classes),
         scores=score_table(settings),
         training=number(settings.scores["train"]["accuracy"]),
+        kind=KINDS[settings.weights],
+        commonest=number(max(known) / sum(known)),
+        labels="what a program drew" if drawn else "what people said of pictures",
         before=number(scores["test"]["expected_calibration_error"]),
         after=number(scores["calibrated"]["expected_calibration_error"]),
         coverage=coverage_table(settings),

@@ -30,9 +30,11 @@ from ..store.diff import whole_key
 from ..store.record_files import write_atomically
 from ..training import weights
 from ..training.predict import log_probabilities
+from ..training.sources import faces_of
 from . import card
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
+Kind = Literal["last", "best"]
 SHIPPED = Path(__file__).parent / "model"
 
 
@@ -50,6 +52,7 @@ class Settings(Frozen):
             belongs to a conformal set.
         calibrated_on: how many validation images both were fitted on.
         record, name, seed, dataset, fingerprint, protocol: the run that trained it, and its data.
+        weights: of its last epoch, or of the one with the best accuracy on validation.
         scores: what the model card says of the test split.
         precision: of the weights in the folder.
         sha256: of the file of weights.
@@ -71,6 +74,7 @@ class Settings(Frozen):
     dataset: str
     fingerprint: str
     protocol: str
+    weights: Kind = "last"
     scores: dict[str, dict[str, float | None]] = Field(default_factory=dict)
     precision: Literal["float32", "float16"] = "float32"
     sha256: str = ""
@@ -132,27 +136,31 @@ def open_model(model: str | Path | TrainedModel | None) -> TrainedModel:
     return load(Path(model)) if Path(model).is_dir() else from_record(str(model))
 
 
-def from_record(name: str, size: int = 48) -> TrainedModel:
-    """Take a finished run: its network with the last weights, calibrated on its validation images.
+def from_record(
+    name: str, size: int = 48, kind: Kind = "last", root: str | None = None
+) -> TrainedModel:
+    """Take a finished run: its network with its weights, calibrated on its validation images.
 
     Args:
         name: its key, or the first digits of it, at least six.
         size: side of the images of its dataset.
+        kind: of the weights; see ``Settings``.
+        root: data root, for what ``predictions_of`` computes.
 
     Raises:
-        InputError: there is no such run, or it has no weights here.
+        InputError: there is no such run, or it has no such weights here.
     """
     key = whole_key(name)
     if not re.fullmatch("[0-9a-f]{6,16}", key):
         raise InputError(f"{name}: no folder of a model, nor a key of a run or six digits of it")
     try:
-        config, network = weights.trained_network(key)
+        config, network = weights.trained_network(key, kind)
     except weights.SourceMissing as missing:
         remedy = "published records hold no weights, so train it here first (`fer-study train`)"
         raise InputError(f"{missing}; {remedy}") from None
     record = store.lookup(key)
     rows = record.predictions.subset("validation")
-    said = record.predictions.views[card.VIEW][rows]
+    said = predictions_of(record, network, kind, root)[rows]
     labels = record.predictions.table["label"].to_numpy().astype(np.int64)[rows]
     settings = Settings(
         network=config.model.replace(weights="scratch"),
@@ -170,8 +178,31 @@ def from_record(name: str, size: int = 48) -> TrainedModel:
         dataset=config.data.dataset,
         fingerprint=config.data.fingerprint,
         protocol=config.data.protocol,
+        weights=kind,
     )
     return checked(TrainedModel(network, settings), f"run {key}")
+
+
+def predictions_of(
+    record: store.Record, network: FaceModel, kind: Kind, root: str | None = None
+) -> np.ndarray:
+    """Look up what weights say of the images of a record; compute it where it is not stored.
+
+    Args:
+        root: data root, for that.
+
+    Returns:
+        (N, K) float32 log-probabilities, a row for each of its predictions.
+
+    Raises:
+        InputError: it is not stored, and the data is not in place.
+    """
+    view, config = f"{kind}_single", record.config
+    if view in record.predictions.views:
+        return record.predictions.views[view]
+    faces = faces_of(config.data, root)
+    images = torch.from_numpy(faces.images[record.predictions.table["row"]])
+    return log_probabilities(network, images, config.augment, config.model.input_size)
 
 
 def channels_of(network: FaceModel, config: RunConfig) -> int:
@@ -200,11 +231,12 @@ def checked(model: TrainedModel, where: str) -> TrainedModel:
     return model
 
 
-def save(model: TrainedModel, folder: Path, half: bool = False) -> None:
+def save(model: TrainedModel, folder: Path, half: bool = False, root: str | None = None) -> None:
     """Write a model folder; one that is there already is replaced.
 
     Args:
         half: matrices and filters in half precision; vectors, which are few, stay as they are.
+        root: data root, for what ``predictions_of`` computes.
 
     Raises:
         InputError: the folder holds something else, or a weight is too large for half precision.
@@ -225,11 +257,17 @@ def save(model: TrainedModel, folder: Path, half: bool = False) -> None:
     settings = model.settings.replace(
         precision="float16" if half else "float32",
         sha256=sha256(folder / WEIGHTS),
-        scores=model.settings.scores or card.test_scores(model.settings),
+        scores=model.settings.scores or test_scores(model, root),
     )
     size = (folder / WEIGHTS).stat().st_size
     write_atomically(folder / CARD, card.card(settings, size, folder.as_posix()))
     write_atomically(folder / CONFIG, store.as_json(settings.model_dump(mode="json")))
+
+
+def test_scores(model: TrainedModel, root: str | None = None) -> dict[str, dict[str, float | None]]:
+    """Score a model on the test split of its record; see ``card.test_scores``."""
+    record, kind = store.lookup(model.settings.record), model.settings.weights
+    return card.test_scores(model.settings, predictions_of(record, model.network, kind, root))
 
 
 def read_settings(folder: Path) -> Settings:

@@ -20,11 +20,12 @@ def check_target(target: str | None) -> None:
     if target and target != "-":
         path = Path(target)
         if path.is_dir() or not path.absolute().parent.is_dir():
-            raise InputError(f"{target}: a folder, or in no folder; name a file")
+            why = "is a folder" if path.is_dir() else f"there is no folder {path.parent}"
+            raise InputError(f"{target}: {why}; name a file in a folder that is there")
 
 
 def write(table: pd.DataFrame, kind: str, target: str | None) -> None:
-    """Write the table as ``csv``, with sets as words with spaces between, or as ``json``.
+    """Write the table as ``csv``, with sets as words with ``; `` between, or as ``json``.
 
     Args:
         target: a file; ``-``: standard output; None: nothing is written.
@@ -32,7 +33,7 @@ def write(table: pd.DataFrame, kind: str, target: str | None) -> None:
     if target is None:
         return
     if kind == "csv":
-        joined = table["set"].map(" ".join, na_action="ignore")
+        joined = table["set"].map("; ".join, na_action="ignore")
         text = table.assign(set=joined).to_csv(index=False, float_format="%.4f")
     else:
         text = table.to_json(orient="records", indent=1, double_precision=4) + "\n"

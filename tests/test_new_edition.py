@@ -11,6 +11,7 @@ from PIL import Image
 
 from fer_study.cli import main
 from fer_study.jobs import editions, new_edition, stages
+from fer_study.jobs.obstacles import obstacles
 from fer_study.settings.checkout import CHECKOUT
 
 CLASSES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
@@ -45,6 +46,7 @@ def test_an_edition_of_ones_own_has_the_stages_that_its_data_can_serve(place, li
     fingerprints = {one.fingerprint for job in jobs for one in job.data()}
     assert len(jobs) > 10 and {one.dataset for job in jobs for one in job.data()} == {"folders"}
     assert fingerprints == {editions.load_edition("mine").data.fingerprint}, "none is of the edition that was copied"
+    assert obstacles(jobs) == {}, "each of its runs can be made"
 
 
 @pytest.mark.parametrize(

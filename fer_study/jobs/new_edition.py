@@ -21,6 +21,8 @@ FOR_ANY_DATA = (stages.DatasetAudit, stages.Trained, stages.Design)
 NOT_FOR_ANY_DATA = (stages.CrossDataset, stages.TwinNetworks, stages.MethodBlocks)
 """Stages of those that need a second dataset, or the truth of drawn faces."""
 OF_VOTES = (stages.LabelDistribution, stages.ResFace)
+ARM_OF_VOTES = re.compile(r"(?m)^ +\w+: \{[^}\n]*votes[^}\n]*\}\n")
+"""A line of an arm that learns from votes, in the file of a stage."""
 OF_SEVEN = (stages.Hybrid, stages.InitialWeights)
 """Stages of networks with a branch for each of the seven expressions."""
 
@@ -53,8 +55,10 @@ def new_edition(name: str, like: str, dataset: str) -> tuple[Path, dict[str, str
         load_edition(name)
         found = sorted(path for path in source.glob("*.yaml") if path.stem != "edition")
         left_out = {path.stem: why_not(dataset, path.stem, not classes) for path in found}
+        votes = has_votes(dataset)
         for path in (path for path in found if not left_out[path.stem]):
             text = re.sub(r"(?m)^others: .*$", "others: []", path.read_text(encoding="utf-8"))
+            text = text if votes else ARM_OF_VOTES.sub("", text)
             (target / path.name).write_text(text, encoding="utf-8")
     except BaseException:
         shutil.rmtree(target)
@@ -86,8 +90,11 @@ def why_not(dataset: str, stage: str, seven: bool) -> str:
         return "it is about the sources or about drawn faces, not about other data"
     if issubclass(kind, OF_SEVEN) and not seven:
         return "its networks have a branch for each of FER2013's seven classes"
-    if not issubclass(kind, OF_VOTES) or dataset == "synthetic":
-        return ""
-    if without_votes(dataset, str(data.locate(dataset))):
+    if issubclass(kind, OF_VOTES) and not has_votes(dataset):
         return f"it is about the votes of several people, and {dataset} has none"
     return ""
+
+
+def has_votes(dataset: str) -> bool:
+    """Say whether the images of a dataset, which is in place, have votes, as far as is known."""
+    return dataset == "synthetic" or not without_votes(dataset, str(data.locate(dataset)))

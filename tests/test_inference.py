@@ -240,7 +240,7 @@ def test_the_best_weights_where_they_are_asked_for(record, tmp_path, monkeypatch
     assert cli.main(["export", record.key, "--to", str(tmp_path / "model"), "--weights", "best"]) == 0
     settings, card = inference.load(tmp_path / "model").settings, (tmp_path / "model" / "README.md").read_text()
     assert settings.scores["test"]["accuracy"] == pytest.approx(record.metrics["best_single"]["test"]["accuracy"], abs=0.02)
-    assert "best accuracy on validation" in card and "what a program drew" in card
+    assert "best accuracy on validation" in card and "what a simulated tagger wrote" in card
 
 
 # --------------------------------------------------------------------------------------------------------------- pictures

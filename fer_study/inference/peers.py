@@ -47,9 +47,9 @@ class Peer(NamedTuple):
 
 
 def resized(faces: np.ndarray, side: int) -> np.ndarray:
-    """Enlarge (n, 48, 48) uint8 faces as OpenCV does: bilinear, (n, side, side) float32, 0..255."""
+    """Enlarge (n, 48, 48) uint8 faces as OpenCV does: bilinear, rounded, float32 from 0 to 255."""
     images = torch.from_numpy(np.ascontiguousarray(faces))[:, None].float()
-    return F.interpolate(images, (side, side), mode="bilinear")[:, 0].numpy()
+    return F.interpolate(images, (side, side), mode="bilinear")[:, 0].round().numpy()
 
 
 def lite(path: Path, prepare: Callable[[np.ndarray], np.ndarray]) -> Classifier:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import store
+from ..data.labels import FER2013
 from ..inference import model_folder, peers
 from ..settings.environment import environment
 from ..settings.errors import InputError
@@ -58,8 +59,11 @@ class Peers(Job):
         table = prediction_table(faces, split(faces, config.data))
         table = table[table["split"] == "test"].reset_index(drop=True)
         images = faces.images[table["row"]]
-        if images.shape[1:] != (1, 48, 48):
-            raise InputError(f"peers: images of {images.shape[1:]}, allowed: (1, 48, 48)")
+        if images.shape[1:] != (1, 48, 48) or faces.classes != FER2013:
+            raise InputError(
+                f"peers: images of {images.shape[1:]}, classes {', '.join(faces.classes)}; "
+                f"allowed: (1, 48, 48), {', '.join(FER2013)}"
+            )
         classifiers = {name: classify for name, (classify, _) in opened.items()}
         with peers.one_thread():
             said = {name: classify(images[:, 0]) for name, classify in classifiers.items()}

@@ -46,8 +46,8 @@ One image, one view, {kind}. Nothing was chosen on this
 split. In brackets, 95 % intervals over images (Wilson, 1927; for shares of a crowd, the bootstrap).
 The spread of trainings with other seeds is not in them. They are of the training's own precision.
 Recipes of this study were chosen on PublicTest of FER2013. Calibration errors in this table are
-before the temperature. A near copy is an image that correlates with another one, or with its mirror image,
-as the audit of the data says.
+before the temperature. A near copy is an image that correlates with another one, or with its
+mirror image, as the audit of the data says.
 
 {scores}
 

@@ -129,9 +129,7 @@ def test_faces_are_enlarged_as_opencv_does():
     cv2 = pytest.importorskip("cv2")
     face = np.random.default_rng(0).integers(0, 256, (48, 48), dtype=np.uint8)
     apart = np.abs(peers.resized(face[None], 64)[0] - cv2.resize(face, (64, 64)))
-    assert apart.max() <= 1 and (apart > 0).mean() < 0.2, (
-        "it computes in whole numbers, and so a gray level off here and there"
-    )
+    assert apart.max() <= 1 and (apart > 0).mean() < 0.2, "it computes in whole numbers, a gray level off at most"
 
 
 def test_times_are_ratios_of_one_run():

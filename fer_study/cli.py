@@ -497,7 +497,7 @@ def export_command(args: argparse.Namespace) -> int:
         check_installed()  # before anything is written
     model = from_record(args.key, args.size, args.weights, args.data)
     folder = Path(args.to or f"models/{model.settings.record}")
-    save(model, folder, args.half, args.data)
+    save(model, folder, args.half)
     size = (folder / "model.safetensors").stat().st_size
     log.info("%s written to %s, %.2f MB of weights", model.settings.name, folder, size / 1e6)
     if args.onnx:

@@ -13,21 +13,16 @@ from fer_study.audit.crowd import weigh
 from fer_study.book.labs import crowd, first, marking, versions
 from fer_study.data.labels import FER2013
 from fer_study.data.twin import PLANTED_GAP, draw_face
-from test_labs import NONSENSE
-
-
-def points(lab: object, name: str, answer: object, *data: object) -> int:
-    sheet = marking.Sheet(lab.QUESTIONS)
-    sheet.check(name, answer, *data)
-    return sheet.points
+from test_labs import NONSENSE, points
 
 
 def check_answers(lab: object, answers: dict[str, tuple]) -> None:
     """Question -> what it is about, a right answer, and wrong ones: full points, and none."""
     assert list(answers) == list(lab.QUESTIONS)
     for name, (given, good, *bad) in answers.items():
-        assert points(lab, name, good, *given) == lab.QUESTIONS[name].points, name
-        assert [points(lab, name, answer, *given) for answer in bad] == [0] * len(bad), name
+        assert points(name, good, *given, of=lab) == lab.QUESTIONS[name].points, name
+        assert [points(name, answer, *given, of=lab) for answer in bad] == [0] * len(bad), name
+        assert len(bad) >= 2, name
         right = lab.QUESTIONS[name].expected(*given)
         for answer in NONSENSE:
             assert marking.fault(answer, right, lab.QUESTIONS[name].tolerance), f"question {name}: {answer!r}"

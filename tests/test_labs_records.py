@@ -10,25 +10,11 @@ import scipy.stats
 from sklearn.metrics import balanced_accuracy_score, precision_score, recall_score
 
 from fer_study.analysis.saliency import blob
-from fer_study.book.labs import looks, marking, weights
+from fer_study.book.labs import looks, weights
 from fer_study.data.labels import FER2013
+from test_labs_more import check_answers
 
 DISGUST, HAPPY, ANGRY = (FER2013.index(name) for name in ("disgust", "happy", "angry"))
-
-
-def points(name: str, answer: object, *data: object, of) -> int:
-    sheet = marking.Sheet(of.QUESTIONS)
-    sheet.check(name, answer, *data)
-    return sheet.points
-
-
-def check_all(answers: dict[str, tuple], of) -> None:
-    """Question -> what it is about, a right answer, and wrong ones."""
-    assert list(answers) == list(of.QUESTIONS)
-    for name, (given, good, *bad) in answers.items():
-        assert points(name, good, *given, of=of) == 2, name
-        assert [points(name, answer, *given, of=of) for answer in bad] == [0] * len(bad), name
-        assert len(bad) >= 2, name
 
 
 def student(d: np.ndarray) -> np.ndarray:
@@ -99,7 +85,8 @@ def test_plausible_mistakes_about_weights(data):
         "10": ({"a", "c", "e"}, {"a", "b", "c", "e"}, {"a", "c", "e", "f"}, ["a", "c", "e"]),
     }  # fmt: skip
     about = {"10": ()}
-    check_all({name: (about.get(name, (data,)), *given) for name, given in answers.items()}, weights)
+    assert {question.points for question in weights.QUESTIONS.values()} == {2}
+    check_answers(weights, {name: (about.get(name, (data,)), *given) for name, given in answers.items()})
 
 
 def test_the_story_of_the_fifth_lab_is_that_of_its_records(data):
@@ -163,7 +150,8 @@ def test_plausible_mistakes_about_maps(world, published):
     }
     pairs = [("random", "inside"), ("random", "pointing"), ("blob", "inside")]
     gaps = [each["trained", score] - each[name, score] for name, score in pairs]
-    check_all({
+    assert {question.points for question in looks.QUESTIONS.values()} == {2}
+    check_answers(looks, {
         "1": ((world,), w[k[0]], w[(k[0] + 1) % 7], w[k[0]] * a[0], np.full_like(w[0], w[k[0]].mean())),
         "2": ((world,), cam, looks.grad_cam(world, w) / 8, places, np.maximum(cam, 1e-3), cam[:, ::-1],
               np.maximum((w[(k + 1) % 7].mean(axis=(2, 3), keepdims=True) * a).sum(axis=1), 0)),
@@ -174,7 +162,7 @@ def test_plausible_mistakes_about_maps(world, published):
         "7": ((published,), [student(d) for d in gaps], [normal(d) for d in gaps], [student(-d) for d in gaps],
               [student(d) / 100 for d in gaps], [student(d) for d in gaps[::-1]]),
         "8": ((), {"a", "d", "f"}, {"a", "b", "d", "f"}, {"a", "c", "d", "f"}, "adf"),
-    }, looks)  # fmt: skip
+    })  # fmt: skip
 
 
 def test_the_story_of_the_sixth_lab_holds_in_every_world(world):

@@ -82,10 +82,15 @@ class Settings(Frozen):
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A network in evaluation mode on the CPU, with its settings."""
+    """A network in evaluation mode on the CPU, with its settings.
+
+    Attributes:
+        said: of a model from a record, what it says of the record's images (``predictions_of``).
+    """
 
     network: FaceModel
     settings: Settings
+    said: np.ndarray | None = None
 
     @property
     def augment(self) -> AugmentConfig:
@@ -160,8 +165,8 @@ def from_record(
         raise InputError(f"{missing}; {remedy}") from None
     record = store.lookup(key)
     rows = record.predictions.subset("validation")
-    said = predictions_of(record, network, kind, root)[rows]
-    labels = record.predictions.table["label"].to_numpy().astype(np.int64)[rows]
+    said = predictions_of(record, network, kind, root)
+    known, labels = said[rows], record.predictions.table["label"].to_numpy(np.int64)[rows]
     settings = Settings(
         network=config.model.replace(weights="scratch"),
         channels=channels_of(network, config),
@@ -169,8 +174,10 @@ def from_record(
         classes=class_names(config.data.classes),
         mean=config.augment.mean,
         std=config.augment.std,
-        temperature=metrics.temperature(said, labels),
-        thresholds={str(x): conformal.threshold(np.exp(said), labels, x) for x in conformal.LEVELS},
+        temperature=metrics.temperature(known, labels),
+        thresholds={
+            str(x): conformal.threshold(np.exp(known), labels, x) for x in conformal.LEVELS
+        },
         calibrated_on=len(labels),
         record=key,
         name=config.name or config.model.name,
@@ -180,7 +187,7 @@ def from_record(
         protocol=config.data.protocol,
         weights=kind,
     )
-    return checked(TrainedModel(network, settings), f"run {key}")
+    return checked(TrainedModel(network, settings, said), f"run {key}")
 
 
 def predictions_of(
@@ -231,12 +238,11 @@ def checked(model: TrainedModel, where: str) -> TrainedModel:
     return model
 
 
-def save(model: TrainedModel, folder: Path, half: bool = False, root: str | None = None) -> None:
+def save(model: TrainedModel, folder: Path, half: bool = False) -> None:
     """Write a model folder; one that is there already is replaced.
 
     Args:
         half: matrices and filters in half precision; vectors, which are few, stay as they are.
-        root: data root, for what ``predictions_of`` computes.
 
     Raises:
         InputError: the folder holds something else, or a weight is too large for half precision.
@@ -257,17 +263,11 @@ def save(model: TrainedModel, folder: Path, half: bool = False, root: str | None
     settings = model.settings.replace(
         precision="float16" if half else "float32",
         sha256=sha256(folder / WEIGHTS),
-        scores=model.settings.scores or test_scores(model, root),
+        scores=model.settings.scores or card.test_scores(model.settings, model.said),
     )
     size = (folder / WEIGHTS).stat().st_size
     write_atomically(folder / CARD, card.card(settings, size, folder.as_posix()))
     write_atomically(folder / CONFIG, store.as_json(settings.model_dump(mode="json")))
-
-
-def test_scores(model: TrainedModel, root: str | None = None) -> dict[str, dict[str, float | None]]:
-    """Score a model on the test split of its record; see ``card.test_scores``."""
-    record, kind = store.lookup(model.settings.record), model.settings.weights
-    return card.test_scores(model.settings, predictions_of(record, model.network, kind, root))
 
 
 def read_settings(folder: Path) -> Settings:

@@ -7,9 +7,8 @@ from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
-import scipy.stats
 
-from ...analysis import report
+from ...analysis import metrics, report
 from ...analysis.report import Runs
 from ...jobs import stages
 from ...settings.experiment import RunConfig
@@ -104,9 +103,8 @@ def _false_alarms(p: Predictions) -> np.ndarray:
 
 
 def _over_seeds(p: Predictions) -> np.ndarray:
-    d = 100 * np.diff(_accuracies(p), axis=0)[0]
-    factor = scipy.stats.t.ppf(0.975, len(d) - 1) / math.sqrt(len(d))
-    return d.mean() + factor * d.std(ddof=1) * np.array([-1, 1])
+    found = metrics.over_seeds(100 * np.diff(_accuracies(p), axis=0)[0])
+    return np.array([found.low, found.high])
 
 
 def _seeds_needed(p: Predictions) -> np.ndarray:

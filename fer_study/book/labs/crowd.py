@@ -12,7 +12,7 @@ import scipy.stats
 from ...audit.crowd import weigh
 from ...data.faceset import FaceSet
 from ...data.labels import FER2013
-from ...data.twin import make
+from . import first
 from .marking import Question
 
 K = len(FER2013)
@@ -41,9 +41,8 @@ class Crowd(NamedTuple):
 def draw(count: int, seed: int) -> FaceSet:
     """Draw faces, and keep those that are no copy, not blank, and got a vote for one of the seven
     classes."""
-    faces = make(count, seed)
-    drawn = (faces.truth["duplicate_of"] < 0) & ~faces.truth["blank"]
-    return faces.select(drawn & faces.votes[:, :K].any(axis=1))
+    faces = first.draw(count, seed)
+    return faces.select(faces.votes[:, :K].any(axis=1))
 
 
 def crowd_of(faces: FaceSet) -> Crowd:

@@ -3,13 +3,11 @@ price."""
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
-import scipy.stats
 
-from ...analysis import report
+from ...analysis import metrics, report
 from ...analysis.report import Runs
 from ...data.labels import FER2013
 from ...jobs import stages
@@ -101,9 +99,8 @@ def scores(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 def interval(differences: np.ndarray) -> np.ndarray:
     """95 % of the mean of (S,) differences by Student's t, in points: low and high."""
-    n = len(differences)
-    half = scipy.stats.t.ppf(0.975, n - 1) * differences.std(ddof=1) / math.sqrt(n)
-    return 100 * (differences.mean() + half * np.array([-1, 1]))
+    found = metrics.over_seeds(differences)
+    return 100 * np.array([found.low, found.high])
 
 
 def shifted(logits: np.ndarray, taus: np.ndarray, counts: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ from fer_study.analysis import claim_rows
 from fer_study.data import official
 from fer_study.jobs import editions, stages
 from fer_study.jobs.editions import Live, load_edition
+from fer_study.jobs.gan import Gan
 from fer_study.jobs.job import Job, graph
 from fer_study.jobs.train import Training
 from fer_study.settings.checkout import STUDY
@@ -69,8 +70,8 @@ def test_all_jobs_of_an_edition(edition):
         comparison = [job.key for job in stages.read_stage(edition, "03_model_comparison").jobs()]
         begun = [job.key for job in jobs if job.stage != "01_dataset_audit"]
         assert begun[: len(comparison)] == comparison
-    trained = {job.key for job in jobs if isinstance(job, Training)}
-    assert all(set(job.needs()) <= trained for job in jobs)
+    needed = {job.key for job in jobs if isinstance(job, Training | Gan)}
+    assert all(set(job.needs()) <= needed for job in jobs)
 
 
 def test_the_keys_of_published_records_are_those_of_jobs():

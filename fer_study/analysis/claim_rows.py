@@ -12,8 +12,8 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator, mod
 
 from ..settings.checkout import STUDY
 from ..settings.errors import InputError
-from ..settings.experiment import PARAMS, DataConfig, ModelConfig, RunConfig
-from ..settings.frozen import Frozen, parse
+from ..settings.experiment import PARAMS, DataConfig, GanConfig, ModelConfig, RunConfig
+from ..settings.frozen import Frozen, build, parse
 from ..settings.recipes import load_recipe
 from ..settings.yaml_files import read_yaml
 from . import arithmetic, claims, factorial, places
@@ -150,6 +150,8 @@ class System(Frozen):
         changes: what differs from the base, or the recipe, by path:
             ``{model.options.attention: false}``.
         teacher: the system whose network, of the same seed, gives it its targets.
+        generator: of a generator of the same seed, whose faces it learns from too, what a
+            ``GanConfig`` has beside data and seed.
     """
 
     stage: str
@@ -160,6 +162,7 @@ class System(Frozen):
     base: str = ""
     changes: dict[str, int | float | bool | str] = Field(default_factory=dict)
     teacher: str = ""
+    generator: dict[str, int | float | str] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _one_origin(self) -> System:
@@ -185,6 +188,9 @@ def config_of(name: str, systems: dict[str, System], data: DataConfig, seed: int
     content, changes = run.model_dump(mode="json"), dict(system.changes)
     if system.teacher:
         changes["loss.teacher"] = config_of(system.teacher, systems, data, seed).key
+    if system.generator:
+        drawn = build(GanConfig, {"data": data, "seed": seed, **system.generator})
+        changes["data.generated"] = drawn.key
     for path, value in changes.items():
         *above, last = path.split(".")
         place = content

@@ -11,7 +11,7 @@ import pandas as pd
 
 from ..data import official
 from ..settings.errors import InputError
-from ..settings.experiment import RunConfig
+from ..settings.experiment import GanConfig, RunConfig
 from ..store import Record
 from . import places, verdicts
 from .claim_rows import OnRuns
@@ -30,17 +30,21 @@ EXACT = Spread(0.0, 1)
 """The spread of what has no seed."""
 
 
-def seedless(config: RunConfig, teachers: Mapping[str, str] | None = None) -> str:
+def seedless(config: RunConfig | GanConfig, teachers: Mapping[str, str] | None = None) -> str:
     """Name what the seeds, or the folds, of one run have in common: the key of their config without
     the seed, and of the first fold.
 
     Args:
-        teachers: key of a run -> what its seeds have in common; a teacher has a seed, too.
+        teachers: key of a run, or of a generator of faces, -> what its seeds have in common; a
+            teacher has a seed, too.
     """
     known = teachers or {}
+    if isinstance(config, GanConfig):
+        return config.model_copy(update={"seed": 0}).key
     taught_by = "+".join(known.get(key, key) for key in config.loss.teachers())
     loss = config.loss.model_copy(update={"teacher": taught_by})
-    first = config.data.model_copy(update={"fold": 0})
+    drawn_by = known.get(config.data.generated, config.data.generated)
+    first = config.data.model_copy(update={"fold": 0, "generated": drawn_by})
     return config.model_copy(update={"seed": 0, "loss": loss, "data": first}).key
 
 

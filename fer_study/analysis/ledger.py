@@ -13,7 +13,7 @@ from .. import store
 from ..data import official
 from ..settings.checkout import other_code
 from ..settings.errors import InputError
-from ..settings.experiment import DataConfig, RunConfig, TransferConfig
+from ..settings.experiment import DataConfig, GanConfig, RunConfig, TransferConfig
 from ..store import Record
 from . import claims, places, verdicts
 from .checks import Finding, decide
@@ -127,8 +127,9 @@ def runs_of(systems: dict[str, System], records: Iterable[Record]) -> pd.DataFra
         InputError: a system changes what its base does not have.
     """
     data = DataConfig(dataset=EDITION, fingerprint=official.FINGERPRINTS[EDITION])
-    trained = [record for record in records if isinstance(record.config, RunConfig)]
-    teachers = {record.key: seedless(record.config) for record in trained}
+    made = [record for record in records if isinstance(record.config, RunConfig | GanConfig)]
+    teachers = {record.key: seedless(record.config) for record in made}
+    trained = [record for record in made if isinstance(record.config, RunConfig)]
     seeds: dict[str, list[Record]] = {}
     for record in trained:
         seeds.setdefault(seedless(record.config, teachers), []).append(record)

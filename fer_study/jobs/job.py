@@ -17,6 +17,7 @@ from ..settings.experiment import (
     CostConfig,
     CrowdConfig,
     DataConfig,
+    GanConfig,
     MapTestConfig,
     PeersConfig,
     RunConfig,
@@ -170,7 +171,7 @@ def job_for(config: Frozen, **place: str) -> Job:
     """
     from ..models.registry import source_of  # here, for torch takes seconds to import
     from ..training.weights import pin
-    from . import audit, baseline, cost, crowd, map_test, peers, train, transfer, views
+    from . import audit, baseline, cost, crowd, gan, map_test, peers, train, transfer, views
 
     if isinstance(config, RunConfig) and config.model.name == BASELINE:
         return baseline.Baseline(config, **place)
@@ -188,6 +189,7 @@ def job_for(config: Frozen, **place: str) -> Job:
         MapTestConfig: map_test.MapTest,
         ViewsConfig: views.Views,
         PeersConfig: peers.Peers,
+        GanConfig: gan.Gan,
     }
     return kinds[type(config)](config, **place)
 

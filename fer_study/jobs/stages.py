@@ -3,7 +3,7 @@ needs."""
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -15,6 +15,7 @@ from ..settings.experiment import (
     CostConfig,
     CrowdConfig,
     DataConfig,
+    GanConfig,
     MapTestConfig,
     ModelConfig,
     PeersConfig,
@@ -171,6 +172,9 @@ class Trained(Stage):
                         keys = "+".join(job.key for job in taught_by)
                         changes = changes | {"loss.teacher": keys}
                         teachers += taught_by
+                    if drawn_by := self.generator(recipe, seed, arm, model, changes):
+                        changes = changes | {"data.generated": drawn_by[-1].key}
+                        teachers += drawn_by
                     jobs.append(self.training(edition, recipe, seed, arm, model, changes))
         listed = {job.key for job in jobs}
         return [*(job for job in unique(teachers) if job.key not in listed), *jobs]
@@ -185,6 +189,12 @@ class Trained(Stage):
         alone = {path: value for path, value in changes.items() if path not in OF_TEACHERS}
         edition, name = load_edition(self.edition), f"teacher of {arm}"
         return [self.training(edition, recipe, one, name, model, alone) for one in seeds]
+
+    def generator(
+        self, recipe: str, seed: int, arm: str, model: str, changes: Changes
+    ) -> list[Job]:
+        """Make the jobs that draw faces for an arm, the generator last; most arms have none."""
+        return []
 
     def training(
         self,
@@ -313,15 +323,33 @@ class Hybrid(Ablations):
     stage = "hybrid"
 
 
+class Drawn(Frozen):
+    """Faces of a rare class that a generator draws; see ``GanConfig``.
+
+    ``judge``: ``shipped``, the model that comes with the package, or ``self``, the run that the arm
+    would be without these faces.
+    """
+
+    target_class: str
+    images: int
+    judge: Literal["shipped", "self"] = "self"
+    steps: int = 4000
+
+
 class ClassWeighting(Ablations):
     """Train one network with each weighting of the classes; and a small one, which takes a third of
-    the time, with more ways to treat rare classes. The first arm of each is its base."""
+    the time, with more ways to treat rare classes. The first arm of each is its base.
+
+    An arm whose ``data.generated`` is ``drawn`` also learns from faces that a generator of its own
+    seed draws.
+    """
 
     stage = "02_class_weighting"
     small_recipe: str = ""
     small_model: str = ""
     small_options: dict[str, Value] = Field(default_factory=dict)
     small_arms: dict[str, Changes] = Field(default_factory=dict)
+    drawn: Drawn | None = None
 
     def jobs(self) -> list[Job]:
         options: Changes = {f"model.options.{key}": x for key, x in self.small_options.items()}
@@ -330,6 +358,28 @@ class ClassWeighting(Ablations):
             for arm, changes in self.small_arms.items()
         }
         return super().jobs() + self.trainings(small, [self.small_recipe])
+
+    def generator(
+        self, recipe: str, seed: int, arm: str, model: str, changes: Changes
+    ) -> list[Job]:
+        """Make the generator of an arm, behind the run that judges its faces."""
+        if changes.get("data.generated") != "drawn":
+            return []
+        if self.drawn is None:
+            raise InputError(
+                f"{self.stage}, {arm}: data.generated is drawn, but drawn is not given"
+            )
+        alone = {path: value for path, value in changes.items() if path != "data.generated"}
+        edition, judge = load_edition(self.edition), self.drawn.judge
+        without = self.training(edition, recipe, seed, f"judge of {arm}", model, alone)
+        given = self.drawn.resolved() | {
+            "name": f"generator of {arm}",
+            "data": without.config.data,
+            "judge": without.key if judge == "self" else shipped_sha256(),
+            "seed": seed,
+        }
+        made = self.job(build(GanConfig, given), f"generator of {arm}", recipe)
+        return [without, made] if judge == "self" else [made]
 
 
 SMALL = ", small"
@@ -673,10 +723,8 @@ class Peers(Stage):
     peers: Annotated[dict[str, str], Field(min_length=1)]
 
     def jobs(self) -> list[Job]:
-        from ..inference.model_folder import SHIPPED, read_settings  # as in ``make_run``
-
         data = load_edition(self.edition).data
-        given = {"data": data, "peers": self.peers, "model": read_settings(SHIPPED).sha256}
+        given = {"data": data, "peers": self.peers, "model": shipped_sha256()}
         return [self.audit(), self.job(build(PeersConfig, given), "peers")]
 
 
@@ -818,6 +866,13 @@ def read_stage(edition: str, stage: str) -> Stage:
     """
     given = parameters(edition, stage) if stage in STAGES else {}
     return check_stage(stage, given, f"params/{edition}/{stage}.yaml")
+
+
+def shipped_sha256() -> str:
+    """Read what the weights of the model are that comes with the package."""
+    from ..inference.model_folder import SHIPPED, read_settings  # as in ``make_run``
+
+    return read_settings(SHIPPED).sha256
 
 
 def own_audit(edition: str) -> Job:

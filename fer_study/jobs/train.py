@@ -24,6 +24,7 @@ from ..training import weights as initial_weights
 from ..training.batches import Batches
 from ..training.checkpoint import CHECKPOINT, precision_begun
 from ..training.device import device_environment, fastest_precision, make_fabric, memory_format
+from ..training.drawn_faces import with_drawn_faces
 from ..training.explain import has_maps, said, saliency_of
 from ..training.loop import OnEpoch, TrainedStates, check_finite, fit
 from ..training.objectives import make_objective
@@ -45,9 +46,10 @@ class Training(Run):
     """Train a network once."""
 
     def needs(self) -> tuple[str, ...]:
-        """Name the run that it starts from and those that teach it."""
-        source = RUN.fullmatch(self.config.model.weights)
-        return (*self.config.loss.teachers(), *([source["key"]] if source else []))
+        """Name the run that it starts from, those that teach it, and who draws faces for it."""
+        config, source = self.config, RUN.fullmatch(self.config.model.weights)
+        keys = (*config.loss.teachers(), source and source["key"], config.data.generated)
+        return tuple(key for key in keys if key)
 
     def data(self) -> tuple[DataConfig, ...]:
         """List the data that it reads; a second head reads the votes as well."""
@@ -106,9 +108,7 @@ def train_and_predict(
     if config.loss.votes_weight:
         targets = np.concatenate([targets, vote_targets(faces)], axis=1)
     batches = Batches(
-        faces.images,
-        targets,
-        rows.train,
+        *with_drawn_faces(config.data, faces, targets, rows.train),
         config.batch_size,
         fabric.device,
         classes=faces.classes,

@@ -142,10 +142,14 @@ class DataConfig(Frozen):
         max_train: train on so many images of the training split, drawn by ``world_seed``.
         classes: 7, or 8 with contempt; or names of one's own, of class folders.
         annotation: as in ``data.Options``.
+        generated: key of a generator (``GanConfig``) whose faces are trained on beside the training
+            split; empty: none.
         fingerprint: of the FaceSet this resolves to; checked when the data is loaded.
     """
 
-    added: ClassVar[frozenset[str]] = frozenset({"classes", "annotation", "drop_tested"})
+    added: ClassVar[frozenset[str]] = frozenset(
+        {"classes", "annotation", "drop_tested", "generated"}
+    )
 
     dataset: str
     faces: Annotated[int, Field(ge=100)] | None = None
@@ -160,6 +164,7 @@ class DataConfig(Frozen):
     max_train: Annotated[int, Field(ge=1)] | None = None
     classes: Classes = 7
     annotation: Literal["majority", "probability", "crossentropy", "multi_target"] = "majority"
+    generated: Annotated[str, Field(pattern="^([0-9a-f]{16})?$")] = ""
     fingerprint: str = ""
 
     @property
@@ -602,6 +607,45 @@ class ViewsConfig(Frozen):
             "cover": self.covers,
         }
         return [("none", 0.0), *((kind, size) for kind, sizes in given.items() for size in sizes)]
+
+
+class GanConfig(Frozen):
+    """Faces of one class that a generator draws which was trained against a discriminator on the
+    training images of that class.
+
+    Attributes:
+        data: of the runs that the faces are made for; only its training split is seen.
+        target_class: the class that is drawn.
+        images: how many faces its record has.
+        judge: whose features say how far the faces are from real ones: the key of a run, or the
+            SHA-256 of the weights of the model that comes with the package.
+        steps: batches that each of the two networks learns from.
+        latent: numbers that a face is drawn from.
+        width: channels of the generator at full resolution, of the discriminator at half.
+        lr: of Adam, of both networks.
+        form: see ``AuditConfig``.
+    """
+
+    unkeyed: ClassVar[frozenset[str]] = frozenset({"name"})
+
+    name: str = ""
+    data: DataConfig
+    target_class: str
+    images: Annotated[int, Field(ge=2)]
+    judge: Annotated[str, Field(pattern="^([0-9a-f]{16}|[0-9a-f]{64})$")]
+    seed: Annotated[int, Field(ge=0)] = 0
+    steps: Annotated[int, Field(ge=1)] = 4000
+    batch_size: Annotated[int, Field(ge=2)] = 32
+    latent: Annotated[int, Field(ge=1)] = 64
+    width: Annotated[int, Field(ge=1)] = 16
+    lr: Factor = 2e-4
+    form: Literal[1] = 1
+
+    @model_validator(mode="after")
+    def _no_generated(self) -> GanConfig:
+        if self.data.generated:
+            raise ValueError("data.generated is a key, allowed: none, a generator sees real faces")
+        return self
 
 
 class AuditConfig(Frozen):

@@ -27,6 +27,7 @@ from ..settings.experiment import (
     AuditConfig,
     CostConfig,
     CrowdConfig,
+    GanConfig,
     MapTestConfig,
     PeersConfig,
     RunConfig,
@@ -52,6 +53,7 @@ PUBLISHED = (
     "map_test.npz",
     "views.npz",
     "peers.json",
+    "gan.json",
 )
 """Parts of a record that are published; weights are not."""
 KINDS: dict[str, type[Frozen]] = {
@@ -65,6 +67,7 @@ KINDS: dict[str, type[Frozen]] = {
         MapTestConfig,
         ViewsConfig,
         PeersConfig,
+        GanConfig,
     )
 }
 
@@ -78,6 +81,9 @@ def published_root() -> Path:
     """Where published records lie: ``results/`` of the checkout or of the wheel."""
     return STUDY / "results"
 
+
+DRAWN = "drawn.safetensors"
+"""Faces that a generator drew, in the folder of its local record; they are not published."""
 
 PENDING = "maps.pending"
 """In the folder of a record whose Grad-CAM maps are still to be made; a line for each attempt."""
@@ -146,6 +152,11 @@ class Record:
         """What classifiers cost that were timed in turns, by package; see
         ``inference.peers.measure``. ``predictions`` has a view of each."""
         return self._json("peers.json")
+
+    @cached_property
+    def gan(self) -> dict[str, dict[str, float]]:
+        """How far drawn faces are from real ones; see ``training.drawn_faces.statistics``."""
+        return self._json("gan.json")
 
     @cached_property
     def rows(self) -> dict[str, np.ndarray]:

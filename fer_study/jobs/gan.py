@@ -1,0 +1,129 @@
+"""A generator of faces of one class as a job. Its record says how good they are; the faces
+themselves stay in the local store, for those of real data are like real people's."""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save as as_safetensors
+
+from .. import store
+from ..data.faceset import FaceSet
+from ..inference import model_folder
+from ..settings.checkout import sha256
+from ..settings.errors import InputError
+from ..settings.experiment import DataConfig, GanConfig
+from ..store.record_files import write_atomically
+from ..training import adversarial
+from ..training.checkpoint import CHECKPOINT
+from ..training.device import device_environment, make_fabric
+from ..training.drawn_faces import Judge, gates, statistics
+from ..training.loop import TrainingFailed
+from ..training.protocol import Split, split
+from ..training.sources import faces_of
+from ..training.weights import trained_network
+from .job import Job
+
+log = logging.getLogger(__name__)
+
+LEAST_HELD_OUT = 10
+"""Validation images of a class without which nobody can say what is near."""
+
+
+class Gan(Job):
+    """Train a generator on one class, draw its faces, and let them through or not."""
+
+    config: GanConfig
+
+    @property
+    def model(self) -> str:
+        return "gan"
+
+    def needs(self) -> tuple[str, ...]:
+        return (self.config.judge,) if len(self.config.judge) == 16 else ()
+
+    def data(self) -> tuple[DataConfig, ...]:
+        return (self.config.data,)
+
+    def make(
+        self, folder: Path, root: str | None = None, deadline: float | None = None
+    ) -> store.Record:
+        """Make its record: ``Record.gan``, a history, and locally the faces.
+
+        Raises:
+            SourceMissing: the judge has no weights here.
+            InputError: an unknown class, or one with too few images, or another judge than the
+                config names.
+            TrainingFailed: the faces missed a gate; the checkpoint stays, so that to ask again
+                takes no training.
+        """
+        config, start, fabric = self.config, time.perf_counter(), make_fabric("32-true")
+        faces = faces_of(config.data, root)
+        judge = judge_of(config, faces)
+        judge.network.to(fabric.device)
+        real, held_out = (
+            torch.from_numpy(faces.images[rows]).to(fabric.device)
+            for rows in rows_of_class(config, faces, split(faces, config.data))
+        )
+        generator, history = adversarial.fit(config, real, folder, fabric, deadline)
+        drawn = adversarial.draw(config, generator, fabric.device)
+        found = statistics(drawn.to(fabric.device), real, held_out, judge)
+        judged = gates(found)
+        log.info("%s: %s", self.name, "; ".join(map(str, judged)))
+        if missed := [str(gate) for gate in judged if not gate.passed]:
+            raise TrainingFailed(f"{self.name}: drawn faces missed a gate: {'; '.join(missed)}")
+        write_atomically(folder / store.DRAWN, as_safetensors({"images": drawn}))
+        parts = {"gan.json": store.as_json(found), "history.csv": history.to_csv(index=False)}
+        env, files = device_environment(fabric, start), {store.DRAWN: sha256(folder / store.DRAWN)}
+        record = store.save_files(folder, config, env, parts, files)
+        (folder / CHECKPOINT).unlink(missing_ok=True)
+        return record
+
+
+def judge_of(config: GanConfig, faces: FaceSet) -> Judge:
+    """Find the network whose features measure the faces.
+
+    Raises:
+        SourceMissing: a run without weights here.
+        InputError: the model that comes with the package is another one, or has other channels.
+    """
+    if len(config.judge) == 16:
+        shape = faces.num_classes, faces.images.shape[1]
+        run, network = trained_network(config.judge, shape=shape)
+        return Judge(network, run.augment, run.model.input_size)
+    shipped = model_folder.open_model(None)
+    if shipped.settings.sha256 != config.judge:
+        raise InputError(f"{config.name}: judge is another model than comes with this version")
+    if faces.images.shape[1] != shipped.settings.channels:
+        raise InputError(
+            f"{config.name}: judge sees {shipped.settings.channels} channels, the images have "
+            f"{faces.images.shape[1]}"
+        )
+    return Judge(shipped.network, shipped.augment, shipped.settings.network.input_size)
+
+
+def rows_of_class(config: GanConfig, faces: FaceSet, rows: Split) -> tuple[np.ndarray, np.ndarray]:
+    """Find the images that a generator learns from, and those that it never sees: validation
+    images without a copy in training. All (n,) int64.
+
+    Raises:
+        InputError: an unknown class, or too few images of it.
+    """
+    if config.target_class not in faces.classes:
+        raise InputError(
+            f"{config.name}: target_class is {config.target_class!r}, allowed: "
+            f"{', '.join(faces.classes)}"
+        )
+    of_class = rows.targets.argmax(axis=1) == faces.classes.index(config.target_class)
+    train = rows.train[of_class[rows.train]]
+    held_out = rows.validation[of_class[rows.validation] & ~rows.copy_in_train[rows.validation]]
+    if len(train) < config.batch_size or len(held_out) < LEAST_HELD_OUT:
+        raise InputError(
+            f"{config.name}: {len(train)} training and {len(held_out)} validation images of "
+            f"{config.target_class}, allowed: {config.batch_size} and {LEAST_HELD_OUT} or more"
+        )
+    return train, held_out

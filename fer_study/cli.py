@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -85,6 +86,9 @@ def build_parser() -> argparse.ArgumentParser:
         "--minutes", type=duration, help="stop after so many minutes; a later call goes on"
     )
     train.add_argument("--only", metavar="PATTERN", help="shell pattern over name/model/seed/key")
+    train.add_argument(
+        "--again", action="store_true", help="also what is published: its weights come with it"
+    )
     train.add_argument("--jobs", type=at_least_one, default=1, help="processes on this machine")
     train.add_argument("--scheduler-file", help="of a Dask cluster, instead of processes here")
 
@@ -338,7 +342,7 @@ def train_command(args: argparse.Namespace) -> int:
 
     start = time.monotonic()
     jobs = [
-        x
+        replace(x, again=args.again)
         for x in execute.needed(args.edition, args.stage, dict(args.p))
         if plan.matches(x, args.only)
     ]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -40,6 +43,24 @@ def test_the_command_names_edition_and_run(runs_folder, caplog):
         assert plan.train_jobs([job]) == (0, 1)
     assert f"is not trained; train it with: fer-study train smoke --only '*/{run}'" in caplog.text
     assert any(plan.matches(other, f"*/{run}") for other in stages.edition_jobs("smoke"))
+
+
+def test_what_is_published_is_trained_again_for_its_weights(runs_folder, published, config, monkeypatch, caplog):
+    """Only when it is asked for: the published record stands until then, and stays."""
+    source, job = job_for(config.run), job_for(config)
+    made = run_job(config.run)
+    monkeypatch.setattr(store.Record, "env", {"commit": "abc"})
+    store.publish(made)
+    shutil.rmtree(runs_folder)
+    with caplog.at_level("INFO"):
+        assert plan.train_jobs([source]) == (0, 0)
+        assert plan.train_jobs([job]) == (0, 1)
+    assert "has a record without weights" in caplog.text
+    again = replace(source, again=True)
+    assert source.done and not again.done
+    assert plan.train_jobs([again, job]) == (2, 0)
+    assert again.done and store.lookup(source.key).weights().is_file()
+    assert (store.published_root() / source.key / "done").is_file()
 
 
 def test_scores_the_test_split_of_the_target(runs_folder, config):

@@ -39,12 +39,14 @@ class Job(ABC):
         config: what it is.
         stage, arm, recipe: where it stands: the stage that lists it, the name that it has there,
             its recipe where it has one. A config that several stages list is made once.
+        again: whether a published record will not do, for the weights, which it lacks, are wanted.
     """
 
     config: Frozen
     stage: str = ""
     arm: str = ""
     recipe: str = ""
+    again: bool = False
 
     patience: ClassVar[float] = 0
     """Seconds to wait for another process that makes it."""
@@ -100,7 +102,9 @@ class Job(ABC):
     def done(self) -> bool:
         """Whether nothing of it is left to be made; pages show records that still lack maps."""
         record = self.record()
-        return record is not None and not record.maps_pending
+        if record is None or record.maps_pending:
+            return False
+        return not (self.again and record.published)
 
     def seconds(self, speeds: dict[str, float]) -> float:
         """Estimate how long it takes; NaN where nothing is known.

@@ -254,7 +254,7 @@ def train_command(key: str) -> str:
 
     found = [name for name in editions() if lists(name)]
     return (
-        f"fer-study train {found[0]} --only '*/{key}'"
+        f"fer-study train {found[0]} --only '*/{key}'{' --again' if store.lookup(key) else ''}"
         if found
         else "jobs.job.run of its job (no edition lists it)"
     )

@@ -74,7 +74,7 @@ class Training(Run):
         self, folder: Path, root: str | None = None, deadline: float | None = None
     ) -> store.Record:
         """Train, or go on where it stopped, or make the maps that its record lacks."""
-        if record := store.lookup(self.key):
+        if (record := store.lookup(self.key)) and not record.published:
             return add_maps(record, root)
         return train_and_predict(self.config, faces_of(self.config.data, root), folder, deadline)
 

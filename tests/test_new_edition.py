@@ -7,6 +7,7 @@ import shlex
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 from fer_study.cli import main
@@ -82,3 +83,28 @@ def test_the_commands_for_other_data_work_as_they_are_printed(place, document, c
     published = [row for row in rows if row.endswith(" published   0 s")]
     assert [row for row in published if "gallery" not in row] == [], "only what a network costs is the same on any data"
     assert any(" missing " in row for row in rows)
+
+
+PARAMETERS = """\
+model: fer48  # of both
+small_arms:
+  none: {}
+  # of one class
+  more: {sampling.rare: disgust, sampling.times: 3}  # three times
+  balanced: {sampling.balanced: true}
+  head: {loss.votes_weight: 1.0}
+  drawn: {data.generated: drawn}
+drawn: {target_class: disgust, images: 8, judge: shipped}
+"""
+
+
+def test_arms_that_other_data_cannot_serve_are_left_out():
+    """With their comments where an arm is a line; written anew where it is not."""
+    without = new_edition.served(PARAMETERS, ("votes",))
+    assert "head" not in without and "# three times" in without and "more: " in without
+    assert "judge: self" in without, "no other model judges the faces of other data"
+    named = new_edition.served(PARAMETERS, (*new_edition.OF_NAMES, "votes"))
+    assert "model: fer48  # of both" in named
+    assert yaml.safe_load(named)["small_arms"] == {"none": {}, "balanced": {"sampling.balanced": True}}
+    unfolded = "arms:\n  none: {}\n  votes:\n    data.targets: votes\n  plain: {flip: 0.5}\n"
+    assert yaml.safe_load(new_edition.served(unfolded, ("votes",)))["arms"] == {"none": {}, "plain": {"flip": 0.5}}

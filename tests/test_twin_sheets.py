@@ -68,6 +68,8 @@ def test_one_face_from_action_units():
     [
         ({3: 1.0}, 0, "unknown action unit 3; allowed: 1, 2, 4, "),
         ({"12": 1.0}, 0, "unknown action unit '12'"),
+        ({True: 1.0}, 0, "unknown action unit True"),
+        ([12, 6], 0, "units are [12, 6]; allowed: such as {12: 1.0, 6: 0.7}"),
         ({12: 1.5}, 0, "action unit 12 has intensity 1.5; allowed: 0 to 1"),
         ({12: -0.1}, 0, "intensity -0.1"),
         ({12: float("nan")}, 0, "intensity nan"),

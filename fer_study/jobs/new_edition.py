@@ -7,6 +7,8 @@ import re
 import shutil
 from pathlib import Path
 
+import yaml
+
 from .. import data
 from ..data import canonical
 from ..data.labels import EIGHT, FER2013
@@ -21,8 +23,8 @@ FOR_ANY_DATA = (stages.DatasetAudit, stages.Trained, stages.Design)
 NOT_FOR_ANY_DATA = (stages.CrossDataset, stages.TwinNetworks, stages.MethodBlocks)
 """Stages of those that need a second dataset, or the truth of drawn faces."""
 OF_VOTES = (stages.LabelDistribution, stages.ResFace)
-ARM_OF_VOTES = re.compile(r"(?m)^ +\w+: \{[^}\n]*votes[^}\n]*\}\n")
-"""A line of an arm that learns from votes, in the file of a stage."""
+OF_NAMES = ("heavy", "sampling.rare", "data.generated")
+"""What arms say that name a class of FER2013's seven."""
 OF_SEVEN = (stages.Hybrid, stages.InitialWeights)
 """Stages of networks with a branch for each of the seven expressions."""
 
@@ -57,13 +59,32 @@ def new_edition(name: str, like: str, dataset: str) -> tuple[Path, dict[str, str
         left_out = {path.stem: why_not(dataset, path.stem, not classes) for path in found}
         votes = has_votes(dataset)
         for path in (path for path in found if not left_out[path.stem]):
-            text = re.sub(r"(?m)^others: .*$", "others: []", path.read_text(encoding="utf-8"))
-            text = text if votes else ARM_OF_VOTES.sub("", text)
+            unserved = OF_NAMES * bool(classes) + ("votes",) * (not votes)
+            text = served(path.read_text(encoding="utf-8"), unserved)
             (target / path.name).write_text(text, encoding="utf-8")
     except BaseException:
         shutil.rmtree(target)
         raise
     return target, {stage: reason for stage, reason in left_out.items() if reason}
+
+
+def served(text: str, unserved: tuple[str, ...]) -> str:
+    """Leave out of the parameters of a stage what other data cannot serve: further datasets, and
+    arms that say one of some words. A generator of faces is judged by a run of the edition.
+
+    Comments stay, but where arms are not written a line each.
+    """
+    text = re.sub(r"(?m)^others: .*$", "others: []", text)
+    text = re.sub(r"(?m)^(drawn: .*)judge: shipped", r"\1judge: self", text)
+    wanted = yaml.safe_load(text)
+    of_arms = [value for key, value in wanted.items() if key.endswith("arms")]
+    for arms in (value for value in of_arms if isinstance(value, dict)):
+        for arm in [a for a, changes in arms.items() if any(x in str(changes) for x in unserved)]:
+            del arms[arm]
+            text = re.sub(rf"(?m)^ +{re.escape(arm)}: \{{.*\}}.*\n", "", text)
+    if yaml.safe_load(text) != wanted:
+        text = yaml.safe_dump(wanted, sort_keys=False, allow_unicode=True)
+    return text
 
 
 def classes_of(dataset: str) -> dict[str, int | list[str]]:

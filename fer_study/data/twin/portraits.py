@@ -74,13 +74,16 @@ def draw_face(units: Mapping[int, float], person: int = 0) -> np.ndarray:
         (48, 48) uint8, gray levels.
 
     Raises:
-        InputError: a unit is unknown, an intensity not from 0 to 1, or the person no such number.
+        InputError: units are no mapping, one is unknown, an intensity not from 0 to 1, or the
+            person no such number.
     """
+    if not isinstance(units, Mapping):
+        raise InputError(f"units are {units!r}; allowed: such as {{12: 1.0, 6: 0.7}}")
     if isinstance(person, bool) or not isinstance(person, Integral) or person < 0:
         raise InputError(f"person is {person!r}; allowed: a whole number, 0 or more")
     row = np.zeros((1, len(ACTION_UNITS)), np.float32)
     for unit, intensity in units.items():
-        if unit not in ACTION_UNITS:
+        if isinstance(unit, bool) or unit not in ACTION_UNITS:
             known = ", ".join(map(str, ACTION_UNITS))
             raise InputError(f"unknown action unit {unit!r}; allowed: {known}")
         if not isinstance(intensity, Real) or not 0 <= intensity <= 1:

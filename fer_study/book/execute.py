@@ -275,7 +275,11 @@ def make(todo: list[Task], root: str | None) -> int:
                 seconds,
                 task.page,
             )
-    log.info("%.0f s in all, %.0f s of them training", time.perf_counter() - start, trained)
+    log.info(
+        "%.0f s in all, %.0f s of them to find or train records",
+        time.perf_counter() - start,
+        trained,
+    )
     return 1 if failed else 0
 
 

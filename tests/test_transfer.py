@@ -12,7 +12,7 @@ from fer_study import store
 from fer_study.data.twin import synthetic
 from fer_study.jobs import plan, stages, train, transfer
 from fer_study.jobs.job import job_for
-from fer_study.settings.experiment import TransferConfig
+from fer_study.settings.experiment import CostConfig, TransferConfig
 from fer_study.training.weights import SourceMissing
 from jobs_by_config import run_job
 
@@ -56,6 +56,7 @@ def test_what_is_published_is_trained_again_for_its_weights(runs_folder, publish
         assert plan.train_jobs([source]) == (0, 0)
         assert plan.train_jobs([job]) == (0, 1)
     assert "has a record without weights" in caplog.text
+    assert replace(job_for(CostConfig(model=config.run.model)), again=True).leaves_weights is False
     again = replace(source, again=True)
     assert source.done and not again.done
     assert plan.train_jobs([again, job]) == (2, 0)

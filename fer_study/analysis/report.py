@@ -91,7 +91,7 @@ def coverage(
         rows.append({
             "system": title(name), "seeds": len({j.seed for j, _ in mine}), "records": len(there),
             "origin": ", ".join(dict.fromkeys(origins)) or "missing",
-            "epochs": next((len(r.history) for r in there), "-"),
+            "epochs": next((len(r.history) for r in there if "epoch" in r.history), "-"),
             "device": ", ".join(dict.fromkeys(r.env["device"] for r in there)),
         })  # fmt: skip
     return pd.DataFrame(rows).set_index("system")

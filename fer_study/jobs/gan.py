@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from safetensors.torch import save as as_safetensors
 
 from .. import store
 from ..data.faceset import FaceSet
+from ..data.labels import class_names
 from ..inference import model_folder
 from ..settings.checkout import sha256
 from ..settings.errors import InputError
@@ -22,6 +24,7 @@ from ..training import adversarial
 from ..training.checkpoint import CHECKPOINT
 from ..training.device import device_environment, make_fabric
 from ..training.drawn_faces import Judge, gates, statistics
+from ..training.explain import NoMap
 from ..training.loop import TrainingFailed
 from ..training.protocol import Split, split
 from ..training.sources import faces_of
@@ -35,9 +38,11 @@ LEAST_HELD_OUT = 10
 
 
 class Gan(Job):
-    """Train a generator on one class, draw its faces, and let them through or not."""
+    """Train a generator on one class, draw its faces, and let them through or not. Its faces are
+    its weights: they are not published."""
 
     config: GanConfig
+    leaves_weights = True
 
     @property
     def model(self) -> str:
@@ -49,6 +54,14 @@ class Gan(Job):
     def data(self) -> tuple[DataConfig, ...]:
         return (self.config.data,)
 
+    def refusal(self, judged: dict[str, str]) -> str:
+        """Say that it is of no class of its data."""
+        try:
+            place_of_class(self.config, class_names(self.config.data.classes))
+        except InputError as error:
+            return str(error)
+        return ""
+
     def make(
         self, folder: Path, root: str | None = None, deadline: float | None = None
     ) -> store.Record:
@@ -56,12 +69,12 @@ class Gan(Job):
 
         Raises:
             SourceMissing: the judge has no weights here.
-            InputError: an unknown class, or one with too few images, or another judge than the
-                config names.
+            InputError: an unknown class, or one with too few images; another judge than the config
+                names, or one whose features are no map.
             TrainingFailed: the faces missed a gate; the checkpoint stays, so that to ask again
                 takes no training.
         """
-        config, start, fabric = self.config, time.perf_counter(), make_fabric("32-true")
+        config, fabric = self.config, make_fabric("32-true")
         faces = faces_of(config.data, root)
         judge = judge_of(config, faces)
         judge.network.to(fabric.device)
@@ -69,7 +82,13 @@ class Gan(Job):
             torch.from_numpy(faces.images[rows]).to(fabric.device)
             for rows in rows_of_class(config, faces, split(faces, config.data))
         )
+        try:  # before hours of training
+            judge.features(held_out[:2])
+        except NoMap as error:
+            raise InputError(f"{self.name}: judge: {error}") from None
         generator, history = adversarial.fit(config, real, folder, fabric, deadline)
+        # rounds before an interruption count too
+        start = time.perf_counter() - float(history["seconds"].sum())
         drawn = adversarial.draw(config, generator, fabric.device)
         found = statistics(drawn.to(fabric.device), real, held_out, judge)
         judged = gates(found)
@@ -78,8 +97,9 @@ class Gan(Job):
             raise TrainingFailed(f"{self.name}: drawn faces missed a gate: {'; '.join(missed)}")
         write_atomically(folder / store.DRAWN, as_safetensors({"images": drawn}))
         parts = {"gan.json": store.as_json(found), "history.csv": history.to_csv(index=False)}
-        env, files = device_environment(fabric, start), {store.DRAWN: sha256(folder / store.DRAWN)}
-        record = store.save_files(folder, config, env, parts, files)
+        digest = sha256(folder / store.DRAWN)
+        env = device_environment(fabric, start) | {"drawn_faces": digest}
+        record = store.save_files(folder, config, env, parts, {store.DRAWN: digest})
         (folder / CHECKPOINT).unlink(missing_ok=True)
         return record
 
@@ -113,12 +133,8 @@ def rows_of_class(config: GanConfig, faces: FaceSet, rows: Split) -> tuple[np.nd
     Raises:
         InputError: an unknown class, or too few images of it.
     """
-    if config.target_class not in faces.classes:
-        raise InputError(
-            f"{config.name}: target_class is {config.target_class!r}, allowed: "
-            f"{', '.join(faces.classes)}"
-        )
-    of_class = rows.targets.argmax(axis=1) == faces.classes.index(config.target_class)
+    place = place_of_class(config, faces.classes)
+    of_class = rows.targets.any(axis=1) & (rows.targets.argmax(axis=1) == place)
     train = rows.train[of_class[rows.train]]
     held_out = rows.validation[of_class[rows.validation] & ~rows.copy_in_train[rows.validation]]
     if len(train) < config.batch_size or len(held_out) < LEAST_HELD_OUT:
@@ -127,3 +143,17 @@ def rows_of_class(config: GanConfig, faces: FaceSet, rows: Split) -> tuple[np.nd
             f"{config.target_class}, allowed: {config.batch_size} and {LEAST_HELD_OUT} or more"
         )
     return train, held_out
+
+
+def place_of_class(config: GanConfig, classes: Sequence[str]) -> int:
+    """Find the class that is drawn among those of its data.
+
+    Raises:
+        InputError: it is none of them.
+    """
+    if config.target_class not in classes:
+        allowed = ", ".join(classes)
+        raise InputError(
+            f"{config.name}: target_class is {config.target_class!r}, allowed: {allowed}"
+        )
+    return classes.index(config.target_class)

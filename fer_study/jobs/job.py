@@ -52,6 +52,8 @@ class Job(ABC):
     """Seconds to wait for another process that makes it."""
     alone: ClassVar[bool] = False
     """Whether it measures time, so that nothing else may run beside it."""
+    leaves_weights: ClassVar[bool] = False
+    """Whether its local record holds what its published one lacks, and others start from."""
     on_page: ClassVar[bool] = False
     """Whether a page that needs it makes it, whatever the edition: it takes minutes, not hours."""
 
@@ -104,7 +106,7 @@ class Job(ABC):
         record = self.record()
         if record is None or record.maps_pending:
             return False
-        return not (self.again and record.published)
+        return not (self.again and self.leaves_weights and record.published)
 
     def seconds(self, speeds: dict[str, float]) -> float:
         """Estimate how long it takes; NaN where nothing is known.

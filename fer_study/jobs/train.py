@@ -45,6 +45,8 @@ log = logging.getLogger(__name__)
 class Training(Run):
     """Train a network once."""
 
+    leaves_weights = True
+
     def needs(self) -> tuple[str, ...]:
         """Name the run that it starts from, those that teach it, and who draws faces for it."""
         config, source = self.config, RUN.fullmatch(self.config.model.weights)
@@ -147,6 +149,8 @@ def train_and_predict(
     env["images_per_second"] = round(float(weights.history["images_per_second"].median()), 1)
     if weights.origin:
         env["initial_weights"] = weights.origin
+    if config.data.generated:
+        env["drawn_faces"] = store.lookup(config.data.generated).env["drawn_faces"]
     if config.data.folds:
         env["fold_leaks"] = fold_leaks(faces, config.data, rows)
     if explained:

@@ -1,4 +1,8 @@
-"""Train a generator of faces against a discriminator, with exact resume. Read it downwards."""
+"""Train a generator of faces against a discriminator. Read it downwards.
+
+A training that was stopped goes on to the same bits on a CPU; on a GPU the gradient of a warp is
+summed in no fixed order.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +43,7 @@ cannot learn few faces by heart (Zhao et al., 2020, "differentiable augmentation
 
 
 @dataclass
-class Rivals:
+class Adversaries:
     """Everything that changes while the two networks learn; ``average`` is of the generator."""
 
     generator: Generator
@@ -54,7 +58,9 @@ class Rivals:
         return {**networks, "average": self.average, **both}
 
 
-def make_rivals(config: GanConfig, shape: tuple[int, int], device: torch.device) -> Rivals:
+def make_adversaries(
+    config: GanConfig, shape: tuple[int, int], device: torch.device
+) -> Adversaries:
     """Make both networks with fresh weights.
 
     Args:
@@ -72,7 +78,7 @@ def make_rivals(config: GanConfig, shape: tuple[int, int], device: torch.device)
         torch.optim.Adam(network.parameters(), config.lr, betas=(0.5, 0.999))
         for network in (generator, discriminator)
     ]
-    return Rivals(generator, discriminator, average, tuple(optimisers))
+    return Adversaries(generator, discriminator, average, tuple(optimisers))
 
 
 def fit(
@@ -96,12 +102,12 @@ def fit(
     Raises:
         TrainingFailed: a loss is not finite.
     """
-    rivals = make_rivals(config, tuple(images.shape[1:3]), fabric.device)
+    networks = make_adversaries(config, tuple(images.shape[1:3]), fabric.device)
     checkpoint, rounds, history = folder / CHECKPOINT, math.ceil(config.steps / ROUND), []
     if content := whole_content(checkpoint, config.key):
         state = torch.load(io.BytesIO(content), map_location=fabric.device, weights_only=True)
         history = state.pop("history")
-        for name, part in rivals.parts().items():
+        for name, part in networks.parts().items():
             part.load_state_dict(state[name])
     name = config.name or config.key
     bar = tqdm(total=rounds, initial=len(history), desc=name, unit="round", mininterval=5)
@@ -111,18 +117,26 @@ def fit(
                 raise OutOfTime(f"{name}: stopped after round {number} of {rounds}")
             steps = min(ROUND, config.steps - number * ROUND)
             history.append(
-                {"round": number + 1, **train_round(config, rivals, images, number, steps)}
+                {"round": number + 1, **train_round(config, networks, images, number, steps)}
             )
-            save_state(checkpoint, config.key, rivals, history)
+            save_state(checkpoint, config.key, networks, history)
             bar.update()
-    drawing = rivals.average.module.eval()
+    drawing = networks.average.module.eval()
     return drawing, pd.DataFrame(history)
 
 
 def train_round(
-    config: GanConfig, rivals: Rivals, images: torch.Tensor, number: int, steps: int
+    config: GanConfig, networks: Adversaries, images: torch.Tensor, number: int, steps: int
 ) -> dict[str, float]:
     """Take some steps of both networks, by the hinge loss (Lim and Ye, 2017).
+
+    Args:
+        images: (N, C, side, side) uint8, the real faces.
+        number: of the round, from 0.
+
+    Returns:
+        Means over the steps: both losses (``judging`` the discriminator's, ``drawing`` the
+        generator's), the discriminator's score of ``real`` and ``drawn`` faces; and ``seconds``.
 
     All randomness of a round follows from the seed and its number, so a resumed training needs no
     state of generators.
@@ -132,24 +146,26 @@ def train_round(
     """
     source = torch.Generator(images.device).manual_seed(config.seed * 1_000_003 + number)
     start, sums = time.perf_counter(), torch.zeros(4, device=images.device)
-    drawing, judging = rivals.optimisers
+    drawing, judging = networks.optimisers
     size = min(config.batch_size, len(images))
     for _ in range(steps):
         rows = torch.randint(len(images), (size,), generator=source, device=images.device)
-        real = seen(images[rows].float() / 255, source)
+        real = augmented(images[rows].float() / 255, source)
         with torch.no_grad():
-            drawn = rivals.generator(numbers(config, size, source))
-        said, of_drawn = rivals.discriminator(torch.cat([real, seen(drawn, source)])).chunk(2)
-        loss = F.relu(1 - said).mean() + F.relu(1 + of_drawn).mean()
+            drawn = networks.generator(latents(config, size, source))
+        of_real, of_drawn = networks.discriminator(
+            torch.cat([real, augmented(drawn, source)])
+        ).chunk(2)
+        loss = F.relu(1 - of_real).mean() + F.relu(1 + of_drawn).mean()
         step(judging, loss)
 
-        rivals.discriminator.requires_grad_(False)
-        drawn = rivals.generator(numbers(config, size, source))
-        fooled = -rivals.discriminator(seen(drawn, source)).mean()
-        step(drawing, fooled)
-        rivals.discriminator.requires_grad_(True)
-        rivals.average.update_parameters(rivals.generator)
-        parts = (loss, fooled, said.mean(), of_drawn.mean())
+        networks.discriminator.requires_grad_(False)
+        drawn = networks.generator(latents(config, size, source))
+        generator_loss = -networks.discriminator(augmented(drawn, source)).mean()
+        step(drawing, generator_loss)
+        networks.discriminator.requires_grad_(True)
+        networks.average.update_parameters(networks.generator)
+        parts = (loss, generator_loss, of_real.mean(), of_drawn.mean())
         sums += torch.stack([part.detach() for part in parts])
     row = dict(zip(("judging", "drawing", "real", "drawn"), (sums / steps).tolist(), strict=True))
     if not all(map(math.isfinite, row.values())):
@@ -160,12 +176,12 @@ def train_round(
     return {**row, "seconds": time.perf_counter() - start}
 
 
-def numbers(config: GanConfig, count: int, source: torch.Generator) -> torch.Tensor:
+def latents(config: GanConfig, count: int, source: torch.Generator) -> torch.Tensor:
     """Draw what faces are drawn from: (count, latent) float32, normal."""
     return torch.randn(count, config.latent, generator=source, device=source.device)
 
 
-def seen(images: torch.Tensor, source: torch.Generator) -> torch.Tensor:
+def augmented(images: torch.Tensor, source: torch.Generator) -> torch.Tensor:
     """Change faces (B, C, H, W) float32 in [0, 1] as the discriminator sees them (``CHANGES``);
     gradients pass."""
     theta = affine(len(images), CHANGES, source, images.device)
@@ -185,14 +201,16 @@ def draw(config: GanConfig, generator: Generator, device: torch.device) -> torch
     source = torch.Generator(device).manual_seed(config.seed)
     drawn = [
         generator(part).mul(255).round().to(torch.uint8).cpu()
-        for part in numbers(config, config.images, source).split(256)
+        for part in latents(config, config.images, source).split(256)
     ]
     return torch.cat(drawn)
 
 
-def save_state(path: Path, key: str, rivals: Rivals, history: list[dict[str, float]]) -> None:
+def save_state(
+    path: Path, key: str, networks: Adversaries, history: list[dict[str, float]]
+) -> None:
     """Write everything that the next round depends on, as ``checkpoint.save_checkpoint`` does."""
-    state = {name: part.state_dict() for name, part in rivals.parts().items()}
+    state = {name: part.state_dict() for name, part in networks.parts().items()}
     buffer = io.BytesIO()
     torch.save(state | {"history": history}, buffer)
     write_atomically(path, header(key, buffer.getvalue()) + buffer.getvalue())

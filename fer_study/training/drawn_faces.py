@@ -21,6 +21,10 @@ from .augment import evaluation_views
 from .explain import as_map, explained
 from .weights import SourceMissing
 
+SHIFT = 1 / 8
+"""Share of the side by which a copy may be shifted and is still found: what ``adversarial.CHANGES``
+teaches a generator to do."""
+
 SUBSET = 50
 """Faces in each of the hundred draws of the kernel distance; of fewer real ones, all."""
 
@@ -69,12 +73,13 @@ def statistics(
         drawn, real, held_out: (N, C, H, W) uint8 on the device of the judge's network.
 
     Returns:
-        ``images``: how many of each. ``nearest``: the median, over faces, of the highest
-        correlation of pixels with a real face or its mirror image; ``near_copies``: the share of
-        faces for which it is ``copies.NEAR`` or more. ``pairs``: the mean distance between the
-        features of two faces. ``frechet`` (Heusel et al., 2017) and ``kernel`` (Binkowski et al.,
-        2018), which a small number of faces does not bias: distances of features from those of the
-        real faces. ``noise`` and ``mean_face`` are what any generator has to beat.
+        ``images``: how many of each. Over faces, of ``nearest_correlation`` with the real ones:
+        ``nearest``, its median, ``nearest_tenth``, its quantile of .9, and ``near_copies``, the
+        share of faces for which it is ``copies.NEAR`` or more. ``pairs``: the mean distance between
+        the features of two faces; ``alike``: the median distance from a face to the nearest other
+        one, among as many of each. ``frechet`` (Heusel et al., 2017) and ``kernel`` (Binkowski et
+        al., 2018), which a small number of faces does not bias: distances of features from those
+        of the real faces. ``noise`` and ``mean_face`` are what any generator has to beat.
     """
     source = torch.Generator(drawn.device).manual_seed(0)
     noise = torch.randint(
@@ -84,13 +89,16 @@ def statistics(
     sets = {"real": real, "drawn": drawn, "held_out": held_out}
     sets |= {"noise": noise, "mean_face": mean_face}
     nearest = {name: nearest_correlation(sets[name], real) for name in ("drawn", "held_out")}
+    fewest = min(len(drawn), len(real))
     features = {name: judge.features(images) for name, images in sets.items()}
     others = {name: those for name, those in features.items() if name != "real"}
     return {
         "images": {name: len(images) for name, images in sets.items()},
         "nearest": {name: float(high.median()) for name, high in nearest.items()},
+        "nearest_tenth": {name: float(high.quantile(0.9)) for name, high in nearest.items()},
         "near_copies": {name: float((x >= NEAR).float().mean()) for name, x in nearest.items()},
         "pairs": {name: float(nn.functional.pdist(features[name]).mean()) for name in sets},
+        "alike": {name: nearest_other(features[name][:fewest]) for name in ("drawn", "real")},
         "frechet": {
             name: frechet_distance(features["real"], those)
             for name, those in others.items()
@@ -104,26 +112,54 @@ def statistics(
 
 def gates(found: dict[str, dict[str, float]]) -> list[Gate]:
     """Judge drawn faces by their ``statistics``: not copied, as different from each other as half
-    of the real ones, and nearer to these than what is no face at all."""
-    nearest, pairs, frechet = found["nearest"], found["pairs"], found["frechet"]
-    limits = [
-        ("correlation with the nearest training image", nearest["drawn"], nearest["held_out"], -1),
-        ("distance between two drawn faces", pairs["drawn"], pairs["real"] / 2, 1),
-        ("distance from real faces (noise)", frechet["drawn"], frechet["noise"], -1),
-        ("distance from real faces (mean face)", frechet["drawn"], frechet["mean_face"], -1),
+    of the real ones, and nearer to these than what is no face at all.
+
+    The limits have no slack for chance: as many other real faces would miss one of them about every
+    second time, copies practically always.
+    """
+    frechet = found["frechet"]
+    copied = {
+        "median correlation with the nearest training image": "nearest",
+        "its highest tenth": "nearest_tenth",
+        "share of near copies": "near_copies",
+    }
+    different = {
+        "distance between two drawn faces": "pairs",
+        "distance to the nearest other drawn face": "alike",
+    }
+    judged = [
+        Gate(name, found[key]["drawn"], limit, found[key]["drawn"] <= limit)
+        for name, key in copied.items()
+        for limit in [found[key]["held_out"]]
     ]
-    return [
-        Gate(name, measured, limit, sign * measured >= sign * limit)
-        for name, measured, limit, sign in limits
+    judged += [
+        Gate(name, found[key]["drawn"], limit, found[key]["drawn"] >= limit)
+        for name, key in different.items()
+        for limit in [found[key]["real"] / 2]
     ]
+    return judged + [
+        Gate(
+            f"distance from real faces ({name})", frechet["drawn"], limit, frechet["drawn"] < limit
+        )
+        for name, limit in (("noise", frechet["noise"]), ("mean face", frechet["mean_face"]))
+    ]
+
+
+def nearest_other(features: torch.Tensor) -> float:
+    """Take the median distance from a row of (N, D) to the nearest other one."""
+    distances = torch.cdist(features, features).fill_diagonal_(torch.inf)
+    return float(distances.amin(1).median())
 
 
 def nearest_correlation(images: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
-    """Find the highest correlation of each image's pixels with those of another set or of their
-    mirror images: (N,) float32; of a blank image 0.
+    """Find the highest correlation of each image's pixels with those of another set: (N,) float32.
+
+    The middle of an image is held against every part of the other ones that is as large and lies up
+    to ``SHIFT`` of the side away, and of their mirror images: a generator may repeat a face where
+    it did not stand. A blank image has 0.
 
     Args:
-        images, others: (N, C, H, W) and (M, C, H, W) uint8.
+        images, others: (N, C, H, W) and (M, C, H, W) uint8, of one size.
     """
 
     def standardised(faces: torch.Tensor) -> torch.Tensor:
@@ -131,8 +167,19 @@ def nearest_correlation(images: torch.Tensor, others: torch.Tensor) -> torch.Ten
         centred = centred - centred.mean(1, keepdim=True)
         return nn.functional.normalize(centred, dim=1)
 
-    both = standardised(torch.cat([others, others.flip(-1)]))
-    return (standardised(images) @ both.T).amax(1)
+    height, width = images.shape[-2:]
+    margin = round(SHIFT * min(height, width))
+    inside = (height - 2 * margin, width - 2 * margin)
+    middle = standardised(images[..., margin : margin + inside[0], margin : margin + inside[1]])
+    both, best = (
+        torch.cat([others, others.flip(-1)]),
+        torch.zeros(len(images), device=images.device),
+    )
+    for top in range(2 * margin + 1):
+        for left in range(2 * margin + 1):
+            part = both[..., top : top + inside[0], left : left + inside[1]]
+            best = torch.maximum(best, (middle @ standardised(part).T).amax(1))
+    return best
 
 
 def frechet_distance(real: torch.Tensor, others: torch.Tensor) -> float:
@@ -171,7 +218,8 @@ def with_drawn_faces(
         rows: (n,) int64, the training images.
 
     Returns:
-        Images, targets and rows; as they were where the config names no generator.
+        Images (N, C, H, W) uint8, targets (N, D) and rows (n,); as they were where the config names
+        no generator. Else they hold the training images alone, in memory, before those drawn.
 
     Raises:
         SourceMissing: the generator has no faces here.
@@ -190,6 +238,5 @@ def with_drawn_faces(
     drawn = load_file(path)["images"].numpy()
     one_hot = np.eye(faces.num_classes, dtype=np.float32)[faces.classes.index(made.target_class)]
     own = np.tile(one_hot, (len(drawn), targets.shape[1] // faces.num_classes))
-    added = np.arange(len(faces), len(faces) + len(drawn))
-    images = np.concatenate([faces.images, drawn])
-    return images, np.concatenate([targets, own]), np.concatenate([rows, added])
+    images = np.concatenate([faces.images[rows], drawn])
+    return images, np.concatenate([targets[rows], own]), np.arange(len(images))

@@ -176,6 +176,15 @@ def test_long_parameters_are_folded(source, tags):
     assert own == {"metadata": {}, "source": source}, "other cells stay"
 
 
+@pytest.mark.parametrize(("tags", "outputs", "left_out"), [
+    (["remove-if-empty"], [], True), (["remove-if-empty"], ["a figure"], False), ([], [], False),
+])  # fmt: skip
+def test_a_cell_that_shows_nothing_for_want_of_records_is_left_out(tags, outputs, left_out):
+    cell = {"metadata": {"tags": list(tags)}, "outputs": outputs, "source": "a = 1"}
+    execute.leave_out_if_empty(cell)
+    assert cell["metadata"]["tags"] == [*tags, *["remove-cell"] * left_out] and cell["source"] == "a = 1"
+
+
 def test_the_kernel_is_of_this_interpreter_and_quiet(place, monkeypatch, capfd):
     """Another environment may have left its own ``python3`` where kernels are looked for."""
     folder = place / "jupyter" / "kernels" / "python3"

@@ -187,6 +187,21 @@ def test_a_family_is_corrected(runs_folder):
     assert (alone.word, family.word) == ("confirmed", "undecided")
 
 
+def test_of_several_comparisons_the_one_that_is_shown_is_named(runs_folder):
+    assert runs_folder.verdict(EFFECT | {"arms": ["a", "c"]}).parts[0].of == ""
+    for arm, hits in (("a", (30, 31, 30)), ("b", (20, 21, 21)), ("c", (10, 11, 10))):
+        runs_folder.add_seeds(arm, *hits)
+    shown = "of 2, least in favour: "
+    assert runs_folder.verdict(EFFECT).parts[0].of == "", "of one it goes without saying"
+    assert runs_folder.verdict(EFFECT | {"arms": ["a", "c"]}).parts[0].of == shown + "c"
+    ordering = {"check": "ordering", "metric": "accuracy", "systems": ["a", "c", "b"], "subset": "test"}
+    assert runs_folder.verdict(ordering, kind="ordering").parts[0].of == shown + "c minus b"
+    below = {"check": "bound", "metrics": ["accuracy"], "systems": ["a", "b"], "below": 0.9, "subset": "test"}
+    assert runs_folder.verdict(below | {"of": "x"}).parts[0].of == f"x; {shown}a"
+    two = below | {"metrics": ["confused[sad, fear]", "recall_sad"], "systems": ["b"]}
+    assert runs_folder.verdict(two).parts[0].of in (f"{shown}recall sad", f"{shown}confused (sad, fear)")
+
+
 def test_a_record_of_two_systems_counts_once(runs_folder):
     """The base of one stage is an arm of another."""
     runs_folder.add_seeds("a", 27, 28, 29)
@@ -268,12 +283,15 @@ def test_formulas_are_evaluated(runs_folder):
     runs_folder.add_other("audit/fer2013", {"images": 71})
     assert runs_folder.verdict(row, kind="formula").word == "wrong"
     assert runs_folder.verdict(row | {"check": "own_source"}, kind="formula").word == "refuted by its source"
+    assert runs_folder.verdict(row | {"tested": True}, kind="behaviour").word == "tested"
 
 
 def test_a_source_can_be_below_what_its_test_set_tells(runs_folder):
     row = {"check": "own_test_set", "values": [0.70, 0.72], "images": 3589}
     assert runs_folder.verdict(row).word == "open"
-    assert runs_folder.verdict(row | {"values": [0.70, 0.72, 0.7205]}).word == "undecided by its own test set"
+    (part,) = runs_folder.verdict(row | {"values": [0.70, 0.72, 0.7205]}).parts
+    assert part.word == "undecided by its own test set"
+    assert ledger.shown_measured(part) == "0.05 points" and ledger.shown_reported(part, "") == "70.00, 72.00, 72.05 %"
     assert runs_folder.verdict(row | {"values": [0.70, 0.72, 0.7205], "images": 10**7}).word == "open"
 
 

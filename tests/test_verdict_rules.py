@@ -203,6 +203,10 @@ def test_every_seed_alike_is_certain():
     assert Effect(0.1, 0.0, 4, 3).p_value == 0 and Effect(0.0, 0.0, 4, 3).p_value == 1
 
 
+def test_runs_that_do_not_scatter_do_not_say_what_they_would_miss():
+    assert math.isnan(Effect(0.0, 0.0, 4, 1).detectable) and Effect(0.0, 1e-3, 4, 1).detectable > 0
+
+
 def test_the_smallest_effect_that_would_have_been_found_is_found_in_four_of_five_cases():
     effect, rng = Effect(0.0, 1.0, 8, 3), np.random.default_rng(6)
     t = (rng.normal(effect.detectable, 1, 4000)) / np.sqrt(rng.chisquare(8, 4000) / 8)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from . import claim_rows, factorial, verdicts
+from . import claim_rows, factorial, report, verdicts
 from .evidence import Evidence
 from .measurements import NUMBER, POINTS, SHARE, unit_of
 from .metrics import MISSING, Estimate
@@ -90,9 +91,10 @@ def check_number(check: claim_rows.Number, evidence: Evidence) -> Finding:
 
 def check_ordering(check: claim_rows.Ordering, evidence: Evidence) -> Finding:
     """Hold every system against the next."""
-    pairs = zip(check.systems[:-1], check.systems[1:], strict=True)
+    pairs = list(zip(check.systems[:-1], check.systems[1:], strict=True))
     found = [evidence.compare(a, b, check.metric, check.metric, check) for a, b in pairs]
-    return _judged(found, printed_unit(check.metric, difference=True))
+    names = [" minus ".join(map(report.title, pair)) for pair in pairs]
+    return _judged(found, printed_unit(check.metric, difference=True), names=names)
 
 
 def check_effect(check: claim_rows.Effects, evidence: Evidence) -> Finding:
@@ -101,7 +103,7 @@ def check_effect(check: claim_rows.Effects, evidence: Evidence) -> Finding:
     found = [evidence.compare(a, check.base, m, check.base_metric or m, check) for a, m in pairs]
     unit = printed_unit(check.metrics[0], difference=True)
     if check.direction in ("higher", "lower"):
-        return _judged(found, unit, 1 if check.direction == "higher" else -1)
+        return _judged(found, unit, 1 if check.direction == "higher" else -1, _named(pairs))
     effect, keys = found[0]
     word = verdicts.judge_no_gain(effect, tolerance_of(check.metrics[0]))
     if check.direction == "tested":
@@ -138,13 +140,33 @@ def check_main_effect(check: claim_rows.MainEffect, evidence: Evidence) -> Findi
     return _of_effect(word, effect, effect.n, keys, printed_unit(check.metric, difference=True))
 
 
-def _judged(found: Sequence[tuple[Effect, list[str]]], unit: str, sign: int = 1) -> Finding:
-    """Find, in a family of effects of a stated sign, the one that speaks for it least."""
+def _named(pairs: Sequence[tuple[str, str]]) -> list[str]:
+    """Name pairs of a system and a measurement by what differs between them."""
+    systems, metrics = ({pair[place] for pair in pairs} for place in (0, 1))
+    names = []
+    for system, metric in pairs:
+        parts = [report.title(system)] if len(systems) > 1 else []
+        if len(metrics) > 1:
+            parts.append(re.sub(r"\[(.*)\]", r" (\1)", metric).replace("_", " "))
+        names.append(", ".join(parts))
+    return names
+
+
+def _judged(
+    found: Sequence[tuple[Effect, list[str]]], unit: str, sign: int = 1, names: Sequence[str] = ()
+) -> Finding:
+    """Find, in a family of effects of a stated sign, the one that speaks for it least.
+
+    Args:
+        names: of the effects; where there are several, the finding names the one.
+    """
     towards = [effect._replace(value=sign * effect.value) for effect, _ in found]
     least = min(range(len(found)), key=lambda place: towards[place].value)
     effect, keys = found[least][0], dict.fromkeys(key for _, keys in found for key in keys)
     word, seeds = verdicts.judge_effects(towards), min(one.n for one in towards)
-    return _of_effect(word, effect, seeds, keys, unit)
+    told = len(found) > 1 and names[least] and word != verdicts.OPEN
+    of = f"of {len(found)}, least in favour: {names[least]}" if told else ""
+    return _of_effect(word, effect, seeds, keys, unit)._replace(of=of)
 
 
 def _of_effect(word: str, effect: Effect, seeds: int, keys: Iterable[str], unit: str) -> Finding:
@@ -166,13 +188,14 @@ def check_bound(check: claim_rows.Bound, evidence: Evidence) -> Finding:
     """
     sign, limit = (1, check.above) if check.below is None else (-1, check.below)
     found, measured = [], []
-    for name, metric in [(name, metric) for name in check.systems for metric in check.metrics]:
+    pairs = [(name, metric) for name in check.systems for metric in check.metrics]
+    for name, metric in pairs:
         rows, spread = evidence.seeds_and_spread(name, metric, check)
         away = verdicts.distance(list(rows["value"]), spread, limit)
         found.append((away._replace(value=sign * away.value), list(rows["key"])))
         measured.append(verdicts.interval(list(rows["value"]), spread) if len(rows) else MISSING)
     least = min(range(len(found)), key=lambda place: found[place][0].value)
-    judged = _judged(found, printed_unit(check.metrics[0]))
+    judged = _judged(found, printed_unit(check.metrics[0]), names=_named(pairs))
     reported = (limit,) if check.stated else ()
     return judged._replace(reported=reported, measured=measured[least], detectable=math.nan)
 
@@ -225,7 +248,7 @@ def check_formula(check: claim_rows.Formula, evidence: Evidence, kind: str) -> F
         words = verdicts.CONFIRMED, verdicts.CONTRADICTED
     if isinstance(check, claim_rows.OwnSource):
         words = words[0], verdicts.REFUTED
-    word = words[0 if holds else 1]
+    word = verdicts.TESTED if check.tested else words[0 if holds else 1]
     keys = dict.fromkeys(record.key for _, record in found.values())
     measured = MISSING._replace(value=shown)
     return Finding(

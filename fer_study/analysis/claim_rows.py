@@ -405,6 +405,7 @@ class Formula(Check):
         show: the expression whose value is printed as measured.
         shown_as: the words that it is printed with, ``{}`` in its place: what it counts, or what
             stands there where nothing was measured.
+        tested: it does not decide the claim, whether it holds or not, so its word is *tested*.
     """
 
     values: dict[str, float] = Field(default_factory=dict)
@@ -413,6 +414,7 @@ class Formula(Check):
     holds: Annotated[Text, AfterValidator(_is_true_or_false)]
     show: str = ""
     shown_as: str = "{}"
+    tested: bool = False
 
     @model_validator(mode="after")
     def _names_known(self) -> Formula:

@@ -224,13 +224,20 @@ def shown(number: float, unit: str, digits: int = 1) -> str:
     return f"{number:,.0f}" if float(number).is_integer() and abs(number) >= 10 else f"{number:.4g}"
 
 
+def _digits(found: Finding) -> int:
+    """How many digits behind the point: of steps that a source prints as many as it does."""
+    return 2 if found.word == verdicts.UNRESOLVED else 1
+
+
 def shown_measured(found: Finding) -> str:
     """Print what was measured, with its interval where it has one: ``62.3 [60.7, 64.0] %``, or in
     the words of its check: ``97.87 ms an image``."""
     measured = found.measured
     if math.isnan(measured.value):
         return ""
-    value, low, high = (shown(x, found.unit) for x in (measured.value, measured.low, measured.high))
+    digits = _digits(found)
+    ends = measured.value, measured.low, measured.high
+    value, low, high = (shown(x, found.unit, digits) for x in ends)
     bounds = f" [{low}, {high}]" if low != high else ""
     return found.shown_as.replace("{}", f"{value}{bounds} {found.unit}".rstrip())
 
@@ -239,7 +246,8 @@ def shown_word(found: Finding) -> str:
     """Print the word of a finding, and by how much it is off or what it would have found."""
     unit = "points" if found.unit else ""
     if verdicts.UNDECIDED in found.word and not math.isnan(found.detectable):
-        return f"{found.full_word}, would find {shown(found.detectable, unit)} {unit}".rstrip()
+        least = shown(found.detectable, unit, _digits(found))
+        return f"{found.full_word}, would find {least} {unit}".rstrip()
     if len(found.reported) == 1 and (verdicts.HIGHER in found.word or verdicts.LOWER in found.word):
         off = abs(found.measured.value - found.reported[0])
         return f"{found.full_word} by {shown(off, unit)} {unit}".rstrip()
@@ -248,7 +256,7 @@ def shown_word(found: Finding) -> str:
 
 def shown_reported(found: Finding, stated: str) -> str:
     """Print what was reported, in numbers, or as the claims table states it."""
-    digits = 2 if found.unit == "%" else 1
+    digits = 2 if found.unit == "%" else _digits(found)
     numbers = ", ".join(shown(number, found.unit, digits) for number in found.reported)
     text = (f"{numbers} %" if found.unit else numbers) if numbers else stated
     return textwrap.shorten(text, 40, placeholder=" ...") or "-"

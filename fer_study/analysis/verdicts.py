@@ -138,7 +138,12 @@ class Effect(NamedTuple):
 
     @property
     def detectable(self) -> float:
-        """The smallest true effect that such data find in four of five cases (two-sided, 5 %)."""
+        """The smallest true effect that such data find in four of five cases (two-sided, 5 %).
+
+        NaN where no run differs from another: such data do not say what they would miss.
+        """
+        if self.se < NOTHING:
+            return math.nan
         return (t_quantile((1 + LEVEL) / 2, self.df) + t_quantile(POWER, self.df)) * self.se
 
 

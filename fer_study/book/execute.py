@@ -380,7 +380,15 @@ def finished(notebook: dict, task: Task, missing: list[str], threads: str) -> st
         if cell["cell_type"] == "code":
             fold_long_parameters(cell)
             cell["outputs"] = [o for o in cell["outputs"] if o.get("name") != "stderr"]
+            leave_out_if_empty(cell)
     return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+
+
+def leave_out_if_empty(cell: dict) -> None:
+    """Leave a cell out of its page that is tagged so and shows nothing, for records are missing."""
+    tags = cell["metadata"].get("tags", [])
+    if "remove-if-empty" in tags and not cell["outputs"]:
+        cell["metadata"]["tags"] = [*tags, "remove-cell"]
 
 
 def fold_long_parameters(cell: dict) -> None:

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from fer_study import store
-from fer_study.data.labels import FER2013
+from fer_study.data.labels import FER2013, class_names
 from fer_study.jobs import evaluation
 from fer_study.settings.errors import InputError
 from fer_study.settings.experiment import ModelConfig, TransferConfig
@@ -229,7 +229,8 @@ def assert_metrics_are_of_the_predictions(record: store.Record) -> None:
     for view in predictions.views:
         # how well it does on what it was trained on follows from no stored prediction
         subsets = {name: scores for name, scores in record.metrics[view].items() if name != "train"}
-        again = evaluation.score(predictions.table, {view: predictions.views[view]}, FER2013, record.config)[view]
+        classes = class_names(predictions.views[view].shape[1])
+        again = evaluation.score(predictions.table, {view: predictions.views[view]}, classes, record.config)[view]
         assert subsets.keys() == again.keys(), (record.key, view)
         for subset, stored in subsets.items():
             for name, value in stored.items():

@@ -18,6 +18,7 @@ from ..settings.experiment import (
     AuditConfig,
     CostConfig,
     CrowdConfig,
+    GanConfig,
     MapTestConfig,
     PeersConfig,
     RunConfig,
@@ -36,6 +37,7 @@ KINDS = {
     MapTestConfig: "map test",
     ViewsConfig: "changed test images",
     PeersConfig: "peers",
+    GanConfig: "generator of faces",
 }
 """Config of a record -> what made it."""
 UNKNOWN = "-"

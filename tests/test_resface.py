@@ -353,7 +353,7 @@ def test_the_order_of_the_parts_flips(fabricated):
     found = fabricated.verdict("resface-11").parts[0]
     assert (found.word, found.seeds, found.unit) == ("confirmed", 3, "points") and found.limits == "at our scale"
     assert found.measured.value == pytest.approx(0.02, abs=1e-3)
-    fabricated.add("resface_abc", [0.84, 0.841, 0.839])
+    fabricated.add("resface_abc", [0.82, 0.821, 0.819])  # as A+B
     assert fabricated.verdict("resface-11").parts[0].word == "undecided"
     fabricated.add("resface_abc", [0.80, 0.801, 0.799])
     assert fabricated.verdict("resface-11").parts[0].word == "contradicted"

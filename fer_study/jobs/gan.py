@@ -15,7 +15,6 @@ from safetensors.torch import save as as_safetensors
 from .. import store
 from ..data.faceset import FaceSet
 from ..data.labels import class_names
-from ..inference import model_folder
 from ..settings.checkout import sha256
 from ..settings.errors import InputError
 from ..settings.experiment import DataConfig, GanConfig
@@ -111,6 +110,8 @@ def judge_of(config: GanConfig, faces: FaceSet) -> Judge:
         SourceMissing: a run without weights here.
         InputError: the model that comes with the package is another one, or has other channels.
     """
+    from ..inference import model_folder  # seconds to import, so not on every start
+
     if len(config.judge) == 16:
         shape = faces.num_classes, faces.images.shape[1]
         run, network = trained_network(config.judge, shape=shape)

@@ -6,7 +6,6 @@ summed in no fixed order.
 
 from __future__ import annotations
 
-import io
 import math
 import time
 from dataclasses import dataclass
@@ -21,10 +20,9 @@ from tqdm import tqdm
 
 from ..models.gan import Discriminator, Generator
 from ..settings.experiment import AugmentConfig, GanConfig
-from ..store.record_files import write_atomically
 from .augment import affine, photometric, warp
-from .checkpoint import CHECKPOINT, header, whole_content
-from .loop import OutOfTime, TrainingFailed
+from .checkpoint import CHECKPOINT, read_state, write_state
+from .loop import OutOfTime, TrainingFailed, seed_epoch
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -104,8 +102,7 @@ def fit(
     """
     networks = make_adversaries(config, tuple(images.shape[1:3]), fabric.device)
     checkpoint, rounds, history = folder / CHECKPOINT, math.ceil(config.steps / ROUND), []
-    if content := whole_content(checkpoint, config.key):
-        state = torch.load(io.BytesIO(content), map_location=fabric.device, weights_only=True)
+    if state := read_state(checkpoint, config.key, fabric.device):
         history = state.pop("history")
         for name, part in networks.parts().items():
             part.load_state_dict(state[name])
@@ -119,7 +116,8 @@ def fit(
             history.append(
                 {"round": number + 1, **train_round(config, networks, images, number, steps)}
             )
-            save_state(checkpoint, config.key, networks, history)
+            state = {name: part.state_dict() for name, part in networks.parts().items()}
+            write_state(checkpoint, config.key, state | {"history": history})
             bar.update()
     drawing = networks.average.module.eval()
     return drawing, pd.DataFrame(history)
@@ -144,7 +142,7 @@ def train_round(
     Raises:
         TrainingFailed: a loss is not finite.
     """
-    source = torch.Generator(images.device).manual_seed(config.seed * 1_000_003 + number)
+    source = seed_epoch(config, number, torch.Generator(images.device))
     start, sums = time.perf_counter(), torch.zeros(4, device=images.device)
     drawing, judging = networks.optimisers
     size = min(config.batch_size, len(images))
@@ -204,13 +202,3 @@ def draw(config: GanConfig, generator: Generator, device: torch.device) -> torch
         for part in latents(config, config.images, source).split(256)
     ]
     return torch.cat(drawn)
-
-
-def save_state(
-    path: Path, key: str, networks: Adversaries, history: list[dict[str, float]]
-) -> None:
-    """Write everything that the next round depends on, as ``checkpoint.save_checkpoint`` does."""
-    state = {name: part.state_dict() for name, part in networks.parts().items()}
-    buffer = io.BytesIO()
-    torch.save(state | {"history": history}, buffer)
-    write_atomically(path, header(key, buffer.getvalue()) + buffer.getvalue())

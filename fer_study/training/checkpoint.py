@@ -93,9 +93,24 @@ def save_checkpoint(
         key: of the run.
     """
     state = {name: part.state_dict() for name, part in learner.parts().items()}
+    write_state(path, key, state | {"best": best, "progress": vars(progress)})
+
+
+def write_state(path: Path, key: str, state: dict[str, object]) -> None:
+    """Write what goes on from here, tensors and numbers, behind its ``header``."""
     buffer = io.BytesIO()
-    torch.save(state | {"best": best, "progress": vars(progress)}, buffer)
+    torch.save(state, buffer)
     write_atomically(path, header(key, buffer.getvalue()) + buffer.getvalue())
+
+
+def read_state(
+    path: Path, key: str, device: torch.device | str = "cpu"
+) -> dict[str, object] | None:
+    """Read what ``write_state`` wrote, without unpickling code; None: see ``whole_content``."""
+    content = whole_content(path, key)
+    if content is None:
+        return None
+    return torch.load(io.BytesIO(content), map_location=device, weights_only=True)
 
 
 def header(key: str, content: bytes) -> bytes:
@@ -123,11 +138,8 @@ def whole_content(path: Path, key: str) -> bytes | None:
 def precision_begun(path: Path, key: str) -> str | None:
     """What a run that was stopped computes in, as it goes on; empty: an older checkpoint does not
     say. None: it has not begun."""
-    content = whole_content(path, key)
-    if content is None:
-        return None
-    state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    return Progress(**state["progress"]).precision
+    state = read_state(path, key)
+    return None if state is None else Progress(**state["progress"]).precision
 
 
 def load_checkpoint(
@@ -140,10 +152,9 @@ def load_checkpoint(
     Returns:
         The progress, and the best weights so far.
     """
-    content = whole_content(path, key)
-    if content is None:
+    state = read_state(path, key, fabric.device)
+    if state is None:
         return Progress(), None
-    state = torch.load(io.BytesIO(content), map_location=fabric.device, weights_only=True)
     for name, part in learner.parts().items():
         part.load_state_dict(state[name])
     best = {name: value.cpu() for name, value in state["best"].items()} if state["best"] else None

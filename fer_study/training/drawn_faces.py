@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import warnings
 from typing import NamedTuple
 
@@ -119,30 +120,22 @@ def gates(found: dict[str, dict[str, float]]) -> list[Gate]:
     """
     frechet = found["frechet"]
     copied = {
-        "median correlation with the nearest training image": "nearest",
-        "its highest tenth": "nearest_tenth",
-        "share of near copies": "near_copies",
+        "median correlation with the nearest training image": found["nearest"],
+        "its highest tenth": found["nearest_tenth"],
+        "share of near copies": found["near_copies"],
     }
     different = {
-        "distance between two drawn faces": "pairs",
-        "distance to the nearest other drawn face": "alike",
+        "distance between two drawn faces": found["pairs"],
+        "distance to the nearest other drawn face": found["alike"],
     }
-    judged = [
-        Gate(name, found[key]["drawn"], limit, found[key]["drawn"] <= limit)
-        for name, key in copied.items()
-        for limit in [found[key]["held_out"]]
-    ]
+    noise, blur = (f"distance from real faces ({what})" for what in ("noise", "mean face"))
+    judged = [(name, x["drawn"], x["held_out"], operator.le) for name, x in copied.items()]
+    judged += [(name, x["drawn"], x["real"] / 2, operator.ge) for name, x in different.items()]
     judged += [
-        Gate(name, found[key]["drawn"], limit, found[key]["drawn"] >= limit)
-        for name, key in different.items()
-        for limit in [found[key]["real"] / 2]
+        (noise, frechet["drawn"], frechet["noise"], operator.lt),
+        (blur, frechet["drawn"], frechet["mean_face"], operator.lt),
     ]
-    return judged + [
-        Gate(
-            f"distance from real faces ({name})", frechet["drawn"], limit, frechet["drawn"] < limit
-        )
-        for name, limit in (("noise", frechet["noise"]), ("mean face", frechet["mean_face"]))
-    ]
+    return [Gate(name, x, limit, passes(x, limit)) for name, x, limit, passes in judged]
 
 
 def nearest_other(features: torch.Tensor) -> float:

@@ -23,7 +23,7 @@ from tqdm import tqdm
 from ..analysis.metrics import accuracy, log_loss
 from ..models import FaceModel, create_model
 from ..settings.errors import InputError
-from ..settings.experiment import OptimiserConfig, PhaseConfig, RunConfig
+from ..settings.experiment import GanConfig, OptimiserConfig, PhaseConfig, RunConfig
 from .augment import training_view
 from .batches import Batches
 from .checkpoint import CHECKPOINT, Learner, Progress, copy_state, load_checkpoint, save_checkpoint
@@ -420,7 +420,9 @@ def check_finite(config: RunConfig, logits: np.ndarray) -> None:
         )
 
 
-def seed_epoch(config: RunConfig, epoch: int, generator: torch.Generator) -> torch.Generator:
+def seed_epoch(
+    config: RunConfig | GanConfig, epoch: int, generator: torch.Generator
+) -> torch.Generator:
     """Seed an epoch: torch's global generator (dropout and the like), and that of the learner,
     which is returned.
 

@@ -158,43 +158,37 @@ class Trained(Stage):
     def trainings(
         self, arms: dict[str, tuple[str, Changes]], recipes: list[str] | None = None
     ) -> list[Job]:
-        """Make the trainings of some arms, and those of their teachers that no arm is.
+        """Make the trainings of some arms, and the jobs that these learn from and no arm is.
 
         Args:
-            arms: name -> its network and what it changes (see ``teachers`` for its teacher).
+            arms: name -> its network and what it changes (see ``with_sources``).
             recipes: in place of the stage's own.
         """
-        edition, jobs, teachers = load_edition(self.edition), [], []
+        edition, jobs, sources = load_edition(self.edition), [], []
         for seed in self.seeds:
             for recipe in recipes or self.recipes:
                 for arm, (model, changes) in arms.items():
-                    if taught_by := self.teachers(recipe, seed, arm, model, changes):
-                        keys = "+".join(job.key for job in taught_by)
-                        changes = changes | {"loss.teacher": keys}
-                        teachers += taught_by
-                    if drawn_by := self.generator(recipe, seed, arm, model, changes):
-                        changes = changes | {"data.generated": drawn_by[-1].key}
-                        teachers += drawn_by
+                    needed, changes = self.with_sources(recipe, seed, arm, model, changes)
+                    sources += needed
                     jobs.append(self.training(edition, recipe, seed, arm, model, changes))
         listed = {job.key for job in jobs}
-        return [*(job for job in unique(teachers) if job.key not in listed), *jobs]
+        return [*(job for job in unique(sources) if job.key not in listed), *jobs]
 
-    def teachers(self, recipe: str, seed: int, arm: str, model: str, changes: Changes) -> list[Job]:
-        """Make the trainings that teach an arm whose ``loss.teacher`` is ``self`` or ``seeds``.
+    def with_sources(
+        self, recipe: str, seed: int, arm: str, model: str, changes: Changes
+    ) -> tuple[list[Job], Changes]:
+        """Make the jobs that an arm learns from, and put their keys where its changes name them.
 
-        It is taught by the run that it would be without a teacher, of its own seed or of every
-        seed.
+        An arm whose ``loss.teacher`` is ``self`` or ``seeds`` is taught by the run that it would be
+        without a teacher, of its own seed or of every seed.
         """
-        seeds = {"self": [seed], "seeds": self.seeds}.get(str(changes.get("loss.teacher")), [])
+        seeds = {"self": [seed], "seeds": self.seeds}.get(str(changes.get("loss.teacher")))
+        if not seeds:
+            return [], changes
         alone = {path: value for path, value in changes.items() if path not in OF_TEACHERS}
         edition, name = load_edition(self.edition), f"teacher of {arm}"
-        return [self.training(edition, recipe, one, name, model, alone) for one in seeds]
-
-    def generator(
-        self, recipe: str, seed: int, arm: str, model: str, changes: Changes
-    ) -> list[Job]:
-        """Make the jobs that draw faces for an arm, the generator last; most arms have none."""
-        return []
+        taught_by = [self.training(edition, recipe, one, name, model, alone) for one in seeds]
+        return taught_by, changes | {"loss.teacher": "+".join(job.key for job in taught_by)}
 
     def training(
         self,
@@ -359,12 +353,13 @@ class ClassWeighting(Ablations):
         }
         return super().jobs() + self.trainings(small, [self.small_recipe])
 
-    def generator(
+    def with_sources(
         self, recipe: str, seed: int, arm: str, model: str, changes: Changes
-    ) -> list[Job]:
-        """Make the generator of an arm, behind the run that judges its faces."""
+    ) -> tuple[list[Job], Changes]:
+        """Make the generator of an arm too, behind the run that judges its faces."""
+        needed, changes = super().with_sources(recipe, seed, arm, model, changes)
         if changes.get("data.generated") != "drawn":
-            return []
+            return needed, changes
         if self.drawn is None:
             raise InputError(
                 f"{self.stage}, {arm}: data.generated is drawn, but drawn is not given"
@@ -379,7 +374,8 @@ class ClassWeighting(Ablations):
             "seed": seed,
         }
         made = self.job(build(GanConfig, given), f"generator of {arm}", recipe)
-        return [without, made] if judge == "self" else [made]
+        needed += [without, made] if judge == "self" else [made]
+        return needed, changes | {"data.generated": made.key}
 
 
 SMALL = ", small"

@@ -114,6 +114,9 @@ def test_two_versions_from_one_source(name):
         nbformat.validate(notebook)
         assert [cell.id for cell in notebook.cells] == [name for name, own in tags.items() if other not in own]
         assert notebook.metadata.fer_study.version == version
+        assert not any("](../" in cell.source or "{cite" in cell.source for cell in notebook.cells), (
+            "dead outside of the book"
+        )
     checks = [cell.source for cell in source.cells if "check" in cell.metadata.get("tags", [])]
     assert [text.split('"')[1] for text in checks] == list(lab.QUESTIONS), "every question is checked once, in order"
     assert all("None" in c.source for c in source.cells if "student" in c.metadata.get("tags", []))

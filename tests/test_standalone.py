@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from fer_study.book.standalone import PLAIN, standalone
+from fer_study.book.standalone import PLAIN, standalone, without_book
 
 
 def notebook(text: str, **values: object) -> dict:
@@ -19,7 +19,7 @@ def test_quoted_numbers_are_those_of_this_page_or_of_the_one_that_is_named(tmp_p
     quoted = [f"{{glue:text}}`{name}`" for name in ("share:.2f", "other.ipynb::share:.1f", "name:s", "lost:d")]
     text = ", ".join(quoted) + " {cite:p}`wilson1927`"
     page = standalone(notebook(text, share=0.25, name="ours"), tmp_path / "this.ipynb", {})
-    assert page["cells"][0]["source"] == "0.25, 0.5, ours, (lost) [wilson1927]"
+    assert page["cells"][0]["source"] == "0.25, 0.5, ours, (lost) [Wilson 1927]"
     assert len(page["cells"]) == 2
 
 
@@ -35,3 +35,8 @@ def test_a_page_that_quotes_itself_by_its_path_means_its_own_numbers(tmp_path):
     text = f"{{glue:text}}`../{tmp_path.name}/this.ipynb::share:.2f`"
     page = standalone(notebook(text, share=0.25), tmp_path / "this.ipynb", {})
     assert page["cells"][0]["source"] == "0.25"
+
+
+def test_texts_outside_of_the_book_name_what_it_links():
+    text = "See [the audit](../fer2013/01.ipynb) and [lab 1](01_leakage.ipynb) {cite:p}`guo2017calibration,facex`."
+    assert without_book(text) == "See *the audit* (a page of the book) and [lab 1](01_leakage.ipynb) [Guo 2017,facex]."

@@ -15,6 +15,10 @@ QUOTED = re.compile(r"\{glue:text\}`(?:([^`:]+)::)?([^`:]+)(?::([^`]*))?`")
 PLAIN = "application/papermill.record/text/plain"
 """Where ``glue`` keeps a value that it does not display."""
 CITED = re.compile(r"\{cite(?::[a-z]+)?\}`([^`]+)`")
+KEY = re.compile(r"([a-z]+)(\d{4})\w*")
+"""Key of a reference: the first author, the year, a word of the title."""
+TO_PAGE = re.compile(r"\[([^\]]+)\]\(\.\./[^)]+\)")
+"""A link to a page of another folder of the book."""
 
 
 def standalone(notebook: dict, published: Path, changed: Mapping[str, object]) -> dict:
@@ -38,7 +42,7 @@ def standalone(notebook: dict, published: Path, changed: Mapping[str, object]) -
     for cell in notebook["cells"]:
         if cell["cell_type"] == "markdown":
             text = QUOTED.sub(number, "".join(cell["source"]))
-            cell["source"] = CITED.sub(r"[\1]", text)
+            cell["source"] = CITED.sub(_reference, text)
     if changed:
         values = ", ".join(f"`{name}: {value}`" for name, value in changed.items())
         notice = (
@@ -49,6 +53,15 @@ def standalone(notebook: dict, published: Path, changed: Mapping[str, object]) -
         cell = {"cell_type": "markdown", "id": "changed", "metadata": {}, "source": notice}
         notebook["cells"].insert(1, cell)
     return notebook
+
+
+def without_book(text: str) -> str:
+    """Name references, for example ``[Guo 2017]``, and pages where no builder links them."""
+    return TO_PAGE.sub(r"*\1* (a page of the book)", CITED.sub(_reference, text))
+
+
+def _reference(cited: re.Match[str]) -> str:
+    return f"[{KEY.sub(lambda key: f'{key[1].capitalize()} {key[2]}', cited[1])}]"
 
 
 def glued(notebook: dict) -> dict[str, object]:

@@ -20,6 +20,7 @@ from ...store.record_files import write_atomically
 from .. import execute
 from ..freshness import content_hash, is_current
 from ..kernel import check_packages
+from ..standalone import without_book
 
 log = logging.getLogger(__name__)
 
@@ -33,13 +34,21 @@ def sources() -> list[Path]:
     return sorted(SOURCES.glob("[0-9]*.ipynb"))
 
 
-def version(source: Path, name: str) -> dict:
-    """A version of a lab, as a notebook marked with the hash of its cells."""
+def version(source: Path, name: str, in_book: bool = False) -> dict:
+    """A version of a lab, as a notebook marked with the hash of its cells.
+
+    Args:
+        in_book: references and links to other pages stay for the builder of the book, which does
+            not see what is handed out.
+    """
     import nbformat
     from nbconvert.preprocessors import TagRemovePreprocessor
 
     notebook = nbformat.read(source, as_version=4)
     notebook, _ = TagRemovePreprocessor(remove_cell_tags={LEFT_OUT[name]}).preprocess(notebook, {})
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "markdown" and not in_book:
+            cell["source"] = without_book(cell["source"])
     notebook["metadata"]["fer_study"] = {"version": name, "cells": mark(notebook)}
     return notebook
 
@@ -139,7 +148,7 @@ def _executed(source: Path, page: Path, content: str) -> bool:
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         solution = Path(folder) / source.name
-        solution.write_text(as_text(version(source, "solution")), encoding="utf-8")
+        solution.write_text(as_text(version(source, "solution", in_book=True)), encoding="utf-8")
         _, failure, _ = execute.attempt(execute.Task(solution, page, {}, content), [])
     if failure:
         log.error("fer-study: lab %s", failure)

@@ -39,6 +39,8 @@ A network that names the expression a person would see in a face. Written by `fe
 - **Classes**: {classes}
 - **Trained on**: {s.dataset} (fingerprint {s.fingerprint}), split protocol {s.protocol}
 - **Run**: {s.name}, seed {s.seed}, record {s.record}
+- **Licence**: BSD 3-Clause where the weights came with the package `fer-study`; of others, whoever
+  trained them says it. The terms of {s.dataset} are its owners' own.
 
 ## Scores on the test split
 

@@ -104,7 +104,7 @@ def test_arms_that_other_data_cannot_serve_are_left_out():
     assert "head" not in without and "# three times" in without and "more: " in without
     assert "judge: self" in without, "no other model judges the faces of other data"
     named = new_edition.served(PARAMETERS, (*new_edition.OF_NAMES, "votes"))
-    assert "model: fer48  # of both" in named
+    assert "model: fer48  # of both" in named and "# of one class" not in named
     assert yaml.safe_load(named)["small_arms"] == {"none": {}, "balanced": {"sampling.balanced": True}}
     unfolded = "arms:\n  none: {}\n  votes:\n    data.targets: votes\n  plain: {flip: 0.5}\n"
     assert yaml.safe_load(new_edition.served(unfolded, ("votes",)))["arms"] == {"none": {}, "plain": {"flip": 0.5}}

@@ -366,7 +366,7 @@ def test_forest():
     ]  # fmt: skip
     assert texts(ax) == ["+2.0", "-3.0", "+0.5"] and ax.get_xlabel() == "accuracy (points)"
     assert labels(ax.yaxis) == ["gain", "loss", "none", "missing"] and ax.yaxis_inverted()
-    once = plots.forest(effect_table(["gain", "loss"]).assign(single=[True, False]))
+    once = plots.forest(effect_table(["gain", "loss"]).assign(few=[True, False]))
     assert [dot.get_markerfacecolor() for dot in once.lines[1:]] == ["white", plots.SERIES_COLOURS[1]], "one run of each"
     losses = plots.forest(
         effect_table(["x"]) + {"name": "", "value": 1, "low": 1, "high": 1}, reference=1.2, unit="", label="log loss"

@@ -257,3 +257,17 @@ def test_the_commit_of_a_record_is_that_of_the_code_that_was_loaded(runs_folder,
 
 def test_what_needs_a_failed_job_is_left_out(runs_folder, caplog):
     check_what_needs_a_failed_job(runs_folder, caplog)
+
+
+def test_what_is_published_is_asked_for_by_again(runs_folder, monkeypatch):
+    """The command says so, and the command line hands it on."""
+    monkeypatch.setattr(queue, "editions", lambda: ["smoke"])
+    job = stages.read_stage("smoke", "03_model_comparison").jobs()[0]
+    assert queue.train_command(job.key) == f"fer-study train smoke --only '*/{job.key}'"
+    monkeypatch.setattr(queue.store, "lookup", lambda key: key == job.key)
+    assert queue.train_command(job.key) == f"fer-study train smoke --only '*/{job.key}' --again"
+    asked = []
+    monkeypatch.setattr(plan, "train_jobs", lambda jobs, **_: asked.append({one.again for one in jobs}) or (0, 0))
+    for more in ([], ["--again"]):
+        assert cli.main(["train", "smoke", "--only", f"*/{job.key}", *more]) == 0
+    assert asked == [{False}, {True}]

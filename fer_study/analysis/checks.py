@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -140,6 +141,10 @@ def check_main_effect(check: claim_rows.MainEffect, evidence: Evidence) -> Findi
     return _of_effect(word, effect, effect.n, keys, printed_unit(check.metric, difference=True))
 
 
+WORDS = (("recall_", "recall of "), ("_f1", " F1"), ("lost[", "accuracy lost["), ("_", " "))
+"""What stands in a metric's name, and what is printed in its place, in this order."""
+
+
 def _named(pairs: Sequence[tuple[str, str]]) -> list[str]:
     """Name pairs of a system and a measurement by what differs between them."""
     systems, metrics = ({pair[place] for pair in pairs} for place in (0, 1))
@@ -147,21 +152,28 @@ def _named(pairs: Sequence[tuple[str, str]]) -> list[str]:
     for system, metric in pairs:
         parts = [report.title(system)] if len(systems) > 1 else []
         if len(metrics) > 1:
-            parts.append(re.sub(r"\[(.*)\]", r" (\1)", metric).replace("_", " "))
+            words = functools.reduce(lambda text, pair: text.replace(*pair), WORDS, metric)
+            parts.append(re.sub(r"\[(.*)\]", r" (\1)", words))
         names.append(", ".join(parts))
     return names
 
 
 def _judged(
-    found: Sequence[tuple[Effect, list[str]]], unit: str, sign: int = 1, names: Sequence[str] = ()
+    found: Sequence[tuple[Effect, list[str]]],
+    unit: str,
+    sign: int = 1,
+    names: Sequence[str] = (),
+    least: int | None = None,
 ) -> Finding:
     """Find, in a family of effects of a stated sign, the one that speaks for it least.
 
     Args:
         names: of the effects; where there are several, the finding names the one.
+        least: its place, where the effects are not on one scale; None: the smallest of them.
     """
     towards = [effect._replace(value=sign * effect.value) for effect, _ in found]
-    least = min(range(len(found)), key=lambda place: towards[place].value)
+    if least is None:
+        least = min(range(len(found)), key=lambda place: towards[place].value)
     effect, keys = found[least][0], dict.fromkeys(key for _, keys in found for key in keys)
     word, seeds = verdicts.judge_effects(towards), min(one.n for one in towards)
     told = len(found) > 1 and names[least] and word != verdicts.OPEN
@@ -194,8 +206,9 @@ def check_bound(check: claim_rows.Bound, evidence: Evidence) -> Finding:
         away = verdicts.distance(list(rows["value"]), spread, limit)
         found.append((away._replace(value=sign * away.value), list(rows["key"])))
         measured.append(verdicts.interval(list(rows["value"]), spread) if len(rows) else MISSING)
-    least = min(range(len(found)), key=lambda place: found[place][0].value)
-    judged = _judged(found, printed_unit(check.metrics[0]), names=_named(pairs))
+    least = min(range(len(found)), key=lambda place: sign * measured[place].value)
+    names = _named(pairs)
+    judged = _judged(found, printed_unit(check.metrics[0]), names=names, least=least)
     reported = (limit,) if check.stated else ()
     return judged._replace(reported=reported, measured=measured[least], detectable=math.nan)
 
@@ -248,7 +261,7 @@ def check_formula(check: claim_rows.Formula, evidence: Evidence, kind: str) -> F
         words = verdicts.CONFIRMED, verdicts.CONTRADICTED
     if isinstance(check, claim_rows.OwnSource):
         words = words[0], verdicts.REFUTED
-    word = verdicts.TESTED if check.tested else words[0 if holds else 1]
+    word = words[0 if holds else 1] if check.holds else verdicts.TESTED
     keys = dict.fromkeys(record.key for _, record in found.values())
     measured = MISSING._replace(value=shown)
     return Finding(

@@ -401,20 +401,19 @@ class Formula(Check):
     Attributes:
         values, constants: numbers that the source prints, and others.
         measured: name -> place in a record.
-        holds: a comparison of all these (see ``arithmetic``).
+        holds: a comparison of all these (see ``arithmetic``); empty: nothing is decided by it, so
+            its word is *tested*.
         show: the expression whose value is printed as measured.
         shown_as: the words that it is printed with, ``{}`` in its place: what it counts, or what
             stands there where nothing was measured.
-        tested: it does not decide the claim, whether it holds or not, so its word is *tested*.
     """
 
     values: dict[str, float] = Field(default_factory=dict)
     constants: dict[str, float] = Field(default_factory=dict)
     measured: dict[str, Place] = Field(default_factory=dict)
-    holds: Annotated[Text, AfterValidator(_is_true_or_false)]
+    holds: Annotated[str, AfterValidator(_is_true_or_false)] = ""
     show: str = ""
     shown_as: str = "{}"
-    tested: bool = False
 
     @model_validator(mode="after")
     def _names_known(self) -> Formula:
@@ -438,7 +437,7 @@ class Formula(Check):
             InputError: these values do not allow such arithmetic.
         """
         known, found = {**self.values, **self.constants, **measured}, {}
-        for key, text in (("holds", self.holds), ("show", self.show or "1")):
+        for key, text in (("holds", self.holds or "1"), ("show", self.show or "1")):
             try:
                 found[key] = float(arithmetic.evaluate(text, known))
             except (ArithmeticError, AttributeError, TypeError, ValueError) as error:
@@ -449,6 +448,8 @@ class Formula(Check):
 
 class OwnSource(Formula):
     """Arithmetic on what the source itself prints, which refutes it where it does not hold."""
+
+    holds: Annotated[Text, AfterValidator(_is_true_or_false)]
 
 
 class OwnTestSet(Check):

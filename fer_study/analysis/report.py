@@ -29,6 +29,9 @@ NAMES = {
     "no_copies": "without images that are tested", "no_repeats": "without any copies",
     "majority": "majority of the crowd", "joint": "joint generator",
     "ldg": "the generator itself",
+    "resface_a": "A", "resface_ab": "A+B", "resface_ac": "A+C", "resface_abc": "A+B+C",
+    "emotion_cnn_folds": "EmotionCNN in folds", "kernel_cnn_folds": "CNN + fixed kernels in folds",
+    "simple_resnet_folds": "SimpleResNetFER in folds", "cbam_cnn_folds": "CBAM + kernels in folds",
 }  # fmt: skip
 """Name of a model or arm in tables and figures."""
 
@@ -439,14 +442,14 @@ def effects(
     runs: Runs, base: Sequence[Record], names: Sequence[str], subset: str = "test"
 ) -> pd.DataFrame:
     """Every system minus the base on the same images and seeds (see ``difference``): the columns of
-    ``scores``, no row for the base itself nor for what has no record."""
+    ``scores`` and ``few`` (bool), whether the seeds are too few for an interval over them; no row
+    for the base itself nor for what has no record."""
     rows = []
     for name, records in runs.items():
         if records and base and records[0] is not base[0]:
             n = int(records[0].predictions.subset(subset).sum())
             for metric in names:
                 found = difference(records, base, metric, subset=subset)
-                rows.append(
-                    {"name": name, "metric": metric, **found._asdict(), "n": n, "seeds": found.n}
-                )
-    return pd.DataFrame(rows, columns=COLUMNS)
+                of_pairs = {"n": n, "seeds": found.n, "few": found.n < verdicts.ENOUGH_SEEDS}
+                rows.append({"name": name, "metric": metric, **found._asdict(), **of_pairs})
+    return pd.DataFrame(rows, columns=[*COLUMNS, "few"])

@@ -72,7 +72,7 @@ def served(text: str, unserved: tuple[str, ...]) -> str:
     """Leave out of the parameters of a stage what other data cannot serve: further datasets, and
     arms that say one of some words. A generator of faces is judged by a run of the edition.
 
-    Comments stay, but where arms are not written a line each.
+    Comments stay, but those right above such an arm, and where arms are not written a line each.
     """
     text = re.sub(r"(?m)^others: .*$", "others: []", text)
     text = re.sub(r"(?m)^(drawn: .*)judge: shipped", r"\1judge: self", text)
@@ -81,7 +81,7 @@ def served(text: str, unserved: tuple[str, ...]) -> str:
     for arms in (value for value in of_arms if isinstance(value, dict)):
         for arm in [a for a, changes in arms.items() if any(x in str(changes) for x in unserved)]:
             del arms[arm]
-            text = re.sub(rf"(?m)^ +{re.escape(arm)}: \{{.*\}}.*\n", "", text)
+            text = re.sub(rf"(?m)(?:^ +#.*\n)*^ +{re.escape(arm)}: \{{.*\}}.*\n", "", text)
     if yaml.safe_load(text) != wanted:
         text = yaml.safe_dump(wanted, sort_keys=False, allow_unicode=True)
     return text

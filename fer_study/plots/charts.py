@@ -409,15 +409,16 @@ def forest(
     above, red below) only where the interval excludes the reference.
 
     ``table`` holds ``name, value, low, high``; no mark where the value is NaN. It may hold
-    ``single`` (bool): one run of each, which is never filled nor coloured. Shares are shown a
-    hundred times as large, as ``points`` or ``%``; without a ``unit`` all is shown as it is.
+    ``few`` (bool): too few runs for an interval over them, so it is never filled nor coloured.
+    Shares are shown a hundred times as large, as ``points`` or ``%``; without a ``unit`` all is
+    shown as it is.
     """
     ax, places = start(ax, (6.4, 0.45 * len(table) + 1.4)), np.arange(len(table))
     ax.axvline(reference, color=INK, linewidth=1)
     scale, form = (100, ".1f") if unit else (1, ".3f")
     form = "+" + form if reference == 0 else form
     for place, row in enumerate(table.itertuples()):
-        clear = not getattr(row, "single", False)
+        clear = not getattr(row, "few", False)
         above, below = clear and row.low > reference, clear and row.high < reference
         colour = SERIES_COLOURS[0] if above else SERIES_COLOURS[1] if below else GREY
         fill = colour if above or below else "white"

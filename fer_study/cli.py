@@ -135,6 +135,7 @@ def build_parser() -> argparse.ArgumentParser:
         default=10.0,
         help="for a submission, a tenth of it for a cell; default: 10",
     )
+    labs.add_argument("--jobs", type=at_least_one, default=1, help="submissions at the same time")
     labs.add_argument(
         "--csv", metavar="FILE", default="-", help="of the marks; default: standard output"
     )
@@ -370,7 +371,7 @@ def labs_command(args: argparse.Namespace) -> int:
     from .book.labs import grading, nbgrader, versions
 
     if args.grade:
-        return grading.grade(args.grade, args.csv, args.minutes)
+        return grading.grade(args.grade, args.csv, args.minutes, args.jobs)
     if args.nbgrader:
         nbgrader.write(Path(args.nbgrader))
         return 0

@@ -167,7 +167,7 @@ def graded(source, tmp_path_factory):
     (folder / "right.ipynb").with_name(".hidden").write_text("")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(versions, "SOURCES", source.parent)
-        code = cli.main(["labs", "--grade", str(folder), "--minutes", "1.5", "--csv", str(table)])
+        code = cli.main(["labs", "--grade", str(folder), "--minutes", "1.5", "--jobs", "2", "--csv", str(table)])
     with table.open(newline="") as file:
         return code, {row["student"]: row for row in csv.DictReader(file)}
 

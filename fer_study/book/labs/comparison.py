@@ -35,9 +35,10 @@ class Predictions(NamedTuple):
     has_copy: np.ndarray
 
 
-def systems(seeds: int = 3) -> Runs:
-    """Find the published runs of the four small networks on FER2013, so many of each."""
-    listed = stages.read_stage("fer2013", "03_model_comparison").jobs()
+def systems(seeds: int = 3, stage: str = "03_model_comparison") -> Runs:
+    """Find the published runs of a stage on FER2013 by name, so many of each; its folds are left
+    out."""
+    listed = stages.read_stage("fer2013", stage).jobs()
     jobs = [x for x in listed if isinstance(x.config, RunConfig) and not x.config.data.folds]
     found = report.by_name(jobs, [job.record() for job in jobs])
     return {name: rows[:seeds] for name, rows in found.items() if len(rows) >= seeds}

@@ -8,11 +8,10 @@ from typing import NamedTuple
 import numpy as np
 
 from ...analysis import metrics, report
-from ...analysis.report import Runs
 from ...data.labels import FER2013
 from ...jobs import stages
-from ...settings.experiment import RunConfig
 from ...store import Record
+from .comparison import systems
 from .marking import Question
 
 PLAIN, WEIGHTED = "no weights", "inverse frequency"
@@ -53,12 +52,10 @@ class Data(NamedTuple):
     test: Split
 
 
-def systems(seeds: int = 3) -> Runs:
-    """Find the published runs with both losses on FER2013, so many of each."""
-    listed = stages.read_stage("fer2013", "02_class_weighting").jobs()
-    jobs = [job for job in listed if isinstance(job.config, RunConfig)]
-    found = report.by_name(jobs, [job.record() for job in jobs])
-    return {name: found[name][:seeds] for name in (PLAIN, WEIGHTED)}
+def with_both_losses(seeds: int) -> list[list[Record]]:
+    """Find so many published runs without weights on FER2013, and as many with them."""
+    found = systems(seeds, "02_class_weighting")
+    return [found[PLAIN], found[WEIGHTED]]
 
 
 def audited() -> Record:
@@ -73,14 +70,14 @@ def load(seeds: int = 3) -> Data:
     balance = audited().audit["balance"]["train"]
     splits = []
     for subset in ("validation", "test"):
-        both = [report.stacked(rows, "last_single", subset) for rows in systems(seeds).values()]
+        both = [report.stacked(rows, "last_single", subset) for rows in with_both_losses(seeds)]
         splits.append(Split(both[0][1], *(logits.astype(np.float64) for logits, _, _ in both)))
     return Data(np.array([balance[name] for name in FER2013]), *splits)
 
 
 def records(seeds: int = 3) -> list[Record]:
     """List the records behind ``load``."""
-    return [audited(), *(record for rows in systems(seeds).values() for record in rows)]
+    return [audited(), *(record for rows in with_both_losses(seeds) for record in rows)]
 
 
 def recalls(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -26,6 +26,8 @@ NAMES = {
     "self_taught": "self-taught", "taught_by_three": "taught by three",
     "l2": "with L2 1e-4", "longer": "more epochs", "labels": "hard labels",
     "votes": "votes of the crowd", "no_shortcuts": "without shortcuts",
+    "no_augmentation": "without augmentation", "source_shear_04": "its augmentation, shear 0.4°",
+    "source_shear_23": "its augmentation, shear 23°",
     "no_copies": "without images that are tested", "no_repeats": "without any copies",
     "majority": "majority of the crowd", "joint": "joint generator",
     "ldg": "the generator itself",

@@ -199,7 +199,7 @@ def test_a_notebook_is_refused_what_a_file_is(call, words):
     [
         ("seeds: [0]", "seeds: 0", "seeds is 0: .*array"),
         ("seeds: [0]\n", "", "seeds is missing"),
-        ("heavy: {loss.class_weights: heavy}", "heavy: {loss.class_weights: [3]}", r"arms\.heavy\.\S* is \[3\]"),
+        ("heavy: {loss.class_weights: heavy}", "heavy: {loss.class_weights: [three]}", r"arms\.heavy\.\S* is \['three'\]"),
         ("seeds: [0]", "seeds: [-1]", "seeds.0 is -1: .*greater than or equal to 0"),
         ("seeds: [0]", "seeds: [0, 1, 0]", "seeds is .0, 1, 0.: .*0 is listed twice"),
         ("recipes: [smoke]", "recipes: []", "recipes is ..: .*at least 1 item"),

@@ -160,7 +160,7 @@ class System(Frozen):
     recipe: str = ""
     model: ModelConfig | None = None
     base: str = ""
-    changes: dict[str, int | float | bool | str] = Field(default_factory=dict)
+    changes: dict[str, int | float | bool | str | list[float] | None] = Field(default_factory=dict)
     teacher: str = ""
     generator: dict[str, int | float | str] = Field(default_factory=dict)
 

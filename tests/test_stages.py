@@ -17,7 +17,7 @@ from fer_study.jobs.job import Job, graph
 from fer_study.jobs.train import Training
 from fer_study.settings.checkout import STUDY
 from fer_study.settings.errors import InputError
-from fer_study.settings.experiment import PARAMS, DataConfig, RunConfig
+from fer_study.settings.experiment import PARAMS, AugmentConfig, DataConfig, RunConfig
 from fer_study.settings.recipes import load_recipe
 from fer_study.settings.yaml_files import read_yaml
 from jobs_by_config import asked_jobs
@@ -116,6 +116,14 @@ def test_the_arms_change_one_part():
         assert len(fields) == 1, fields
     differ = {k for k, v in jobs["no_cbam"].model.options.items() if v != full.model.options[k]}
     assert differ == {"attention"}
+
+
+def test_an_arm_sets_a_range_or_nothing():
+    """The augmentation of the hybrid's source: two shears of one augmentation, and none at all."""
+    jobs = {job.name: job.config.augment for job in stages.read_stage("fer2013", "hybrid").jobs()}
+    few, many = (jobs[f"emotion_cnn: source_shear_{degrees}"] for degrees in ("04", "23"))
+    assert few.zoom == (0.71, 1.67) and few.brightness == (0.5, 1.5) and many == few.replace(shear=23.0)
+    assert jobs["emotion_cnn: no_augmentation"] == AugmentConfig(fill="border"), "which then fills nothing"
 
 
 def test_an_edition_narrows_networks_and_its_live_recipe_takes_fewer_images():

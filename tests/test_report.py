@@ -204,7 +204,9 @@ def test_from_three_seeds_on_a_difference_is_one_over_seeds(tmp_path):
     assert found.low < 0 < found.high
     (effect,) = report.effects({"b": b, "a": a}, b, ["accuracy"]).itertuples()
     assert (effect.name, effect.value, effect.low, effect.high) == ("a", found.value, found.low, found.high)
-    assert (effect.n, effect.seeds) == (40, 3)
+    assert (effect.n, effect.seeds, effect.few) == (40, 3, False)
+    (effect,) = report.effects({"b": b, "a": a[:2]}, b, ["accuracy"]).itertuples()
+    assert effect.few and effect.low > 0.3, "over images alone: it is drawn hollow"
 
 
 def test_difference_pairs_images_and_seeds(tmp_path):

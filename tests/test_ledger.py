@@ -211,6 +211,15 @@ def test_a_record_of_two_systems_counts_once(runs_folder):
     assert runs_folder.verdict(EFFECT, NUMBER).parts == before
 
 
+def test_runs_on_images_changed_otherwise_scatter_for_themselves(runs_folder):
+    runs_folder.add_seeds("a", 27, 28, 28)
+    runs_folder.add_seeds("b", 25, 26, 23)
+    before = runs_folder.verdict(EFFECT).parts[0].measured
+    for seed, right in enumerate((5, 20, 35)):
+        runs_folder.add("c", right, seed, changes={"augment": AugmentConfig(rotate=35)})
+    assert runs_folder.verdict(EFFECT).parts[0].measured == before
+
+
 def test_what_has_no_seed_is_exact(runs_folder):
     runs_folder.add("svm", 20, changes={"phases": ()})
     runs_folder.add_seeds("a", 28, 29, 30)

@@ -56,8 +56,9 @@ def repetition(config: RunConfig) -> int:
 
 def scatter_of(record: Record) -> str:
     """Name what says how far the repetitions of a run scatter: its loss, for with class weights
-    seeds do so otherwise, and whether they are seeds or folds."""
-    return f"{record.config.loss.model_dump_json()} {record.config.data.folds}"
+    seeds do so otherwise, how its images are changed, and whether they are seeds or folds."""
+    config = record.config
+    return f"{config.loss.model_dump_json()} {config.augment.model_dump_json()} {config.data.folds}"
 
 
 class Evidence:
@@ -188,7 +189,7 @@ class Evidence:
     def seeds_and_spread(
         self, name: str, metric: str, check: OnRuns
     ) -> tuple[pd.DataFrame, Spread]:
-        """Measure a system, and pool the spread over all systems of its recipe and loss."""
+        """Measure a system, and pool the spread over all that scatter as it does (``pool``)."""
         rows = self.measured(self.runs[self.runs["name"] == name], metric, check)
         if not len(rows) or not rows["recipe"].iloc[0]:
             return rows, EXACT

@@ -111,38 +111,7 @@ def build_parser() -> argparse.ArgumentParser:
             help="other parameters",
         )
 
-    labs = commands.add_parser(
-        "labs", help="student and solution versions of the labs, written to labs/"
-    )
-    labs.add_argument(
-        "--pages",
-        action="store_true",
-        help="also execute the solutions into the book where out of date",
-    )
-    labs.add_argument(
-        "--rehearse",
-        action="store_true",
-        help="execute the solutions: how long each takes, and its points",
-    )
-    labs.add_argument(
-        "--grade",
-        metavar="FOLDER",
-        help="mark the notebooks in it, and write a row each; 2: one could not be read",
-    )
-    labs.add_argument(
-        "--minutes",
-        type=duration,
-        default=10.0,
-        help="for a submission, a tenth of it for a cell; default: 10",
-    )
-    labs.add_argument("--jobs", type=at_least_one, default=1, help="submissions at the same time")
-    labs.add_argument(
-        "--csv", metavar="FILE", default="-", help="of the marks; default: standard output"
-    )
-    labs.add_argument(
-        "--nbgrader", metavar="FOLDER", help="write the labs there as sources of nbgrader"
-    )
-
+    add_labs_command(commands)
     claims = commands.add_parser("claims", help="the verdict on every claim of the sources")
     claims.add_argument(
         "--id",
@@ -230,6 +199,41 @@ def add_model_commands(commands: argparse._SubParsersAction) -> None:
     export.add_argument("--onnx", action="store_true", help="also as model.onnx, compared")
     export.add_argument(
         "--size", type=int, default=48, help="side of the images of its dataset; default: 48"
+    )
+
+
+def add_labs_command(commands: argparse._SubParsersAction) -> None:
+    """``labs``, which writes, executes and marks them."""
+    labs = commands.add_parser(
+        "labs", help="student and solution versions of the labs, written to labs/"
+    )
+    labs.add_argument(
+        "--pages",
+        action="store_true",
+        help="also execute the solutions into the book where out of date",
+    )
+    labs.add_argument(
+        "--rehearse",
+        action="store_true",
+        help="execute the solutions: how long each takes, and its points",
+    )
+    labs.add_argument(
+        "--grade",
+        metavar="FOLDER",
+        help="mark the notebooks in it, and write a row each; 2: one could not be read",
+    )
+    labs.add_argument(
+        "--minutes",
+        type=duration,
+        default=10.0,
+        help="for a submission, a tenth of it for a cell; default: 10",
+    )
+    labs.add_argument("--jobs", type=at_least_one, default=1, help="submissions at the same time")
+    labs.add_argument(
+        "--csv", metavar="FILE", default="-", help="of the marks; default: standard output"
+    )
+    labs.add_argument(
+        "--nbgrader", metavar="FOLDER", help="write the labs there as sources of nbgrader"
     )
 
 

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator, mod
 
 from ..settings.checkout import STUDY
 from ..settings.errors import InputError
-from ..settings.experiment import PARAMS, DataConfig, GanConfig, ModelConfig, RunConfig
+from ..settings.experiment import PARAMS, DataConfig, GanConfig, ModelConfig, RunConfig, Value
 from ..settings.frozen import Frozen, build, parse
 from ..settings.recipes import load_recipe
 from ..settings.yaml_files import read_yaml
@@ -160,7 +160,7 @@ class System(Frozen):
     recipe: str = ""
     model: ModelConfig | None = None
     base: str = ""
-    changes: dict[str, int | float | bool | str | list[float] | None] = Field(default_factory=dict)
+    changes: dict[str, Value] = Field(default_factory=dict)
     teacher: str = ""
     generator: dict[str, int | float | str] = Field(default_factory=dict)
 

@@ -21,6 +21,7 @@ from ..settings.experiment import (
     PeersConfig,
     RunConfig,
     TransferConfig,
+    Value,
     ViewsConfig,
 )
 from ..settings.frozen import Frozen, build, parse
@@ -37,7 +38,6 @@ def _once(items: list) -> list:
 
 
 Names = Annotated[list[str], Field(min_length=1), AfterValidator(_once)]
-Value = int | float | bool | str | list[float] | None
 Seeds = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1), AfterValidator(_once)]
 Changes = dict[str, Value]
 """What an arm changes: path in a ``RunConfig`` -> value, such as ``{"model.options.stn": False}``

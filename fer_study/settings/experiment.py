@@ -191,6 +191,10 @@ class DataConfig(Frozen):
         return self
 
 
+# what an arm, or a system of a claim, may set in a config
+Value = int | float | bool | str | list[float] | None
+
+
 class AugmentConfig(Frozen):
     """Batch augmentation; all geometry is one warp. Ranges are sampled uniformly per image.
 

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from fer_study import store
-from fer_study.analysis import report
+from fer_study.analysis import claims, report, verdicts
 from fer_study.analysis.runs_table import COLUMNS
 from fer_study.analysis.saliency import mean_maps
 from fer_study.book.execute import NOTEBOOKS
@@ -209,9 +209,11 @@ def test_what_other_pages_quote(tmp_path):
     text = cell("03_model_comparison", "03-23")
     page = SimpleNamespace(verdicts=lambda: pd.DataFrame({"verdict": {"ladder-01": "consistent"}}))
     systems = {"EmotionCNN": [make_record(tmp_path, 40)], "HOG + SVM": []}
-    exec(text, names | {"page": page, "systems": systems, "recipes": ["a"], "edition": "fer2013", "report": report})
+    names |= {"page": page, "systems": systems, "recipes": ["a"], "edition": "fer2013", "report": report}
+    exec(text, names | {"verdicts": verdicts, "claims": claims})
     assert glued == {
         "accuracy_emotion_cnn": "100.0 % [91.2, 100.0]", "seeds_emotion_cnn": "1", "verdict_emotion_cnn": "consistent",
+        "own_word_emotion_cnn": "undecided",
         "accuracy_hog_svm": "not measured", "seeds_hog_svm": "0", "verdict_hog_svm": "-",
     }  # fmt: skip
 

@@ -17,12 +17,14 @@ from notebook_cells import run_notebook
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory) -> dict:
-    """The names that the cells of the page bound, with an empty store of its own; ``glued``: what other pages may quote."""
+    """The names that the cells of the page bound, with an empty store of its own; ``glued``: what others may quote."""
     glued = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FER_STUDY_RUNS", str(tmp_path_factory.mktemp("runs")))
         patch.setattr("myst_nb.glue", lambda name, value, display=True: glued.update({name: value}))
-        return run_notebook("08_findings", {"edition": "fer2013"}) | {"glued": glued}
+        sentences = []
+        patch.setattr("fer_study.book.notebook.show", sentences.append)
+        return run_notebook("08_findings", {"edition": "fer2013"}) | {"glued": glued, "sentences": sentences}
 
 
 @pytest.fixture(scope="module")
@@ -111,10 +113,12 @@ def test_copies_are_held_against_images_of_the_same_label_and_case(page, crowd):
     assert page["hog"].mean() == pytest.approx(np.mean(gaps))
 
 
-def test_public_test_is_harder_for_every_network(page, crowd):
-    """Finding 6: and the only system that finds it easier is no network."""
+def test_public_test_is_harder_for_most_systems(page):
+    """Finding 6: the gaps follow from the files, and the page names those that find PublicTest easier."""
     gap = page["gap"]
-    assert list(gap.index[gap < 0]) == ["HOG + SVM"] and len(gap) >= 20
+    exceptions = gap.index[gap < 0]
+    assert "HOG + SVM" in exceptions and len(gap) >= 20 and len(exceptions) < 5
+    assert any(all(name in text for name in exceptions) for text in page["sentences"])
     (table,) = tables("hog_svm", 0).values()
     right = pd.Series(predicted(table) == table["label"]).groupby(table["split"]).mean()
     assert gap["HOG + SVM"] == pytest.approx(right["test"] - right["validation"])

@@ -59,7 +59,17 @@ def write_predictions(
     for view, logits in views.items():
         values = pa.array(np.ascontiguousarray(logits, dtype=np.float16).ravel())
         columns[view] = pa.FixedSizeListArray.from_arrays(values, logits.shape[1])
-    pq.write_table(pa.table(columns), path, compression="zstd", compression_level=15)
+    # lossless; the bytes of a number apart and the steps between rows pack a quarter smaller
+    packed = {"row": "DELTA_BINARY_PACKED"}
+    packed |= {f"{view}.list.element": "BYTE_STREAM_SPLIT" for view in views}
+    pq.write_table(
+        pa.table(columns),
+        path,
+        compression="zstd",
+        compression_level=15,
+        use_dictionary=[name for name in columns if name != "row" and name not in views],
+        column_encoding=packed,
+    )
 
 
 def read_predictions(path: Path | io.BytesIO) -> Predictions:

@@ -6,14 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from torch import nn
 
 from fer_study import store
 from fer_study.analysis import warps
 from fer_study.analysis.measurements import Scored, measure
 from fer_study.jobs.views import changed
 from fer_study.settings.errors import InputError
-from fer_study.settings.experiment import ModelConfig, ViewsConfig
+from fer_study.settings.experiment import AugmentConfig, ModelConfig, ViewsConfig
 from fer_study.settings.frozen import build
+from fer_study.training.predict import log_probabilities
 from fer_study.training.weights import SourceMissing
 from jobs_by_config import run_job
 from page_records import make_record
@@ -107,6 +109,56 @@ def test_a_size_that_cannot_be_is_refused(tiny_run):
         with pytest.raises(InputError, match=key):
             build(ViewsConfig, {"run": tiny_run(), key: value})
     assert [kind for kind, _ in ViewsConfig(run=tiny_run()).changes()].count("cover") == 4
+
+
+class Coin(nn.Module):
+    """Two classes, told apart by one pixel that dropout takes away in one pass of four."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm, self.dropout = nn.BatchNorm1d(1, affine=False), nn.Dropout(0.25)
+
+    def forward(self, images):
+        seen = self.dropout(self.norm(images.flatten(1)[:, :1] * 0 + 1))
+        return torch.cat([seen, torch.zeros_like(seen)], dim=1)
+
+
+def test_passes_with_dropout_on_average_probabilities():
+    """The logit is 1 without dropout; with it 4 / 3 in three passes of four, and 0 in the other."""
+    coin, images = Coin(), torch.zeros(500, 1, 2, 2, dtype=torch.uint8)
+    coin.norm.running_mean.fill_(0.0)
+    sigmoid = lambda x: 1 / (1 + np.exp(-x))  # noqa: E731
+    torch.manual_seed(0)
+    once = np.exp(log_probabilities(coin, images, AugmentConfig(), 2))
+    often = np.exp(log_probabilities(coin, images, AugmentConfig(), 2, passes=40))
+    assert once[:, 0] == pytest.approx(sigmoid(1), abs=1e-4)
+    assert often[:, 0].mean() == pytest.approx(0.75 * sigmoid(4 / 3) + 0.25 * sigmoid(0), abs=3e-3)
+    assert 0.01 < often[:, 0].std() < 0.05, "each image and pass drops its own"
+    assert all(part.training for part in coin.modules()) and coin.norm.num_batches_tracked == 0
+
+
+def test_a_record_of_passes_with_dropout_on(runs_folder, tiny_run):
+    trained = run_job(tiny_run())
+    config = ViewsConfig.of_dropout(tiny_run(), 5)
+    record = run_job(config)
+    scored = Scored(trained, "last_single", "test")
+    once, often = record.views["log_loss"]
+    assert config.changes() == [("none", 0.0), ("dropout", 5)] and once != often
+    assert once == pytest.approx(trained.metrics["last_single"]["test"]["log_loss"], abs=2e-3)
+    assert measure("dropout_gain[5]", scored) == pytest.approx(once - often, abs=1e-6)
+    assert np.isnan(measure("dropout_gain[6]", scored)) and np.isnan(
+        measure("dropout_gain[5]", Scored(trained, "last_single", "validation"))
+    )
+    assert np.isnan(measure("lost[turn]", scored)), "no image was turned"
+
+
+def test_a_network_without_dropout_is_refused(runs_folder, tiny_run):
+    run = tiny_run(
+        model=ModelConfig(name="emotion_cnn", options={"width": 0.125, "dropout": 0.0, "head_dropout": 0.0}, input_size=16)
+    )
+    run_job(run)
+    with pytest.raises(InputError, match="the network has no dropout"):
+        run_job(ViewsConfig.of_dropout(run, 5))
 
 
 def test_without_weights_it_says_so(runs_folder, tiny_run):

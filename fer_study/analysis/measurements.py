@@ -158,6 +158,7 @@ ARGUMENTS: dict[str, Callable[[str], object]] = {
     "third": THIRDS.index,
     "curve": HISTORY.index,
     "epoch": int,
+    "passes": int,
     "change": CHANGES.index,
     "fault": FAULTS.index,
 }
@@ -323,6 +324,16 @@ def lost(scored: Scored, change: str) -> float:
     asked = views["clean"] if scored.subset == "test_clean" else np.full(len(views["label"]), True)
     right = (views["predicted"] == views["label"])[:, asked].mean(axis=1)
     return right[0] - right[[kind == change for kind in kinds]].mean()
+
+
+@measurement(NUMBER, "passes")
+def dropout_gain(scored: Scored, passes: str) -> float:
+    """Log loss on the test images less that of the mean of so many passes with dropout on."""
+    if not isinstance(scored.record.config, RunConfig) or scored.subset != "test":
+        return np.nan
+    record = store.lookup(ViewsConfig.of_dropout(scored.record.config, int(passes)).key)
+    losses = record.views["log_loss"] if record else [np.nan, np.nan]
+    return float(losses[0] - losses[1])
 
 
 @measurement(NUMBER, "change")

@@ -531,9 +531,24 @@ class ErrorAnalysis(Trained):
 
     stage = "07_error_analysis"
     models: Names
+    dropout: dict[str, Annotated[int, Field(ge=2)]] = Field(default_factory=dict)
+    """Networks that see the test images with dropout on, and how often."""
 
     def jobs(self) -> list[Job]:
-        return [*self.trainings({model: (model, {}) for model in self.models}), self.audit()]
+        if unknown := [name for name in self.dropout if name not in self.models]:
+            allowed = ", ".join(self.models)
+            raise InputError(f"{self.stage}: dropout is of {unknown[0]!r}, allowed: {allowed}")
+        trainings = self.trainings({model: (model, {}) for model in self.models})
+        passes = [
+            self.passes(job, self.dropout[job.arm]) for job in trainings if job.arm in self.dropout
+        ]
+        return [*trainings, *passes, self.audit()]
+
+    def passes(self, trained: Job, number: int) -> Job:
+        """Make the job that scores a training with dropout on."""
+        name = f"{trained.name}, {number} passes"
+        config = ViewsConfig.of_dropout(trained.config, number, name)
+        return self.job(config, trained.arm, trained.recipe)
 
 
 class Arm(Frozen):

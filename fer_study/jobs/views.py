@@ -1,5 +1,5 @@
-"""Test images that are turned, shifted, scaled and covered: what a finished run says of them, and
-what its spatial transformer, if it has one, does about it."""
+"""Test images that are turned, shifted, scaled and covered, or seen with dropout on: what a
+finished run says of them, and what its spatial transformer, if it has one, does about it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from .. import store
 from ..analysis import warps
 from ..analysis.metrics import log_loss
 from ..models import FaceModel
-from ..models.modes import eval_mode
+from ..models.modes import dropouts, eval_mode
+from ..settings.errors import InputError
 from ..settings.experiment import AugmentConfig, DataConfig, ViewsConfig
 from ..training.augment import evaluation_views, warp
 from ..training.device import device_environment, make_fabric, memory_format
@@ -56,6 +57,7 @@ class Views(OfRun):
 
         Raises:
             SourceMissing: the run has no weights here.
+            InputError: passes with dropout on, of a network without.
         """
         config, start = self.config, time.perf_counter()
         run, fabric = config.run, make_fabric()
@@ -65,12 +67,21 @@ class Views(OfRun):
         table = table[table["split"] == "test"]
         images = torch.from_numpy(faces.images[table["row"]]).to(fabric.device)
         model = load(run, faces)
+        if config.passes and not dropouts(model):
+            raise InputError(f"{config.name or run.model.name}: the network has no dropout")
+        torch.manual_seed(run.seed)  # what dropout drops
         model = model.to(fabric.device, memory_format=memory_format(fabric, model))
         predicted, losses, matrices = [], [], []
         for kind, size in config.changes():
             seen = changed(images, kind, size)
             with fabric.autocast():
-                logits = log_probabilities(model, seen, run.augment, run.model.input_size)
+                logits = log_probabilities(
+                    model,
+                    seen,
+                    run.augment,
+                    run.model.input_size,
+                    passes=config.passes if kind == "dropout" else 0,
+                )
                 matrices.append(thetas(model, seen, run.augment, run.model.input_size))
             predicted.append(logits.argmax(axis=1).astype(np.int8))
             losses.append(log_loss(logits, table["label"].to_numpy()))
@@ -89,7 +100,7 @@ class Views(OfRun):
 def changed(images: torch.Tensor, kind: str, size: float | str) -> torch.Tensor:
     """Change images (N, C, H, W) uint8 all alike (see ``ViewsConfig.changes``); what comes in from
     beyond the edge is the colour of the edge."""
-    if kind == "none":
+    if kind in ("none", "dropout"):
         return images
     if kind == "cover":
         covered, side = images.clone(), images.shape[-2:]

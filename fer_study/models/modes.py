@@ -1,4 +1,4 @@
-"""What is touched is restored: the training mode of a network."""
+"""Modes of a network; what is touched is restored."""
 
 from __future__ import annotations
 
@@ -9,11 +9,22 @@ import torch
 from torch import nn
 
 
+def dropouts(model: nn.Module) -> list[nn.Dropout]:
+    """List the layers that drop something."""
+    return [part for part in model.modules() if isinstance(part, nn.Dropout) and part.p > 0]
+
+
 @contextlib.contextmanager
-def eval_mode(model: nn.Module) -> Iterator[nn.Module]:
-    """Evaluation mode without gradients; the modes of all parts come back afterwards."""
+def eval_mode(model: nn.Module, dropout: bool = False) -> Iterator[nn.Module]:
+    """Evaluation mode without gradients; the modes of all parts come back afterwards.
+
+    Args:
+        dropout: whether dropout goes on, as in training.
+    """
     modes = {module: module.training for module in model.modules()}
     model.eval()
+    for part in dropouts(model):
+        part.train(dropout)
     try:
         with torch.inference_mode():
             yield model

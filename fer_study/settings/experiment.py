@@ -10,13 +10,13 @@ import math
 import re
 from itertools import pairwise
 from pathlib import PurePath
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, model_validator
 
 from .checkout import STUDY
 from .errors import InputError
-from .frozen import Frozen
+from .frozen import Frozen, build
 
 PARAMS = STUDY / "params"
 
@@ -576,7 +576,7 @@ Cover = Literal["eyes", "mouth", "left", "right"]
 
 class ViewsConfig(Frozen):
     """A finished run on the test images of its own data, which are turned, shifted, scaled and
-    covered, one change at a time and each image alike.
+    covered, one change at a time and each image alike; or as they are, with dropout on.
 
     Attributes:
         turns: degrees, anticlockwise.
@@ -584,9 +584,12 @@ class ViewsConfig(Frozen):
         zooms: magnifications; above 1 the face is larger.
         covers: what a grey bar hides: a band at the height of the eyes or of the mouth in a face
             that fills the picture, or the left or right half of the picture.
+        passes: how often the images as they are go through the network with dropout on; the mean of
+            the probabilities counts. 0: not at all.
         form: see ``AuditConfig``.
     """
 
+    added: ClassVar[frozenset[str]] = frozenset({"passes"})
     unkeyed: ClassVar[frozenset[str]] = frozenset({"name"})
 
     name: str = ""
@@ -595,7 +598,14 @@ class ViewsConfig(Frozen):
     shifts: tuple[Annotated[float, Field(ge=-1, le=1)], ...] = (-0.15, 0.15)
     zooms: tuple[Factor, ...] = (0.8, 1.25)
     covers: tuple[Cover, ...] = ("eyes", "mouth", "left", "right")
+    passes: Annotated[int, Field(ge=0, le=1000)] = 0
     form: Literal[1] = 1
+
+    @classmethod
+    def of_dropout(cls, run: RunConfig, passes: int, name: str = "") -> Self:
+        """Ask for passes with dropout on and for no changed image."""
+        none = {"turns": (), "shifts": (), "zooms": (), "covers": ()}
+        return build(cls, none | {"name": name, "run": run, "passes": passes})
 
     @property
     def seed(self) -> int:
@@ -609,6 +619,7 @@ class ViewsConfig(Frozen):
             "shift down": self.shifts,
             "zoom": self.zooms,
             "cover": self.covers,
+            "dropout": (self.passes,) if self.passes else (),
         }
         return [("none", 0.0), *((kind, size) for kind, sizes in given.items() for size in sizes)]
 

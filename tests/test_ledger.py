@@ -43,7 +43,8 @@ class Store:
         """A run that is right on so many of 40 test images."""
         self.rows = [row for row in self.rows if (row["name"], row["seed"]) != (arm, seed)]
         record = make_record(self.folder / str(len(list(self.folder.iterdir()))), right, name=arm, seed=seed, **given)
-        mark, recipe = evidence.seedless(record.config), "" if arm == "svm" else "r"
+        teachers = dict.fromkeys(record.config.loss.teachers(), "a teacher")
+        mark, recipe = evidence.seedless(record.config, teachers), "" if arm == "svm" else "r"
         row = [arm, recipe, mark, seed, record.config.key, record]
         self.rows.append(dict(zip(evidence.RUN_COLUMNS, row, strict=True)))
         return record
@@ -209,6 +210,18 @@ def test_a_record_of_two_systems_counts_once(runs_folder):
     before = runs_folder.verdict(EFFECT, NUMBER).parts
     runs_folder.rows += [row | {"name": "c"} for row in runs_folder.rows if row["name"] == "b"]
     assert runs_folder.verdict(EFFECT, NUMBER).parts == before
+
+
+def test_taught_networks_pool_whichever_seed_teaches(runs_folder):
+    """The teacher of each seed is another run, so its key differs; without the pool one seed would have no interval."""
+    taught = [{"loss": LossConfig(distribution="teacher", teacher=mark * 16)} for mark in "abc"]
+    for seed, (hits, changes) in enumerate(zip((30, 31, 30), taught, strict=True)):
+        runs_folder.add("b", hits, seed, changes=changes)
+    runs_folder.add("a", 30, changes=taught[0])
+    found = runs_folder.verdict(NUMBER)
+    assert found.word == "one seed: higher than reported" and found.measured.low > 0.6
+    runs_folder.add("a", 30)  # learned from labels: nothing of its loss ran twice
+    assert runs_folder.verdict(NUMBER).word == "one seed: undecided"
 
 
 def test_runs_on_images_changed_otherwise_scatter_for_themselves(runs_folder):
@@ -451,6 +464,7 @@ BOUND = {"check": "bound", "metrics": ["accuracy"], "systems": ["fer48"], "below
         (BOUND | {"below": 50}, "below is 50: .*accuracy is in share, allowed: 0 to 1"),
         ({"check": "range", "measured": ["audit/fer2013/images"], "low": 2, "high": 1}, "high is 1: .*low is 2.*allowed"),
         ({"check": "formula", "holds": "1 + 1"}, r"holds is '1 \+ 1': .*a number, allowed: a comparison"),
+        ({"check": "formula", "values": {"x": 1.0}}, "needs holds or show"),
         ({"check": "formula", "holds": "1 / 0 == 1"}, "holds is '1 / 0 == 1': division by zero, allowed"),
         ({"check": "formula", "holds": "1 < 2", "show": "log(0)"}, r"show is 'log\(0\)': math domain error, allowed"),
     ],

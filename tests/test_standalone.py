@@ -39,4 +39,4 @@ def test_a_page_that_quotes_itself_by_its_path_means_its_own_numbers(tmp_path):
 
 def test_texts_outside_of_the_book_name_what_it_links():
     text = "See [the audit](../fer2013/01.ipynb) and [lab 1](01_leakage.ipynb) {cite:p}`guo2017calibration,facex`."
-    assert without_book(text) == "See *the audit* (a page of the book) and [lab 1](01_leakage.ipynb) [Guo 2017,facex]."
+    assert without_book(text) == "See *the audit* (a page of the book) and [lab 1](01_leakage.ipynb) [Guo 2017; facex]."

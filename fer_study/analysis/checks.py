@@ -196,7 +196,8 @@ def _of_effect(word: str, effect: Effect, seeds: int, keys: Iterable[str], unit:
 def check_bound(check: claim_rows.Bound, evidence: Evidence) -> Finding:
     """Hold every metric of every system against a limit, as a family.
 
-    Printed is the one that keeps it least.
+    Printed is the one that keeps it least by its mean; the word is that of the whole family, so
+    another one, whose seeds scatter less, can contradict it.
     """
     sign, limit = (1, check.above) if check.below is None else (-1, check.below)
     found, measured = [], []

@@ -417,6 +417,8 @@ class Formula(Check):
 
     @model_validator(mode="after")
     def _names_known(self) -> Formula:
+        if not (self.holds or self.show):
+            raise ValueError("needs holds or show")
         known = {*self.values, *self.constants, *self.measured}
         for text in filter(None, (self.holds, self.show)):
             if unknown := arithmetic.names_in(text) - known:

@@ -56,9 +56,12 @@ def repetition(config: RunConfig) -> int:
 
 def scatter_of(record: Record) -> str:
     """Name what says how far the repetitions of a run scatter: its loss, for with class weights
-    seeds do so otherwise, how its images are changed, and whether they are seeds or folds."""
+    seeds do so otherwise, whether it is taught, whoever teaches, how its images are changed, and
+    whether they are seeds or folds."""
     config = record.config
-    return f"{config.loss.model_dump_json()} {config.augment.model_dump_json()} {config.data.folds}"
+    taught = {"teacher": "a run" if config.loss.teachers() else ""}
+    loss = config.loss.model_copy(update=taught).model_dump_json()
+    return f"{loss} {config.augment.model_dump_json()} {config.data.folds}"
 
 
 class Evidence:

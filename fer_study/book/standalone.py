@@ -61,7 +61,8 @@ def without_book(text: str) -> str:
 
 
 def _reference(cited: re.Match[str]) -> str:
-    return f"[{KEY.sub(lambda key: f'{key[1].capitalize()} {key[2]}', cited[1])}]"
+    keys = [key.strip() for key in cited[1].split(",")]
+    return f"[{'; '.join(KEY.sub(lambda key: f'{key[1].capitalize()} {key[2]}', k) for k in keys)}]"
 
 
 def glued(notebook: dict) -> dict[str, object]:

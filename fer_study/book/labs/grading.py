@@ -13,7 +13,7 @@ import logging
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
@@ -87,9 +87,11 @@ def grade(folder: str, target: str = "-", minutes: float = MINUTES, at_once: int
         table = csv.DictWriter(to, [*HEADS[:4], *names, *HEADS[4:]], lineterminator="\n")
         table.writeheader()
         unread = 0
-        pool = stack.enter_context(ThreadPoolExecutor(at_once))  # a kernel is a process of its own
-        marked = functools.partial(grade_file, folder=Path(folder), minutes=minutes)
-        for result in pool.map(marked, files):
+        pool = ThreadPoolExecutor(at_once)  # a kernel is a process of its own
+        stack.callback(pool.shutdown, cancel_futures=True)  # what waits is not begun after an error
+        marked = [pool.submit(grade_file, file, Path(folder), minutes) for file in files]
+        for future in as_completed(marked):
+            result = future.result()
             unread += not result.lab
             table.writerow(result.row())
             to.flush()

@@ -667,7 +667,6 @@ def test_published_records_answer_most_claims(published):
 
 def test_no_verdict_that_the_records_do_not_bear(published):
     assert published["ladder-02"].word != "reproduced"  # its mean is more than two points off
-    assert published["ladder-15"].is_open  # the loss of training has dropout on
     assert published["weight-03"].parts[0].seeds >= 3  # every seed that exists
     assert published["resface-12"].word == "no reading found" and published["hybrid-24"].is_open
     arms = {store.lookup(key).config.name for key in published["ladder-13"].evidence}

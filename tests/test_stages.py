@@ -191,6 +191,8 @@ def test_unknown_names_are_refused(call, words):
          "07_error_analysis: seeds.0 is -1"),
         (lambda: jobs("07_error_analysis", {"edition": "smoke", "recipes": ["smoke"], "seeds": [0]}, models=["cbam_cnn"],
                       dropout={"kernel_cnn": 20}), "07_error_analysis: dropout is of 'kernel_cnn', allowed: cbam_cnn"),
+        (lambda: jobs("07_error_analysis", {"edition": "smoke", "recipes": ["smoke"], "seeds": [0]}, models=["cbam_cnn"],
+                      dropout={"cbam_cnn": 1}), "07_error_analysis: dropout.cbam_cnn is not at least 2 passes"),
         (lambda: jobs("twin", {"edition": "fer2013"}, person=3), "edition fer2013 has fer2013, allowed: synthetic"),
         (
             lambda: jobs("method_blocks", TRAINED | {"edition": "fer2013"}, model="cbam_cnn", arms={"one": {}}),

@@ -531,13 +531,15 @@ class ErrorAnalysis(Trained):
 
     stage = "07_error_analysis"
     models: Names
-    dropout: dict[str, Annotated[int, Field(ge=2)]] = Field(default_factory=dict)
+    dropout: dict[str, int] = Field(default_factory=dict)
     """Networks that see the test images with dropout on, and how often."""
 
     def jobs(self) -> list[Job]:
         if unknown := [name for name in self.dropout if name not in self.models]:
             allowed = ", ".join(self.models)
             raise InputError(f"{self.stage}: dropout is of {unknown[0]!r}, allowed: {allowed}")
+        if few := [name for name, number in self.dropout.items() if number < 2]:
+            raise InputError(f"{self.stage}: dropout.{few[0]} is not at least 2 passes")
         trainings = self.trainings({model: (model, {}) for model in self.models})
         passes = [
             self.passes(job, self.dropout[job.arm]) for job in trainings if job.arm in self.dropout

@@ -145,6 +145,8 @@ def test_a_record_of_passes_with_dropout_on(runs_folder, tiny_run):
     once, often = record.views["log_loss"]
     assert config.changes() == [("none", 0.0), ("dropout", 5)] and once != often
     assert once == pytest.approx(trained.metrics["last_single"]["test"]["log_loss"], abs=2e-3)
+    of_run = np.exp(trained.predictions.views["last_single"][trained.predictions.subset("test")])
+    assert record.views["confidence"][0] == pytest.approx(of_run.max(axis=1).mean(), abs=2e-3)
     assert measure("dropout_gain[5]", scored) == pytest.approx(once - often, abs=1e-6)
     assert np.isnan(measure("dropout_gain[6]", scored)) and np.isnan(
         measure("dropout_gain[5]", Scored(trained, "last_single", "validation"))
@@ -157,7 +159,7 @@ def test_a_network_without_dropout_is_refused(runs_folder, tiny_run):
         model=ModelConfig(name="emotion_cnn", options={"width": 0.125, "dropout": 0.0, "head_dropout": 0.0}, input_size=16)
     )
     run_job(run)
-    with pytest.raises(InputError, match="the network has no dropout"):
+    with pytest.raises(InputError, match="the network has no layer of dropout"):
         run_job(ViewsConfig.of_dropout(run, 5))
 
 

@@ -131,10 +131,16 @@ class Stage(Frozen):
         """Make a job of this stage."""
         return job_for(config, stage=self.stage, arm=arm, recipe=recipe)
 
-    def views(self, trained: Job) -> Job:
-        """Make the job that scores a training on changed test images."""
-        given = {"name": f"{trained.name}, changed", "run": trained.config}
-        return self.job(build(ViewsConfig, given), trained.arm, trained.recipe)
+    def views(self, trained: Job, passes: int = 0) -> Job:
+        """Make the job that scores a training on changed test images, or in so many passes with
+        dropout on."""
+        if passes:
+            name = f"{trained.name}, {passes} passes"
+            config = ViewsConfig.of_dropout(trained.config, passes, name)
+        else:
+            given = {"name": f"{trained.name}, changed", "run": trained.config}
+            config = build(ViewsConfig, given)
+        return self.job(config, trained.arm, trained.recipe)
 
     def audit(self) -> Job:
         """Make the job that audits the edition's own data, as its first stage does."""
@@ -542,15 +548,9 @@ class ErrorAnalysis(Trained):
             raise InputError(f"{self.stage}: dropout.{few[0]} is not at least 2 passes")
         trainings = self.trainings({model: (model, {}) for model in self.models})
         passes = [
-            self.passes(job, self.dropout[job.arm]) for job in trainings if job.arm in self.dropout
+            self.views(job, self.dropout[job.arm]) for job in trainings if job.arm in self.dropout
         ]
         return [*trainings, *passes, self.audit()]
-
-    def passes(self, trained: Job, number: int) -> Job:
-        """Make the job that scores a training with dropout on."""
-        name = f"{trained.name}, {number} passes"
-        config = ViewsConfig.of_dropout(trained.config, number, name)
-        return self.job(config, trained.arm, trained.recipe)
 
 
 class Arm(Frozen):

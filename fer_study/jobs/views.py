@@ -57,7 +57,7 @@ class Views(OfRun):
 
         Raises:
             SourceMissing: the run has no weights here.
-            InputError: passes with dropout on, of a network without.
+            InputError: passes with dropout on, of a network without a layer of it.
         """
         config, start = self.config, time.perf_counter()
         run, fabric = config.run, make_fabric()
@@ -68,10 +68,10 @@ class Views(OfRun):
         images = torch.from_numpy(faces.images[table["row"]]).to(fabric.device)
         model = load(run, faces)
         if config.passes and not dropouts(model):
-            raise InputError(f"{config.name or run.model.name}: the network has no dropout")
+            raise InputError(f"{config.name or run.model.name}: the network has no layer of dropout")
         torch.manual_seed(run.seed)  # what dropout drops
         model = model.to(fabric.device, memory_format=memory_format(fabric, model))
-        predicted, losses, matrices = [], [], []
+        predicted, losses, confidences, matrices = [], [], [], []
         for kind, size in config.changes():
             seen = changed(images, kind, size)
             with fabric.autocast():
@@ -85,12 +85,14 @@ class Views(OfRun):
                 matrices.append(thetas(model, seen, run.augment, run.model.input_size))
             predicted.append(logits.argmax(axis=1).astype(np.int8))
             losses.append(log_loss(logits, table["label"].to_numpy()))
+            confidences.append(np.exp(logits.max(axis=1)).mean())
         in_training = table["copy_in_train"] | table["copy_in_validation"]
         arrays = store.as_npz(
             label=table["label"].to_numpy(),
             clean=~in_training.to_numpy(),
             predicted=np.stack(predicted),
             log_loss=np.array(losses, dtype=np.float32),
+            confidence=np.array(confidences, dtype=np.float32),
             **summary(matrices),
         )
         env = device_environment(fabric, start)

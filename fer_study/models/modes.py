@@ -10,7 +10,8 @@ from torch import nn
 
 
 def dropouts(model: nn.Module) -> list[nn.Dropout]:
-    """List the layers that drop something."""
+    """List the layers (``nn.Dropout``) that drop something; what a network drops without a layer,
+    such as whole blocks or by ``F.dropout``, is not among them."""
     return [part for part in model.modules() if isinstance(part, nn.Dropout) and part.p > 0]
 
 
@@ -19,7 +20,7 @@ def eval_mode(model: nn.Module, dropout: bool = False) -> Iterator[nn.Module]:
     """Evaluation mode without gradients; the modes of all parts come back afterwards.
 
     Args:
-        dropout: whether dropout goes on, as in training.
+        dropout: whether its layers of dropout go on, as in training.
     """
     modes = {module: module.training for module in model.modules()}
     model.eval()

@@ -68,7 +68,9 @@ class Views(OfRun):
         images = torch.from_numpy(faces.images[table["row"]]).to(fabric.device)
         model = load(run, faces)
         if config.passes and not dropouts(model):
-            raise InputError(f"{config.name or run.model.name}: the network has no layer of dropout")
+            raise InputError(
+                f"{config.name or run.model.name}: the network has no layer of dropout"
+            )
         torch.manual_seed(run.seed)  # what dropout drops
         model = model.to(fabric.device, memory_format=memory_format(fabric, model))
         predicted, losses, confidences, matrices = [], [], [], []

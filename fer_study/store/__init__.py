@@ -206,8 +206,9 @@ class Record:
         ``label`` (n,) int8; ``clean`` (n,) bool: no copy in train or validation; ``predicted``
         (V, n) int8; ``log_loss`` and ``confidence`` (V,) float32: over all n, the mean log loss and
         the mean probability of the named class, which records of the first form of this table lack.
-        Of a network with a spatial transformer also ``warp_names`` (S,) str and ``warps`` (V, S) float32, the means over images of what
-        ``analysis.warps.describe`` says of its warp, and the standard deviations as ``warp_sds``.
+        Of a network with a spatial transformer also ``warp_names`` (S,) str and ``warps`` (V, S)
+        float32, the means over images of what ``analysis.warps.describe`` says of its warp, and the
+        standard deviations as ``warp_sds``.
         """
         return self._arrays("views.npz")
 

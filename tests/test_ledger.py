@@ -669,6 +669,11 @@ def test_published_records_answer_most_claims(published):
 def test_no_verdict_that_the_records_do_not_bear(published):
     assert published["ladder-02"].word != "reproduced"  # its mean is more than two points off
     assert published["weight-03"].parts[0].seeds >= 3  # every seed that exists
+    overfits = published["ladder-15"].parts[0]
+    folds = [store.lookup(key) for key in overfits.evidence]
+    scores = [one.metrics["last_single"] for one in folds if one.config.model.name == "emotion_cnn"]
+    gaps = [one["train"]["accuracy"] - one["validation"]["accuracy"] for one in scores]
+    assert overfits.measured.value == pytest.approx(np.mean(gaps))  # not of the training's log, where dropout is on
     assert published["resface-12"].word == "no reading found" and published["hybrid-24"].is_open
     arms = {store.lookup(key).config.name for key in published["ladder-13"].evidence}
     arms = {arm.removeprefix("simple_resnet: ") for arm in arms}

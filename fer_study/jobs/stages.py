@@ -571,7 +571,7 @@ class Factorial(Trained):
     Every part is off in half of the runs and each two parts are off together in a quarter, so what
     one part is worth is measured against all combinations of the others. The seeds are one a run,
     in the order of ``factorial.cells``, the first of which is the whole network. No two runs should
-    share a seed: what scatters round the fit is then the spread between seeds, so an interval
+    share a seed: what scatters round the fit holds the spread between seeds, so an interval
     speaks of trainings with seeds that nobody has seen. With one seed for all it would speak of
     that seed alone; with two, a half of the runs each, what the seeds differ by could not be told
     from an interaction.

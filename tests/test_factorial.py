@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+import json
+from itertools import combinations, product
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from fer_study.analysis import claim_rows, evidence, ledger
 from fer_study.analysis.factorial import Factorial, alias, cell_name, cells, effects_table, interactions_table, over_images
 from fer_study.jobs import stages
+from fer_study.settings.checkout import ROOT
 from fer_study.settings.errors import InputError
+from notebook_cells import run_notebook
 from page_records import make_record
 
 FIVE = ["stn", "se", "penalty", "drop_path", "smoothing"]
@@ -236,3 +240,26 @@ def test_the_cells_of_claims_are_those_of_the_stage():
     assert listed.cells() == stage.cells() and listed.seeds == stage.seeds and listed.factors == stage.factors
     with pytest.raises(InputError, match="emonext: seeds are 2, allowed: 16, one a run of the half factorial of stn, se"):
         stages.check_stage("emonext", dict(stage) | {"seeds": [0, 1], "arms": {}}).cells()
+
+
+def test_parts_that_work_together_are_taken_apart_on_the_page_of_initial_weights(tmp_path, monkeypatch):
+    """What ImageNet adds, with a frozen epoch and without, from the files of the eight runs: two against two."""
+    monkeypatch.setenv("FER_STUDY_RUNS", str(tmp_path))
+    given = yaml.safe_load((ROOT / "params" / "fer2013" / "initial_weights.yaml").read_text(encoding="utf-8"))
+    page = run_notebook("initial_weights", {"edition": "fer2013"} | given)
+    scores = {}
+    for path in (ROOT / "results").glob("*/config.json"):
+        config = json.loads(path.read_text(encoding="utf-8"))
+        if config["kind"] != "RunConfig" or config["model"]["name"] != "hybrid_lite" or config["name"] not in page["names"]:
+            continue
+        parts = ("no imagenet" not in config["name"], "no phases" not in config["name"])
+        right = json.loads((path.parent / "metrics.json").read_text(encoding="utf-8"))["last_single"]["test"]["accuracy"]
+        scores.setdefault(parts, []).append(right)
+    assert {parts: len(found) for parts, found in scores.items()} == dict.fromkeys(product((True, False), repeat=2), 2)
+    assert set(page["pair"]) == {"imagenet", "phases"}
+    within = np.sqrt(sum(np.var(found, ddof=1) for found in scores.values()) / 4)  # on 4 degrees of freedom
+    for phases, level in ((True, 1), (False, -1)):
+        added = np.mean(scores[True, phases]) - np.mean(scores[False, phases])
+        found = page["adds"]("imagenet", level)
+        assert found.value == pytest.approx(added)
+        assert found.high - found.value == pytest.approx(2.776445 * within)

@@ -17,7 +17,7 @@ import pandas as pd
 
 from .. import store
 from ..data.labels import EIGHT, class_names
-from ..data.votes import clear_majority, majority
+from ..data.votes import clear_majority
 from ..settings.experiment import RunConfig, ViewsConfig
 from ..store import Record
 from . import metrics, warps
@@ -412,47 +412,15 @@ def clear_accuracy(scored: Scored) -> float:
     return (scored.predicted == scored.labels)[clear].mean() if clear.any() else np.nan
 
 
-def _right_by(scored: Scored, chosen: np.ndarray, classes: int) -> float:
-    """Accuracy against some options (N,) of ``VOTE_NAMES``, on the images where one is a class.
-
-    Args:
-        classes: of how many classes predictions and options may be; 7 leaves out contempt.
-    """
-    of = (chosen >= 0) & (chosen < classes)
-    predicted = scored.logits[:, :classes].argmax(axis=1)
-    return (predicted == chosen)[of].mean() if of.any() else np.nan
-
-
 @measurement(SHARE)
 def ferplus_accuracy(scored: Scored) -> float:
     """Accuracy against the majority of FER+, eight classes, on the images that have one."""
-    known = scored.votes is not None
-    return _right_by(scored, clear_majority(scored.votes), 8) if known else np.nan
-
-
-@measurement(SHARE)
-def ferplus_seven_accuracy(scored: Scored) -> float:
-    """The same without contempt: neither its images nor its predictions."""
-    known = scored.votes is not None
-    return _right_by(scored, clear_majority(scored.votes), 7) if known else np.nan
-
-
-@measurement(SHARE)
-def ferplus_most_voted_accuracy(scored: Scored) -> float:
-    """Accuracy against the most voted of all ten options, where that is one of eight classes."""
-    known = scored.votes is not None
-    return _right_by(scored, majority(scored.votes), 8) if known else np.nan
-
-
-@measurement(NUMBER)
-def votes_log_loss(scored: Scored) -> float:
-    """Cross-entropy of the votes for the classes against the predictions, in nats an image."""
     if scored.votes is None:
         return np.nan
-    votes = scored.votes[:, : scored.logits.shape[1]].astype(np.float64)
-    voted = votes.any(axis=1)
-    shares = votes[voted] / votes[voted].sum(axis=1, keepdims=True)
-    return -(shares * scored.logits[voted]).sum(axis=1).mean()
+    chosen = clear_majority(scored.votes)
+    of = (chosen >= 0) & (chosen < len(EIGHT))
+    right = scored.logits[:, : len(EIGHT)].argmax(axis=1) == chosen
+    return right[of].mean() if of.any() else np.nan
 
 
 @measurement(POINTS)

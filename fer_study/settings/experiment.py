@@ -534,47 +534,44 @@ class RunConfig(TrainingConfig):
         return sum(phase.epochs for phase in self.phases)
 
 
-class TransferConfig(Frozen):
-    """Zero-shot evaluation of a trained run on the test split of another dataset.
-
-    On the whole set where it has no split.
-    """
+class AboutRun(Frozen):
+    """What a finished run is asked; its seed is that of the run, and ``name`` is not keyed."""
 
     unkeyed: ClassVar[frozenset[str]] = frozenset({"name"})
 
     name: str = ""
     run: RunConfig
-    target: DataConfig
 
     @property
     def seed(self) -> int:
         return self.run.seed
 
 
-class MapTestConfig(Frozen):
+class TransferConfig(AboutRun):
+    """Zero-shot evaluation of a trained run on the test split of another dataset.
+
+    On the whole set where it has no split.
+    """
+
+    target: DataConfig
+
+
+class MapTestConfig(AboutRun):
     """Grad-CAM of a finished run on drawn faces, held against the regions that truly moved.
 
     Beside it stand so many networks with random weights, as the null. ``form``: see
     ``AuditConfig``.
     """
 
-    unkeyed: ClassVar[frozenset[str]] = frozenset({"name"})
-
-    name: str = ""
-    run: RunConfig
     target: DataConfig
     random: Annotated[int, Field(ge=1)] = 5
     form: Literal[1] = 1
-
-    @property
-    def seed(self) -> int:
-        return self.run.seed
 
 
 Cover = Literal["eyes", "mouth", "left", "right"]
 
 
-class ViewsConfig(Frozen):
+class ViewsConfig(AboutRun):
     """A finished run on the test images of its own data, which are turned, shifted, scaled and
     covered, one change at a time and each image alike; or as they are, with dropout on.
 
@@ -590,10 +587,7 @@ class ViewsConfig(Frozen):
     """
 
     added: ClassVar[frozenset[str]] = frozenset({"passes"})
-    unkeyed: ClassVar[frozenset[str]] = frozenset({"name"})
 
-    name: str = ""
-    run: RunConfig
     turns: tuple[Annotated[float, Field(ge=-180, le=180)], ...] = (-30.0, -15.0, 15.0, 30.0)
     shifts: tuple[Annotated[float, Field(ge=-1, le=1)], ...] = (-0.15, 0.15)
     zooms: tuple[Factor, ...] = (0.8, 1.25)
@@ -606,10 +600,6 @@ class ViewsConfig(Frozen):
         """Ask for passes with dropout on and for no changed image."""
         none = {"turns": (), "shifts": (), "zooms": (), "covers": ()}
         return build(cls, none | {"name": name, "run": run, "passes": passes})
-
-    @property
-    def seed(self) -> int:
-        return self.run.seed
 
     def changes(self) -> list[tuple[str, float | str]]:
         """List the changes, each with its size; the first is none."""

@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from ..settings.checkout import sha256
 from ..settings.errors import InputError
 from .faceset import FaceSet
 from .fingerprints import fingerprint_of, mark_of
@@ -101,7 +102,7 @@ def write(
             "dropped": faces.dropped,
             "left_out": faces.left_out,
             "rows": _rows_mark(faces),
-            "sha256": {file: _sha256(folder / file) for file in (_IMAGES, _TABLE)},
+            "sha256": {file: sha256(folder / file) for file in (_IMAGES, _TABLE)},
         }
         content["mark"] = _mark_of(content)
         text = json.dumps(content, indent=1) + "\n"
@@ -174,11 +175,6 @@ def _rows_mark(faces: FaceSet) -> str:
     return mark_of(*(part for part in parts if part is not None))
 
 
-def _sha256(file: Path) -> str:
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
-
-
 def _mark_of(content: dict[str, Any]) -> str:
     """Hashes all that ``faceset.json`` says beside this hash."""
     rest = {key: value for key, value in content.items() if key != "mark"}
@@ -235,7 +231,7 @@ def _check_files(path: Path, about: dict[str, Any], check: bool) -> None:
     """
     again = "is not what was imported (its SHA-256 is another); import the dataset again"
     if about["mark"] != _mark_of(about):
-        raise wrong_input(path / _HEAD, f"{again}")
+        raise wrong_input(path / _HEAD, again)
     try:
         before = json.loads((path / _CHECKED).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -247,8 +243,8 @@ def _check_files(path: Path, about: dict[str, Any], check: bool) -> None:
         digest = about["sha256"][name]
         state = [digest, stat.st_size, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns]
         known = isinstance(before, dict) and before.get(name) == state
-        if (check or not known) and _sha256(path / name) != digest:
-            raise wrong_input(path / name, f"{again}")
+        if (check or not known) and sha256(path / name) != digest:
+            raise wrong_input(path / name, again)
         if stat.st_size > SMALL:
             states[name] = state
     if states and states != before:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -194,25 +193,14 @@ def with_maps(
     import torch
 
     side = model.settings.network.input_size
-    with no_map(seen.path):
+    try:
         maps = grad_cam(model.network, torch.from_numpy(faces), classes, model.augment, side)
+    except (NoMap, NotImplementedError) as why:
+        raise BadRow(seen.path, "no map", f"no Grad-CAM map ({why or 'no cam_layer'})") from None
     picture = in_mode(seen.picture, "RGB", seen.path)
     for heat, box, k in zip(maps, boxes, classes, strict=True):
         lay_over(picture, heat, box, model.settings.classes[k])
     return picture
-
-
-@contextlib.contextmanager
-def no_map(name: str) -> Iterator[None]:
-    """Say of a network without a map that it has none.
-
-    Raises:
-        BadRow: so.
-    """
-    try:
-        yield
-    except (NoMap, NotImplementedError) as why:
-        raise BadRow(name, "no map", f"no Grad-CAM map ({why or 'no cam_layer'})") from None
 
 
 def lay_over(picture: Image.Image, heat: np.ndarray, box: Box, name: str) -> None:

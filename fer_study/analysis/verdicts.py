@@ -231,12 +231,6 @@ def judge_number(
     return CONSISTENT if reach <= FAR * tolerance else UNDECIDED
 
 
-def _bounds(measured: Estimate) -> tuple[float, float]:
-    """The interval; a bound that is not known (NaN) is the value itself."""
-    low, high = (measured.value if math.isnan(bound) else bound for bound in measured[3:5])
-    return low, high
-
-
 def judge_range(measured: Estimate, low: float, high: float) -> str:
     """Judge a stated range.
 
@@ -247,7 +241,8 @@ def judge_range(measured: Estimate, low: float, high: float) -> str:
     """
     if math.isnan(measured.value):
         return OPEN
-    least, most = _bounds(measured)
+    ends = (measured.low, measured.high)
+    least, most = (measured.value if math.isnan(end) else end for end in ends)
     if most < low:
         return LOWER
     if least > high:

@@ -335,12 +335,6 @@ def attempts(pages: list[tuple[Task, list[str]]]) -> Iterator[tuple[Task, str | 
             yield task, failure, seconds
 
 
-def attempt(task: Task, missing: list[str]) -> tuple[Task, str | None, float]:
-    """Execute one page: see ``attempts``."""
-    (only,) = attempts([(task, missing)])
-    return only
-
-
 def finished(notebook: dict, task: Task, missing: list[str], threads: str) -> str:
     """The executed notebook without what belongs to this machine (paths, process ids), marked with
     its content hash, the keys of the records that it lacks and what it was made with (see

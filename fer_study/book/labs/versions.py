@@ -149,7 +149,8 @@ def _executed(source: Path, page: Path, content: str) -> bool:
     with tempfile.TemporaryDirectory() as folder:
         solution = Path(folder) / source.name
         solution.write_text(as_text(version(source, "solution", in_book=True)), encoding="utf-8")
-        _, failure, _ = execute.attempt(execute.Task(solution, page, {}, content), [])
+        task = execute.Task(solution, page, {}, content)
+        ((_, failure, _),) = execute.attempts([(task, [])])
     if failure:
         log.error("fer-study: lab %s", failure)
         return False

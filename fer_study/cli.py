@@ -14,7 +14,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
@@ -547,14 +547,6 @@ def terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def called(command: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> int:
-    """The exit code of a command, once all that it says is written."""
-    settle_places(args)
-    code = command(args)
-    sys.stdout.flush()
-    return code
-
-
 def settle_places(args: argparse.Namespace) -> None:
     """Make absolute what is relative to the folder of the call: notebooks and workers run in
     others.
@@ -599,7 +591,10 @@ def main(arguments: list[str] | None = None) -> int:
     }
     try:
         with terminable():
-            return called(commands[args.command], args)
+            settle_places(args)
+            code = commands[args.command](args)
+            sys.stdout.flush()  # here, where a closed pipe is met
+            return code
     except BrokenPipeError:  # whoever read our output has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

@@ -217,10 +217,6 @@ class Record:
         """Whether its maps are still to be made; all else is there."""
         return not self.published and (self.folder / PENDING).is_file()
 
-    @property
-    def has_predictions(self) -> bool:
-        return "predictions.parquet" in listed(self.folder)
-
     def weights(self, kind: str = "last") -> Path:
         """Path of weights of a kind (``last, best, ema, mean``); only local records have them."""
         return self.folder / f"{kind}.safetensors"

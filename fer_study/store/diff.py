@@ -12,6 +12,7 @@ import pandas as pd
 from .. import store
 from ..settings.errors import InputError
 from . import Record
+from .record_files import listed
 
 LOG_PROBABILITY = 0.05
 """Within tolerance, no stored log-probability (half precision) differs by more,"""
@@ -57,7 +58,7 @@ def find(name: str) -> Record:
         raise InputError(
             f"no finished record {name!r}: neither a folder with one nor a key in {places}"
         )
-    if not record.has_predictions:
+    if "predictions.parquet" not in listed(record.folder):
         raise InputError(f"{name}: a record without predictions, which alone are compared")
     return record
 

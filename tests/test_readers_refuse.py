@@ -216,11 +216,12 @@ def test_a_parquet_file_that_unpacks_without_end(tmp_path):
     fails(tmp_path, "train-0.parquet", "unpacks to 80 MB")
 
 
-def test_class_names_of_the_hub_that_are_numbers(tmp_path):
-    info = '{"info": {"features": {"label": {"names": ["0", "1", "2", "3", "4", "5", "6"]}}}}'
+def test_class_names_of_the_hub_that_are_none_of_ours(tmp_path):
     table = pa.table({"image": structs(random_images()[:7]), "label": range(7)})
-    pq.write_table(table.replace_schema_metadata({"huggingface": info}), tmp_path / "train-0.parquet")
-    fails(tmp_path, "train-0.parquet: the class names in its Hugging Face metadata: unknown class name '0'")
+    for names, what in (('"0", "1", "2"', "unknown class name '0'"), ('"contempt"', "classes contempt cannot be mapped to")):
+        info = f'{{"info": {{"features": {{"label": {{"names": [{names}]}}}}}}}}'
+        pq.write_table(table.replace_schema_metadata({"huggingface": info}), tmp_path / "train-0.parquet")
+        fails(tmp_path, f"train-0.parquet: the class names in its Hugging Face metadata: {what}")
 
 
 def test_folders_wrong(tmp_path, images):

@@ -1,16 +1,13 @@
-"""Class names, the class orders of the datasets, and the maps between them.
+"""Class names, their spellings, and the class orders of the datasets.
 
 Every dataset is read by class name, never by number, and stored in the FER2013 order (Goodfellow et
-al., 2013). What has no counterpart there is named as lost, and a name that nobody knows is refused.
+al., 2013). What has no counterpart there is counted, and a name that nobody knows is refused.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-
-import numpy as np
 
 from ..settings.errors import InputError
 
@@ -130,40 +127,3 @@ def canonical(name: str) -> str:
     if len(words) == 2 and words[0] in _COMPOUND and words[1] in _SPELLING:
         return f"{_COMPOUND[words[0]]}+{_SPELLING[words[1]]}"
     raise InputError(f"unknown class name {name!r}; {KNOWN}")
-
-
-@dataclass(frozen=True)
-class LabelMap:
-    """From one class order to another.
-
-    Attributes:
-        index: (len(source),) int64: place of each source class in the target; -1 where it is lost.
-        lost: source classes without counterpart in the target.
-        absent: target classes that no source class maps to.
-    """
-
-    index: np.ndarray
-    lost: tuple[str, ...]
-    absent: tuple[str, ...]
-
-
-def label_map(source: Sequence[str], target: Sequence[str] = FER2013) -> LabelMap:
-    """The map between two class orders, by name.
-
-    Args:
-        source, target: class names in any known spelling; ``NATIVE[dataset].values()`` are those of
-            a dataset.
-
-    Raises:
-        InputError: a name is unknown, a target class is named twice, or the two share no class.
-    """
-    there, here = [canonical(n) for n in target], [canonical(n) for n in source]
-    if len(set(there)) < len(there):
-        raise InputError(f"classes {', '.join(target)}: one of them stands twice")
-    index = np.array([there.index(n) if n in there else -1 for n in here], dtype=np.int64)
-    if not (index >= 0).any():
-        raise InputError(
-            f"classes {', '.join(source)} cannot be mapped to {', '.join(target)}: none in common"
-        )
-    lost = tuple(n for n in here if n not in there)
-    return LabelMap(index, lost, tuple(n for n in there if n not in here))

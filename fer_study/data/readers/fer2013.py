@@ -20,7 +20,7 @@ from PIL import Image
 
 from ...settings.errors import InputError
 from ..faceset import SPLITS
-from ..labels import FER2013, FERPLUS_COLUMNS, NATIVE, canonical, label_map
+from ..labels import FER2013, FERPLUS_COLUMNS, NATIVE, canonical
 from ..rows import BadRow, Face, Options, Rows, good, printable, wrong_input
 from ..votes import check_joined, count_votes
 from .files import SPLIT_NAMES, visible
@@ -93,8 +93,11 @@ def _class_names(file: Path, column: str) -> dict[int, str]:
     if not names:
         return NATIVE["fer2013"]
     try:
-        label_map(names)
-        return dict(enumerate(map(canonical, names)))
+        classes = [canonical(name) for name in names]
+        if not set(classes) & set(FER2013):
+            given, ours = ", ".join(names), ", ".join(FER2013)
+            raise InputError(f"classes {given} cannot be mapped to {ours}: none in common")
+        return dict(enumerate(classes))
     except InputError as error:
         raise wrong_input(file, f"the class names in its Hugging Face metadata: {error}") from None
 

@@ -298,13 +298,13 @@ def test_nothing_planted_nothing_found_is_undefined():
 
 def test_summary_is_plain_json(planted, voted):
     for faces in (planted, voted, planted.subset("test")):
-        assert json.loads(json.dumps(audit.summary(faces), allow_nan=False))["images"] == len(faces)
+        assert json.loads(json.dumps(audit.run(faces).summary(), allow_nan=False))["images"] == len(faces)
 
 
 def test_empty_set(planted):
     empty = planted.select(np.zeros(0, np.int64))
     assert clean_test_mask(empty).shape == (0,)
-    assert json.loads(json.dumps(audit.summary(empty), allow_nan=False))["exact"]["groups"] == 0
+    assert json.loads(json.dumps(audit.run(empty).summary(), allow_nan=False))["exact"]["groups"] == 0
 
 
 # --------------------------------------------------------------------------------------------------------------- FER2013

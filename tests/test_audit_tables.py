@@ -42,7 +42,7 @@ def stored(summary: dict) -> dict:
 
 @pytest.fixture(scope="module")
 def summary() -> dict:
-    return stored(audit.summary(small_set()))
+    return stored(audit.run(small_set()).summary())
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ def test_a_page_without_votes(page, summary):
 def test_a_page_with_a_class_without_images(page):
     faces = small_set()
     keep = np.flatnonzero(faces.labels != FER2013.index("disgust"))
-    names = page(stored(audit.summary(faces.select(keep))))
+    names = page(stored(audit.run(faces.select(keep)).summary()))
     assert names["balance"]["disgust"].sum() == 0 and np.isnan(names["weights"].loc["N and n_c of train", "disgust"])
     assert np.isnan(names["by_class"].loc["disgust", "share"]) and names["by_class"].loc["disgust", "images"] == 0
     shown = htmls(names)

@@ -140,8 +140,8 @@ def test_audits_keep_their_form():
         np.array(["train"] * 100 + ["test"] * 100),
         np.arange(200).astype(str),
     )
-    assert list(audit.summary(both)["doctor"]) == [
+    assert list(audit.run(both).summary()["doctor"]) == [
         "dataset", "about", "images", "counts", "official", "matches", "fingerprint", "is_official", "votes", "dropped",
         "left_out", "duplicates", "people", "problems", "mend",
     ]  # fmt: skip
-    assert audit.summary(both)["doctor"]["problems"] == []
+    assert audit.run(both).summary()["doctor"]["problems"] == []

@@ -1,6 +1,6 @@
 """Audit of a dataset: copies and leakage, blank images, label noise, class balance, class weights.
 
-``run(faces)`` computes everything once; ``summary(faces)`` is the same as plain numbers. Where a
+``run(faces)`` computes everything once; its ``summary()`` is the same as plain numbers. Where a
 generator planted the faults (``faces.truth``), the audit itself is scored against them.
 """
 
@@ -40,7 +40,7 @@ __all__ = [
     "duplicate_groups", "gains", "has_copy",
     "human_ceiling", "inverse_frequency", "label_gaps", "label_noise", "leakage", "majority",
     "majority_shares",
-    "near_pairs", "run", "score_against_truth", "summary", "transitions",
+    "near_pairs", "run", "score_against_truth", "transitions",
 ]  # fmt: skip
 
 
@@ -105,14 +105,8 @@ class AuditReport:
             "exact": _count_groups(self.groups),
             "exact_without_blank": _count_groups(self.groups[~self.groups["blank"]]),
             "near_pairs": len(self.pairs),
-            "blank": self.blanks[levels == 0]["split"]
-            .value_counts()
-            .reindex(SPLITS, fill_value=0)
-            .to_dict(),
-            "nearly_blank": self.blanks[levels > 0]["split"]
-            .value_counts()
-            .reindex(SPLITS, fill_value=0)
-            .to_dict(),
+            "blank": _by_split(self.blanks[levels == 0]),
+            "nearly_blank": _by_split(self.blanks[levels > 0]),
             "leakage": self.leakage.to_dict("records"),
             "balance": self.balance,
             "class_share": per_class.div(
@@ -170,14 +164,6 @@ def run(faces: FaceSet, threshold: float = NEAR, score: bool = True) -> AuditRep
         truth=score_against_truth(faces, group, pairs) if score else {},
         doctor=examine(faces, group),
     )
-
-
-def summary(faces: FaceSet, threshold: float = NEAR) -> dict:
-    """Give the report without its rows of single images.
-
-    Plain dicts, lists, numbers and strings; undefined is None.
-    """
-    return run(faces, threshold).summary()
 
 
 def score_against_truth(
@@ -254,6 +240,10 @@ def _blanks(faces: FaceSet) -> pd.DataFrame:
     return pd.DataFrame(
         {"row": rows, "split": faces.split[rows], "class": classes, "levels": np.ptp(flat, axis=1)}
     )
+
+
+def _by_split(images: pd.DataFrame) -> dict[str, int]:
+    return images["split"].value_counts().reindex(SPLITS, fill_value=0).to_dict()
 
 
 def _count_groups(groups: pd.DataFrame) -> dict[str, int]:

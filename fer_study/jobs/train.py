@@ -66,7 +66,7 @@ class Training(Run):
         wanted = network(self.config)
         if wanted not in judged:
             try:
-                initial_weights.check([self.config])
+                initial_weights.check(self.config)
                 judged[wanted] = ""
             except InputError as error:
                 judged[wanted] = str(error)

@@ -38,7 +38,6 @@ from ..settings.errors import InputError
 from ..settings.experiment import FILE, RUN, ModelConfig, RunConfig, is_path, without_place
 from ..store.record_files import check_part, write_atomically
 from . import imagenet_packages
-from .checkpoint import CHECKPOINT
 
 log = logging.getLogger(__name__)
 
@@ -103,32 +102,27 @@ def load(model: FaceModel, config: ModelConfig, num_classes: int) -> dict[str, o
     return origin | {"loaded": len(state), "fresh": []}
 
 
-def check(configs: Iterable[RunConfig]) -> None:
-    """Refuse initial weights that are not there, or of another network, before any run is trained.
+def check(config: RunConfig) -> None:
+    """Refuse initial weights that are not there, or of another network, before a run is trained.
 
-    The weights of a run that is not trained are not judged, nor those of one that has begun.
+    The weights of a run that is not trained are not judged.
 
     Raises:
         InputError: see ``load``.
     """
-    for config in configs:
-        begun = store.local_root() / config.key / CHECKPOINT
-        none = config.model.weights == "scratch" or config.model.name in NOT_NETWORKS
-        if none or begun.is_file():
-            continue
-        refusals = []
-        for channels in (1, 3):  # the config does not say whether the images are gray: one must fit
-            try:
-                model = create_model(config.model, config.data.num_classes, channels)
-                load(model, config.model, config.data.num_classes)
-            except SourceMissing:
-                break
-            except InputError as refusal:
-                refusals.append(refusal)
-            else:
-                break
-        else:
-            raise refusals[0]
+    if config.model.weights == "scratch":
+        return
+    refusals = []
+    for channels in (1, 3):  # the config does not say whether the images are gray: one must fit
+        try:
+            model = create_model(config.model, config.data.num_classes, channels)
+            load(model, config.model, config.data.num_classes)
+            return
+        except SourceMissing:
+            return
+        except InputError as refusal:
+            refusals.append(refusal)
+    raise refusals[0]
 
 
 def weights_file(config: ModelConfig) -> Path:

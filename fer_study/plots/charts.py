@@ -214,32 +214,19 @@ def recall_by_class(
     value: Table,
     low: AnyTable = None,
     high: AnyTable = None,
-    counts: pd.Series | None = None,
     ax: AnyAxes = None,
     label: str = "recall",
     **head: Unpack[Head],
 ) -> Axes:
-    """Draw shares, rows systems, columns classes: a dot and interval a system, side by side.
-
-    ``counts``: images of a class.
-    """
-    ax = dots_by_group(
-        value, low, high, ax, label, **{"title": f"{label.capitalize()} by class", **head}
-    )
-    if counts is not None:
-        names = [f"{name}\nn = {counts[name]:,}" for name in value.columns]
-        ax.set_xticks(ax.get_xticks(), names)
-    return ax
+    """Draw shares, rows systems, columns classes: a dot and interval a system, side by side."""
+    title = {"title": f"{label.capitalize()} by class"}
+    return dots_by_group(value, low, high, ax, label, **{**title, **head})
 
 
 def score_intervals(
-    table: Table,
-    ax: AnyAxes = None,
-    label: str = "accuracy",
-    percent: bool = True,
-    **head: Unpack[Head],
+    table: Table, ax: AnyAxes = None, label: str = "accuracy", **head: Unpack[Head]
 ) -> Axes:
-    """Draw a score and its interval, a row a system.
+    """Draw a share and its interval, a row a system.
 
     ``table`` holds ``name, value, low, high``, ``of`` (how many images or seeds, in words) and,
     where a source gives one, ``reported`` (hollow diamond) and ``reported_spread`` (a line of plus
@@ -249,7 +236,6 @@ def score_intervals(
     names = [textwrap.fill(name, 30) for name in table["name"]]
     lines = sum(1 + 0.7 * name.count("\n") for name in names)
     ax, places = start(ax, (8.4, 0.4 * lines + 1.5)), np.arange(len(table))
-    scale, digits = (100, 1) if percent else (1, 3)
     ax.hlines(places, table["low"], table["high"], SERIES_COLOURS[0], linewidth=2)
     stands_in = table.get("stands_in", pd.Series(False, table.index)).to_numpy(bool)
     for chosen, fill, words in (
@@ -270,12 +256,8 @@ def score_intervals(
             ax.hlines(places + 0.18, *ends, SERIES_COLOURS[1], linewidth=1.4)
         legend_below(ax)
     for place, row in enumerate(table.itertuples()):
-        interval = (
-            ""
-            if np.isnan(row.low)
-            else f" [{scale * row.low:.{digits}f}, {scale * row.high:.{digits}f}]"
-        )
-        value = "no record" if np.isnan(row.value) else f"{scale * row.value:.{digits}f}"
+        interval = "" if np.isnan(row.low) else f" [{100 * row.low:.1f}, {100 * row.high:.1f}]"
+        value = "no record" if np.isnan(row.value) else f"{100 * row.value:.1f}"
         text = f"{value}{interval}, {row.of}"
         ax.annotate(
             text,
@@ -286,9 +268,8 @@ def score_intervals(
             va="center",
             fontsize=9,
         )
-    ax.set(yticks=places, yticklabels=names, ylim=(len(table) - 0.5, -0.5), xlabel=label)
-    if percent:
-        percent_axis(ax.xaxis, label)
+    ax.set(yticks=places, yticklabels=names, ylim=(len(table) - 0.5, -0.5))
+    percent_axis(ax.xaxis, label)
     return finish(ax, "Score and interval", "both", **head)
 
 

@@ -549,10 +549,8 @@ def read_row(given: dict, systems: dict[str, System], where: str) -> Claim:
     """Read one row, held against the systems that are known."""
     row, checks = parse(Row, given, where), []
     for part in row.checks:
-        kind, rest = (
-            part.get("check"),
-            {key: value for key, value in part.items() if key != "check"},
-        )
+        kind = part.get("check")
+        rest = {key: value for key, value in part.items() if key != "check"}
         if kind not in CHECKS:
             raise InputError(f"{where}: unknown check {kind!r}; known: {', '.join(CHECKS)}")
         checks.append(parse(CHECKS[kind], rest, where))

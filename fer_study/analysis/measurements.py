@@ -427,10 +427,8 @@ def ferplus_accuracy(scored: Scored) -> float:
 def calibration_gain(scored: Scored) -> float:
     """Calibration error less that after a temperature chosen on validation (Guo et al., 2017)."""
     predictions = scored.record.predictions
-    every, labels = (
-        predictions.views[scored.view].astype(np.float64),
-        predictions.table["label"].to_numpy(np.int64),
-    )
+    every = predictions.views[scored.view].astype(np.float64)
+    labels = predictions.table["label"].to_numpy(np.int64)
     fitted_on = np.flatnonzero(predictions.subset("validation"))
     temperature = metrics.temperature(every[fitted_on], labels[fitted_on])
     return calibration_error(every[scored.mask], scored.labels) - calibration_error(

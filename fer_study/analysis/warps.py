@@ -42,9 +42,8 @@ def describe(theta: np.ndarray) -> dict[str, np.ndarray]:
         "outside": ~finite | (beyond >= OUTSIDE),
     }
     wrong["degenerate"] = np.logical_or.reduce(list(wrong.values()))
-    turned = np.arctan2(
-        matrix[:, 1, 0] - matrix[:, 0, 1], matrix[:, 0, 0] + matrix[:, 1, 1]
-    )  # of the nearest rotation
+    # of the nearest rotation
+    turned = np.arctan2(matrix[:, 1, 0] - matrix[:, 0, 1], matrix[:, 0, 0] + matrix[:, 1, 1])
     return {
         "angle": np.degrees(turned),
         "scale": np.sqrt(np.abs(area)),

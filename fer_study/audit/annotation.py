@@ -93,9 +93,8 @@ def transitions(faces: FaceSet, num_options: int = 10) -> pd.DataFrame:
     _, votes = crowd_columns(faces)
     names = (*VOTE_NAMES[:num_options], "none")
     table = np.zeros((faces.num_classes, len(names)), np.int64)
-    np.add.at(
-        table, (faces.labels, majority(votes, num_options)), 1
-    )  # -1, no majority, is the last column
+    # -1, no majority, is the last column
+    np.add.at(table, (faces.labels, majority(votes, num_options)), 1)
     table = pd.DataFrame(
         table, pd.Index(faces.classes, name="label"), pd.Index(names, name="majority")
     )

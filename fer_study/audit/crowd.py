@@ -47,9 +47,7 @@ def weigh(votes: np.ndarray, labels: np.ndarray, passes: int) -> np.ndarray:
         prior = belief.sum(axis=0) + 0.1
         logits = np.tile(np.log(prior / prior.sum()), (len(votes), 1))
         for counts in said:
-            confusion = (
-                belief.T @ counts + 0.1
-            )  # a tenth of a vote each: no class is ever impossible
+            confusion = belief.T @ counts + 0.1  # of a vote each: no class is ever impossible
             logits += counts @ np.log(confusion / confusion.sum(axis=1, keepdims=True)).T
         belief = np.exp(scipy.special.log_softmax(logits, axis=-1))
     return belief

@@ -50,9 +50,8 @@ def mean_faces(faces: FaceSet, minimum: int = 30) -> np.ndarray:
     for label in range(faces.num_classes):
         rows = np.flatnonzero((faces.labels == label) & (faces.split == "train"))
         if len(rows) >= minimum:
-            parts = np.array_split(
-                rows, len(rows) // 4096 + 1
-            )  # a set in a memory map is never loaded whole
+            # a set in a memory map is never loaded whole
+            parts = np.array_split(rows, len(rows) // 4096 + 1)
             total = sum(
                 faces.images[part].mean(axis=1, dtype=np.float64).sum(axis=0) for part in parts
             )

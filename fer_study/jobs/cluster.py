@@ -53,9 +53,8 @@ class Cluster:
 
         tasks, running = iter(tasks), {}
         while True:
-            workers = self.workers(
-                PATIENCE * (6 if running else 1)
-            )  # one that died is started again
+            # one that died is started again
+            workers = self.workers(PATIENCE * (6 if running else 1))
             while len(running) < len(workers) and (task := next(tasks, None)) is not None:
                 call = (_on_worker, function, task, self.places)
                 future = self.client.submit(
@@ -73,12 +72,8 @@ class Cluster:
                 error = future.exception() if future.status == "error" else None
                 if error and not isinstance(error, KilledWorker):
                     raise error
-                yield (
-                    task,
-                    Died("its worker died, and so did those that tried it again")
-                    if error
-                    else future.result(),
-                )
+                died = "its worker died, and so did those that tried it again"
+                yield task, Died(died) if error else future.result()
 
     def workers(self, patience: float) -> list[str]:
         """The addresses of those that can train; waits so many seconds where there are none.

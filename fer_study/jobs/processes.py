@@ -108,20 +108,17 @@ class _Worker:
 def _serve(channel: multiprocessing.connection.Connection, threads: int) -> None:
     """Work off what comes, before anything is imported that reads the environment."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    os.environ.setdefault(
-        "TQDM_DISABLE", "1"
-    )  # the bars of several processes write into each other
+    # the bars of several processes write into each other
+    os.environ.setdefault("TQDM_DISABLE", "1")
     if threads:
         os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     from tqdm import tqdm  # reads the environment once
 
-    tqdm.set_lock(
-        threading.RLock()
-    )  # its own one is of the system, and would outlive a process that is killed
+    # its own one is of the system, and would outlive a process that is killed
+    tqdm.set_lock(threading.RLock())
     while True:
-        signal.signal(
-            signal.SIGINT, signal.SIG_IGN
-        )  # Ctrl-C reaches all processes: the parent ends this one
+        # Ctrl-C reaches all processes: the parent ends this one
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
             function, arguments = channel.recv()
         except (EOFError, OSError):

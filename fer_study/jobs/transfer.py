@@ -79,16 +79,13 @@ class Transfer(OfRun):
             InputError: the target's data is missing or is not what the config names.
         """
         config, start = self.config, time.perf_counter()
-        trained_weights(
-            config.run.key, name=config.run.name or config.run.model.name
-        )  # before any data is read
+        # before any data is read
+        trained_weights(config.run.key, name=config.run.name or config.run.model.name)
         faces, fabric = faces_of(config.target, root), make_fabric()
         model, rows = load(config.run, faces), test_rows(faces)
         model = model.to(fabric.device, memory_format=memory_format(fabric, model))
-        images, size = (
-            torch.from_numpy(faces.images[rows]).to(fabric.device),
-            config.run.model.input_size,
-        )
+        images = torch.from_numpy(faces.images[rows]).to(fabric.device)
+        size = config.run.model.input_size
         with fabric.autocast():
             views = {
                 f"last_{tta}": stored(

@@ -38,9 +38,8 @@ def size(config: ModelConfig, num_classes: int = 7, in_channels: int = 1) -> dic
     """
     with torch.device("meta"):
         model = create_model(config, num_classes, in_channels)
-        images = torch.zeros(
-            2, in_channels, config.input_size, config.input_size
-        )  # batch normalisation needs two
+        # batch normalisation needs two
+        images = torch.zeros(2, in_channels, config.input_size, config.input_size)
         with eval_mode(model), FlopCounterMode(display=False) as counter:
             model(images[:1])
         return {
@@ -182,10 +181,8 @@ def _step(
     images = torch.randn(batch_size, in_channels, config.input_size, config.input_size)
     target = torch.arange(batch_size) % num_classes
     if level >= 1:
-        model, images = (
-            model.to(memory_format=torch.channels_last),
-            images.to(memory_format=torch.channels_last),
-        )
+        model = model.to(memory_format=torch.channels_last)
+        images = images.to(memory_format=torch.channels_last)
     optimiser = torch.optim.SGD(model.parameters(), 1e-3)
     forward: Callable | nn.Module = model.training_outputs
     if level >= 3:

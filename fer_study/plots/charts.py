@@ -53,9 +53,8 @@ def _heatmap(
     seaborn.heatmap(
         pd.DataFrame(shares, rows, columns), vmin=0, vmax=1, cmap="Blues", cbar=False, ax=ax
     )
-    ax.set(
-        xlabel=labels[0], ylabel=labels[1], facecolor="#eeeeee"
-    )  # seaborn leaves out cells of NaN
+    # seaborn leaves out cells of NaN
+    ax.set(xlabel=labels[0], ylabel=labels[1], facecolor="#eeeeee")
     slanted = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"}
     plt.setp(ax.get_xticklabels(), **(slanted if len(columns) > 5 else {"rotation": 0}))
     plt.setp(ax.get_yticklabels(), rotation=0)
@@ -155,10 +154,8 @@ def transfer_matrix(
 
     The interval stands below each that has one; what was trained on what it is scored on is framed.
     """
-    ax, values = (
-        start(ax, (1.4 * value.shape[1] + 2.2, 0.8 * len(value) + 1.8)),
-        value.to_numpy(dtype=float),
-    )
+    ax = start(ax, (1.4 * value.shape[1] + 2.2, 0.8 * len(value) + 1.8))
+    values = value.to_numpy(dtype=float)
     texts = _texts(values, 1)
     if low is not None and high is not None:
         below, above = low.to_numpy(dtype=float), high.to_numpy(dtype=float)

@@ -16,11 +16,8 @@ def _tiles(
     ax: Axes, images: np.ndarray, titles: Sequence[str], columns: int
 ) -> list[tuple[float, float, float, float]]:
     """Lay (N, H, W) images out in unit squares; gives extents (left, right, bottom, top)."""
-    step, head, rows = (
-        1.08,
-        0.12 + 0.16 * max(name.count("\n") + 1 for name in titles),
-        -(-len(images) // columns),
-    )
+    step, rows = 1.08, -(-len(images) // columns)
+    head = 0.12 + 0.16 * max(name.count("\n") + 1 for name in titles)
     extents, brightest = [], 255 if np.nanmax(images, initial=0) > 1 else 1
     for i, (image, name) in enumerate(zip(images, titles, strict=True)):
         left, top = step * (i % columns), (1 + head) * (i // columns)

@@ -322,9 +322,8 @@ def locked(key: str, timeout: float = 0) -> Iterator[Path]:
         remove_temporary(folder)
         yield folder
     except BaseException:
-        if not timeout and [path.name for path in folder.iterdir()] == [
-            ".lock"
-        ]:  # with a timeout, others wait for the file
+        # with a timeout, others wait for the file
+        if not timeout and [path.name for path in folder.iterdir()] == [".lock"]:
             shutil.rmtree(folder)
         raise
     finally:

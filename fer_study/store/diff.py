@@ -101,9 +101,8 @@ def compare(a: Record, b: Record) -> Comparison:
     views = pd.DataFrame.from_dict(
         rows, orient="index", columns=["images", "log_probability", "decisions"]
     )
-    alone = sorted(
-        set(ours.views) ^ set(theirs.views)
-    )  # older records keep the predictions of more views
+    # older records keep the predictions of more views
+    alone = sorted(set(ours.views) ^ set(theirs.views))
     reason = f"views of one record only: {', '.join(alone)}" if alone else ""
     if not views["log_probability"].any() and not (metrics != "-").all(axis=1).any() and rows:
         return Comparison(EQUAL, reason, config, views, metrics)

@@ -39,9 +39,8 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     Raises:
         OSError: the disk is full, or does not let itself be written.
     """
-    temporary = path.with_name(
-        f".{path.name}.{uuid.uuid4().hex[:8]}.tmp"
-    )  # two writers never share one
+    # two writers never share one
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         with temporary.open("wb") as file:
             file.write(content.encode() if isinstance(content, str) else content)

@@ -52,10 +52,8 @@ def affine(
     if config.zoom:
         scale_x = scale_y = 1 / draw(*config.zoom)
     if config.crop_area:
-        area, ratio = (
-            draw(*config.crop_area),
-            torch.exp(draw(*(math.log(r) for r in config.crop_ratio))),
-        )
+        area = draw(*config.crop_area)
+        ratio = torch.exp(draw(*(math.log(r) for r in config.crop_ratio)))
         width, height = (area * ratio).sqrt().clamp(max=1), (area / ratio).sqrt().clamp(max=1)
         shift_x = shift_x + (1 - width) * draw(-1, 1)
         shift_y = shift_y + (1 - height) * draw(-1, 1)
@@ -121,17 +119,13 @@ def _rectangles(
 ) -> torch.Tensor:
     """(n, 1, height, width) bool: one rectangle of 2-20 % of the area, with the given probability
     (Zhong et al., 2020)."""
-    area, ratio = (
-        _uniform(n, 0.02, 0.2, generator, device),
-        torch.exp(_uniform(n, -1.0, 1.0, generator, device)),
-    )
+    area = _uniform(n, 0.02, 0.2, generator, device)
+    ratio = torch.exp(_uniform(n, -1.0, 1.0, generator, device))
     half_w, half_h = (area * ratio).sqrt() / 2, (area / ratio).sqrt() / 2
     x, y = _uniform(n, 0, 1, generator, device), _uniform(n, 0, 1, generator, device)
     hit = torch.rand(n, device=device, generator=generator) < probability
-    columns, rows = (
-        torch.arange(width, device=device) / width,
-        torch.arange(height, device=device) / height,
-    )
+    columns = torch.arange(width, device=device) / width
+    rows = torch.arange(height, device=device) / height
     inside_x = (columns[None] - x[:, None]).abs() <= half_w[:, None]
     inside_y = (rows[None] - y[:, None]).abs() <= half_h[:, None]
     return (inside_y[:, None, :, None] & inside_x[:, None, None, :]) & hit.view(n, 1, 1, 1)
@@ -226,12 +220,10 @@ def mixup(
     """
     seed = int(torch.randint(2**31, (1,), generator=generator, device=generator.device))
     share = float(np.random.default_rng(seed).beta(alpha, alpha))
-    order = torch.randperm(len(images), generator=generator, device=generator.device).to(
-        images.device
-    )
-    return share * images + (1 - share) * images[order], share * targets + (1 - share) * targets[
-        order
-    ]
+    order = torch.randperm(len(images), generator=generator, device=generator.device)
+    order = order.to(images.device)
+    images = share * images + (1 - share) * images[order]
+    return images, share * targets + (1 - share) * targets[order]
 
 
 def cutmix(

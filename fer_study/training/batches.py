@@ -46,15 +46,10 @@ class Batches:
         sample: bool = False,
         sampling: SamplingConfig | None = None,
     ) -> None:
-        self.targets = torch.from_numpy(np.ascontiguousarray(targets[rows], dtype=np.float32)).to(
-            device
-        )
-        self.batch_size, self.device, self.classes, self.sample = (
-            batch_size,
-            device,
-            classes,
-            sample,
-        )
+        own = np.ascontiguousarray(targets[rows], dtype=np.float32)
+        self.targets = torch.from_numpy(own).to(device)
+        self.batch_size, self.device = batch_size, device
+        self.classes, self.sample = classes, sample
         fits = len(rows) * int(np.prod(images.shape[1:])) <= resident
         self.images = torch.from_numpy(images[rows]).to(device) if fits else None
         self.mapped, self.rows = images, rows

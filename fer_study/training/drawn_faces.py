@@ -164,10 +164,8 @@ def nearest_correlation(images: torch.Tensor, others: torch.Tensor) -> torch.Ten
     margin = round(SHIFT * min(height, width))
     inside = (height - 2 * margin, width - 2 * margin)
     middle = standardised(images[..., margin : margin + inside[0], margin : margin + inside[1]])
-    both, best = (
-        torch.cat([others, others.flip(-1)]),
-        torch.zeros(len(images), device=images.device),
-    )
+    both = torch.cat([others, others.flip(-1)])
+    best = torch.zeros(len(images), device=images.device)
     for top in range(2 * margin + 1):
         for left in range(2 * margin + 1):
             part = both[..., top : top + inside[0], left : left + inside[1]]

@@ -203,10 +203,8 @@ def train_epoch(
         hits += (logits.detach().argmax(1) == targets.argmax(1)).sum()
         for part, value in ({"loss": loss} | logs).items():
             sums[part] = sums.get(part, 0) + value.detach() * len(images)
-    means, rate = (
-        {part: float(total) / seen for part, total in sums.items()},
-        learning_rate(config, epoch, step, len(train)),
-    )
+    means = {part: float(total) / seen for part, total in sums.items()}
+    rate = learning_rate(config, epoch, step, len(train))
     for part, mean in means.items():
         if not math.isfinite(mean):
             name = config.name or config.key

@@ -109,11 +109,8 @@ def split(faces: FaceSet, config: DataConfig) -> Split:
     same = copy_groups(faces.images)
     if config.protocol == "resplit":
         part = _parts(faces.labels[train], same[train], 5, config.world_seed)
-        train, validation, test = (
-            train[part > 0],
-            train[part == 0],
-            np.sort(np.concatenate([validation, test])),
-        )
+        test = np.sort(np.concatenate([validation, test]))
+        train, validation = train[part > 0], train[part == 0]
     if config.folds:
         near = near_groups(faces.images[train])
         part = _parts(faces.labels[train], near, config.folds, config.world_seed)
@@ -194,13 +191,10 @@ def training_images(config: DataConfig) -> int | None:
 def _parts(labels: np.ndarray, groups: np.ndarray, number: int, seed: int) -> np.ndarray:
     """(n,) int: part 0..number-1 of each row. Rows of one group share a part; each class is spread
     as evenly as they let."""
-    from sklearn.model_selection import (
-        StratifiedGroupKFold,
-    )  # slow to import, so not on every start
+    from sklearn.model_selection import StratifiedGroupKFold  # slow, so not on every start
 
-    folds = StratifiedGroupKFold(
-        number, shuffle=True, random_state=np.random.RandomState([seed, number])
-    )
+    state = np.random.RandomState([seed, number])
+    folds = StratifiedGroupKFold(number, shuffle=True, random_state=state)
     part = np.empty(len(labels), dtype=np.int64)
     for index, (_, rows) in enumerate(folds.split(labels, labels, groups)):
         part[rows] = index

@@ -83,17 +83,15 @@ def make_world(faces: int, seed: int = 1, share: float = 0.25) -> World:
     }
     leaked, rest = np.split(rows["test"], [round(share * len(rows["test"]))])
     inside, tenth, fifth = len(rows["train"]) // 20, len(leaked) // 10, len(leaked) // 5
-    free, held = np.split(
-        rows["train"], [-4 * inside]
-    )  # the copies in `held` leak no test image, and are in both sets
+    # the copies in `held` leak no test image, and are in both sets
+    free, held = np.split(rows["train"], [-4 * inside])
     harmless = np.concatenate([held[: 2 * inside], rest[:tenth]])
     shown = np.concatenate(
         [held[3 * inside :], rows["validation"][-inside:], rest[tenth : 2 * tenth]]
     )
     clean = with_copies(base, harmless, shown, rng)
-    originals = np.concatenate(
-        [leaked[tenth:], leaked[-fifth:]]
-    )  # a fifth is in train twice, a tenth in validation only
+    # a fifth is in train twice, a tenth in validation only
+    originals = np.concatenate([leaked[tenth:], leaked[-fifth:]])
     target = np.concatenate([free[: len(originals)], rows["validation"][:tenth]])
     return World(
         with_copies(clean, target, np.concatenate([originals, leaked[:tenth]]), rng), clean
@@ -113,13 +111,8 @@ def with_copies(
         rng.random(len(target)) < 0.5, 1, rng.integers(2, len(KINDS), len(target))
     )
     x = images[source].astype(np.float64)
-    ways = [
-        x,
-        x,
-        1.15 * x + 15,
-        x + rng.normal(0, 8, x.shape),
-        np.roll(x, 1, axis=3),
-    ]  # in the order of KINDS
+    # in the order of KINDS
+    ways = [x, x, 1.15 * x + 15, x + rng.normal(0, 8, x.shape), np.roll(x, 1, axis=3)]
     images[target] = np.clip(np.rint(np.choose(kind[target][:, None, None, None], ways)), 0, 255)
     other = target[rng.random(len(target)) < 1 / 8]
     labels[other] = (

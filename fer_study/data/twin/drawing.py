@@ -59,10 +59,8 @@ class Window:
         )
         face = np.arange(len(x), dtype=np.int32)[:, None, None] * (size * size)
         self.index, self.canvas = face + rows * size + columns, canvas
-        self.x, self.y = (
-            canvas.u.ravel()[self.index] - centre[0],
-            canvas.v.ravel()[self.index] - centre[1],
-        )
+        self.x = canvas.u.ravel()[self.index] - centre[0]
+        self.y = canvas.v.ravel()[self.index] - centre[1]
         self.tone = canvas.tone.ravel()[self.index]
 
     def close(self) -> None:

@@ -115,9 +115,8 @@ def expressions(rng: np.random.Generator, mixture: np.ndarray, style: str) -> np
     )
     share = dict(zip(FER2013, mixture.T, strict=True))
     units[:, column[25]] += share["happy"] * (rng.random(n) < 0.65) * rng.uniform(0.4, 1.1, n)
-    bared = share["angry"] * (
-        rng.random(n) < 0.3
-    )  # some angry mouths bare the teeth instead of pressing the lips
+    # some angry mouths bare the teeth instead of pressing the lips
+    bared = share["angry"] * (rng.random(n) < 0.3)
     units[:, column[23]] *= 1 - 0.8 * (bared > 0)
     for unit, amount in ((10, 0.5), (16, 0.7), (25, 0.6)):
         units[:, column[unit]] += bared * amount

@@ -351,7 +351,7 @@ def test_pages_and_rehearsal(place, caplog, monkeypatch):
         assert cli.main(["labs", "--pages"]) == 0
         assert "lab 01_small: 2 of 2 points in" in caplog.text
         before = page.stat().st_mtime_ns
-        monkeypatch.setattr(execute, "attempt", lambda *_: pytest.fail("executed again"))
+        monkeypatch.setattr(execute, "attempts", lambda *_: pytest.fail("executed again"))
         assert cli.main(["labs", "--pages"]) == 0
     assert page.stat().st_mtime_ns == before and "lab 01_small is up to date" in caplog.text
     monkeypatch.undo()

@@ -30,6 +30,7 @@ from .claim_rows import (
     recipe_of,
 )
 from .evidence import CROWD, RUN_COLUMNS, Evidence, repetition, seedless
+from .measurements import OF_VIEWS
 from .metrics import Estimate
 
 EDITION = "fer2013"
@@ -175,7 +176,7 @@ def _found(check: Check, claim: Claim, evidence: Evidence, kind: str) -> Finding
     """The finding of a check, with what limits it, or what it needs."""
     found = decide(check, evidence, kind)
     if found.word == verdicts.OPEN and not found.needs:
-        return found._replace(**_missing(check, evidence))
+        return found._replace(**_missing(check, evidence, claim.row.page))
     if found.word == verdicts.OPEN:
         return found
     scaled = bool(claim.row.at_our_scale and found.evidence)
@@ -187,19 +188,25 @@ def _found(check: Check, claim: Claim, evidence: Evidence, kind: str) -> Finding
     )
 
 
-def _missing(check: Check, evidence: Evidence) -> dict[str, str]:
-    """What an open check waits for, and the command that makes it."""
+def _missing(check: Check, evidence: Evidence, page: str) -> dict[str, str]:
+    """What an open check waits for, and the command that makes it.
+
+    Args:
+        page: of the claim, whose stage sees changed images: for these its runs need their weights.
+    """
     if isinstance(check, OnRuns):
         there = set(evidence.runs["name"])
         named = [name for name in check.systems_named() if name not in there]
         if not named:
-            return {"needs": "; ".join(_undefined(check, evidence))}
+            asked = {metric.split("[")[0] for _, metric in check.measurements()}
+            command = f"fer-study train {EDITION} {page} --again" if asked & OF_VIEWS else ""
+            return {"needs": "; ".join(_undefined(check, evidence)), "command": command}
         stages = dict.fromkeys(evidence.stages[name] for name in named)
         commands = [f"fer-study train {EDITION} {stage}" for stage in stages]
         return {"needs": f"records of {', '.join(named)}", "command": " && ".join(commands)}
     lacking = check.measured if isinstance(check.measured, list) else list(check.measured.values())
-    page = "01_dataset_audit" if lacking[0].startswith("audit") else "gallery"
-    command = f"fer-study execute {EDITION} {page}"
+    stage = "01_dataset_audit" if lacking[0].startswith("audit") else "gallery"
+    command = f"fer-study execute {EDITION} {stage}"
     return {"needs": f"a record that holds {', '.join(lacking)}", "command": command}
 
 

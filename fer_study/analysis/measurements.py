@@ -365,6 +365,10 @@ def warped(scored: Scored, fault: str) -> float:
     return float(views["warps"][0, list(views["warp_names"]).index(fault)])
 
 
+OF_VIEWS = frozenset(one.__name__ for one in (lost, dropout_gain, undone, warped))
+"""Measurements that read what a run said of changed images, or with dropout on."""
+
+
 @measurement(POINTS)
 def train_gap(scored: Scored) -> float:
     """Accuracy on the training images, scored as any others, less that on the subset."""

@@ -22,7 +22,7 @@ from fer_study.analysis.runs_table import runs_table
 from fer_study.jobs.editions import load_edition
 from fer_study.jobs.stages import listed_jobs, read_stage
 from fer_study.settings.errors import InputError
-from fer_study.settings.experiment import AuditConfig, AugmentConfig, CostConfig, DataConfig, LossConfig, ModelConfig
+from fer_study.settings.experiment import AuditConfig, AugmentConfig, CostConfig, DataConfig, LossConfig, ModelConfig, SamplingConfig
 from fer_study.settings.yaml_files import read_yaml
 from fer_study.store.predictions import write_predictions
 from jobs_by_config import asked_jobs
@@ -367,6 +367,33 @@ def test_folds_are_repetitions_of_one_run():
     assert len({evidence.seedless(fold) for fold in folds}) == 1 and list(map(evidence.repetition, folds)) == [0, 1, 2]
     whole = run.replace(data=run.data.replace(folds=0), seed=2)
     assert evidence.seedless(whole) != evidence.seedless(run) and evidence.repetition(whole) == 2
+
+
+def test_a_seed_is_shared_only_by_runs_that_see_the_same_images_as_often(runs_folder):
+    """Seeds move both arms alike; once one of them learns from other images, the order of a seed is another one."""
+    row = EFFECT | {"direction": "tested"}
+
+    def half(**changes: object) -> float:
+        for seed, (a, b) in enumerate(((10, 5), (30, 25), (21, 15))):
+            runs_folder.add("a", a, seed, changes=changes | {"model": ModelConfig(name="a")})
+            runs_folder.add("b", b, seed)
+        found = runs_folder.verdict(row, kind="recipe").measured
+        assert found.value == pytest.approx(16 / 120)
+        return found.high - found.value
+
+    linked, whole = half(), DataConfig(dataset="synthetic", faces=100)
+    assert linked == pytest.approx(scipy.stats.t.ppf(0.975, 2) * np.std([5, 5, 6], ddof=1) / 40 / 3**0.5)
+    spread = np.sqrt((np.var([10, 30, 21], ddof=1) + np.var([5, 25, 15], ddof=1)) / 2) / 40
+    apart = scipy.stats.t.ppf(0.975, 4) * spread * (2 / 3) ** 0.5
+    for changes in (
+        {"data": whole.replace(deduplicate=True)},
+        {"data": whole.replace(targets="majority")},
+        {"sampling": SamplingConfig(balanced=True)},
+        {"sampling": SamplingConfig(rare="disgust", times=3)},
+    ):
+        assert half(**changes) == pytest.approx(apart), changes
+    assert half(data=whole.replace(targets="votes")) == pytest.approx(linked)
+    assert half(sampling=SamplingConfig(rare="disgust", rotate=35)) == pytest.approx(linked)
 
 
 def test_parts_that_are_open_are_said(runs_folder):

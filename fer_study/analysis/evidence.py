@@ -54,6 +54,19 @@ def repetition(config: RunConfig) -> int:
     return config.seed * folds + config.data.fold if folds else config.seed
 
 
+def order_of(config: RunConfig) -> str:
+    """Name the order in which a run meets its images: its seed, and which images it is shown.
+
+    What a seed does to several runs it does by that order. One image more, or one that is shown
+    twice, and the order of the same seed has nothing in common with it.
+    """
+    targets = "majority" if config.data.targets == "majority" else "labels"  # leaves images out
+    data = config.data.model_copy(update={"fold": 0, "targets": targets}).model_dump_json()
+    often = config.sampling
+    shown = f"{often.balanced} {often.rare if often.times > 1 else ''} {often.times}"
+    return f"{repetition(config)} {data} {shown}"
+
+
 def scatter_of(record: Record) -> str:
     """Name what says how far the repetitions of a run scatter: its loss, for with class weights
     seeds do so otherwise, whether it is taught, whoever teaches, how its images are changed, and
@@ -222,7 +235,8 @@ class Evidence:
         one_layout = both["recipe"].nunique() == 1 and metric == base_metric
         if one_layout and len(ours) and len(theirs):
             pool = self.pool(both, metric, check)
-            columns = (list(pool[column]) for column in ("system", "seed", "value"))
+            orders = [order_of(record.config) for record in pool["record"]]
+            columns = list(pool["system"]), orders, list(pool["value"])
             names = [rows["system"].iloc[0] for rows in (ours, theirs)]
             if names[0] == names[1]:  # the layout would give minus its mean
                 raise InputError(f"{a} and {b} are one and the same run, allowed: two")

@@ -294,9 +294,12 @@ def judge_no_gain(effect: Effect, tolerance: float = TOLERANCE) -> str:
 
 
 def compare_systems(
-    systems: Sequence[str], seeds: Sequence[int], values: Sequence[float], a: str, b: str
+    systems: Sequence[str], seeds: Sequence[int | str], values: Sequence[float], a: str, b: str
 ) -> Effect:
     """Estimate a minus b from all runs of a recipe, each a system at a seed (equal lengths).
+
+    Runs that learn from different images share no order: their seeds are to have different names
+    (``evidence.order_of``).
 
     System and seed add up (two-way layout, least squares): what a seed does to every system, its
     order of batches, cancels, and every seed of either system counts, also one that the other

@@ -6,6 +6,8 @@ SHELL := /bin/bash
 
 # Large pages for memory on Linux (glibc 2.35 and later; elsewhere it means nothing): a page fault is dear on a virtual machine.
 export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
+# Compiled modules are kept, also where a machine says otherwise: each page and many a test starts a Python, which would compile PyTorch anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 EDITION ?= synthetic
 WORKERS ?= 2

@@ -215,7 +215,8 @@ def judge_number(
         give the reported value (95 % prediction interval), for its source ran once; else
         ``consistent``, or ``undecided`` where that interval reaches further than ``FAR`` tolerances
         to a side, so that it would agree with almost anything, or where no spread between seeds is
-        known; ``open`` without a value. More noise earns neither ``reproduced`` nor ``consistent``.
+        known; ``open`` without a value. More noise never earns ``reproduced``; it earns
+        ``consistent`` only for a value within ``FAR`` tolerances.
     """
     if not len(values):
         return OPEN

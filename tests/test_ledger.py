@@ -396,6 +396,36 @@ def test_a_seed_is_shared_only_by_runs_that_see_the_same_images_as_often(runs_fo
     assert half(sampling=SamplingConfig(rare="disgust", rotate=35)) == pytest.approx(linked)
 
 
+def test_two_that_scatter_otherwise_are_compared_apart(runs_folder):
+    """Welch (1947): runs with weights scatter widely, and those without do not vouch for them."""
+    row = EFFECT | {"direction": "tested"}
+    weighted = {"loss": LossConfig(class_weights="inverse"), "model": ModelConfig(name="a")}
+    for seed, (a, b, c) in enumerate(((10, 20, 30), (30, 21, 30), (20, 20, 31))):
+        runs_folder.add("a", a, seed, changes=weighted)
+        runs_folder.add("b", b, seed)
+        runs_folder.add("c", c, seed)
+    found = runs_folder.verdict(row, kind="recipe")
+    of = [np.array(one) / 40 for one in ([10, 30, 20], [20, 21, 20], [30, 30, 31])]
+    unit = [one.mean() * (1 - one.mean()) for one in of]
+    pooled = (of[1].var(ddof=1) / unit[1] + of[2].var(ddof=1) / unit[2]) / 2 * unit[1]  # 4 degrees of freedom
+    parts = of[0].var(ddof=1) / 3, pooled / 3
+    df = sum(parts) ** 2 / (parts[0] ** 2 / 2 + parts[1] ** 2 / 4)
+    half = scipy.stats.t.ppf(0.975, df) * sum(parts) ** 0.5
+    assert found.measured.value == pytest.approx(of[0].mean() - of[1].mean())
+    assert (found.measured.low, found.measured.high) == pytest.approx((found.measured.value - half, found.measured.value + half))
+    runs_folder.rows = [one for one in runs_folder.rows if one["name"] != "a" or one["seed"] == 0]
+    assert runs_folder.verdict(EFFECT).word == "one seed: undecided"  # nobody tells how far such a run lies off
+
+
+def test_what_a_source_only_suggests_is_answered_and_not_judged(runs_folder):
+    row = {"check": "bound", "metrics": ["accuracy"], "systems": ["a"], "above": 0.9, "stated": False, "subset": "test"}
+    assert runs_folder.verdict(row | {"tested": True}).word == "open"
+    for arm in "ab":
+        runs_folder.add_seeds(arm, 20, 21, 20)
+    assert runs_folder.verdict(row).word == "contradicted"
+    assert runs_folder.verdict(row | {"tested": True}).word == "tested"
+
+
 def test_parts_that_are_open_are_said(runs_folder):
     row = {"check": "open", "needs": "RAF-DB", "command": "fer-study data doctor PATH"}
     assert runs_folder.verdict(row).is_open

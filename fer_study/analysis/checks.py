@@ -210,6 +210,8 @@ def check_bound(check: claim_rows.Bound, evidence: Evidence) -> Finding:
     least = min(range(len(found)), key=lambda place: sign * measured[place].value)
     names = _named(pairs)
     judged = _judged(found, printed_unit(check.metrics[0]), names=names, least=least)
+    if check.tested and judged.word != verdicts.OPEN:
+        judged = judged._replace(word=verdicts.TESTED)
     reported = (limit,) if check.stated else ()
     return judged._replace(reported=reported, measured=measured[least], detectable=math.nan)
 

@@ -333,13 +333,17 @@ class MainEffect(OnRuns):
 
 
 class Bound(OnRuns):
-    """Every metric of every system lies above, or below, a limit (``stated``: by the source)."""
+    """Every metric of every system lies above, or below, a limit (``stated``: by the source).
+
+    ``tested``: the source does not say so; where the metric lies is an answer, and no verdict.
+    """
 
     metrics: Metrics
     systems: Names
     above: float | None = None
     below: float | None = None
     stated: bool = True
+    tested: bool = False
 
     @field_validator("above", "below")
     @classmethod

@@ -77,6 +77,32 @@ def scatter_of(record: Record) -> str:
     return f"{loss} {config.augment.model_dump_json()} {config.data.folds}"
 
 
+def compare_runs(runs: pd.DataFrame, a: str, b: str, share: bool = False) -> Effect:
+    """Estimate system a minus system b from runs of one recipe.
+
+    In one layout (``verdicts.compare_systems``) where the two scatter alike (``scatter_of``), else
+    apart, each by the spread of those that scatter as it does.
+
+    Args:
+        runs: columns ``system``, ``record`` and ``value``, a row a run.
+        share: values in [0, 1].
+    """
+    scatter = runs["record"].map(scatter_of)
+    groups = {name: set(scatter[runs["system"] == name]) for name in (a, b)}
+    if groups[a] == groups[b]:
+        alike = runs[scatter.isin(groups[a])]
+        orders = [order_of(record.config) for record in alike["record"]]
+        return verdicts.compare_systems(list(alike["system"]), orders, list(alike["value"]), a, b)
+    values = runs.groupby("system")["value"].apply(list)
+    spreads = [
+        verdicts.pooled_spread(
+            values[runs.loc[scatter.isin(groups[name]), "system"].unique()], share
+        )
+        for name in (a, b)
+    ]
+    return verdicts.compare_apart(values[a], spreads[0], values[b], spreads[1])
+
+
 class Evidence:
     """The records behind the claims about a dataset; what is measured once is kept."""
 
@@ -224,7 +250,7 @@ class Evidence:
     ) -> tuple[Effect, list[str]]:
         """Estimate system a minus system b, and name the records behind it.
 
-        In one layout where the two share recipe and measurement, else apart.
+        As ``compare_runs`` where the two share recipe and measurement, else apart.
 
         Raises:
             InputError: both are one and the same run.
@@ -232,15 +258,13 @@ class Evidence:
         ours, of_ours = self.seeds_and_spread(a, metric, check)
         theirs, of_theirs = self.seeds_and_spread(b, base_metric, check)
         keys, both = [*ours["key"], *theirs["key"]], pd.concat([ours, theirs])
-        one_layout = both["recipe"].nunique() == 1 and metric == base_metric
-        if one_layout and len(ours) and len(theirs):
+        one_recipe = both["recipe"].nunique() == 1 and metric == base_metric
+        if one_recipe and len(ours) and len(theirs):
             pool = self.pool(both, metric, check)
-            orders = [order_of(record.config) for record in pool["record"]]
-            columns = list(pool["system"]), orders, list(pool["value"])
             names = [rows["system"].iloc[0] for rows in (ours, theirs)]
             if names[0] == names[1]:  # the layout would give minus its mean
                 raise InputError(f"{a} and {b} are one and the same run, allowed: two")
-            found = verdicts.compare_systems(*columns, *names)
+            found = compare_runs(pool, *names, unit_of(metric) == SHARE)
             return found._replace(se=found.se * self._widening(both)), keys
         values = [list(rows["value"]) for rows in (ours, theirs)]
         found = verdicts.compare_apart(values[0], of_ours, values[1], of_theirs)

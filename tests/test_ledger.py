@@ -22,7 +22,15 @@ from fer_study.analysis.runs_table import runs_table
 from fer_study.jobs.editions import load_edition
 from fer_study.jobs.stages import listed_jobs, read_stage
 from fer_study.settings.errors import InputError
-from fer_study.settings.experiment import AuditConfig, AugmentConfig, CostConfig, DataConfig, LossConfig, ModelConfig, SamplingConfig
+from fer_study.settings.experiment import (
+    AuditConfig,
+    AugmentConfig,
+    CostConfig,
+    DataConfig,
+    LossConfig,
+    ModelConfig,
+    SamplingConfig,
+)
 from fer_study.settings.yaml_files import read_yaml
 from fer_study.store.predictions import write_predictions
 from jobs_by_config import asked_jobs
@@ -412,7 +420,9 @@ def test_two_that_scatter_otherwise_are_compared_apart(runs_folder):
     df = sum(parts) ** 2 / (parts[0] ** 2 / 2 + parts[1] ** 2 / 4)
     half = scipy.stats.t.ppf(0.975, df) * sum(parts) ** 0.5
     assert found.measured.value == pytest.approx(of[0].mean() - of[1].mean())
-    assert (found.measured.low, found.measured.high) == pytest.approx((found.measured.value - half, found.measured.value + half))
+    assert (found.measured.low, found.measured.high) == pytest.approx(
+        (found.measured.value - half, found.measured.value + half)
+    )
     runs_folder.rows = [one for one in runs_folder.rows if one["name"] != "a" or one["seed"] == 0]
     assert runs_folder.verdict(EFFECT).word == "one seed: undecided"  # nobody tells how far such a run lies off
 

@@ -427,6 +427,16 @@ def test_two_that_scatter_otherwise_are_compared_apart(runs_folder):
     assert runs_folder.verdict(EFFECT).word == "one seed: undecided"  # nobody tells how far such a run lies off
 
 
+def test_an_end_beside_zero_keeps_its_side():
+    def printed(unit: str, *ends: float) -> str:
+        measured = metrics.Estimate(sum(ends) / 2, 0.1, 3, *ends)
+        return ledger.shown_measured(ledger.Finding("tested", measured=measured, unit=unit))
+
+    assert printed("points", -0.0292, -0.0002) == "-1.47 [-2.92, -0.02] points"
+    assert printed("points", -0.03, 0.0002) == "-1.5 [-3.0, 0.0] points"
+    assert printed("", -0.0003, 0.0005) == "0.0001 [-0.0003, 0.0005]"
+
+
 def test_what_a_source_only_suggests_is_answered_and_not_judged(runs_folder):
     row = {"check": "bound", "metrics": ["accuracy"], "systems": ["a"], "above": 0.9, "stated": False, "subset": "test"}
     assert runs_folder.verdict(row | {"tested": True}).word == "open"

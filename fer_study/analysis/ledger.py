@@ -222,18 +222,24 @@ def _undefined(check: OnRuns, evidence: Evidence) -> Iterator[str]:
 def shown(number: float, unit: str, digits: int = 1) -> str:
     """Print a number: a hundred times as large where it has a unit, which is left out.
 
-    A count has its thousands, any other number four digits.
+    A count has its thousands, any other number four digits; below a thousandth it is rounded to
+    four behind the point.
     """
     if math.isnan(number):
         return ""
     if unit:
         return f"{100 * number:.{digits}f}"
-    return f"{number:,.0f}" if float(number).is_integer() and abs(number) >= 10 else f"{number:.4g}"
+    if float(number).is_integer() and abs(number) >= 10:
+        return f"{number:,.0f}"
+    return f"{number:.4f}" if 0 < abs(number) < 1e-3 else f"{number:.4g}"
 
 
 def _digits(found: Finding) -> int:
-    """How many digits behind the point: of steps that a source prints as many as it does."""
-    return 2 if found.word == verdicts.UNRESOLVED else 1
+    """How many digits behind the point: of steps that a source prints as many as it does, and one
+    more where an end of an interval that leaves out zero would be printed as zero."""
+    low, high = found.measured.low, found.measured.high
+    hidden = low * high > 0 and min(abs(low), abs(high)) < 0.0005
+    return 2 if found.word == verdicts.UNRESOLVED or (hidden and found.unit) else 1
 
 
 def shown_measured(found: Finding) -> str:

@@ -400,8 +400,44 @@ def test_a_seed_is_shared_only_by_runs_that_see_the_same_images_as_often(runs_fo
         {"sampling": SamplingConfig(rare="disgust", times=3)},
     ):
         assert half(**changes) == pytest.approx(apart), changes
+    assert half(data=whole.replace(drop_tested=True)) == pytest.approx(apart)
     assert half(data=whole.replace(targets="votes")) == pytest.approx(linked)
     assert half(sampling=SamplingConfig(rare="disgust", rotate=35)) == pytest.approx(linked)
+
+
+def test_runs_without_the_same_images_share_a_seed_among_themselves(runs_folder):
+    fewer = {"data": DataConfig(dataset="synthetic", faces=100, deduplicate=True)}
+    for seed, (a, b) in enumerate(((10, 5), (30, 25), (21, 15))):
+        for arm, hits in (("a", a), ("b", b)):
+            runs_folder.add(arm, hits, seed, changes=fewer | {"model": ModelConfig(name=arm)})
+    found = runs_folder.verdict(EFFECT | {"direction": "tested"}, kind="recipe").measured
+    assert found.high - found.value == pytest.approx(scipy.stats.t.ppf(0.975, 2) * np.std([5, 5, 6], ddof=1) / 40 / 3**0.5)
+
+
+def test_three_zeros_say_nothing_of_the_spread(runs_folder):
+    """A system that is never right scatters by nothing, and vouches for no other."""
+    row, words = EFFECT | {"direction": "tested"}, []
+    for seed, (a, b) in enumerate(((10, 5), (30, 25), (21, 15))):
+        runs_folder.add("a", a, seed)
+        runs_folder.add("b", b, seed)
+    for zeros in (False, True):
+        if zeros:
+            runs_folder.add_seeds("c", 0, 0, 0)
+        words.append(runs_folder.verdict(row, kind="recipe").measured)
+    assert words[0] == words[1]
+
+
+def test_a_comparison_turned_round_has_the_other_sign(runs_folder):
+    """Also between folds and whole runs, where each has the spread of its own, and folds a wider one."""
+    for fold, hits in enumerate((8, 7, 5)):
+        add_fold(runs_folder, "a", fold, 0.9, hits)
+    runs_folder.add_seeds("b", 10, 12, 11)
+    ends = []
+    for arm, base in (("a", "b"), ("b", "a")):
+        row = EFFECT | {"arms": [arm], "base": base, "subset": "validation", "direction": "tested"}
+        ends.append(runs_folder.verdict(row, kind="recipe").measured)
+    assert ends[0].value == pytest.approx(-ends[1].value)
+    assert (ends[0].low, ends[0].high) == pytest.approx((-ends[1].high, -ends[1].low))
 
 
 def test_two_that_scatter_otherwise_are_compared_apart(runs_folder):
@@ -424,7 +460,8 @@ def test_two_that_scatter_otherwise_are_compared_apart(runs_folder):
         (found.measured.value - half, found.measured.value + half)
     )
     runs_folder.rows = [one for one in runs_folder.rows if one["name"] != "a" or one["seed"] == 0]
-    assert runs_folder.verdict(EFFECT).word == "one seed: undecided"  # nobody tells how far such a run lies off
+    for one in (EFFECT, row):  # nobody tells how far such a run lies off
+        assert runs_folder.verdict(one).word == "one seed: undecided"
 
 
 def test_an_end_beside_zero_keeps_its_side():
@@ -443,7 +480,8 @@ def test_what_a_source_only_suggests_is_answered_and_not_judged(runs_folder):
     for arm in "ab":
         runs_folder.add_seeds(arm, 20, 21, 20)
     assert runs_folder.verdict(row).word == "contradicted"
-    assert runs_folder.verdict(row | {"tested": True}).word == "tested"
+    found = runs_folder.verdict(row | {"tested": True}, hangs_on="a choice", at_our_scale="half")
+    assert (found.word, found.hangs_on, found.scale) == ("at our scale: tested", "a choice", "half")
 
 
 def test_parts_that_are_open_are_said(runs_folder):

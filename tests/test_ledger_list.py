@@ -117,3 +117,7 @@ def test_what_is_open_is_listed_once_by_what_is_missing(monkeypatch):
     tables = "".join(glued[f"claims_open_{name}"].data for name in counts)
     assert all(f'00_claims.html#{name}"' in tables for name in names["missing"]["id"])
     assert glued["verdict_resface-12"] == "no reading found"
+    smaller = [v.claim for v in names["verdicts"] if v.scale and v.group not in ("open", "undecided")]
+    stood_in = glued["claims_stood_in"].data
+    assert smaller and [stood_in.count(f'html#{name}"') for name in smaller] == [1] * len(smaller)
+    assert stood_in.count("html#") == len(smaller)

@@ -108,7 +108,8 @@ def check_effect(check: claim_rows.Effects, evidence: Evidence) -> Finding:
     effect, keys = found[0]
     word = verdicts.judge_no_gain(effect, tolerance_of(check.metrics[0]))
     if check.direction == "tested":
-        word = verdicts.OPEN if math.isnan(effect.value) else verdicts.TESTED
+        word = verdicts.TESTED if effect.df else verdicts.UNDECIDED  # how far seeds scatter
+        word = verdicts.OPEN if math.isnan(effect.value) else word
     return _of_effect(word, effect, effect.n, keys, unit)
 
 
@@ -182,10 +183,13 @@ def _judged(
 
 
 def _of_effect(word: str, effect: Effect, seeds: int, keys: Iterable[str], unit: str) -> Finding:
-    """The finding on an effect."""
+    """The finding on an effect; a difference of two shares is no larger than 1."""
+    measured = effect.estimate()
+    if unit == "points":
+        measured = measured._replace(low=max(measured.low, -1.0), high=min(measured.high, 1.0))
     return Finding(
         word,
-        measured=effect.estimate(),
+        measured=measured,
         seeds=seeds,
         evidence=tuple(keys),
         detectable=effect.detectable,
@@ -210,7 +214,7 @@ def check_bound(check: claim_rows.Bound, evidence: Evidence) -> Finding:
     least = min(range(len(found)), key=lambda place: sign * measured[place].value)
     names = _named(pairs)
     judged = _judged(found, printed_unit(check.metrics[0]), names=names, least=least)
-    if check.tested and judged.word != verdicts.OPEN:
+    if check.tested and judged.word != verdicts.OPEN and all(effect.df for effect, _ in found):
         judged = judged._replace(word=verdicts.TESTED)
     reported = (limit,) if check.stated else ()
     return judged._replace(reported=reported, measured=measured[least], detectable=math.nan)

@@ -495,6 +495,7 @@ class Row(Frozen):
         quote, where: verbatim, and where it stands: document, section, line.
         page: the notebook that shows it.
         at_our_scale: what is smaller or other than claimed; empty: tested as claimed.
+        hangs_on: a choice of ours without which the verdict would be another one.
         checks: each with its kind as ``check``.
     """
 
@@ -502,6 +503,7 @@ class Row(Frozen):
     where: Text
     page: Annotated[Text, AfterValidator(_known_page)]
     at_our_scale: str = ""
+    hangs_on: str = ""
     checks: Annotated[list[dict], Field(min_length=1)]
 
 

@@ -54,12 +54,14 @@ def repetition(config: RunConfig) -> int:
     return config.seed * folds + config.data.fold if folds else config.seed
 
 
-def order_of(config: RunConfig) -> str:
-    """Name the order in which a run meets its images: its seed, and which images it is shown.
+def order_of(record: Record) -> str:
+    """Name the order in which a run meets its images: its seed, and which images an epoch shows.
 
     What a seed does to several runs it does by that order. One image more, or one that is shown
-    twice, and the order of the same seed has nothing in common with it.
+    twice, and the order of the same seed has nothing in common with it. More epochs go on where
+    fewer end, so they share it.
     """
+    config = record.config
     targets = "majority" if config.data.targets == "majority" else "labels"  # leaves images out
     data = config.data.model_copy(update={"fold": 0, "targets": targets}).model_dump_json()
     often = config.sampling
@@ -85,14 +87,15 @@ def compare_runs(runs: pd.DataFrame, a: str, b: str, share: bool = False) -> Eff
 
     Args:
         runs: columns ``system``, ``record`` and ``value``, a row a run.
-        share: values in [0, 1].
+        share: values in [0, 1]; another system whose mean is 0 or 1 says nothing of the spread.
     """
-    scatter = runs["record"].map(scatter_of)
+    scatter, means = runs["record"].map(scatter_of), runs.groupby("system")["value"].mean()
     groups = {name: set(scatter[runs["system"] == name]) for name in (a, b)}
     if groups[a] == groups[b]:
-        alike = runs[scatter.isin(groups[a])]
-        orders = [order_of(record.config) for record in alike["record"]]
-        return verdicts.compare_systems(list(alike["system"]), orders, list(alike["value"]), a, b)
+        telling = {a, b, *means.index[(means > 0) & (means < 1) | (not share)]}
+        alike = runs[scatter.isin(groups[a]) & runs["system"].isin(telling)]
+        columns = alike["system"], alike["record"].map(order_of), alike["value"]
+        return verdicts.compare_systems(*map(list, columns), a, b)
     values = runs.groupby("system")["value"].apply(list)
     spreads = [
         verdicts.pooled_spread(
@@ -250,7 +253,8 @@ class Evidence:
     ) -> tuple[Effect, list[str]]:
         """Estimate system a minus system b, and name the records behind it.
 
-        As ``compare_runs`` where the two share recipe and measurement, else apart.
+        In one layout (``compare_runs``) where the two share recipe and measurement and scatter
+        alike, else apart.
 
         Raises:
             InputError: both are one and the same run.
@@ -258,8 +262,8 @@ class Evidence:
         ours, of_ours = self.seeds_and_spread(a, metric, check)
         theirs, of_theirs = self.seeds_and_spread(b, base_metric, check)
         keys, both = [*ours["key"], *theirs["key"]], pd.concat([ours, theirs])
-        one_recipe = both["recipe"].nunique() == 1 and metric == base_metric
-        if one_recipe and len(ours) and len(theirs):
+        alike = both["recipe"].nunique() == 1 and both["record"].map(scatter_of).nunique() == 1
+        if alike and metric == base_metric and len(ours) and len(theirs):
             pool = self.pool(both, metric, check)
             names = [rows["system"].iloc[0] for rows in (ours, theirs)]
             if names[0] == names[1]:  # the layout would give minus its mean

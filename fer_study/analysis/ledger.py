@@ -44,6 +44,7 @@ class Verdict(NamedTuple):
         word: the words of its parts where they differ, after ``in part`` where one is open.
         reported, measured, seeds: of the first part that is decided.
         scale: what is smaller or other than claimed; empty: as claimed.
+        hangs_on: a choice of ours without which the verdict would be another one; empty: none.
         evidence: keys of records.
         quote, where, page: as its row has them.
     """
@@ -54,6 +55,7 @@ class Verdict(NamedTuple):
     measured: Estimate
     seeds: int
     scale: str
+    hangs_on: str
     evidence: tuple[str, ...]
     page: str
     quote: str
@@ -164,6 +166,7 @@ def judge(name: str, claim: Claim, evidence: Evidence, kind: str) -> Verdict:
         measured=first.measured,
         seeds=first.seeds,
         scale=row.at_our_scale if keys else "",
+        hangs_on=row.hangs_on if keys else "",
         evidence=keys,
         page=row.page,
         quote=row.quote,

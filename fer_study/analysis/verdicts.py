@@ -15,8 +15,8 @@ TOLERANCE = 0.02
 """A reported number counts as met within two points."""
 
 ENOUGH_SEEDS = 3
-"""From so many seeds on, an interval is one over seeds; below, it is one over images, and the
-verdict says so."""
+"""From so many seeds on, the interval of a table or figure is one over seeds; below, it is one over
+images. A verdict is over seeds, and says where there are fewer."""
 
 
 def seeds(counts: Iterable[int]) -> str:

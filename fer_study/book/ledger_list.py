@@ -70,6 +70,7 @@ def _item(verdict: Verdict, facts: dict[str, str], claim) -> str:
     scale = (
         f"<p>Smaller or other than claimed: {escape(verdict.scale)}.</p>" if verdict.scale else ""
     )
+    choice = f"<p>Hangs on {escape(verdict.hangs_on)}.</p>" if verdict.hangs_on else ""
     evidence = f"<p>Records: {', '.join(verdict.evidence)}.</p>" if verdict.evidence else ""
     heads = "".join(
         f"<th>{name}</th>" for name in ("of", "verdict", "reported", "measured", "seeds")
@@ -83,7 +84,8 @@ def _item(verdict: Verdict, facts: dict[str, str], claim) -> str:
         f"<p>System: {escape(claim['system'])}; data: {escape(claim['dataset'] or '-')}, split "
         f"{escape(claim['split'] or '-')}; metric: {escape(claim['metric'] or '-')}.</p>"
         f'<table class="facts"><thead><tr>{heads}</tr></thead><tbody>{parts}</tbody></table>'
-        f'{scale}{evidence}<p>Page: <a href="{verdict.page}.html">{verdict.page}</a></p></details>'
+        f"{scale}{choice}{evidence}"
+        f'<p>Page: <a href="{verdict.page}.html">{verdict.page}</a></p></details>'
     )
 
 

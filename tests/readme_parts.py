@@ -25,7 +25,7 @@ ANSWERS = {
     "ladder-09": "They confuse sad and neutral most often",
     "emonext-28": "Networks are better than hand-made features with an SVM",
     "hybrid-26": "This balanced accuracy, of a network of 77 M parameters, is the state of the art",
-    "weight-08": "Class weights correct imbalance only in part",
+    "emonext-19": "A spatial transformer aligns faces, so that no other tool has to",
     "emonext-27": "An accuracy this far below a paper's comes from class imbalance",
     "data-12": "The makers of FER2013 removed duplicates",
 }

@@ -82,7 +82,11 @@ def fer_study(*arguments: str) -> list[str]:
 
 def ends_with_all_its_processes(process: subprocess.Popen, children: list, number: int) -> None:
     process.send_signal(number)
-    said = process.communicate(timeout=60)[1]
+    try:
+        said = process.communicate(timeout=25)[1]
+    except subprocess.TimeoutExpired:  # Python loses what is raised while it finalises an object: a person asks again
+        process.send_signal(number)
+        said = process.communicate(timeout=60)[1]
     gone, alive = psutil.wait_procs(children, timeout=30)
     for child in alive:
         child.kill()

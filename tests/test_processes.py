@@ -68,7 +68,10 @@ def test_what_a_task_raises_is_raised_and_ends_the_others():
 def begun(command: list[str], runs_folder: Path, sign: str) -> tuple[subprocess.Popen, list]:
     """A command that runs, and the processes that it started, once a file that matches ``sign`` is there."""
     environment = {**os.environ, "FER_STUDY_RUNS": str(runs_folder), "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, env=environment, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # tests in the background of a shell ignore it
+    )  # fmt: skip
     end = time.monotonic() + 240
     while not list(runs_folder.glob(sign)):
         assert process.poll() is None and time.monotonic() < end, process.stderr.read()
@@ -82,11 +85,7 @@ def fer_study(*arguments: str) -> list[str]:
 
 def ends_with_all_its_processes(process: subprocess.Popen, children: list, number: int) -> None:
     process.send_signal(number)
-    try:
-        said = process.communicate(timeout=25)[1]
-    except subprocess.TimeoutExpired:  # Python loses what is raised while it finalises an object: a person asks again
-        process.send_signal(number)
-        said = process.communicate(timeout=60)[1]
+    said = process.communicate(timeout=60)[1]
     gone, alive = psutil.wait_procs(children, timeout=30)
     for child in alive:
         child.kill()

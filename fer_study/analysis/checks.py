@@ -107,9 +107,8 @@ def check_effect(check: claim_rows.Effects, evidence: Evidence) -> Finding:
         return _judged(found, unit, 1 if check.direction == "higher" else -1, _named(pairs))
     effect, keys = found[0]
     word = verdicts.judge_no_gain(effect, tolerance_of(check.metrics[0]))
-    if check.direction == "tested":
-        word = verdicts.TESTED if effect.df else verdicts.UNDECIDED  # how far seeds scatter
-        word = verdicts.OPEN if math.isnan(effect.value) else word
+    if check.direction == "tested" and word != verdicts.OPEN:
+        word = verdicts.TESTED if effect.df else verdicts.UNDECIDED  # by what do runs scatter?
     return _of_effect(word, effect, effect.n, keys, unit)
 
 
